@@ -1,0 +1,85 @@
+"""What can go wrong, in the words of the public face (interface.md, section 9).
+
+`RunError` is data: it travels in events and read models. The exceptions are for callers of this package:
+
+    FlowForgeError
+    ├── DefinitionInvalid     the text is no workflow definition; says where and why
+    ├── Refused               the server understood and refused; carries the problem document
+    ├── Unreachable           no answer from the HTTP address or NATS
+    └── JobError              raised by a job handler to fail its attempt with a code of its own
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class ErrorCode(StrEnum):
+    """Why a node or run failed; a job may fail with codes of its own beside these."""
+
+    CIRCULAR_DEPENDENCY = "CIRCULAR_DEPENDENCY"
+    MISSING_DEPENDENCY = "MISSING_DEPENDENCY"
+    EXECUTION_TIMEOUT = "EXECUTION_TIMEOUT"
+    NODE_EXECUTION_FAILED = "NODE_EXECUTION_FAILED"
+    INVALID_FLOW_STATE = "INVALID_FLOW_STATE"
+    CONCURRENT_EXECUTION_CONFLICT = "CONCURRENT_EXECUTION_CONFLICT"
+    EXPRESSION_ERROR = "EXPRESSION_ERROR"
+    LOOP_LIMIT_EXCEEDED = "LOOP_LIMIT_EXCEEDED"
+    INPUT_INVALID = "INPUT_INVALID"
+    OUTPUT_INVALID = "OUTPUT_INVALID"
+    JOB_TIMEOUT = "JOB_TIMEOUT"
+    WORKER_LOST = "WORKER_LOST"
+    PROVIDER_ERROR = "PROVIDER_ERROR"
+    HTTP_ERROR = "HTTP_ERROR"
+    APPROVAL_REJECTED = "APPROVAL_REJECTED"
+    DEPTH_EXCEEDED = "DEPTH_EXCEEDED"
+    PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
+    CANCELLED = "CANCELLED"
+
+
+class RunError(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The error of a node or run: `dependency_chain` leads from a first node of the run to the one that failed."""
+
+    code: str
+    message: str
+    affected_nodes: list[str] = []
+    dependency_chain: list[str] = []
+    suggested_resolution: str = ""
+    retryable: bool = True
+    details: msgspec.Raw = msgspec.Raw(b"")
+
+
+class FlowForgeError(Exception):
+    """Anything this package raises on purpose."""
+
+
+class DefinitionInvalid(FlowForgeError):
+    """A text that is no workflow definition. `path` is a JSON path such as `$.nodes[2].type`."""
+
+    def __init__(self, message: str, path: str = "$") -> None:
+        super().__init__(f"{message} (at {path})")
+        self.message = message
+        self.path = path
+
+
+class Refused(FlowForgeError):
+    """The server understood the request and refused it; `problem` is the RFC 9457 document."""
+
+    def __init__(self, problem: dict[str, object]) -> None:
+        detail = problem.get("detail") or problem.get("title") or "refused"
+        super().__init__(str(detail))
+        self.problem = problem
+        self.status = int(str(problem.get("status", 400)))
+
+
+class Unreachable(FlowForgeError):
+    """Nothing answered at the address; the message names it and what to try."""
+
+
+class JobError(FlowForgeError):
+    """Raise it in a job handler to fail the attempt with `code`; `retryable=False` forgoes the retry policy."""
+
+    def __init__(self, message: str, *, code: str = ErrorCode.NODE_EXECUTION_FAILED, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.code = str(code)
+        self.retryable = retryable

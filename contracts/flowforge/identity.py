@@ -1,0 +1,53 @@
+"""Ids that derive from causes: whoever computes one, however often, computes the same.
+
+Ids of runs, events and jobs are UUIDs in the layout of version 7 (RFC 9562, 5.7), so they sort by time; the bits that
+RFC leaves to chance are a BLAKE2b hash of what the id stands for. Streams with a name (workflows) carry time zero, so
+that they sort below everything that happened.
+"""
+
+import os
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from uuid import UUID
+
+_VERSION_7 = 0x7 << 76
+_VARIANT = 0x2 << 62
+_RANDOM_MASK = ~((0xF << 76) | (0x3 << 62)) & ((1 << 80) - 1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def _uuid(at_ms: int, random_bits: int) -> UUID:
+    return UUID(int=(at_ms & ((1 << 48) - 1)) << 80 | _VERSION_7 | _VARIANT | (random_bits & _RANDOM_MASK))
+
+
+def _ms(at: datetime) -> int:
+    return (at - _EPOCH) // _MILLISECOND
+
+
+def derived_uuid(at: datetime, *parts: object) -> UUID:
+    """The id of what `parts` name, of a cause recorded at `at` (aware; milliseconds count)."""
+    digest = blake2b("\x1f".join(map(str, parts)).encode(), digest_size=10).digest()
+    return _uuid(_ms(at), int.from_bytes(digest))
+
+
+def event_id(stream_id: UUID, version: int, recorded_at: datetime) -> UUID:
+    """The id of the event at `version` of a stream; not stored, always computed."""
+    digest = blake2b(stream_id.bytes + version.to_bytes(8), digest_size=10).digest()
+    return _uuid(_ms(recorded_at), int.from_bytes(digest))
+
+
+def named_stream(kind: str, name: str) -> UUID:
+    """The stream of something that has a name rather than a time, `named_stream("workflow", "daily-report")`."""
+    digest = blake2b(f"{kind}:{name}".encode(), digest_size=10).digest()
+    return _uuid(0, int.from_bytes(digest))
+
+
+def identity_key(kind: str, *parts: str) -> bytes:
+    """16 bytes under which the log registers what may be logged once only: a cause, a command."""
+    return blake2b("\x1f".join((kind, *parts)).encode(), digest_size=16).digest()
+
+
+def new_uuid(at: datetime | None = None) -> UUID:
+    """A fresh id for something that has no cause yet, such as a command of a person."""
+    return _uuid(_ms(at or datetime.now(UTC)), int.from_bytes(os.urandom(10)))
