@@ -1,0 +1,83 @@
+"""Orders, in the imperative: what the gateway asks the services to do. `Command.command_id` makes a repeat harmless."""
+
+import msgspec
+
+from flowforge.events import NULL
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Anything asked for. `command_id` is the same however often it is sent; `actor` is who asks."""
+
+    command_id: str
+    actor: str = ""
+
+
+class CreateWorkflow(Command, kw_only=True, frozen=True):
+    """To catalog. Answers `{id, version, position, warnings}`."""
+
+    definition: msgspec.Raw
+
+
+class UpdateWorkflow(Command, kw_only=True, frozen=True):
+    """To catalog: a new version; `expected_version` is what If-Match named."""
+
+    workflow_id: str
+    definition: msgspec.Raw
+    expected_version: int | None = None
+
+
+class RollbackWorkflow(Command, kw_only=True, frozen=True):
+    """To catalog: a new version that repeats an old one."""
+
+    workflow_id: str
+    version: int
+
+
+class ArchiveWorkflow(Command, kw_only=True, frozen=True):
+    """To catalog."""
+
+    workflow_id: str
+    expected_version: int | None = None
+
+
+class ValidateWorkflow(Command, kw_only=True, frozen=True):
+    """To catalog: answers the report of interface.md 1.5, stores nothing."""
+
+    definition: msgspec.Raw
+
+
+class RequestRun(Command, kw_only=True, frozen=True):
+    """To triggers: execute. Answers `{run_id, position}`."""
+
+    workflow_id: str
+    input_data: msgspec.Raw = NULL
+    variables: dict[str, msgspec.Raw] = {}
+    version: int | None = None
+    labels: dict[str, str] = {}
+    priority: int = 0
+    timeout_ms: int | None = None
+
+
+class ReceiveEvents(Command, kw_only=True, frozen=True):
+    """To triggers: CloudEvents that came by HTTP. Answers `{items: [{id, source, event_id, position}], position}`."""
+
+    events: list[msgspec.Raw]
+
+
+class CancelRun(Command, kw_only=True, frozen=True):
+    """To execution. Answers `{run_id, position}`."""
+
+    run_id: str
+    reason: str = ""
+
+
+COMMANDS: dict[str, tuple[str, type[Command]]] = {
+    kind.__name__: (service, kind)
+    for service, kinds in {
+        "catalog": (CreateWorkflow, UpdateWorkflow, RollbackWorkflow, ArchiveWorkflow, ValidateWorkflow),
+        "triggers": (RequestRun, ReceiveEvents),
+        "execution": (CancelRun,),
+    }.items()
+    for kind in kinds
+}
+"""Command name → the service that carries it out, and its struct."""

@@ -1,0 +1,352 @@
+"""Every fact that the log can hold, one struct each; the struct's name is the event's type.
+
+Events are what happened, in the past tense, and never change; `SCHEMA` lists them all with the service that writes them.
+Payload fields hold raw JSON, so that a fold which does not look at them does not pay for them.
+"""
+
+from datetime import datetime
+from typing import Literal, get_args
+from uuid import UUID
+
+import msgspec
+
+from flowforge.errors import RunError
+
+NULL = msgspec.Raw(b"null")
+Instance = str
+"""Which instance of a node inside a map: "" for the node itself, "3" for item 3 of its `for_each`."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Anything in the log."""
+
+
+# --- workflows: stream type `workflow`, written by catalog ------------------------------------------------------------
+
+
+class WorkflowCreated(Event, kw_only=True, frozen=True):
+    """Version 1 of a workflow; `definition` is the whole document."""
+
+    workflow_id: str
+    workflow_version: int
+    definition: msgspec.Raw
+
+
+class WorkflowUpdated(Event, kw_only=True, frozen=True):
+    """A further version; `rolled_back_to` names the version it repeats, where it repeats one."""
+
+    workflow_id: str
+    workflow_version: int
+    definition: msgspec.Raw
+    rolled_back_to: int | None = None
+
+
+class WorkflowArchived(Event, kw_only=True, frozen=True):
+    """The workflow starts no more runs; its runs and history stay. A later update with another status revives it."""
+
+    workflow_id: str
+
+
+# --- causes and decisions: stream type `cause`, written by triggers -----------------------------------------------------
+
+
+class EventReceived(Event, kw_only=True, frozen=True):
+    """An event of an external system, as received (the CloudEvent's attributes; `extensions` the rest)."""
+
+    id: str
+    source: str
+    type: str
+    subject: str | None = None
+    time: datetime | None = None
+    datacontenttype: str | None = None
+    data: msgspec.Raw = NULL
+
+
+class RunRequested(Event, kw_only=True, frozen=True):
+    """A person or program asked for a run (`execute`)."""
+
+    workflow_id: str
+    command_id: str
+    input_data: msgspec.Raw = NULL
+    variables: dict[str, msgspec.Raw] = {}
+    version: int | None = None
+    labels: dict[str, str] = {}
+    priority: int = 0
+    timeout_ms: int | None = None
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a trigger was evaluated for: the logged event, and the names its sender gave it."""
+
+    event_id: UUID
+    type: str
+    id: str
+    source: str
+    stream_id: UUID
+
+
+class TriggerRef(msgspec.Struct, frozen=True):
+    """Which trigger started a run."""
+
+    type: str
+    id: str
+
+
+Decision = Literal["fired", "not_matched", "held", "suppressed", "expired", "failed"]
+
+
+class TriggerDecided(Event, kw_only=True, frozen=True):
+    """The recorded answer of one trigger to one cause, when it is not `fired` (that one is `WorkflowTriggered`)."""
+
+    trigger_id: str
+    trigger_version: int
+    workflow_id: str
+    cause: Cause
+    decision: Decision
+    reason: str
+    detail: str = ""
+    consumed: list[UUID] = []
+
+
+# --- runs: stream type `run`; version 1 by triggers, the rest by execution ----------------------------------------------
+
+
+class WorkflowTriggered(Event, kw_only=True, frozen=True):
+    """A trigger fired: the first event of a run, and the recorded decision `fired`. `depth` counts causes before it."""
+
+    run_id: UUID
+    workflow_id: str
+    workflow_version: int
+    trigger: TriggerRef
+    trigger_version: int
+    cause: Cause
+    consumed: list[UUID] = []
+    input_data: msgspec.Raw = NULL
+    variables: dict[str, msgspec.Raw] = {}
+    labels: dict[str, str] = {}
+    priority: int = 0
+    depth: int = 1
+    timeout_ms: int | None = None
+    parent_run_id: UUID | None = None
+
+
+class RunStarted(Event, kw_only=True, frozen=True):
+    """Execution took the run up."""
+
+    total_nodes: int
+
+
+class NodeQueued(Event, kw_only=True, frozen=True):
+    """A job was handed to the queue. Its input is `input`, or else the output of node `input_from` ("" = the run's)."""
+
+    node_id: str
+    instance: Instance = ""
+    attempt: int = 1
+    job_id: UUID | None = None
+    job_type: str = ""
+    queue: str = ""
+    input: msgspec.Raw | None = None
+    input_from: str | None = None
+    payload: msgspec.Raw = NULL
+    deadline_ms: int | None = None
+
+
+class NodeStarted(Event, kw_only=True, frozen=True):
+    """A worker began the attempt (or execution itself, for nodes without a job). `at` is when, by the worker's clock."""
+
+    node_id: str
+    instance: Instance = ""
+    attempt: int = 1
+    worker: str = ""
+    delivery: int = 1
+    at: datetime | None = None
+    input: msgspec.Raw | None = None
+    input_from: str | None = None
+    instances_count: int | None = None
+
+
+class NodeProgressed(Event, kw_only=True, frozen=True):
+    """A running job told how far it is, 0 to 1, with an optional message."""
+
+    node_id: str
+    instance: Instance = ""
+    progress: float
+    message: str = ""
+
+
+class NodeCompleted(Event, kw_only=True, frozen=True):
+    """The node (or one instance of it) ended well. `variables` are the run variables it set."""
+
+    node_id: str
+    instance: Instance = ""
+    attempt: int = 1
+    output: msgspec.Raw = NULL
+    variables: dict[str, msgspec.Raw] = {}
+
+
+class NodeFailed(Event, kw_only=True, frozen=True):
+    """The node (or one instance) failed for good: no attempts are left, or the error forbids another."""
+
+    node_id: str
+    instance: Instance = ""
+    attempt: int = 1
+    error: RunError
+
+
+class NodeRetried(Event, kw_only=True, frozen=True):
+    """An attempt failed and another follows at `due_at`; `attempt` is the number of the one to come."""
+
+    node_id: str
+    instance: Instance = ""
+    attempt: int
+    error: RunError
+    due_at: datetime
+
+
+class NodeSkipped(Event, kw_only=True, frozen=True):
+    """The node will not run: `branch_not_taken`, `upstream_failed`, `upstream_skipped`, `run_if_not_met`, `run_failed`."""
+
+    node_id: str
+    reason: str
+
+
+class NodeCancelled(Event, kw_only=True, frozen=True):
+    """A running or waiting node (or instance) was stopped. `job_id` is told to its worker."""
+
+    node_id: str
+    instance: Instance = ""
+    attempt: int = 1
+    job_id: UUID | None = None
+    reason: str = ""
+
+
+class ReportIgnored(Event, kw_only=True, frozen=True):
+    """A worker's report came too late to count: another delivery, attempt or ending came first. Nothing changed."""
+
+    node_id: str
+    instance: Instance = ""
+    job_id: UUID
+    report: str
+    attempt: int
+    delivery: int
+    reason: str
+
+
+class TimerSet(Event, kw_only=True, frozen=True):
+    """Something is due at `due_at`; the scheduler fires it. `purpose`: retry, node_timeout, run_timeout."""
+
+    timer_id: UUID
+    due_at: datetime
+    purpose: Literal["retry", "node_timeout", "run_timeout"]
+    node_id: str = ""
+    instance: Instance = ""
+    attempt: int = 0
+
+
+class RunCancelRequested(Event, kw_only=True, frozen=True):
+    """Somebody asked to end the run; running jobs are told, cleanup nodes still run."""
+
+    reason: str = ""
+    command_id: str = ""
+
+
+class RunFailing(Event, kw_only=True, frozen=True):
+    """The first failure that counts under fail_fast (or the run's timeout): nothing new starts but what exists for failure."""
+
+    error: RunError
+
+
+class RunCompleted(Event, kw_only=True, frozen=True):
+    """The run ended well."""
+
+    output: msgspec.Raw = NULL
+
+
+class RunFailed(Event, kw_only=True, frozen=True):
+    """The run ended, and it failed."""
+
+    error: RunError
+
+
+class RunCancelled(Event, kw_only=True, frozen=True):
+    """The run ended because somebody asked for it."""
+
+    reason: str = ""
+
+
+# --- timers: stream type `timer`, written by scheduler ------------------------------------------------------------------
+
+
+class TimerFired(Event, kw_only=True, frozen=True):
+    """A timer of a run came due."""
+
+    timer_id: UUID
+    run_id: UUID
+    workflow_id: str
+    due_at: datetime
+    purpose: Literal["retry", "node_timeout", "run_timeout"]
+    node_id: str = ""
+    instance: Instance = ""
+    attempt: int = 0
+
+
+# --- quarantine: stream type `quarantine`, written by whoever met the message ---------------------------------------------
+
+
+class MessageQuarantined(Event, kw_only=True, frozen=True):
+    """A message that cannot be handled, kept with its cause. `body` is base64 where it is no UTF-8 text."""
+
+    service: str
+    subject: str
+    reason: str
+    body: str
+    body_encoding: Literal["text", "base64"] = "text"
+    deliveries: int = 1
+
+
+WorkflowEvent = WorkflowCreated | WorkflowUpdated | WorkflowArchived
+CauseEvent = EventReceived | RunRequested | TriggerDecided
+RunEvent = (
+    WorkflowTriggered
+    | RunStarted
+    | NodeQueued
+    | NodeStarted
+    | NodeProgressed
+    | NodeCompleted
+    | NodeFailed
+    | NodeRetried
+    | NodeSkipped
+    | NodeCancelled
+    | ReportIgnored
+    | TimerSet
+    | RunCancelRequested
+    | RunFailing
+    | RunCompleted
+    | RunFailed
+    | RunCancelled
+)
+TimerEvent = TimerFired
+QuarantineEvent = MessageQuarantined
+AnyEvent = WorkflowEvent | CauseEvent | RunEvent | TimerEvent | QuarantineEvent
+
+EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(AnyEvent)}
+RUN_ENDINGS = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
+_decoders = {name: msgspec.json.Decoder(kind) for name, kind in EVENT_TYPES.items()}
+_encoder = msgspec.json.Encoder()
+
+
+class UnknownEvent(LookupError):
+    """The log holds an event type that this code does not know: it is older than the log."""
+
+
+def encode(event: Event) -> bytes:
+    """The event's payload as JSON."""
+    return _encoder.encode(event)
+
+
+def decode(event_type: str, data: bytes | msgspec.Raw) -> AnyEvent:
+    """The payload of a logged event. Raises `UnknownEvent` for a type this version does not know."""
+    decoder = _decoders.get(event_type)
+    if decoder is None:
+        raise UnknownEvent(f"unknown event type {event_type}: this log was written by a newer version")
+    return decoder.decode(data)  # type: ignore[return-value]
