@@ -1,0 +1,42 @@
+"""The event log: the only truth. Appended to, read, verified; never changed.
+
+`MemoryEventLog` gives the same answers without a server, for tests.
+"""
+
+from infra.eventlog.memory import MemoryEventLog
+from infra.eventlog.types import (
+    Answer,
+    Append,
+    Appended,
+    Conflict,
+    DefinitionsChanged,
+    Duplicate,
+    EventLog,
+    Head,
+    NewEvent,
+    Snapshot,
+    StoredEvent,
+    StreamAppend,
+    Unavailable,
+)
+from infra.eventlog.upcast import UPCASTERS, Upcasters, upcast
+
+__all__ = [
+    "UPCASTERS",
+    "Answer",
+    "Append",
+    "Appended",
+    "Conflict",
+    "DefinitionsChanged",
+    "Duplicate",
+    "EventLog",
+    "Head",
+    "MemoryEventLog",
+    "NewEvent",
+    "Snapshot",
+    "StoredEvent",
+    "StreamAppend",
+    "Unavailable",
+    "Upcasters",
+    "upcast",
+]
