@@ -1,0 +1,163 @@
+"""Real servers for every test: one Postgres and one nats-server per test process, a database and a namespace per test.
+
+They are started when first asked for, live in a folder of their own, and die with the test process. Only here, in
+contrast to `flowforge up`, Postgres runs with fsync off: tests kill processes, never the machine.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import asyncpg
+import msgspec
+import pytest
+
+from infra.embedded import nats as embedded_nats
+from infra.embedded import postgres as embedded_postgres
+from infra.embedded.account import make_traversable, unprivileged
+from infra.embedded.ports import free_port
+from infra.embedded.process import children_of, send, spawn
+
+START_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 10
+MINIMAL_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+class Server(msgspec.Struct, frozen=True):
+    """A running server of the test process; `url` has the login that may do everything."""
+
+    port: int
+    password: str
+    url: str
+    process: subprocess.Popen[bytes]
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def server_home() -> Iterator[Path]:
+    """A folder outside pytest's own, since another account must pass through it."""
+    home = Path(tempfile.mkdtemp(prefix="flowforge-test-"))
+    make_traversable(home / "any")
+    yield home
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(server_home: Path) -> Iterator[Server]:
+    """A real embedded Postgres of this test process, its owner's login in `url`, database `postgres`."""
+    password, port, log = secrets.token_hex(16), free_port(), server_home / "postgres.log"
+    cluster = embedded_postgres.PostgresFolder(server_home / "postgres", unprivileged())
+    cluster.make_ready_for_account()
+    password_file = cluster.write_password_file(password)
+    initdb = cluster.initdb_command(password_file)
+    process = spawn(initdb, env=MINIMAL_ENVIRONMENT, log=log, account=cluster.account, cwd=cluster.folder)
+    assert process.wait(START_TIMEOUT_S) == 0, log.read_text()
+    password_file.unlink()
+    process = spawn(
+        cluster.server_command(port, {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}),
+        env=MINIMAL_ENVIRONMENT,
+        log=log,
+        account=cluster.account,
+        death_signal=embedded_postgres.DEATH_SIGNAL,
+        cwd=cluster.folder,
+    )
+    _wait_for(lambda: cluster.is_ready(process.pid), process, log)
+    url = embedded_postgres.login_url(port, embedded_postgres.OWNER, password, "postgres")
+    yield Server(port, password, url, process, cluster.folder)
+    process.send_signal(signal.SIGQUIT)
+    _reap(process)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: Server) -> str:
+    """The name of a database that holds everything the migrations make, to be copied."""
+    return asyncio.run(_make_template(postgres_server))
+
+
+async def _make_template(server: Server) -> str:
+    name = "template_flowforge"
+    connection = await asyncpg.connect(server.url)
+    await connection.execute(f"create database {name}")
+    await connection.close()
+    try:
+        from infra.eventlog.migrate import migrate
+    except ImportError:
+        return name
+    owner_dsn = server.url.rpartition("/")[0] + f"/{name}"
+    await migrate(owner_dsn, service_password=server.password, reader_password=server.password, namespace="flowforge")
+    return name
+
+
+@pytest.fixture
+async def postgres_dsn(postgres_server: Server, postgres_template: str) -> AsyncIterator[str]:
+    """The owner's URL of a fresh, migrated database; `flowforge_service` and `flowforge_reader` have its password."""
+    name = f"test_{secrets.token_hex(6)}"
+    connection = await asyncpg.connect(postgres_server.url)
+    try:
+        await connection.execute(f"create database {name} template {postgres_template} strategy file_copy")
+        yield postgres_server.url.rpartition("/")[0] + f"/{name}"
+    finally:
+        await connection.execute(f"drop database if exists {name} with (force)")
+        await connection.close()
+
+
+@pytest.fixture
+def service_dsn(postgres_dsn: str) -> str:
+    """The same database as `postgres_dsn`, with the login that services have."""
+    return postgres_dsn.replace(f"//{embedded_postgres.OWNER}:", f"//{embedded_postgres.SERVICE}:")
+
+
+@pytest.fixture
+def reader_dsn(postgres_dsn: str) -> str:
+    """The same database as `postgres_dsn`, with the login of a reader."""
+    return postgres_dsn.replace(f"//{embedded_postgres.OWNER}:", f"//{embedded_postgres.READER}:")
+
+
+@pytest.fixture(scope="session")
+def nats_server(server_home: Path) -> Iterator[Server]:
+    """A real nats-server of this test process; `url` has the supervisor's login."""
+    password, port, log = secrets.token_hex(16), free_port(), server_home / "nats.log"
+    folder = embedded_nats.NatsFolder(server_home / "nats")
+    folder.write_config(port, dict.fromkeys(embedded_nats.USERS, password), "flowforge")
+    process = spawn(folder.server_command(), env=MINIMAL_ENVIRONMENT, log=log, cwd=folder.folder)
+    _wait_for(lambda: embedded_nats.is_ready(port), process, log)
+    url = embedded_nats.login_url(port, embedded_nats.SUPERVISOR, password)
+    yield Server(port, password, url, process, folder.folder)
+    process.terminate()
+    _reap(process)
+
+
+@pytest.fixture(scope="session")
+def nats_url(nats_server: Server) -> str:
+    return nats_server.url
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A namespace no other test uses, so that tests share the nats-server and nothing on it."""
+    return f"t{secrets.token_hex(6)}"
+
+
+def _wait_for(is_ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not is_ready():
+        assert process.poll() is None, f"it ended while it started:\n{log.read_text()}"
+        assert time.monotonic() < deadline, f"not ready after {START_TIMEOUT_S} s:\n{log.read_text()}"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.01)
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        for pid in (*children_of(process.pid), process.pid):
+            send(pid, signal.SIGKILL)
+        process.wait()
