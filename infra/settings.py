@@ -1,0 +1,173 @@
+"""Where FlowForge runs and what it connects to: `FLOWFORGE_*` and `flowforge.toml` as one strict value.
+
+The environment wins over the file; the file is looked for in FLOWFORGE_HOME, then in the working folder. A key that
+nobody knows or a value that makes no sense is refused with the name under which it was given. What a service limits
+for itself stands in its own `settings.py`.
+"""
+
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from flowforge.subjects import DEFAULT_NAMESPACE
+
+PREFIX = "FLOWFORGE_"
+FILE_NAME = "flowforge.toml"
+_NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_PORT_MAX = 65_535
+
+
+class SettingsError(ValueError):
+    """A setting was refused; the message names it and says what is expected."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every process of one installation agrees on."""
+
+    home: Path = Path(".flowforge")
+    """Absolute once loaded; everything durable of an embedded installation is below it."""
+    database_url: str | None = None
+    """None: `up` starts a Postgres of its own."""
+    nats_url: str | None = None
+    """None: `up` starts a nats-server of its own."""
+    nats_inbox_prefix: str = "_INBOX"
+    """Prefix of the reply subjects this process listens on; `up` gives every service one of its own."""
+    http_host: str = "127.0.0.1"
+    http_port: int = 8080
+    """0: a free one."""
+    nats_port: int = 4222
+    """Of the embedded nats-server; 0: a free one."""
+    namespace: str = DEFAULT_NAMESPACE
+    auth: Literal["on", "off"] = "on"
+    script_paths: tuple[Path, ...] = ()
+    """Folders that scripts may use besides their own."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def auth_is_on(self) -> bool:
+        return self.auth == "on"
+
+
+_NAMES = tuple(Settings.__struct_fields__)
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings in force. Raises SettingsError."""
+    environ = os.environ if environ is None else environ
+    given = {name: environ[key] for name in _NAMES if environ.get(key := PREFIX + name.upper())}
+    home = Path(given.get("home", ".flowforge")).expanduser()
+    filed = _read_file(home)
+    values = {name: _parsed(name, text, f"{PREFIX}{name.upper()}") for name, text in given.items()}
+    origins = dict.fromkeys(filed, FILE_NAME) | {name: f"{PREFIX}{name.upper()}" for name in given}
+    settings = _converted({**filed, **values}, origins)
+    settings = msgspec.structs.replace(
+        settings,
+        home=settings.home.expanduser().absolute(),
+        script_paths=tuple(path.expanduser().absolute() for path in settings.script_paths),
+    )
+    _check(settings, origins)
+    return settings
+
+
+def _read_file(home: Path) -> dict[str, object]:
+    path = next((path for path in (home / FILE_NAME, Path(FILE_NAME)) if path.is_file()), None)
+    if path is None:
+        return {}
+    try:
+        values = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from error
+    unknown = sorted(values.keys() - set(_NAMES))
+    if unknown:
+        raise SettingsError(f"{path}: unknown key {unknown[0]!r}; known are {', '.join(_NAMES)}")
+    return values
+
+
+def _parsed(name: str, text: str, origin: str) -> object:
+    """What an environment variable means, before its type is checked."""
+    if name in ("http_port", "nats_port"):
+        try:
+            return int(text)
+        except ValueError:
+            raise SettingsError(f"{origin}: {text!r} is not a number") from None
+    if name == "script_paths":
+        return [part for part in text.split(os.pathsep) if part]
+    return text
+
+
+def _converted(values: dict[str, object], origins: Mapping[str, str]) -> Settings:
+    try:
+        return msgspec.convert(values, Settings, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at `$.")
+        name = re.split(r"[`.\[]", where)[0]
+        given = f", not {values[name]!r}" if name in values else ""
+        raise SettingsError(f"{_called(name, origins)}: {message}{given}") from None
+
+
+def _path(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value)
+    raise ValueError("Expected a path")
+
+
+def _called(name: str, origins: Mapping[str, str]) -> str:
+    origin = origins.get(name, name)
+    return f"{FILE_NAME}: {name}" if origin == FILE_NAME else origin
+
+
+def _check(settings: Settings, origins: Mapping[str, str]) -> None:
+    for name, is_good, expected in _RULES:
+        if not is_good(settings):
+            raise SettingsError(f"{_called(name, origins)}: {getattr(settings, name)!s} is refused: {expected}")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_url(text: str | None, schemes: tuple[str, ...]) -> bool:
+    if text is None:
+        return True
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in schemes and bool(parts.netloc or parts.query)
+
+
+def _is_apart(path: Path, home: Path) -> bool:
+    """Neither is inside the other: a script must not reach keys and credentials."""
+    path, home = path.resolve(), home.resolve()
+    return not path.is_relative_to(home) and not home.is_relative_to(path)
+
+
+_RULES: tuple[tuple[str, Callable[[Settings], bool], str], ...] = (
+    ("http_port", lambda s: 0 <= s.http_port <= _PORT_MAX, f"a port is 0 (a free one) to {_PORT_MAX}"),
+    ("nats_port", lambda s: 0 <= s.nats_port <= _PORT_MAX, f"a port is 0 (a free one) to {_PORT_MAX}"),
+    ("namespace", lambda s: bool(_NAMESPACE.fullmatch(s.namespace)), f"a namespace matches {_NAMESPACE.pattern}"),
+    ("database_url", lambda s: _is_url(s.database_url, ("postgresql", "postgres")), "expected postgresql://…"),
+    ("nats_url", lambda s: _is_url(s.nats_url, ("nats", "tls", "ws", "wss")), "expected nats://… or tls://…"),
+    (
+        "auth",
+        lambda s: s.auth_is_on or is_loopback(s.http_host),
+        f"off is accepted only while everything listens on loopback ({PREFIX}HTTP_HOST is not)",
+    ),
+    (
+        "script_paths",
+        lambda s: all(_is_apart(path, s.home) for path in s.script_paths),
+        f"scripts may not use {PREFIX}HOME, nor a folder around or below it",
+    ),
+)

@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+
+from infra.settings import Settings, SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_everything_has_a_default(empty_folder: Path) -> None:
+    settings = load_settings({})
+    assert settings == Settings(home=empty_folder / ".flowforge")
+    assert (settings.http_port, settings.nats_port, settings.namespace) == (8080, 4222, "flowforge")
+    assert settings.auth_is_on
+
+
+def test_the_environment_wins_over_the_file(empty_folder: Path) -> None:
+    (empty_folder / "flowforge.toml").write_text('http_port = 9000\nnamespace = "filed"\nscript_paths = ["data"]\n')
+    settings = load_settings({"FLOWFORGE_HTTP_PORT": "9001"})
+    assert (settings.http_port, settings.namespace) == (9001, "filed")
+    assert settings.script_paths == (empty_folder / "data",)
+
+
+def test_the_file_in_home_wins_over_the_one_here(empty_folder: Path) -> None:
+    home = empty_folder / "elsewhere"
+    home.mkdir()
+    (home / "flowforge.toml").write_text("http_port = 1\n")
+    (empty_folder / "flowforge.toml").write_text("http_port = 2\n")
+    assert load_settings({"FLOWFORGE_HOME": "elsewhere"}).http_port == 1
+
+
+def test_several_script_paths_are_separated_as_in_path(empty_folder: Path) -> None:
+    settings = load_settings({"FLOWFORGE_SCRIPT_PATHS": "/data:sub"})
+    assert settings.script_paths == (Path("/data"), empty_folder / "sub")
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"FLOWFORGE_HTTP_PORT": "http"}, r"FLOWFORGE_HTTP_PORT: 'http' is not a number"),
+        ({"FLOWFORGE_HTTP_PORT": "70000"}, r"FLOWFORGE_HTTP_PORT: 70000 is refused: a port is 0"),
+        ({"FLOWFORGE_NATS_PORT": "-1"}, r"FLOWFORGE_NATS_PORT: -1 is refused"),
+        ({"FLOWFORGE_NAMESPACE": "a.b"}, r"FLOWFORGE_NAMESPACE: a\.b is refused: a namespace matches"),
+        ({"FLOWFORGE_AUTH": "maybe"}, r"FLOWFORGE_AUTH: Invalid enum value 'maybe'"),
+        ({"FLOWFORGE_AUTH": "off", "FLOWFORGE_HTTP_HOST": "0.0.0.0"}, r"FLOWFORGE_AUTH: off is refused.*loopback"),
+        ({"FLOWFORGE_DATABASE_URL": "mysql://h/d"}, r"FLOWFORGE_DATABASE_URL: .*expected postgresql://"),
+        ({"FLOWFORGE_NATS_URL": "localhost"}, r"FLOWFORGE_NATS_URL: localhost is refused: expected nats://"),
+        ({"FLOWFORGE_SCRIPT_PATHS": ".flowforge/x"}, r"FLOWFORGE_SCRIPT_PATHS: .*may not use FLOWFORGE_HOME"),
+        ({"FLOWFORGE_SCRIPT_PATHS": "/"}, r"FLOWFORGE_SCRIPT_PATHS: .*may not use FLOWFORGE_HOME"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(environ: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_settings(environ)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("http_prot = 1", r"unknown key 'http_prot'; known are home, database_url"),
+        ('http_port = "8080"', r"flowforge\.toml: http_port: Expected `int`, got `str`, not '8080'"),
+        ("home = 3", r"flowforge\.toml: home: Expected a path, not 3"),
+        ("script_paths = [1]", r"flowforge\.toml: script_paths: Expected a path"),
+        ("http_port = ", r"flowforge\.toml: not valid TOML"),
+    ],
+)
+def test_a_bad_file_is_refused(empty_folder: Path, text: str, message: str) -> None:
+    (empty_folder / "flowforge.toml").write_text(text)
+    with pytest.raises(SettingsError, match=message):
+        load_settings({})
+
+
+def test_auth_may_be_off_on_loopback() -> None:
+    assert not load_settings({"FLOWFORGE_AUTH": "off"}).auth_is_on
