@@ -1,0 +1,159 @@
+"""What a turn takes from: standing pulls on durable consumers, commands, and what the log gives again.
+
+A standing pull keeps a request open at the server, so that a lone message arrives at once and many arrive together;
+nats-py's `fetch` would ask anew, one round trip each time. Heartbeats tell an idle consumer from a dead one.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+
+from flowforge.envelope import CloudEvent, NotAnEvent
+from infra.bus.message import Decode, Message
+from infra.bus.topology import Hearing
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+
+PULL_COUNT = 1_000
+PULL_EXPIRES_S = 30
+HEARTBEAT_S = 2
+SILENCE_S = 3 * HEARTBEAT_S
+WAITING_MAX = 4_000
+"""Above so many messages waiting in memory no more are pulled."""
+_log = logging.getLogger(__name__)
+Unreadable = Callable[[Message, str], None]
+
+
+class Intake:
+    """The messages that have arrived and are not taken."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Message] = deque()
+        self._arrived = asyncio.Event()
+        self.pulls: list[StandingPull] = []
+
+    def put(self, message: Message) -> None:
+        self._waiting.append(message)
+        self._arrived.set()
+
+    async def take(self, count_max: int) -> list[Message]:
+        """What has arrived, at least one message, at most `count_max`."""
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        waiting = self._waiting
+        batch = [waiting.popleft() for _ in range(min(count_max, len(waiting)))]
+        for pull in self.pulls:
+            pull.refill()
+        return batch
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+
+class StandingPull:
+    """One durable consumer, pulled from without end."""
+
+    def __init__(self, client: Client, hearing: Hearing, intake: Intake, decode: Decode, unreadable: Unreadable) -> None:
+        self.hearing = hearing
+        self.is_silent = False
+        self._client = client
+        self._intake = intake
+        self._decode = decode
+        self._unreadable = unreadable
+        self._subscription: Subscription | None = None
+        self._asked = 0
+        self._heard_at = time.monotonic()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Subscribe and ask for the first messages."""
+        self._inbox = self._client.new_inbox()
+        self._subscription = await self._client.subscribe(self._inbox, cb=self._arrived)
+        self._intake.pulls.append(self)
+        await self._ask()
+
+    async def stop(self) -> None:
+        """Ask for no more; what was delivered and not settled is delivered again elsewhere."""
+        if self in self._intake.pulls:
+            self._intake.pulls.remove(self)
+        if self._subscription is not None:
+            try:
+                await self._subscription.unsubscribe()
+            except NatsError:
+                return
+
+    def refill(self) -> None:
+        """Ask for more when less than half of what was asked for is still to come, and memory allows."""
+        if self._asked < PULL_COUNT // 2 and len(self._intake) < WAITING_MAX:
+            self._ask_soon()
+
+    async def look(self) -> None:
+        """Called each second: a consumer that was silent for three heartbeats is asked anew."""
+        silence_s = time.monotonic() - self._heard_at
+        if silence_s < SILENCE_S or not self._client.is_connected:
+            return
+        if not self.is_silent:
+            _log.warning("consumer %s of %s is silent, asking again", self.hearing.durable, self.hearing.stream)
+        self.is_silent = True
+        await self._ask()
+
+    async def ask_again(self) -> None:
+        """After a reconnect: what was asked of the old connection is void."""
+        await self._ask()
+
+    def _ask_soon(self) -> None:
+        self._asked += PULL_COUNT
+        task = asyncio.get_running_loop().create_task(self._publish_ask())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _ask(self) -> None:
+        self._asked = PULL_COUNT
+        await self._publish_ask()
+
+    async def _publish_ask(self) -> None:
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self.hearing.stream}.{self.hearing.durable}"
+        nanoseconds = 1_000_000_000
+        body = (
+            f'{{"batch":{PULL_COUNT},"expires":{PULL_EXPIRES_S * nanoseconds},'
+            f'"idle_heartbeat":{HEARTBEAT_S * nanoseconds}}}'
+        )
+        try:
+            await self._client.publish(subject, body.encode(), reply=self._inbox)
+        except NatsError as fault:
+            _log.warning("cannot pull from %s: %s", self.hearing.stream, fault)
+
+    async def _arrived(self, msg: Msg) -> None:
+        self._heard_at = time.monotonic()
+        if msg.headers is not None and (status := msg.headers.get("Status")) is not None:
+            self.is_silent = False
+            if status != "100":
+                await self._ended(status)
+            return
+        self.is_silent = False
+        self._asked -= 1
+        try:
+            event = self._decode(msg.data)
+        except NotAnEvent as fault:
+            self._unreadable(Message(msg.subject, msg.data, _NOTHING, "stream", msg.reply), str(fault))
+            return
+        self._intake.put(Message(msg.subject, msg.data, event, "stream", msg.reply))
+        if self._asked <= 0:
+            self.refill()
+
+    async def _ended(self, status: str) -> None:
+        """408: the request expired; 409: the consumer was deleted or changed; 503: nobody answers."""
+        self._asked = 0
+        if status == "408":
+            await self._ask()
+        else:
+            # `look` asks again after the silence; at once would spin while the consumer is missing
+            self._heard_at = time.monotonic() - SILENCE_S + 1
+
+
+_NOTHING = CloudEvent(id="", source="", type="")

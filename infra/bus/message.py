@@ -1,0 +1,87 @@
+"""What comes in and what goes out of a turn."""
+
+import base64
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+from flowforge.envelope import CloudEvent, encode
+from infra.eventlog import Append, StoredEvent
+
+Origin = Literal["stream", "command", "log"]
+
+
+class Message:
+    """One message of a turn, whatever way it came: from a stream, as a command that waits for its answer, or from the log.
+
+    `tokens` are the subject's tokens; `deliveries` counts from 1; `reply_to` settles it (acknowledgement or answer).
+    """
+
+    __slots__ = ("body", "event", "origin", "reply_to", "subject")
+
+    def __init__(self, subject: str, body: bytes, event: CloudEvent, origin: Origin, reply_to: str) -> None:
+        self.subject = subject
+        self.body = body
+        self.event = event
+        self.origin = origin
+        self.reply_to = reply_to
+
+    @property
+    def tokens(self) -> list[str]:
+        return self.subject.split(".")
+
+    @property
+    def deliveries(self) -> int:
+        """How often the stream has delivered it (`$JS.ACK.<stream>.<consumer>.<deliveries>.…`)."""
+        return int(self.reply_to.split(".")[4]) if self.origin == "stream" else 1
+
+
+class Outgoing(msgspec.Struct, gc=False):
+    """A message to publish. With `message_id` JetStream drops a repeat; without `is_kept` nobody need be there to hear it."""
+
+    subject: str
+    body: bytes
+    message_id: str = ""
+    is_kept: bool = True
+
+
+class Work(msgspec.Struct, gc=False):
+    """What a service decided for one aggregate: what to log, and the answers to commands once that is logged."""
+
+    append: Append | None = None
+    answers: list[tuple[Message, bytes]] = []
+    also_say: list[Outgoing] = []
+
+
+Decode = Callable[[bytes], CloudEvent]
+
+
+def envelope(stored: StoredEvent, namespace: str) -> bytes:
+    """A logged event as everybody hears it."""
+    return encode(logged_event(stored, namespace))
+
+
+def logged_event(stored: StoredEvent, namespace: str) -> CloudEvent:
+    """The CloudEvent of a logged event."""
+    return CloudEvent(
+        id=str(stored.event_id),
+        source=f"/{namespace}/{stored.stream_type}/{stored.stream_id}",
+        type=stored.type,
+        time=stored.recorded_at,
+        data=msgspec.Raw(stored.data),
+        correlationid=None if stored.correlation_id is None else str(stored.correlation_id),
+        causationid=None if stored.causation_id is None else str(stored.causation_id),
+        traceparent=stored.traceparent,
+        position=stored.position,
+        streamversion=stored.version,
+        actor=stored.actor,
+    )
+
+
+def readable(body: bytes) -> tuple[str, Literal["text", "base64"]]:
+    """Bytes as text where they are text, else in base64."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(body).decode(), "base64"
+    return (text, "text") if "\x00" not in text else (base64.b64encode(body).decode(), "base64")

@@ -1,0 +1,63 @@
+"""Who owns a partition: whoever holds its Postgres advisory lock, on a direct connection of its own.
+
+The lock is for liveness only; safety is the version check of every append. An owner whose connection breaks stops taking
+messages at once, and starts afresh once it holds the lock again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from hashlib import blake2b
+
+import asyncpg
+
+WAIT_S = 0.2
+_log = logging.getLogger(__name__)
+
+
+def lock_key(namespace: str, service: str, partition: int = 0) -> int:
+    """The 64-bit key of the advisory lock."""
+    digest = blake2b(f"{namespace}:{service}:{partition}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)
+
+
+class Ownership:
+    """Waits for the lock, holds it, and says when it is lost."""
+
+    def __init__(self, dsn: str, namespace: str, service: str, lost: Callable[[], None]) -> None:
+        self._dsn = dsn
+        self._key = lock_key(namespace, service)
+        self._lost = lost
+        self._connection: asyncpg.Connection | None = None
+        self._closing = False
+
+    @property
+    def is_held(self) -> bool:
+        return self._connection is not None and not self._connection.is_closed()
+
+    async def acquire(self) -> None:
+        """Wait, as long as it takes, until this process is the owner."""
+        while True:
+            try:
+                connection = await asyncpg.connect(
+                    self._dsn, timeout=5, server_settings={"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2"}
+                )
+                await connection.execute("select pg_advisory_lock($1)", self._key, timeout=None)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as fault:
+                _log.warning("cannot take ownership yet: %s", fault)
+                await asyncio.sleep(WAIT_S)
+                continue
+            connection.add_termination_listener(self._terminated)
+            self._connection = connection
+            return
+
+    async def release(self) -> None:
+        """Let the next owner have it."""
+        self._closing = True
+        if self._connection is not None:
+            await self._connection.close(timeout=1)
+
+    def _terminated(self, _connection: object) -> None:
+        if not self._closing:
+            _log.warning("ownership lost with the connection to Postgres")
+            self._lost()

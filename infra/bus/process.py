@@ -1,0 +1,122 @@
+"""A service as a process: FastStream holds its life, its connection and its commands; the shell does the rest.
+
+FastStream is composed here rather than in each `wiring.py`, because it is the same for every service.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import uvloop
+from faststream import AckPolicy, FastStream
+from faststream.nats import NatsBroker, NatsMessage
+from flowforge.subjects import Subjects
+from infra.bus.shell import Shell, ShellService
+from infra.eventlog import EventLog, PostgresEventLog
+from infra.settings import Settings, load_settings
+from nats.aio.client import Client
+
+GRACEFUL_TIMEOUT_S = 4.0
+PING_INTERVAL_S = 10
+RECONNECT_WAIT_S = 0.2
+CONNECT_WAIT_S = 0.2
+Build = Callable[[Settings, EventLog], ShellService]
+_log = logging.getLogger(__name__)
+
+
+def broker(settings: Settings, name: str, reconnected: Callable[[], None] | None = None) -> NatsBroker:
+    """A connection that never gives up."""
+
+    async def on_reconnect() -> None:
+        _log.info("%s: NATS is back", name)
+        if reconnected is not None:
+            reconnected()
+
+    async def on_error(fault: Exception) -> None:
+        _log.warning("%s: NATS: %s", name, fault)
+
+    return NatsBroker(
+        settings.nats_url,
+        name=name,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]
+        ping_interval=PING_INTERVAL_S,
+        reconnected_cb=on_reconnect,
+        error_cb=on_error,
+        graceful_timeout=GRACEFUL_TIMEOUT_S,
+        logger=None,
+        apply_types=False,
+    )
+
+
+async def connected(source: NatsBroker) -> Client:
+    """The broker's connection, waiting for a server that is not there yet."""
+    while True:
+        try:
+            return await source.connect()
+        except (OSError, asyncio.TimeoutError) as fault:
+            _log.warning("NATS is not there yet: %s", fault)
+            await asyncio.sleep(CONNECT_WAIT_S)
+
+
+async def opened(settings: Settings) -> PostgresEventLog:
+    """The event log, waiting for a server that is not there yet."""
+    assert settings.database_url
+    while True:
+        try:
+            return await PostgresEventLog.connect(settings.database_url)
+        except OSError as fault:
+            _log.warning("Postgres is not there yet: %s", fault)
+            await asyncio.sleep(CONNECT_WAIT_S)
+
+
+def notify_ready() -> None:
+    """Tell the supervisor, once, through the file descriptor that it named."""
+    descriptor = os.environ.pop("FLOWFORGE_READY_FD", "")
+    if descriptor:
+        os.write(int(descriptor), b"1")
+        os.close(int(descriptor))
+
+
+def service_app(settings: Settings, name: str, build: Build) -> FastStream:
+    """The application of one service."""
+    shells: list[Shell] = []
+    nats = broker(settings, name, lambda: [shell.reconnected() for shell in shells] and None)
+
+    @nats.subscriber(Subjects(settings.namespace).command(name, "*"), queue=name, ack_policy=AckPolicy.MANUAL, no_reply=True)
+    async def on_command(message: NatsMessage) -> None:
+        raw = message.raw_message
+        if not raw.subject.endswith(".Health"):
+            await shells[0].command(raw.subject, raw.data, raw.reply)
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        log = await opened(settings)
+        client = await connected(nats)
+        shell = Shell(build(settings, log), log, client, settings.namespace, settings.database_url)
+        shells.append(shell)
+        await shell.start()
+        ready = asyncio.create_task(_ready_once(shell))
+        try:
+            yield
+        finally:
+            ready.cancel()
+            await shell.stop()
+            await log.close()
+
+    return FastStream(nats, lifespan=lifespan, logger=None)
+
+
+async def _ready_once(shell: Shell) -> None:
+    await shell.is_ready.wait()
+    notify_ready()
+
+
+def run_service(name: str, build: Build, around: Callable[[FastStream], Awaitable[None]] | None = None) -> None:
+    """Run the process until SIGTERM or SIGINT."""
+    settings = load_settings()
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    app = service_app(settings, name, build)
+    uvloop.run(app.run() if around is None else around(app))  # type: ignore[arg-type]

@@ -1,0 +1,113 @@
+"""Publishing to JetStream, pipelined: a turn's messages leave in one write, their acknowledgements are counted.
+
+nats-py's own `publish_async` pays a future, a semaphore and a validation per message; here a turn pays for one write.
+The lines of the wire protocol are written here and nowhere else (source: the NATS client protocol, PUB and HPUB).
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from infra.bus.message import Outgoing
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+ACKS_WAIT_S = 5.0
+RETRY_WAIT_S = 0.1
+_log = logging.getLogger(__name__)
+
+
+class Publication:
+    """Messages on their way; `arrived` is set once each is acknowledged."""
+
+    __slots__ = ("arrived", "missing", "refused")
+
+    def __init__(self, messages: Sequence[Outgoing]) -> None:
+        self.missing: dict[int, Outgoing] = {index: message for index, message in enumerate(messages) if message.is_kept}
+        self.refused = ""
+        self.arrived = asyncio.Event()
+        if not self.missing:
+            self.arrived.set()
+
+
+class Publisher:
+    """One per connection."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._prefix = client.new_inbox()
+        self._count = 0
+        self._open: dict[str, Publication] = {}
+
+    async def start(self) -> None:
+        """Begin to hear acknowledgements."""
+        await self._client.subscribe(f"{self._prefix}.*.*", cb=self._acknowledged)
+
+    async def send(self, messages: Sequence[Outgoing]) -> Publication:
+        """Write the messages, in order, and return at once."""
+        publication = Publication(messages)
+        await self._write(list(enumerate(messages)), publication)
+        return publication
+
+    async def arrive(self, publication: Publication) -> None:
+        """Wait until each message is acknowledged; what is not in time, or refused, is sent again, for ever."""
+        while not publication.arrived.is_set():
+            try:
+                await asyncio.wait_for(publication.arrived.wait(), ACKS_WAIT_S)
+            except TimeoutError:
+                _log.warning("%d messages not acknowledged, sending again", len(publication.missing))
+            if publication.refused:
+                _log.warning("publishing refused, trying again: %s", publication.refused)
+                publication.refused = ""
+                publication.arrived.clear()
+                await asyncio.sleep(RETRY_WAIT_S)
+            if publication.missing:
+                publication.arrived.clear()
+                await self._write(list(publication.missing.items()), publication)
+
+    async def tell(self, subject: str, body: bytes) -> None:
+        """A message that nobody need hear; lost when the connection is down."""
+        try:
+            await self._client.publish(subject, body)
+        except NatsError:
+            return
+
+    async def _write(self, messages: list[tuple[int, Outgoing]], publication: Publication) -> None:
+        self._count += 1
+        number = str(self._count)
+        if not publication.arrived.is_set():
+            self._open[number] = publication
+        prefix = f"{self._prefix}.{number}."
+        lines: list[bytes] = []
+        limit = self._client.max_payload or 1024 * 1024
+        for index, message in messages:
+            body, reply = message.body, f"{prefix}{index} " if message.is_kept else ""
+            if len(body) > limit:
+                _log.error("message on %s has %d bytes, the limit is %d", message.subject, len(body), limit)
+                publication.missing.pop(index, None)
+                continue
+            if message.message_id:
+                header = f"NATS/1.0\r\nNats-Msg-Id: {message.message_id}\r\n\r\n"
+                sizes = f"{len(header)} {len(header) + len(body)}"
+                lines.append(f"HPUB {message.subject} {reply}{sizes}\r\n{header}".encode() + body + b"\r\n")
+            else:
+                lines.append(f"PUB {message.subject} {reply}{len(body)}\r\n".encode() + body + b"\r\n")
+        if lines:
+            await self._client._send_command(b"".join(lines))  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
+            await self._client._flush_pending()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
+        if not publication.missing:
+            publication.arrived.set()
+
+    async def _acknowledged(self, answer: Msg) -> None:
+        _, number, index = answer.subject.rsplit(".", 2)
+        publication = self._open.get(number)
+        if publication is None:
+            return
+        if b'"seq":' in answer.data and b'"error"' not in answer.data:
+            publication.missing.pop(int(index), None)
+        else:
+            publication.refused = answer.data.decode(errors="replace") or "no stream listens on its subject"
+        if not publication.missing or publication.refused:
+            del self._open[number]
+            publication.arrived.set()

@@ -1,0 +1,46 @@
+"""What becomes of a message once it is dealt with: acknowledged, asked for again later, or put out of circulation."""
+
+from collections.abc import Iterable
+
+from infra.bus.message import Message
+from nats.aio.client import Client
+
+_ACK = b"+ACK"
+_TERM = b"+TERM"
+
+
+async def acknowledge(client: Client, messages: Iterable[Message]) -> None:
+    """Tell the streams that these are done; all in one write."""
+    lines = [
+        f"PUB {message.reply_to} 4\r\n+ACK\r\n" for message in messages if message.origin == "stream"
+    ]
+    if lines:
+        await client._send_command("".join(lines).encode())  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
+        await client._flush_pending()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
+
+
+async def ask_again_later(client: Client, messages: Iterable[Message], delay_s: float) -> None:
+    """Have these delivered again after a while (a plain `-NAK` would come back at once)."""
+    body = b'-NAK {"delay": %d}' % int(delay_s * 1e9)
+    for message in messages:
+        if message.origin == "stream":
+            await client.publish(message.reply_to, body)
+
+
+async def still_working(client: Client, messages: Iterable[Message]) -> None:
+    """Keep the streams from delivering these elsewhere."""
+    for message in messages:
+        if message.origin == "stream":
+            await client.publish(message.reply_to, b"+WPI")
+
+
+async def take_out(client: Client, message: Message) -> None:
+    """Never deliver it again."""
+    if message.origin == "stream":
+        await client.publish(message.reply_to, _TERM)
+
+
+async def answer(client: Client, message: Message, body: bytes) -> None:
+    """Answer a command."""
+    if message.origin == "command":
+        await client.publish(message.reply_to, body)

@@ -1,0 +1,284 @@
+"""The shell around one service: owns, hears, turns, says again, and notices when something has gone quiet.
+
+What it adds to the turn: waiting for ownership; catching up from the log at start and after NATS was away (what was said
+while nobody listened, or was lost with NATS's store); saying again what was logged and not said; cursors; a look each
+second at consumers that are silent; a graceful stop.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
+
+import msgspec
+from flowforge import envelope as envelopes
+from flowforge.envelope import NotAnEvent
+from flowforge.refusals import Rejected, Refusal
+from flowforge.subjects import Subjects
+from infra.bus.intake import Intake, StandingPull
+from infra.bus.message import Decode, Message, Outgoing, envelope, logged_event
+from infra.bus.ownership import Ownership
+from infra.bus.publisher import Publisher
+from infra.bus.topology import Hearing, hearings
+from infra.bus.turn import Service, Turn
+from infra.eventlog import EventLog, StoredEvent, Unavailable
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+PAGE_COUNT = 1_000
+TICK_S = 1.0
+HEARD_LAG_S = 5.0
+"""The heard cursor stays so far behind, so that a message that overtook another never hides it."""
+STOP_S = 4.0
+_log = logging.getLogger(__name__)
+
+
+class ShellService(Service, Protocol):
+    """A service as the shell runs it."""
+
+    says: frozenset[str]
+    """Event types that this service writes and publishes."""
+    hears: frozenset[str]
+    """Event types of the log that it acts on; read from the log where NATS cannot give them."""
+    inbound: dict[str, Decode]
+    """Stream name → how its messages are decoded, where it is not FlowForge's own envelope."""
+
+    async def resay(self, events: Sequence[StoredEvent]) -> list[Outgoing]:
+        """What to publish for events that were logged and perhaps not said."""
+        ...
+
+    def forget_all(self) -> None:
+        """Ownership was lost: nothing in memory counts any more."""
+        ...
+
+    async def nats_was_away(self) -> None:
+        """NATS was restarted or its store lost; called after the reconnect."""
+        ...
+
+    async def tick(self) -> None:
+        """Each second."""
+        ...
+
+
+class Shell:
+    """Runs one service on one connection to NATS and one event log."""
+
+    def __init__(self, service: ShellService, log: EventLog, client: Client, namespace: str, dsn: str | None) -> None:
+        self.service = service
+        self.log = log
+        self.client = client
+        self.subjects = Subjects(namespace)
+        self.intake = Intake()
+        self.publisher = Publisher(client)
+        self.turn = Turn(service, log, client, self.publisher, self.intake, self.subjects.appended)
+        self.turn.on_unknown_outcome = self._resay_soon
+        self._ownership = None if dsn is None else Ownership(dsn, namespace, service.name, self._ownership_lost)
+        self._pulls: list[StandingPull] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._heard: deque[tuple[float, int]] = deque()
+        self._wakes = asyncio.Event()
+        self._needs_resay = False
+        self._was_away = False
+        self._is_lost = False
+        self._background: set[asyncio.Task[None]] = set()
+        self._kept = {"said": 0, "heard": 0}
+        self.is_ready = asyncio.Event()
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin; returns at once. `is_ready` is set once this process owns its part and turns."""
+        self._tasks.append(asyncio.create_task(self._live()))
+
+    async def stop(self) -> None:
+        """Take nothing more, finish what is under way, tell where we stand."""
+        self.turn.stop()
+        for pull in self._pulls:
+            await pull.stop()
+        try:
+            async with asyncio.timeout(STOP_S):
+                while len(self.intake) or self.turn.is_busy:
+                    await asyncio.sleep(0.01)
+                await self.turn.settled()
+                await self._keep_cursors()
+        except (TimeoutError, Unavailable, NatsError) as fault:
+            _log.warning("%s stopped with work under way, it will be taken up again: %s", self.service.name, fault)
+        for task in (*self._tasks, *self._background):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._background, return_exceptions=True)
+        if self._ownership is not None:
+            await self._ownership.release()
+
+    async def _live(self) -> None:
+        await self.publisher.start()
+        await self.client.subscribe(self.subjects.command(self.service.name, "Health"), cb=self._health)
+        while True:
+            if self._ownership is not None:
+                await self._ownership.acquire()
+            self._is_lost = False
+            self.service.forget_all()
+            await self._persist(self._take_over)
+            turning = asyncio.create_task(self.turn.run())
+            self._tasks.append(turning)
+            self.is_ready.set()
+            while not self._is_lost:
+                await self._tick()
+            turning.cancel()
+            await asyncio.gather(turning, return_exceptions=True)
+            self._tasks.remove(turning)
+
+    async def _take_over(self) -> None:
+        self._kept["said"] = await self.log.get_cursor(f"said:{self.service.name}")
+        self._kept["heard"] = await self.log.get_cursor(f"heard:{self.service.name}")
+        await self._resay()
+        await self._catch_up()
+        if not self._pulls:
+            for hearing in hearings(self.subjects).get(self.service.name, []):
+                await self._pull(hearing)
+
+    async def _pull(self, hearing: Hearing) -> None:
+        decode = self.service.inbound.get(hearing.stream, envelopes.decode)
+        pull = StandingPull(self.client, hearing, self.intake, decode, self._unreadable)
+        await pull.start()
+        self._pulls.append(pull)
+
+    async def _persist(self, deed: Callable[[], "asyncio.Future[None]"] | Callable[[], object]) -> None:
+        """Do it until the log and NATS let it be done."""
+        while True:
+            try:
+                await deed()  # type: ignore[misc]
+            except (Unavailable, NatsError, OSError) as fault:
+                _log.warning("%s: %s; trying again", self.service.name, fault)
+                await asyncio.sleep(0.2)
+            else:
+                return
+
+    async def _tick(self) -> None:
+        try:
+            async with asyncio.timeout(TICK_S):
+                await self._wakes.wait()
+        except TimeoutError:
+            pass
+        self._wakes.clear()
+        if self._is_lost:
+            return
+        if self._was_away:
+            self._was_away = False
+            await self._persist(self._after_nats_was_away)
+        if self._needs_resay:
+            self._needs_resay = False
+            await self._persist(self._resay)
+        for pull in self._pulls:
+            await pull.look()
+        await self.service.tick()
+        try:
+            await self._keep_cursors()
+        except Unavailable as fault:
+            _log.warning("%s: cursors not kept: %s", self.service.name, fault)
+
+    # --- NATS comes and goes --------------------------------------------------------------------------------------------
+
+    def reconnected(self) -> None:
+        """Called by the connection. What was asked of the old server is void, and its store may be empty."""
+        self._was_away = True
+        self._wakes.set()
+
+    async def _after_nats_was_away(self) -> None:
+        for pull in self._pulls:
+            await pull.ask_again()
+        await self._resay()
+        await self._catch_up()
+        await self.service.nats_was_away()
+
+    def _ownership_lost(self) -> None:
+        self._is_lost = True
+        self._wakes.set()
+
+    async def _resay_soon(self) -> None:
+        self._needs_resay = True
+        self._wakes.set()
+
+    async def _resay(self) -> None:
+        """Say what is logged above the said position; those who heard it already know its id."""
+        await self.turn.settled()
+        position = max(self._kept["said"], 0)
+        while self.service.says:
+            page = await self.log.read(position, PAGE_COUNT, types=self.service.says)
+            if not page:
+                break
+            messages = await self.service.resay(page)
+            await self.publisher.arrive(await self.publisher.send(messages))
+            position = page[-1].position
+            _log.info("%s: said again %d messages up to position %d", self.service.name, len(messages), position)
+            if len(page) < PAGE_COUNT:
+                break
+        self.turn.said_position = max(self.turn.said_position, position)
+
+    async def _catch_up(self) -> None:
+        """Take from the log what NATS may have lost before we heard it."""
+        position = self._kept["heard"]
+        while self.service.hears:
+            page = await self.log.read(position, PAGE_COUNT, types=self.service.hears)
+            for stored in page:
+                body = envelope(stored, self.subjects.namespace)
+                event = logged_event(stored, self.subjects.namespace)
+                self.intake.put(Message(f"{self.subjects.namespace}.log.{stored.type}", body, event, "log", ""))
+            if len(page) < PAGE_COUNT:
+                return
+            position = page[-1].position
+
+    async def _keep_cursors(self) -> None:
+        said, now_s = self.turn.said_position, time.monotonic()
+        if said > self._kept["said"]:
+            await self.log.set_cursor(f"said:{self.service.name}", said)
+            self._kept["said"] = said
+        if not self.service.hears:
+            return
+        if self.turn.handled_position and (not self._heard or self._heard[-1][1] != self.turn.handled_position):
+            self._heard.append((now_s, self.turn.handled_position))
+        heard = 0
+        while self._heard and self._heard[0][0] < now_s - HEARD_LAG_S:
+            heard = self._heard.popleft()[1]
+        if heard > self._kept["heard"]:
+            await self.log.set_cursor(f"heard:{self.service.name}", heard)
+            self._kept["heard"] = heard
+
+    # --- what is not a stream's message ---------------------------------------------------------------------------------
+
+    async def command(self, subject: str, body: bytes, reply_to: str) -> None:
+        """A command came by request and reply."""
+        try:
+            event = envelopes.decode(body)
+        except NotAnEvent as fault:
+            refusal = Refusal(code="MALFORMED", status=400, title="Malformed command", detail=str(fault))
+            await self.client.publish(reply_to, msgspec.json.encode(Rejected(refusal)))
+            return
+        self.intake.put(Message(subject, body, event, "command", reply_to))
+
+    def _unreadable(self, message: Message, reason: str) -> None:
+        task = asyncio.create_task(self._quarantine(message, reason))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _quarantine(self, message: Message, reason: str) -> None:
+        await self._persist(lambda: self.turn.quarantine(message, reason))
+
+    async def _health(self, request: Msg) -> None:
+        state = {
+            "service": self.service.name,
+            "is_owner": self._ownership is None or self._ownership.is_held,
+            "is_ready": self.is_ready.is_set(),
+            "waiting": len(self.intake),
+            "said_position": self.turn.said_position,
+            "last_turn_at": self.turn.last_turn_at,
+            "silent_consumers": [pull.hearing.durable for pull in self._pulls if pull.is_silent],
+        }
+        await request.respond(msgspec.json.encode(state))
+
+
+def run_types(types: Collection[type]) -> frozenset[str]:
+    """The names of event structs."""
+    return frozenset(kind.__name__ for kind in types)

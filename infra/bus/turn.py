@@ -1,0 +1,307 @@
+"""The one turn of the shell, the same for every service: take, load, decide, append, say, acknowledge.
+
+    take      what has arrived, 1 to `BATCH_MAX` messages, from streams, commands and the log
+    load      the state of every aggregate that the batch names, in as few questions as can be
+    decide    pure, aggregate by aggregate: what to log and what to answer
+    append    everything in one transaction; a group that lost a race is loaded and decided again
+    say       answers to commands, then the logged events to their subjects, pipelined
+    acknowledge   what caused them, once everything said is acknowledged; turns overlap here, and here only
+
+Killed at any line, the next owner starts again at `take`: what was logged meets its own past and changes nothing, and
+what was logged and not said is said (`infra/bus/resaying.py`).
+"""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
+from typing import Protocol
+
+import msgspec
+from flowforge.envelope import now
+from flowforge.events import MessageQuarantined, encode
+from flowforge.identity import derived_uuid
+from flowforge.refusals import Rejected, Refusal, unavailable
+from infra.bus import settling
+from infra.bus.intake import Intake
+from infra.bus.message import Message, Outgoing, Work, readable
+from infra.bus.publisher import Publication, Publisher
+from infra.eventlog import (
+    Answer,
+    Append,
+    Appended,
+    DefinitionsChanged,
+    Duplicate,
+    EventLog,
+    NewEvent,
+    StoredEvent,
+    StreamAppend,
+    Unavailable,
+)
+from infra.failpoints import failpoint
+from nats.aio.client import Client
+
+BATCH_MAX = 500
+RACES_MAX = 20
+"""How often a group that lost a race is decided again in one turn before the messages are put back."""
+UNSETTLED_TURNS_MAX = 8
+BUG_DELIVERIES_MAX = 3
+"""A message whose handling fails for a bug is quarantined at this delivery."""
+LATER_S = 1.0
+UNAVAILABLE_WAIT_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+QUARANTINED_BODY_BYTES_MAX = 64 * 1024
+_log = logging.getLogger(__name__)
+
+
+class Service(Protocol):
+    """What the shell needs of a service; everything in it that decides is pure."""
+
+    name: str
+
+    def key(self, message: Message) -> Hashable:
+        """The aggregate that the message is for. Raises ValueError for a message that makes no sense: quarantined."""
+        ...
+
+    async def load(self, keys: Collection[Hashable], messages: Sequence[Message]) -> None:
+        """Have the state of these aggregates in memory."""
+        ...
+
+    def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
+        """What follows from these messages, in order, for this aggregate."""
+        ...
+
+    def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
+        """The group is in the log: what is to be said of it."""
+        ...
+
+    def refused(self, key: Hashable, answer: Answer) -> None:
+        """The group was not appended: forget what was assumed, so that `load` reads it anew."""
+        ...
+
+
+class Turn:
+    """Runs turns for one service until stopped."""
+
+    def __init__(self, service: Service, log: EventLog, client: Client, publisher: Publisher, intake: Intake, appended_subject: str) -> None:
+        self.service = service
+        self.log = log
+        self.said_position = 0
+        self.handled_position = 0
+        self.last_turn_at = now()
+        self.on_unknown_outcome: Callable[[], Awaitable[None]] | None = None
+        self._client = client
+        self._publisher = publisher
+        self._intake = intake
+        self._appended_subject = appended_subject.encode()
+        self._unsettled = asyncio.Semaphore(UNSETTLED_TURNS_MAX)
+        self._tail: asyncio.Task[None] | None = None
+        self._point = service.name
+        self._running: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Turn after turn. Ends with `stop`; a bug of the shell itself is logged, and the next turn tried."""
+        while not self._stopping or len(self._intake):
+            self._running = None
+            batch = await self._intake.take(BATCH_MAX)
+            self._running = asyncio.current_task()
+            try:
+                await self._turn(batch)
+            except Unavailable as fault:
+                _log.warning("%s: the log is unavailable, %d messages put back: %s", self.service.name, len(batch), fault)
+                await self._put_back(batch)
+            except Exception:  # the pull loop is one of the two places that catch everything
+                _log.exception("%s: a turn failed, %d messages put back", self.service.name, len(batch))
+                await self._put_back(batch)
+            self.last_turn_at = now()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a batch is being turned."""
+        return self._running is not None
+
+    async def settled(self) -> None:
+        """Wait until every turn so far is acknowledged."""
+        if self._tail is not None:
+            await asyncio.wait({self._tail})
+
+    def stop(self) -> None:
+        """Take no further batch."""
+        self._stopping = True
+
+    async def _put_back(self, batch: Sequence[Message]) -> None:
+        for message in batch:
+            await settling.answer(self._client, message, _encode(Rejected(unavailable("the event log does not answer"))))
+            if message.origin == "log":
+                asyncio.get_running_loop().call_later(LATER_S, self._intake.put, message)
+        await settling.ask_again_later(self._client, batch, LATER_S)
+        await asyncio.sleep(UNAVAILABLE_WAIT_S[-1])
+
+    async def _turn(self, batch: Sequence[Message]) -> None:
+        service, point = self.service, self._point
+        failpoint(f"{point}.turn_taken")
+        pending = await self._by_key(batch)
+        said: list[Outgoing] = []
+        position = 0
+        for race in range(RACES_MAX + 1):
+            if not pending:
+                break
+            if race == RACES_MAX:
+                raise Unavailable(f"{len(pending)} groups lost {RACES_MAX} races in a row")
+            works = await self._decide(pending)
+            failpoint(f"{point}.before_append")
+            answers = await self._append([work.append for work in works.values() if work.append is not None])
+            failpoint(f"{point}.after_append")
+            lost: dict[Hashable, list[Message]] = {}
+            for key, work in works.items():
+                if work.append is None:
+                    await self._answer(work)
+                    said += work.also_say
+                    continue
+                answer = answers.pop(0)
+                if not isinstance(answer, Appended):
+                    service.refused(key, answer)
+                    lost[key] = pending[key]
+                    continue
+                events = _stored(work.append, answer)
+                position = max(position, events[-1].position)
+                said += service.logged(key, work, events)
+                said += work.also_say
+                await self._answer(work)
+            pending = lost
+        if position:
+            await self._publisher.tell(self._appended_subject.decode(), b"%d" % position)
+        publication = await self._publisher.send(said)
+        failpoint(f"{point}.after_publish")
+        await self._unsettled.acquire()
+        self._tail = asyncio.create_task(self._settle(batch, publication, position, self._tail))
+
+    async def _settle(
+        self, batch: Sequence[Message], publication: Publication, position: int, before: asyncio.Task[None] | None
+    ) -> None:
+        try:
+            await self._publisher.arrive(publication)
+            failpoint(f"{self._point}.before_acknowledge")
+            await settling.acknowledge(self._client, batch)
+            failpoint(f"{self._point}.after_acknowledge")
+            if before is not None:
+                await asyncio.wait({before})
+            self.said_position = max(self.said_position, position)
+            heard = max((message.event.position or 0 for message in batch), default=0)
+            self.handled_position = max(self.handled_position, heard)
+        finally:
+            self._unsettled.release()
+
+    async def _by_key(self, batch: Sequence[Message]) -> dict[Hashable, list[Message]]:
+        pending: dict[Hashable, list[Message]] = {}
+        for message in batch:
+            try:
+                pending.setdefault(self.service.key(message), []).append(message)
+            except ValueError as fault:
+                await self.quarantine(message, str(fault))
+        return pending
+
+    async def _decide(self, pending: dict[Hashable, list[Message]]) -> dict[Hashable, Work]:
+        """Load and decide all; where that fails for a bug, find the message that does it and put only that aside."""
+        service = self.service
+        try:
+            await service.load(pending.keys(), [message for messages in pending.values() for message in messages])
+            broken = False
+        except Unavailable:
+            raise
+        except Exception:  # one aggregate that cannot be loaded must not stop the others  # noqa: BLE001
+            broken = True
+        works: dict[Hashable, Work] = {}
+        for key, messages in pending.items():
+            try:
+                if broken:
+                    await service.load([key], messages)
+                works[key] = service.decide(key, messages)
+            except Unavailable:
+                raise
+            except Exception:  # a bug, or a message that breaks a rule nobody thought of: alone  # noqa: BLE001
+                work = await self._decide_one_by_one(key, messages)
+                if work is not None:
+                    works[key] = work
+        return works
+
+    async def _decide_one_by_one(self, key: Hashable, messages: Sequence[Message]) -> Work | None:
+        good: list[Message] = []
+        for message in messages:
+            try:
+                self.service.refused(key, Duplicate(0))
+                await self.service.load([key], [*good, message])
+                self.service.decide(key, [*good, message])
+                good.append(message)
+            except Unavailable:
+                raise
+            except Exception as bug:  # noqa: BLE001
+                await self._bug(message, bug)
+        self.service.refused(key, Duplicate(0))
+        if not good:
+            return None
+        await self.service.load([key], good)
+        return self.service.decide(key, good)
+
+    async def _bug(self, message: Message, bug: Exception) -> None:
+        text = "".join(traceback.format_exception(bug))
+        _log.error("%s cannot handle %s on %s: %s", self.service.name, message.event.type, message.subject, text)
+        refusal = Refusal(code="INTERNAL_ERROR", status=500, title="Internal error", detail=f"{type(bug).__name__}; see the log of {self.service.name}")
+        await settling.answer(self._client, message, _encode(Rejected(refusal)))
+        if message.origin == "stream" and message.deliveries < BUG_DELIVERIES_MAX:
+            await settling.ask_again_later(self._client, [message], LATER_S)
+            message.origin = "log"  # settled: the acknowledgement of the batch must not touch it
+        else:
+            await self.quarantine(message, f"{type(bug).__name__}: {bug}")
+
+    async def quarantine(self, message: Message, reason: str) -> None:
+        """Log the message with its cause, then take it out of circulation; it can be looked at, and sent again."""
+        body, body_encoding = readable(message.body[:QUARANTINED_BODY_BYTES_MAX])
+        fact = MessageQuarantined(
+            service=self.service.name, subject=message.subject, reason=reason[:2000], body=body,
+            body_encoding=body_encoding, deliveries=message.deliveries,
+        )
+        at = now()
+        stream_id = derived_uuid(at, "quarantine", message.reply_to or message.event.id, message.subject)
+        event = NewEvent(type=MessageQuarantined.__name__, data=encode(fact))
+        await self._append([Append([StreamAppend("quarantine", stream_id, 0, [event])], recorded_at=at)])
+        await self._publisher.tell(self._appended_subject.decode(), b"0")
+        await settling.take_out(self._client, message)
+        message.origin = "log"
+
+    async def _append(self, groups: list[Append]) -> list[Answer]:
+        """Append, waiting out a log that does not answer; an unknown outcome meets its own past at the next decision."""
+        if not groups:
+            return []
+        for wait_s in UNAVAILABLE_WAIT_S:
+            try:
+                return await self.log.append(groups)
+            except Unavailable as fault:
+                _log.warning("%s: append failed, reading back: %s", self.service.name, fault)
+                if self.on_unknown_outcome is not None:
+                    await self.on_unknown_outcome()
+                await asyncio.sleep(wait_s)
+        return await self.log.append(groups)
+
+    async def _answer(self, work: Work) -> None:
+        for message, body in work.answers:
+            await settling.answer(self._client, message, body)
+
+
+def _stored(append: Append, answer: Appended) -> list[StoredEvent]:
+    events: list[StoredEvent] = []
+    for stream, first in zip(append.streams, answer.positions, strict=True):
+        version = stream.expected_version
+        for offset, event in enumerate(stream.events):
+            events.append(
+                StoredEvent(
+                    first + offset, stream.stream_type, stream.stream_id, version + offset + 1, event.type,
+                    event.schema_version, event.data, append.correlation_id, append.causation_id, append.actor,
+                    append.traceparent, append.recorded_at,
+                )
+            )
+    return events
+
+
+_encode = msgspec.json.encode
+__all__ = ["DefinitionsChanged", "Service", "Turn"]
