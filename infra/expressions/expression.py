@@ -1,0 +1,179 @@
+"""One expression: read, compiled, evaluated.
+
+Measured on two shared cores: compiling takes 30 µs, evaluating a filter such as `event.data.size > 10` about 5 µs, a
+plain value path such as `input.a.b` 0.5 µs (it is followed in Python, without CEL). Only the parts of the bindings that
+the text names are converted, so the rest of a large `input` costs nothing.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, cast
+
+from cel_expr_python import cel
+
+from infra.expressions.faults import EvaluationFault, ExpressionFault, fault_at
+from infra.expressions.lexer import Tokens, tokens
+from infra.expressions.limits import compiled_count_max, expression_chars_max
+from infra.expressions.paths import follow, kind_of, missing
+from infra.expressions.reading import Chain, Reading, read
+from infra.expressions.scope import Scope, environment
+from infra.expressions.values import Need, Unfit, json_of, needed
+from infra.expressions.wording import Source, compile_fault, runtime_message
+
+
+class Expression:
+    """A CEL expression within a scope. Immutable; evaluating it changes nothing and depends on the bindings only."""
+
+    __slots__ = ("_compiled", "_needs", "_path", "chains", "reading", "scope", "text", "tokens")
+
+    def __init__(self, text: str, scope: Scope) -> None:
+        """Reads the text, without compiling it: see compile_expression and compile_lazily."""
+        self.text = text
+        self.scope = scope
+        self.tokens: Tokens = _read_tokens(text)
+        self.reading: Reading = read(self.tokens)
+        self.chains = [chain for chain in self.reading.chains if not chain.is_local and chain.name in scope.names]
+        self._needs: dict[str, Need] = {}
+        for chain in self.chains:
+            self._needs.setdefault(chain.name, Need()).add(chain.steps)
+        self._path = self._only_chain()
+        self._compiled: cel.Expression | None = None
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r}, {self.scope.name})"
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The visible names that the text uses; variables of macros are none."""
+        return frozenset(self._needs)
+
+    @property
+    def node_ids(self) -> frozenset[str]:
+        """The ids in `nodes.<id>` and `nodes["<id>"]`."""
+        return frozenset(
+            chain.steps[0]
+            for chain in self.chains
+            if chain.name == "nodes" and chain.steps and isinstance(chain.steps[0], str)
+        )
+
+    @property
+    def uses_all_nodes(self) -> bool:
+        """Whether it reads `nodes` otherwise than by constant ids, so that node_ids do not tell all."""
+        return "nodes" in self._needs and self._needs["nodes"].is_whole
+
+    @property
+    def path(self) -> Chain | None:
+        """The value path, if the text is nothing else, as `nodes.a.output`."""
+        return self._path
+
+    def compiled(self) -> cel.Expression:
+        """Raises ExpressionFault."""
+        if self._compiled is None:
+            try:
+                self._compiled = environment(self.scope).compile(self.text)
+            except RuntimeError as problem:
+                raise compile_fault(
+                    str(problem), Source(self.text, self.tokens, self.reading, self.scope.names)
+                ) from None
+        return self._compiled
+
+    def evaluate(self, bindings: Mapping[str, object]) -> Any:
+        """The value as JSON data (see values.py). Parts of the bindings come back as they are: do not change them.
+
+        Names of the scope may be absent from the bindings: reading one is then a fault. Raises EvaluationFault.
+        """
+        if self._path is not None:
+            found, value = follow(self._path, bindings)
+            if found:
+                return value
+        result = self._evaluated(bindings)
+        try:
+            return json_of(result, carefully=self.reading.may_multiply or self.reading.uses_optionals)
+        except Unfit as problem:
+            raise EvaluationFault(self.text, f"the result {problem}") from None
+
+    def holds(self, bindings: Mapping[str, object]) -> bool:
+        """Whether a condition is true. Raises EvaluationFault, also when its value is not a bool."""
+        value = self.evaluate(bindings)
+        if not isinstance(value, bool):
+            raise EvaluationFault(self.text, f"a condition must be true or false, this is {kind_of(value)}")
+        return value
+
+    def _only_chain(self) -> Chain | None:
+        if len(self.chains) != 1 or self.reading.uses_optionals:
+            return None
+        chain = self.chains[0]
+        return chain if chain.first == 0 and chain.last == len(self.tokens.items) - 1 else None
+
+    def _evaluated(self, bindings: Mapping[str, object]) -> cel.Value:
+        try:
+            compiled = self.compiled()
+        except ExpressionFault as fault:
+            raise EvaluationFault(self.text, str(fault)) from None
+        try:
+            result = compiled.eval(data=self._activated(bindings))
+        except RuntimeError as problem:
+            raise EvaluationFault(self.text, runtime_message(str(problem))) from None
+        if result.type() == cel.Type.ERROR:
+            raise self._fault_of(result, bindings)
+        return result
+
+    def _activated(self, bindings: Mapping[str, object]) -> dict[str, object]:
+        """The bindings as far as the text reads them."""
+        activated: dict[str, object] = {}
+        for name, need in self._needs.items():
+            if name not in bindings:
+                continue
+            value = bindings[name]
+            try:
+                activated[name] = value if name == "now" else needed(value, need)
+            except Unfit as problem:
+                raise EvaluationFault(self.text, f"{name} {problem}") from None
+        return activated
+
+    def _fault_of(self, result: cel.Value, bindings: Mapping[str, object]) -> EvaluationFault:
+        try:
+            native = cast("str", result.plain_value())
+        except TypeError:
+            return EvaluationFault(self.text, "the result is an optional value: end it with .orValue(…)")
+        found = missing(native, self.reading.chains, bindings)
+        if found is None:
+            return EvaluationFault(self.text, runtime_message(native))
+        return EvaluationFault(self.text, found.message, found.path)
+
+
+def _read_tokens(text: str) -> Tokens:
+    if len(text) > expression_chars_max:
+        raise fault_at(
+            text, 0, f"an expression may have at most {expression_chars_max:,} characters, this one has {len(text):,}"
+        )
+    found = tokens(text)
+    if not found.items:
+        raise fault_at(text, 0, "the expression is empty")
+    return found
+
+
+@lru_cache(maxsize=compiled_count_max)
+def compile_expression(text: str, scope: Scope) -> Expression:
+    """Reads and checks an expression. Cached. Raises ExpressionFault."""
+    expression = compile_lazily(text, scope)
+    expression.compiled()
+    return expression
+
+
+@lru_cache(maxsize=compiled_count_max)
+def compile_lazily(text: str, scope: Scope) -> Expression:
+    """The same for a text that was checked before, as a stored definition's: CEL compiles it at its first evaluation.
+
+    Raises ExpressionFault for what the lexer refuses; other faults appear as EvaluationFault.
+    """
+    return Expression(text, scope)
+
+
+def compile_condition(text: str, scope: Scope) -> Expression:
+    """compile_expression for a filter or condition: refuses what can never be true or false. Raises ExpressionFault."""
+    expression = compile_expression(text, scope)
+    kind = expression.compiled().return_type()
+    if kind not in (cel.Type.BOOL, cel.Type.DYN):
+        raise fault_at(text, 0, f"a condition must be true or false, this is a value of type {kind.name().lower()}")
+    return expression

@@ -1,0 +1,263 @@
+"""Templates: JSON data with expressions in its texts (interface.md 1.4).
+
+`"${expr}"` alone is the expression's value, of its type. With text around it, it is made a text: texts as they are,
+`true`, `false` and `null` by these words, numbers, objects and lists as compact JSON. `$${` stands for `${`. Keys of
+objects are never templates. A template without expressions renders to the very object it was compiled from (unless it
+holds `$${`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+
+from infra.expressions.expression import Expression, compile_expression, compile_lazily
+from infra.expressions.faults import EvaluationFault, ExpressionFault, fault_at
+from infra.expressions.lexer import end_of_expression
+from infra.expressions.limits import result_bytes_max, template_chars_max, template_depth_max
+from infra.expressions.scope import Scope
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text with expressions in it: literal parts and expressions in turn."""
+
+    parts: tuple["str | Expression", ...]
+
+
+_Part = Any  # JSON data in which an Expression or a _Text may take the place of a text
+_Evaluate = Callable[[Expression], object]
+
+
+class Template:
+    """A compiled template. Immutable."""
+
+    __slots__ = ("_compiled", "_expressions")
+
+    def __init__(self, compiled: _Part) -> None:
+        self._compiled = compiled
+        self._expressions = tuple(_expressions(compiled))
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it holds no expression."""
+        return not self._expressions
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        return self._expressions
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The visible names that its expressions use."""
+        return frozenset[str]().union(*(expression.names for expression in self._expressions))
+
+    @property
+    def node_ids(self) -> frozenset[str]:
+        """The ids of the nodes that its expressions name."""
+        return frozenset[str]().union(*(expression.node_ids for expression in self._expressions))
+
+    @property
+    def uses_all_nodes(self) -> bool:
+        """Whether it reads `nodes` otherwise than by constant ids."""
+        return any(expression.uses_all_nodes for expression in self._expressions)
+
+    @property
+    def uses_secrets(self) -> bool:
+        return bool(self.secret_names)
+
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """The names in `${secrets.<name>}`."""
+        return frozenset(secret for expression in self._expressions if (secret := _secret(expression)))
+
+    def render(self, bindings: Mapping[str, object]) -> Any:
+        """The template's value. Parts of the bindings come back as they are: do not change them.
+
+        Raises EvaluationFault; its message never holds a value of the bindings.
+        """
+        if not self._expressions:
+            return self._compiled
+        return _rendered(self._compiled, lambda expression: expression.evaluate(bindings))
+
+    def render_for_worker(self, bindings: Mapping[str, object]) -> Any:
+        """A template of Scope.SECRETS with everything resolved but the secrets; the worker renders it with them.
+
+        Whatever the other values hold, they cannot bring in a `${secrets…}` of their own: their `${` is escaped.
+        Raises EvaluationFault.
+        """
+        return _rendered_for_worker(self._compiled, bindings)
+
+
+def compile_template(value: object, scope: Scope, *, lazily: bool = False) -> Template:
+    """Reads a template: any JSON value. Raises ExpressionFault, whose `path` leads to the text at fault.
+
+    `lazily` is for templates that were checked before: CEL compiles each expression at its first evaluation.
+    In Scope.NODE_WITH_SECRETS a secret stands alone, as `${secrets.name}`.
+    """
+    compiler = _Compiler(scope, compile_lazily if lazily else compile_expression)
+    return Template(compiler.compile(value, 0))
+
+
+def escaped(text: str) -> str:
+    """A template that renders to `text`."""
+    return text.replace("${", "$${")
+
+
+class _Compiler:
+    def __init__(self, scope: Scope, compile_one: Callable[[str, Scope], Expression]) -> None:
+        self._scope = scope
+        self._compile_one = compile_one
+        self._chars = 0
+
+    def compile(self, value: Any, depth: int) -> _Part:
+        if isinstance(value, str):
+            self._count(len(value))
+            return self._text(value) if "${" in value else value
+        if isinstance(value, (dict, list)) and depth == template_depth_max:
+            raise fault_at("", 0, f"a template may be nested at most {template_depth_max} levels deep; it begins")
+        if isinstance(value, dict):
+            return self._object(cast("dict[str, Any]", value), depth)
+        if isinstance(value, list):
+            return self._list(cast("list[Any]", value), depth)
+        return value
+
+    def _object(self, value: dict[str, Any], depth: int) -> _Part:
+        compiled: dict[str, Any] = {}
+        for key, part in value.items():
+            self._count(len(key))
+            compiled[key] = self._below(f".{key}", part, depth)
+        return compiled if _differ(compiled.values(), value.values()) else value
+
+    def _list(self, value: list[Any], depth: int) -> _Part:
+        compiled = [self._below(f"[{at}]", part, depth) for at, part in enumerate(value)]
+        return compiled if _differ(compiled, value) else value
+
+    def _below(self, path: str, part: Any, depth: int) -> _Part:
+        try:
+            return self.compile(part, depth + 1)
+        except ExpressionFault as fault:
+            raise fault.below(path) from None
+
+    def _text(self, text: str) -> _Part:
+        parts: list[str | Expression] = []
+        literal: list[str] = []
+        at = 0
+        while (opening := text.find("${", at)) >= 0:
+            if text[opening - 1 : opening] == "$" and opening > at:
+                literal.append(text[at : opening - 1] + "${")
+                at = opening + 2
+                continue
+            literal.append(text[at:opening])
+            end = end_of_expression(text, opening + 2)
+            parts += ["".join(literal), self._expression(text[opening + 2 : end])]
+            literal = []
+            at = end + 1
+        parts.append("".join(literal) + text[at:])
+        return _simplest([part for part in parts if part != ""])
+
+    def _expression(self, text: str) -> Expression:
+        expression = self._compile_one(text, self._scope)
+        if "secrets" in expression.names and not _secret(expression):
+            raise fault_at(text, 0, "a secret stands alone, as ${secrets.name}; this uses one within an expression")
+        return expression
+
+    def _count(self, chars: int) -> None:
+        self._chars += chars
+        if self._chars > template_chars_max:
+            raise fault_at("", 0, f"a template may have at most {template_chars_max:,} characters in all; it begins")
+
+
+def _simplest(parts: list[str | Expression]) -> _Part:
+    if not parts:
+        return ""
+    if len(parts) == 1:
+        return parts[0]
+    return _Text(tuple(parts))
+
+
+def _differ(compiled: Any, source: Any) -> bool:
+    return any(one is not other for one, other in zip(compiled, source, strict=True))
+
+
+def _secret(expression: Expression) -> str:
+    """The name in `secrets.name`, "" for any other expression."""
+    path = expression.path
+    return str(path.steps[0]) if path is not None and path.name == "secrets" and len(path.steps) == 1 else ""
+
+
+def _expressions(part: _Part) -> Iterator[Expression]:
+    if isinstance(part, Expression):
+        yield part
+    elif isinstance(part, _Text):
+        yield from (piece for piece in part.parts if isinstance(piece, Expression))
+    elif isinstance(part, (dict, list)):
+        for inner in part.values() if isinstance(part, dict) else part:
+            yield from _expressions(inner)
+
+
+def _rendered(part: _Part, evaluate: _Evaluate) -> Any:
+    if isinstance(part, Expression):
+        return evaluate(part)
+    if isinstance(part, _Text):
+        return "".join([_as_text(piece, evaluate) for piece in part.parts])
+    if isinstance(part, dict):
+        return {key: _rendered(inner, evaluate) for key, inner in part.items()}
+    if isinstance(part, list):
+        return [_rendered(inner, evaluate) for inner in part]
+    return part
+
+
+def _as_text(piece: "str | Expression", evaluate: _Evaluate) -> str:
+    if isinstance(piece, str):
+        return piece
+    value = evaluate(piece)
+    if isinstance(value, str):
+        return value
+    text = _encode(value).decode()
+    if len(text) > result_bytes_max:
+        raise EvaluationFault(piece.text, f"the value as text is larger than {result_bytes_max // 1024 // 1024} MiB")
+    return text
+
+
+def _rendered_for_worker(part: _Part, bindings: Mapping[str, object]) -> Any:
+    if isinstance(part, Expression):
+        return f"${{{part.text}}}" if _secret(part) else _escaped(part.evaluate(bindings))
+    if isinstance(part, _Text):
+        return _text_for_worker(part, bindings)
+    if isinstance(part, dict):
+        return {key: _rendered_for_worker(inner, bindings) for key, inner in part.items()}
+    if isinstance(part, list):
+        return [_rendered_for_worker(inner, bindings) for inner in part]
+    return escaped(part) if isinstance(part, str) else part
+
+
+def _text_for_worker(part: _Text, bindings: Mapping[str, object]) -> str:
+    """Each run of resolved text is escaped as a whole: a `$` and a `{` may come from two pieces."""
+    done, run = "", ""
+    for piece in part.parts:
+        if isinstance(piece, Expression) and _secret(piece):
+            done, run = f"{done}{_before_secret(run)}${{{piece.text}}}", ""
+        else:
+            run += _as_text(piece, lambda expression: expression.evaluate(bindings))
+    return done + escaped(run)
+
+
+def _before_secret(run: str) -> str:
+    """Escaped; with its last `$` signs as an expression, or they would escape the secret."""
+    kept = run.rstrip("$")
+    return escaped(kept) + ('${"' + "$" * (len(run) - len(kept)) + '"}' if len(kept) < len(run) else "")
+
+
+def _escaped(value: Any) -> Any:
+    """Data as a template that renders to it."""
+    if isinstance(value, str):
+        return escaped(value)
+    if not isinstance(value, (dict, list)) or b"${" not in _encode(value):
+        return value
+    if isinstance(value, dict):
+        return {key: _escaped(part) for key, part in value.items()}
+    return [_escaped(part) for part in value]
