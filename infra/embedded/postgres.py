@@ -6,9 +6,10 @@ immediate shutdown: no process of it stays, and the next start recovers from the
 
 import importlib.util
 import os
+import shutil
 import signal
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -66,11 +67,6 @@ class PostgresFolder:
         self.folder = folder.resolve()
         self.account = account
 
-    @property
-    def is_initialised(self) -> bool:
-        """initdb removes what it made when it fails, but cannot when it is killed: then the last file is missing."""
-        return (self.folder / "initialised").exists()
-
     def make_ready_for_account(self) -> None:
         """Let the account reach the installation and own the folder."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -97,8 +93,9 @@ class PostgresFolder:
             os.chown(name, self.account.uid, self.account.gid)
         return Path(name)
 
-    def mark_initialised(self) -> None:
-        (self.folder / "initialised").touch()
+    def remove(self) -> None:
+        """Forget the folder: a draft that initdb did not finish."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def server_command(self, port: int, overrides: Mapping[str, str] | None = None) -> list[str]:
         settings = {**_SETTINGS, "port": str(port), **(overrides or {})}
@@ -134,16 +131,9 @@ def _is_readable_by_all(path: Path) -> bool:
 
 
 def _works_in(pid: int, folder: Path) -> bool:
+    process = Path("/proc", str(pid))
     try:
-        return os.readlink(f"/proc/{pid}/cwd") == str(folder) and os.path.basename(_executable(pid)) == "postgres"
+        program = (process / "exe").readlink().name.removesuffix(" (deleted)")
+        return (process / "cwd").readlink() == folder and program == "postgres"
     except OSError:
         return False
-
-
-def _executable(pid: int) -> str:
-    return os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
-
-
-def database_statements(owner: str = OWNER, database: str = DATABASE) -> Sequence[str]:
-    """What the maintenance database is asked once, before migrations."""
-    return (f'create database "{database}" owner "{owner}"',)

@@ -85,7 +85,7 @@ def parent_of(pid: int) -> int | None:
 
 
 def all_pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
 def children_of(pid: int) -> list[int]:

@@ -1,0 +1,85 @@
+"""What `flowforge up` says: to a person in a few lines, to a program in one line of JSON."""
+
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from infra.embedded.home import Endpoints, Home
+
+
+class Announcer(Protocol):
+    """Is told what a person at the terminal wants to know."""
+
+    def is_up(self, home: Home, endpoints: Endpoints, took_s: float) -> None: ...
+    def found_stale(self, pids: list[int]) -> None: ...
+    def died(self, name: str, how: str) -> None: ...
+    def came_back(self, name: str, after_s: float) -> None: ...
+    def stopping(self) -> None: ...
+    def stopped(self, took_s: float) -> None: ...
+
+
+class PersonAnnouncer:
+    """Short lines on the terminal."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False)
+
+    def is_up(self, home: Home, endpoints: Endpoints, took_s: float) -> None:
+        table = Table.grid(padding=(0, 2))
+        table.add_row("  http", Text(endpoints.http, style="link " + endpoints.http))
+        table.add_row("  nats", _without_login(endpoints.nats))
+        table.add_row("  database", _without_login(endpoints.database))
+        table.add_row("  home", f"{_short(home.folder)}  [dim](logins in endpoints.json, admin.key, logs/)[/]")
+        self._console.print(f"[bold green]FlowForge is up[/] [dim]({took_s:.1f} s)[/]")
+        self._console.print(table)
+        self._console.print("[dim]Ctrl-C stops everything.[/]")
+
+    def found_stale(self, pids: list[int]) -> None:
+        self._console.print(f"[yellow]ended {len(pids)} processes that an earlier start had left[/]")
+
+    def died(self, name: str, how: str) -> None:
+        self._console.print(f"[red]{name} died[/] ({how}), starting it again")
+
+    def came_back(self, name: str, after_s: float) -> None:
+        self._console.print(f"[green]{name} is back[/] after {after_s:.2f} s")
+
+    def stopping(self) -> None:
+        self._console.print("[dim]stopping …[/]")
+
+    def stopped(self, took_s: float) -> None:
+        self._console.print(f"FlowForge has stopped [dim]({took_s:.1f} s)[/]")
+
+
+class JsonAnnouncer(PersonAnnouncer):
+    """One line of JSON on stdout once everything is up; what happens later goes to stderr, in words."""
+
+    def __init__(self) -> None:
+        super().__init__(Console(stderr=True, highlight=False))
+
+    def is_up(self, home: Home, endpoints: Endpoints, took_s: float) -> None:
+        facts = {
+            "http": endpoints.http,
+            "nats": _without_login(endpoints.nats),
+            "database": _without_login(endpoints.database),
+            "home": str(home.folder),
+            "endpoints": str(home.endpoints_file),
+            "started_in_ms": round(took_s * 1000),
+        }
+        print(msgspec.json.encode(facts).decode(), flush=True)
+
+
+def _without_login(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _short(folder: Path) -> str:
+    try:
+        return str(folder.relative_to(Path.cwd()))
+    except ValueError:
+        return str(folder)

@@ -1,0 +1,196 @@
+"""The one HTTP process: hosts the application that reads and the one that writes, and chooses by method.
+
+    python -m infra.embedded.front --reads MODULE:create_app --writes MODULE:create_app
+
+Each names a function `create_app(settings) -> ASGI application`; they are found by name, so that `infra` knows no
+service. GET, HEAD and OPTIONS go to the reads (a HEAD as a GET, whose body the server then leaves out), everything else
+to the writes. Both get the ASGI lifespan; requests are taken once both have started. At SIGTERM streams are told that
+their client has gone, and what is under way has `DRAIN_S` to finish.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+import uvloop
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+
+from infra.embedded.ports import LOOPBACK, is_free
+from infra.embedded.readiness import say_ready
+from infra.settings import Settings, SettingsError, load_settings
+
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+READY_PATH = "/health/ready"
+READY_INTERVAL_S = 0.05
+DRAIN_S = 2.0
+BACKLOG_CONNECTIONS_MAX = 1024
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+_log = logging.getLogger(__name__)
+
+
+class StartError(RuntimeError):
+    """An application did not start, or the port cannot be had."""
+
+
+def load_app(name: str, settings: Settings) -> App:
+    """The application that `module:function` makes from the settings."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function or "create_app")(settings)
+
+
+def dispatch(reads: App, writes: App, stop: asyncio.Event) -> App:
+    """One application out of two; once `stop` is set, its readers hear that their client has gone."""
+
+    def app(scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["method"] not in READS:
+            return writes(scope, receive, send)
+        if scope["method"] == "HEAD":
+            scope["method"] = "GET"
+        return reads(scope, lambda: _receive_until(stop, receive), send)
+
+    return app
+
+
+async def _receive_until(stop: asyncio.Event, receive: Receive) -> Message:
+    receiving, stopping = asyncio.ensure_future(receive()), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait([receiving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        return receiving.result() if receiving.done() else {"type": "http.disconnect"}
+    finally:
+        receiving.cancel()
+        stopping.cancel()
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app: App) -> AsyncGenerator[None]:
+    """The ASGI lifespan protocol around one application. Raises StartError when it refuses to start."""
+    events: asyncio.Queue[Message] = asyncio.Queue()
+    answers: asyncio.Queue[Message] = asyncio.Queue()
+    scope: Message = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
+    life = asyncio.ensure_future(app(scope, events.get, answers.put))
+    try:
+        await events.put({"type": "lifespan.startup"})
+        answer = await _answer(answers, life)
+        if answer["type"] != "lifespan.startup.complete":
+            raise StartError(f"an application did not start: {answer.get('message', '')}")
+        yield
+        await events.put({"type": "lifespan.shutdown"})
+        await _answer(answers, life)
+    finally:
+        life.cancel()
+        await asyncio.wait([life])
+
+
+async def _answer(answers: asyncio.Queue[Message], life: asyncio.Future[None]) -> Message:
+    answering = asyncio.ensure_future(answers.get())
+    await asyncio.wait([answering, life], return_when=asyncio.FIRST_COMPLETED)
+    if answering.done():
+        return answering.result()
+    answering.cancel()
+    life.result()
+    raise StartError("an application ended instead of answering its lifespan")
+
+
+async def serve(reads: App, writes: App, settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    if not is_free(settings.http_port, settings.http_host):
+        raise StartError(
+            f"Port {settings.http_port} on {settings.http_host} is taken. Choose another one with FLOWFORGE_HTTP_PORT."
+        )
+    stop = asyncio.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, stop.set)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(lifespan(reads))
+        if writes is not reads:
+            await stack.enter_async_context(lifespan(writes))
+        server = _server(dispatch(reads, writes, stop), settings)
+        serving = asyncio.create_task(server.serve())
+        telling = asyncio.create_task(_say_when_ready(settings))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        telling.cancel()
+        stopping.cancel()
+        server.stop()
+        await asyncio.wait([serving], timeout=DRAIN_S)
+        if serving.done():
+            serving.result()
+        elif not stop.is_set():
+            raise StartError("the HTTP server ended")
+
+
+def _server(app: App, settings: Settings) -> Server:
+    return Server(
+        app,
+        address=settings.http_host,
+        port=settings.http_port,
+        interface=Interfaces.ASGINL,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=BACKLOG_CONNECTIONS_MAX,
+        log_enabled=False,
+    )
+
+
+async def _say_when_ready(settings: Settings) -> None:
+    host = LOOPBACK if settings.http_host in ("0.0.0.0", "::") else settings.http_host  # noqa: S104  it is replaced
+    while not await _answers_ready(host, settings.http_port):
+        await asyncio.sleep(READY_INTERVAL_S)
+    say_ready()
+
+
+async def _answers_ready(host: str, port: int) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    try:
+        writer.write(f"GET {READY_PATH} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        status = (await reader.readline()).split()
+        return len(status) > 1 and status[1] == b"200"
+    except OSError:
+        return False
+    finally:
+        writer.close()
+
+
+async def _serve_and_leave(reads: App, writes: App, settings: Settings) -> None:
+    await serve(reads, writes, settings)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # a request that did not finish in `DRAIN_S` would be waited for
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.embedded.front", description="Reads and writes, one address."
+    )
+    parser.add_argument("--reads", required=True, help="MODULE:FUNCTION that makes the application of GET requests")
+    parser.add_argument("--writes", required=True, help="MODULE:FUNCTION that makes the one of all others")
+    arguments = parser.parse_args()
+    try:
+        settings = load_settings()
+        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        reads = load_app(arguments.reads, settings)
+        writes = reads if arguments.writes == arguments.reads else load_app(arguments.writes, settings)
+        uvloop.run(_serve_and_leave(reads, writes, settings))
+    except (StartError, SettingsError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""The output of the children: one file each, the one of the last start beside it, none without an end."""
+
+import os
+import shutil
+from pathlib import Path
+
+LOG_BYTES_MAX = 16 * 1024 * 1024
+TAIL_LINES = 15
+TAIL_BYTES = 8192
+
+
+def rotate(log: Path) -> None:
+    """Put the output of the last start aside."""
+    if log.exists():
+        log.replace(_previous(log))
+
+
+def cap(log: Path) -> None:
+    """Empty a log that has grown too long, after putting what it holds aside; its writer appends and goes on."""
+    if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
+        shutil.copyfile(log, _previous(log))
+        os.truncate(log, 0)
+
+
+def tail(log: Path) -> str:
+    """The last lines, for a message."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
+    return "\n".join(lines[-TAIL_LINES:])
+
+
+def _previous(log: Path) -> Path:
+    return log.with_name(log.name + ".1")

@@ -1,0 +1,484 @@
+"""`flowforge up`: real servers and every service as a process of its own, kept alive until we are told to stop.
+
+The order: lock the home, end what an earlier crash left, start NATS and Postgres side by side, migrate, declare the
+streams, start the services, wait until each is ready, say where things are. The end is the same backwards, within
+`STOP_TIMEOUT_S`. What dies in between is started again. If we are killed ourselves, the kernel ends our children.
+
+Run it from the main thread of a process of its own: it reaps every child of the process.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import importlib
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import asyncpg
+import msgspec
+import nats as nats_client
+from nats.errors import Error as NatsError
+
+from infra.embedded import logs, nats, postgres
+from infra.embedded.account import Account, unprivileged
+from infra.embedded.announce import Announcer, JsonAnnouncer, PersonAnnouncer
+from infra.embedded.home import Endpoints, Home, Processes, UpError, write_private
+from infra.embedded.keeper import Keeper
+from infra.embedded.ports import LOOPBACK, free_port, is_free
+from infra.embedded.process import exit_words, spawn
+from infra.embedded.readiness import READY_FD
+from infra.embedded.reaper import Reaper
+from infra.embedded.stale import SUPERVISED, StillThereError, end_stale
+from infra.settings import Settings, SettingsError, is_loopback, load_settings
+
+START_TIMEOUT_S = 60.0
+SERVICE_GRACE_S = 4.0
+NATS_GRACE_S = 1.5
+POSTGRES_GRACE_S = 3.0
+STOP_TIMEOUT_S = 10.0
+LOG_CHECK_INTERVAL_S = 60.0
+CONNECT_TIMEOUT_S = 5
+RETRY_INTERVAL_S = 0.25
+EVENT_LOG = "eventlog.events"
+FRONT = "front"
+
+
+class Service(msgspec.Struct, frozen=True):
+    """A process to keep alive: `command` says when it is ready by one byte into FLOWFORGE_READY_FD."""
+
+    name: str
+    command: tuple[str, ...]
+    has_database: bool = True
+    """Whether it gets the services' login of the event log; workers, who run what others wrote, do not."""
+
+
+def default_services() -> tuple[Service, ...]:
+    """The services of FlowForge, each as a process of its own."""
+    named = ("catalog", "triggers", "execution", "scheduler", "projections")
+    front = ("--reads", "services.projections.api:create_app", "--writes", "services.gateway.api:create_app")
+    return (
+        *(Service(name, _module(f"services.{name}")) for name in named),
+        Service("workers", _module("services.workers"), has_database=False),
+        Service(FRONT, _module("infra.embedded.front", *front)),
+    )
+
+
+def _module(name: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", name, *arguments)
+
+
+async def up(
+    settings: Settings,
+    *,
+    services: Sequence[Service] | None = None,
+    announcer: Announcer | None = None,
+    as_json: bool = False,
+) -> None:
+    """Run everything on this machine until SIGINT, SIGTERM or SIGHUP. Raises UpError when it cannot start."""
+    announcer = announcer or (JsonAnnouncer() if as_json else PersonAnnouncer())
+    home, account = Home(settings.home), None if settings.database_url else unprivileged()
+    home.make(account)
+    with home.locked():
+        supervisor = Supervisor(
+            settings, home, account, default_services() if services is None else services, announcer
+        )
+        await supervisor.run()
+
+
+class Supervisor:
+    """One `up`, from its start to its end."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        home: Home,
+        account: Account | None,
+        services: Sequence[Service],
+        announcer: Announcer,
+    ) -> None:
+        self._settings, self._home, self._services, self._announcer = settings, home, services, announcer
+        self._cluster = postgres.PostgresFolder(home.postgres, account)
+        self._nats = nats.NatsFolder(home.nats)
+        self._reaper = Reaper()
+        self._keepers: dict[str, Keeper] = {}
+        self._is_up = False
+        self._began_at = time.monotonic()
+        self._http_port = self._nats_port = self._postgres_port = 0
+
+    async def run(self) -> None:
+        stop = asyncio.Event()
+        with self._reaper.reaping(), _stopped_by_signals(stop):
+            running = asyncio.create_task(self._start_all())
+            stopping = asyncio.create_task(stop.wait())
+            try:
+                await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+                if running.done():
+                    await running
+                    await self._cap_logs_until(stopping)
+            finally:
+                running.cancel()
+                stopping.cancel()
+                await asyncio.wait([running, stopping])
+                await self._stop_all()
+
+    # --- start
+
+    async def _start_all(self) -> None:
+        self._credentials = self._home.credentials()
+        try:
+            stale = await end_stale(self._home.folder, self._cluster)
+        except StillThereError as error:
+            raise UpError(str(error)) from None
+        if stale:
+            self._announcer.found_stale(stale)
+        self._take_ports()
+        await _both(self._prepare_database(), self._prepare_bus())
+        self._home.admin_key()
+        for service in self._services:
+            self._add(self._service_keeper(service))
+        await self._wait_until_ready()
+        await self._admit_administrator()
+        self._tell_where()
+
+    def _take_ports(self) -> None:
+        settings = self._settings
+        self._http_port = _port(settings.http_port, settings.http_host, "FLOWFORGE_HTTP_PORT")
+        if settings.nats_url is None:
+            self._nats_port = _port(settings.nats_port, LOOPBACK, "FLOWFORGE_NATS_PORT")
+        self._postgres_port = free_port()
+
+    async def _prepare_database(self) -> None:
+        if self._settings.database_url is None:
+            await self._initialise_postgres()
+            keeper = self._add(self._postgres_keeper())
+            await self._ready_or_dead(keeper)
+            await _create_database(self._login(postgres.OWNER, "postgres"), postgres.DATABASE)
+        await self._migrate()
+
+    async def _initialise_postgres(self) -> None:
+        """initdb beside the final place, then one rename: a folder that is there is whole."""
+        if self._cluster.folder.exists():
+            self._cluster.make_ready_for_account()
+            return
+        draft = postgres.PostgresFolder(self._home.folder / "postgres.new", self._cluster.account)
+        draft.remove()
+        draft.make_ready_for_account()
+        password_file = draft.write_password_file(self._credentials.postgres[postgres.OWNER])
+        try:
+            log = self._home.log("initdb")
+            logs.rotate(log)
+            status = await self._reaper.watch(
+                spawn(
+                    draft.initdb_command(password_file),
+                    env=self._server_environment(),
+                    log=log,
+                    account=draft.account,
+                    cwd=draft.folder,
+                )
+            )
+        finally:
+            password_file.unlink()
+        if status != 0:
+            raise UpError(f"Postgres could not be prepared ({exit_words(status)}):\n{logs.tail(log)}")
+        draft.folder.rename(self._cluster.folder)
+
+    async def _migrate(self) -> None:
+        migrate = _optional("infra.eventlog.migrate", "migrate")
+        if migrate is None:
+            return
+        passwords = self._credentials.postgres
+        try:
+            await migrate(
+                self._owner_url(),
+                service_password=passwords[postgres.SERVICE],
+                reader_password=passwords[postgres.READER],
+                namespace=self._settings.namespace,
+            )
+        except OSError as error:
+            raise UpError(f"The database does not answer (FLOWFORGE_DATABASE_URL): {error}") from error
+
+    async def _prepare_bus(self) -> None:
+        if self._settings.nats_url is None:
+            keeper = self._add(self._nats_keeper())
+            await self._ready_or_dead(keeper)
+        await self._declare_streams()
+
+    async def _declare_streams(self) -> None:
+        declare = _optional("infra.bus.topology", "declare")
+        if declare is None:
+            return
+        try:
+            connection = await nats_client.connect(
+                self._nats_login(nats.SUPERVISOR), connect_timeout=CONNECT_TIMEOUT_S, allow_reconnect=False
+            )
+        except (OSError, NatsError) as error:
+            raise UpError(f"NATS does not answer (FLOWFORGE_NATS_URL): {error!r}") from error
+        try:
+            await declare(connection, self._settings.namespace)
+        finally:
+            await connection.close()
+
+    async def _declare_streams_again(self) -> None:
+        """After a restart of NATS: its folder may have been emptied. Goes on until it worked."""
+        while True:
+            try:
+                return await self._declare_streams()
+            except Exception as error:  # noqa: BLE001  whatever it is: it is told, and tried again
+                print(f"declaring streams: {error!r}", file=sys.stderr)
+                await asyncio.sleep(RETRY_INTERVAL_S)
+
+    async def _wait_until_ready(self) -> None:
+        waiting = {asyncio.create_task(keeper.ready.wait()): keeper for keeper in self._keepers.values()}
+        _, late = await asyncio.wait(waiting, timeout=START_TIMEOUT_S)
+        for task in late:
+            task.cancel()
+        if late:
+            names = sorted(waiting[task].name for task in late)
+            log = self._home.log(names[0])
+            raise UpError(f"not ready after {START_TIMEOUT_S:.0f} s: {', '.join(names)}\n{log}:\n{logs.tail(log)}")
+
+    async def _ready_or_dead(self, keeper: Keeper) -> None:
+        """Wait for a server at our own start, where a death is not something to wait out."""
+        ready, died = asyncio.create_task(keeper.ready.wait()), asyncio.create_task(keeper.first_death.wait())
+        try:
+            await asyncio.wait([ready, died], timeout=START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            if not keeper.ready.is_set():
+                raise UpError(f"{keeper.name} does not start:\n{logs.tail(self._home.log(keeper.name))}")
+        finally:
+            ready.cancel()
+            died.cancel()
+
+    async def _admit_administrator(self) -> None:
+        """Let the gateway know the hash of the administrator's key, where it keeps keys."""
+        connection = await asyncpg.connect(self._owner_url(), timeout=CONNECT_TIMEOUT_S)
+        try:
+            if await connection.fetchval("select to_regclass('gateway.keys')") is not None:
+                await connection.execute(
+                    "insert into gateway.keys (hash, name, role, created_at) values ($1, 'admin', 'admin', now())"
+                    " on conflict (hash) do nothing",
+                    hashlib.sha256(self._home.admin_key().encode()).digest(),
+                )
+        finally:
+            await connection.close()
+
+    def _tell_where(self) -> None:
+        host = LOOPBACK if not is_loopback(self._settings.http_host) else self._settings.http_host
+        endpoints = Endpoints(
+            http=f"http://{f'[{host}]' if ':' in host else host}:{self._http_port}",
+            nats=self._nats_login(nats.EXTERNAL),
+            database=self._login(postgres.READER),
+            event_log=EVENT_LOG,
+            worker_nats=self._nats_login(nats.WORKER),
+        )
+        write_private(self._home.endpoints_file, msgspec.json.format(msgspec.json.encode(endpoints)) + b"\n")
+        self._is_up = True
+        self._write_processes()
+        self._announcer.is_up(self._home, endpoints, time.monotonic() - self._began_at)
+
+    # --- what is kept alive
+
+    def _add(self, keeper: Keeper) -> Keeper:
+        logs.rotate(self._home.log(keeper.name))
+        self._keepers[keeper.name] = keeper
+        keeper.changed = self._write_processes
+        keeper.died = lambda status: self._announcer.died(keeper.name, exit_words(status))
+        keeper.came_back = lambda after_s: self._announcer.came_back(keeper.name, after_s)
+        keeper.start()
+        return keeper
+
+    def _postgres_keeper(self) -> Keeper:
+        return Keeper(
+            "postgres",
+            self._reaper,
+            lambda _ready: spawn(
+                self._cluster.server_command(self._postgres_port),
+                env=self._server_environment(),
+                log=self._home.log("postgres"),
+                account=self._cluster.account,
+                death_signal=postgres.DEATH_SIGNAL,
+                cwd=self._cluster.folder,
+            ),
+            probe=self._cluster.is_ready,
+            stop_signal=postgres.STOP_SIGNAL,
+            stop_grace_s=POSTGRES_GRACE_S,
+        )
+
+    def _nats_keeper(self) -> Keeper:
+        def launch(_ready: int) -> subprocess.Popen[bytes]:
+            self._nats.write_config(self._nats_port, self._credentials.nats, self._settings.namespace)
+            return spawn(
+                self._nats.server_command(),
+                env=self._server_environment(),
+                log=self._home.log("nats"),
+                death_signal=nats.DEATH_SIGNAL,
+                cwd=self._nats.folder,
+            )
+
+        return Keeper(
+            "nats",
+            self._reaper,
+            launch,
+            probe=lambda _pid: nats.is_ready(self._nats_port),
+            when_back=self._declare_streams_again,
+            stop_grace_s=NATS_GRACE_S,
+        )
+
+    def _service_keeper(self, service: Service) -> Keeper:
+        def launch(ready: int) -> subprocess.Popen[bytes]:
+            return spawn(
+                service.command,
+                env={**self._service_environment(service), READY_FD: str(ready)},
+                log=self._home.log(service.name),
+                pass_fds=(ready,),
+            )
+
+        return Keeper(service.name, self._reaper, launch, stop_grace_s=SERVICE_GRACE_S)
+
+    def _server_environment(self) -> dict[str, str]:
+        """Servers get nothing of ours but the mark by which a later start finds them."""
+        kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+        return {**kept, "LC_ALL": "C.UTF-8", "TZ": "UTC", SUPERVISED: str(self._home.folder)}
+
+    def _service_environment(self, service: Service) -> dict[str, str]:
+        settings = self._settings
+        environment = {name: value for name, value in os.environ.items() if name != "FLOWFORGE_DATABASE_URL"}
+        environment |= {
+            "PYTHONUNBUFFERED": "1",
+            SUPERVISED: str(self._home.folder),
+            "FLOWFORGE_HOME": str(self._home.folder),
+            "FLOWFORGE_NATS_URL": self._nats_login(service.name),
+            "FLOWFORGE_NAMESPACE": settings.namespace,
+            "FLOWFORGE_HTTP_HOST": settings.http_host,
+            "FLOWFORGE_HTTP_PORT": str(self._http_port),
+            "FLOWFORGE_AUTH": settings.auth,
+            "FLOWFORGE_SCRIPT_PATHS": os.pathsep.join(map(str, settings.script_paths)),
+            "FLOWFORGE_LOG_LEVEL": settings.log_level,
+        }
+        if settings.nats_url is None:
+            environment["FLOWFORGE_NATS_INBOX_PREFIX"] = nats.inbox_prefix(service.name)
+        if service.has_database:
+            environment["FLOWFORGE_DATABASE_URL"] = self._login(postgres.SERVICE)
+        return environment
+
+    def _owner_url(self) -> str:
+        return self._settings.database_url or self._login(postgres.OWNER)
+
+    def _login(self, user: str, database: str = postgres.DATABASE) -> str:
+        """The database's URL for one of our logins, wherever the database is."""
+        password, given = self._credentials.postgres[user], self._settings.database_url
+        if given is None:
+            return postgres.login_url(self._postgres_port, user, password, database)
+        parts = urlsplit(given)
+        return parts._replace(netloc=f"{user}:{quote(password)}@{parts.netloc.rpartition('@')[2]}").geturl()
+
+    def _nats_login(self, user: str) -> str:
+        """The bus's URL for one of our logins; a server that is not ours has the one login given for it."""
+        if self._settings.nats_url is not None:
+            return self._settings.nats_url
+        login = user if user in self._credentials.nats else nats.WORKER
+        return nats.login_url(self._nats_port, login, self._credentials.nats[login])
+
+    # --- while it runs, and the end
+
+    def _write_processes(self) -> None:
+        states = {name: keeper.state for name, keeper in self._keepers.items()}
+        document = msgspec.json.encode(Processes(os.getpid(), self._is_up, states))
+        draft = self._home.processes_file.with_suffix(".new")
+        draft.write_bytes(document)
+        draft.replace(self._home.processes_file)
+
+    async def _cap_logs_until(self, stopping: asyncio.Task[bool]) -> None:
+        while not stopping.done():
+            await asyncio.wait([stopping], timeout=LOG_CHECK_INTERVAL_S)
+            for name in self._keepers:
+                logs.cap(self._home.log(name))
+
+    async def _stop_all(self) -> None:
+        began_at = time.monotonic()
+        self._announcer.stopping()
+        self._is_up = False
+        self._home.endpoints_file.unlink(missing_ok=True)
+        servers = [self._keepers.pop(name) for name in ("nats", "postgres") if name in self._keepers]
+        await asyncio.gather(*(keeper.stop() for keeper in self._keepers.values()))
+        await self._reaper.end_orphans()
+        for keeper in servers:
+            await keeper.stop()
+        await self._reaper.end_all()
+        self._home.processes_file.unlink(missing_ok=True)
+        self._announcer.stopped(time.monotonic() - began_at)
+
+
+def _port(wanted: int, host: str, setting: str) -> int:
+    if wanted == 0:
+        return free_port(host)
+    try:
+        if is_free(wanted, host):
+            return wanted
+    except OSError as error:
+        raise UpError(f"Nothing can listen on {host}: {error.strerror}. Choose another FLOWFORGE_HTTP_HOST.") from None
+    raise UpError(f"Port {wanted} on {host} is taken. Choose another one with {setting} (0 takes a free one).")
+
+
+async def _both(first: Coroutine[None, None, None], second: Coroutine[None, None, None]) -> None:
+    """Side by side; the first error ends the other and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(first)
+            group.create_task(second)
+    except* UpError as errors:
+        raise errors.exceptions[0] from None
+
+
+def _optional(module: str, name: str) -> Callable[..., Awaitable[None]] | None:
+    return getattr(importlib.import_module(module), name) if importlib.util.find_spec(module) else None
+
+
+async def _create_database(owner_url: str, name: str) -> None:
+    connection = await asyncpg.connect(owner_url, timeout=CONNECT_TIMEOUT_S)
+    try:
+        if not await connection.fetchval("select exists (select from pg_database where datname = $1)", name):
+            await connection.execute(f'create database "{name}"')
+    finally:
+        await connection.close()
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(stop: asyncio.Event) -> Generator[None]:
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for each in signals:
+        loop.add_signal_handler(each, stop.set)
+    try:
+        yield
+    finally:
+        for each in signals:
+            loop.remove_signal_handler(each)
+
+
+def main() -> int:
+    """`python -m infra.embedded.supervisor`: `up` with the services of a file, for tests and tools."""
+    parser = argparse.ArgumentParser(prog="python -m infra.embedded.supervisor", description=up.__doc__)
+    parser.add_argument("--services", type=Path, help="JSON file: the services to keep instead of FlowForge's own")
+    parser.add_argument("--json", action="store_true", help="say where things are in one line of JSON")
+    arguments = parser.parse_args()
+    services = None
+    if arguments.services is not None:
+        services = msgspec.json.decode(arguments.services.read_bytes(), type=tuple[Service, ...])
+    try:
+        asyncio.run(up(load_settings(), services=services, as_json=arguments.json))
+    except (UpError, SettingsError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
