@@ -31,6 +31,12 @@ def derived_uuid(at: datetime, *parts: object) -> UUID:
     return _uuid(_ms(at), int.from_bytes(digest))
 
 
+def part_uuid(whole: UUID, *parts: object) -> UUID:
+    """The id of a part of something that has a time-ordered id itself, such as a job of a run; it has the same time."""
+    digest = blake2b("\x1f".join((whole.hex, *map(str, parts))).encode(), digest_size=10).digest()
+    return _uuid(whole.int >> 80, int.from_bytes(digest))
+
+
 def event_id(stream_id: UUID, version: int, recorded_at: datetime) -> UUID:
     """The id of the event at `version` of a stream; not stored, always computed."""
     digest = blake2b(stream_id.bytes + version.to_bytes(8), digest_size=10).digest()

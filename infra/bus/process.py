@@ -37,12 +37,14 @@ def broker(settings: Settings, name: str, reconnected: Callable[[], None] | None
     async def on_error(fault: Exception) -> None:
         _log.warning("%s: NATS: %s", name, fault)
 
+    assert settings.nats_url, "FLOWFORGE_NATS_URL names no server"
     return NatsBroker(
         settings.nats_url,
         name=name,
         max_reconnect_attempts=-1,
         reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]
         ping_interval=PING_INTERVAL_S,
+        inbox_prefix=settings.nats_inbox_prefix,
         reconnected_cb=on_reconnect,
         error_cb=on_error,
         graceful_timeout=GRACEFUL_TIMEOUT_S,
