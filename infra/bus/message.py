@@ -46,11 +46,15 @@ class Outgoing(msgspec.Struct, gc=False):
 
 
 class Work(msgspec.Struct, gc=False):
-    """What a service decided for one aggregate: what to log, and the answers to commands once that is logged."""
+    """What a service decided for one aggregate: what to log, and the answers to commands once that is logged.
+
+    `later` are messages that are decided once the append is in the log, since a group has one actor and one cause.
+    """
 
     append: Append | None = None
     answers: list[tuple[Message, bytes]] = []
     also_say: list[Outgoing] = []
+    later: list[Message] = []
 
 
 Decode = Callable[[bytes], CloudEvent]

@@ -168,6 +168,8 @@ class Turn:
                 said += service.logged(key, work, events)
                 said += work.also_say
                 await self._answer(work)
+                if work.later:
+                    lost[key] = work.later
             pending = lost
         if position:
             await self._publisher.tell(self._appended_subject.decode(), b"%d" % position)
