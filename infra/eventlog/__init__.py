@@ -3,7 +3,9 @@
 `MemoryEventLog` gives the same answers without a server, for tests.
 """
 
+from infra.eventlog.connections import UnsuitableServer
 from infra.eventlog.memory import MemoryEventLog
+from infra.eventlog.postgres import PostgresEventLog
 from infra.eventlog.types import (
     Answer,
     Append,
@@ -33,10 +35,12 @@ __all__ = [
     "Head",
     "MemoryEventLog",
     "NewEvent",
+    "PostgresEventLog",
     "Snapshot",
     "StoredEvent",
     "StreamAppend",
     "Unavailable",
+    "UnsuitableServer",
     "Upcasters",
     "upcast",
 ]

@@ -1,0 +1,202 @@
+-- The one way into the log.
+--
+-- A call carries groups; a group carries streams; a stream carries events. Each level comes as parallel arrays, and a
+-- lower level names its upper one by number, from 1. The call is one transaction: it locks the head, finds each group
+-- to fit or to be refused, numbers and inserts the events of those that fit, registers their identities, chains them,
+-- and moves the head. Everything is done for whole sets; only when something does not fit, or groups of the same call
+-- depend on one another, are groups weighed one by one (`eventlog.weigh`), since each then depends on those before it.
+--
+-- The settings fix one plan for all sizes of call: small and growing tables would tempt the planner to scan them, and
+-- array parameters, whose length it cannot know, to nested loops over both.
+
+-- What is hashed of an event besides the salt: the row as Postgres sends it, so that no part can pass for another.
+create or replace function eventlog.event_header(
+    "position" bigint, stream_id uuid, version int, stream_type text, type text, schema_version smallint,
+    recorded_at timestamptz, correlation_id uuid, causation_id uuid, traceparent text, actor text, data_digest bytea
+) returns bytea language sql stable parallel safe as $$
+    select record_send(row(position, stream_id, version, stream_type, type, schema_version, recorded_at,
+                           correlation_id, causation_id, traceparent, actor, data_digest))
+$$;
+
+-- Weighs groups in order, each on top of those before it that were accepted, and numbers what is accepted. Answers as
+-- `eventlog.append` does.
+create or replace function eventlog.weigh(
+    old_position bigint, old_definitions_position bigint,
+    group_definitions_position bigint[], group_changes_definitions boolean[],
+    stream_group int[], stream_id uuid[], stream_version int[], stream_events int[], stream_identity bytea[],
+    out positions bigint[], out refusals text, out refused_at bigint[], out refused_stream int[]
+) language plpgsql stable as $$
+declare
+    weighed record;
+    group_positions bigint[] := '{}';
+    new_position bigint := old_position;
+    definitions_position bigint := old_definitions_position;
+    taken_keys bytea[] := '{}';
+    taken_positions bigint[] := '{}';
+begin
+    refusals := ''; refused_at := '{}'; refused_stream := '{}';
+    for weighed in
+        select s.group_number, sum(s.events) as events,
+               (array_agg(s.known_position order by s.ordinal) filter (where s.known_position is not null))[1] as known,
+               (array_agg(s.ordinal order by s.ordinal) filter (where s.actual <> s.expected))[1] as conflicting,
+               (array_agg(s.actual order by s.ordinal) filter (where s.actual <> s.expected))[1] as conflicting_at,
+               array_agg(s.identity order by s.ordinal) filter (where s.is_repeated) as repeated_keys,
+               array_agg(s.before_in_group order by s.ordinal) filter (where s.is_repeated) as repeated_offsets
+        from (
+            select s.*, coalesce(v.version, 0) as actual, i.position as known_position,
+                   s.identity is not null and count(*) over (partition by s.identity) > 1 as is_repeated,
+                   sum(s.events) over (partition by s.group_number order by s.ordinal) - s.events as before_in_group
+            from unnest(stream_group, stream_id, stream_version, stream_events, stream_identity)
+                 with ordinality as s (group_number, id, expected, events, identity, ordinal)
+            left join lateral (
+                select e.version from eventlog.events e where e.stream_id = s.id order by e.version desc limit 1
+            ) v on true
+            left join lateral (select i.position from eventlog.identities i where i.key = s.identity limit 1) i on true
+        ) s
+        group by s.group_number order by s.group_number
+    loop
+        if weighed.known is null and weighed.repeated_keys is not null then
+            select t.position into weighed.known
+            from unnest(weighed.repeated_keys) with ordinality as r (key, ordinal)
+            join unnest(taken_keys, taken_positions) as t (key, position) on t.key = r.key
+            order by r.ordinal limit 1;
+        end if;
+        if weighed.known is not null then
+            refusals := refusals || 'd'; refused_at := refused_at || weighed.known;
+        elsif weighed.conflicting is not null then
+            refusals := refusals || 'c'; refused_at := refused_at || weighed.conflicting_at::bigint;
+        elsif group_definitions_position[weighed.group_number] < definitions_position then
+            refusals := refusals || 'o'; refused_at := refused_at || definitions_position;
+        else
+            refusals := refusals || '-'; refused_at := refused_at || 0::bigint;
+            if weighed.repeated_keys is not null then
+                taken_keys := taken_keys || weighed.repeated_keys;
+                taken_positions := taken_positions || array(
+                    select new_position + 1 + before from unnest(weighed.repeated_offsets) with ordinality as o (before, n)
+                    order by n);
+            end if;
+            group_positions[weighed.group_number] := new_position + 1;
+            new_position := new_position + weighed.events;
+            if group_changes_definitions[weighed.group_number] then
+                definitions_position := new_position;
+            end if;
+        end if;
+        refused_stream := refused_stream || coalesce(weighed.conflicting, 0)::int;
+    end loop;
+    positions := array(
+        select group_positions[s.group_number]
+               + sum(s.events) over (partition by s.group_number order by s.ordinal) - s.events
+        from unnest(stream_group, stream_events) with ordinality as s (group_number, events, ordinal)
+        order by s.ordinal);
+end $$;
+
+-- Answers per stream its first position, null where its group was refused. `refusals` is null when every group fitted;
+-- else it has one letter per group: - appended, d duplicate, c conflict, o older than the definitions; `refused_at` the
+-- position or version that goes with it, and `refused_stream` the number of the stream in conflict.
+create or replace function eventlog.append(
+    group_recorded_at timestamptz[], group_correlation_id uuid[], group_causation_id uuid[], group_actor text[],
+    group_traceparent text[], group_definitions_position bigint[], group_changes_definitions boolean[],
+    stream_group int[], stream_type text[], stream_id uuid[], stream_version int[], stream_events int[],
+    stream_identity bytea[],
+    event_stream int[], event_type text[], event_schema_version smallint[], event_data bytea[], salts bytea,
+    out positions bigint[], out refusals text, out refused_at bigint[], out refused_stream int[]
+) language plpgsql security definer
+    set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_nestloop = off
+    set enable_mergejoin = off
+as $$
+declare
+    old eventlog.head;
+    new eventlog.head;
+    fits boolean;
+    inserted_count bigint;
+begin
+    select * into strict old from eventlog.head for update;
+    new := old;
+
+    select bool_and(s.expected = coalesce(v.version, 0) and i.position is null)
+               and count(s.identity) = count(distinct s.identity),
+           array_agg(old.position + 1 + s.before order by s.ordinal)
+    into fits, positions
+    from (
+        select s.*, sum(s.events) over (order by s.ordinal) - s.events as before
+        from unnest(append.stream_id, stream_version, stream_events, stream_identity)
+             with ordinality as s (id, expected, events, identity, ordinal)
+    ) s
+    left join lateral (
+        select e.version from eventlog.events e where e.stream_id = s.id order by e.version desc limit 1
+    ) v on true
+    left join lateral (select i.position from eventlog.identities i where i.key = s.identity limit 1) i on true;
+
+    if fits and coalesce((
+        select min(d) >= old.definitions_position and not true = any (group_changes_definitions)
+        from unnest(group_definitions_position) as d
+    ), true) then
+        new.position := old.position + cardinality(event_type);
+    else
+        select w.positions, w.refusals, w.refused_at, w.refused_stream
+        into positions, refusals, refused_at, refused_stream
+        from eventlog.weigh(old.position, old.definitions_position,
+                            group_definitions_position, group_changes_definitions, stream_group,
+                            append.stream_id, stream_version, stream_events, stream_identity) w;
+        select coalesce(max(s.first_position + s.events - 1), old.position) into new.position
+        from unnest(positions, stream_events) as s (first_position, events);
+        if new.position = old.position then
+            return;
+        end if;
+    end if;
+
+    with numbered as materialized (
+        select s.first_position + e.ordinal - s.first_event as position, s.id as stream_id,
+               s.expected + 1 + (e.ordinal - s.first_event)::int as version, s.type as stream_type, e.type,
+               e.schema_version, e.data, substring(salts, 16 * e.ordinal::int - 15, 16) as salt,
+               g.correlation_id, g.causation_id, g.actor, g.traceparent, g.recorded_at
+        from unnest(event_stream, event_type, event_schema_version, event_data)
+             with ordinality as e (stream, type, schema_version, data, ordinal)
+        join (
+            select s.*, sum(s.events) over (order by s.ordinal) - s.events + 1 as first_event
+            from unnest(stream_group, append.stream_type, append.stream_id, stream_version, stream_events, positions)
+                 with ordinality as s (group_number, type, id, expected, events, first_position, ordinal)
+        ) s on s.ordinal = e.stream
+        join unnest(group_recorded_at, group_correlation_id, group_causation_id, group_actor, group_traceparent)
+             with ordinality as g (recorded_at, correlation_id, causation_id, actor, traceparent, ordinal)
+          on g.ordinal = s.group_number
+        where s.first_position is not null
+    ), logged as (
+        insert into eventlog.events (position, stream_id, version, stream_type, type, schema_version, data, salt,
+                                     correlation_id, causation_id, actor, traceparent, recorded_at)
+        select n.position, n.stream_id, n.version, n.stream_type, n.type, n.schema_version,
+               convert_from(n.data, 'UTF8')::json, n.salt,
+               n.correlation_id, n.causation_id, n.actor, n.traceparent, n.recorded_at
+        from numbered n
+    )
+    select count(*), sha256(old.hash || string_agg(
+               eventlog.event_header(n.position, n.stream_id, n.version, n.stream_type, n.type, n.schema_version,
+                                     n.recorded_at, n.correlation_id, n.causation_id, n.traceparent, n.actor,
+                                     sha256(n.salt || n.data)),
+               ''::bytea order by n.position))
+    into inserted_count, new.hash
+    from numbered n;
+    if inserted_count <> new.position - old.position then
+        raise exception 'the arrays of this call do not belong together' using errcode = 'data_exception';
+    end if;
+
+    insert into eventlog.identities (key, position)
+    select s.key, s.first_position from unnest(stream_identity, positions) as s (key, first_position)
+    where s.key is not null and s.first_position is not null;
+
+    if true = any (group_changes_definitions) then
+        select coalesce(max(s.first_position + s.events - 1), old.definitions_position) into new.definitions_position
+        from unnest(stream_group, stream_events, positions) as s (group_number, events, first_position)
+        where group_changes_definitions[s.group_number];
+    end if;
+
+    insert into eventlog.log_batches (first_position, last_position, hash, recorded_at)
+    values (old.position + 1, new.position, new.hash, clock_timestamp());
+    update eventlog.head h
+    set position = new.position, hash = new.hash, definitions_position = new.definitions_position;
+end $$;
+
+revoke all on function eventlog.append, eventlog.weigh from public;

@@ -1,0 +1,67 @@
+"""One call of `eventlog.append` (append.sql): groups as parallel arrays, and its row of arrays as answers."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from infra.eventlog.types import Answer, Append, Appended, Conflict, DefinitionsChanged, Duplicate
+
+SALT_BYTES = 16
+APPEND = f"select * from eventlog.append({', '.join(f'${number}' for number in range(1, 19))})"  # noqa: S608
+"""Its parameters are what `arguments` gives."""
+
+
+def arguments(groups: Sequence[Append]) -> tuple[Any, ...]:
+    """The parameters of `APPEND`; the salts are made here, where randomness is cheap."""
+    stream_group: list[int] = []
+    streams = [stream for group in groups for stream in group.streams]
+    for group_number, group in enumerate(groups, 1):
+        stream_group.extend([group_number] * len(group.streams))
+    event_stream: list[int] = []
+    for stream_number, stream in enumerate(streams, 1):
+        event_stream.extend([stream_number] * len(stream.events))
+    events = [event for stream in streams for event in stream.events]
+    return (
+        [group.recorded_at for group in groups],
+        [group.correlation_id for group in groups],
+        [group.causation_id for group in groups],
+        [group.actor for group in groups],
+        [group.traceparent for group in groups],
+        [group.definitions_position for group in groups],
+        [group.changes_definitions for group in groups],
+        stream_group,
+        [stream.stream_type for stream in streams],
+        [stream.stream_id for stream in streams],
+        [stream.expected_version for stream in streams],
+        [len(stream.events) for stream in streams],
+        [stream.identity for stream in streams],
+        event_stream,
+        [event.type for event in events],
+        [event.schema_version for event in events],
+        [event.data for event in events],
+        os.urandom(SALT_BYTES * len(events)),
+    )
+
+
+def answers(groups: Sequence[Append], row: Sequence[Any]) -> list[Answer]:
+    """The row that `APPEND` gave, as one answer per group."""
+    positions, refusals, refused_at, refused_stream = row
+    given: list[Answer] = []
+    first_stream = 0
+    for number, group in enumerate(groups):
+        next_stream = first_stream + len(group.streams)
+        refusal = refusals[number] if refusals is not None else "-"
+        match refusal:
+            case "-":
+                given.append(Appended(positions[first_stream:next_stream]))
+            case "c":
+                conflicting = group.streams[refused_stream[number] - 1 - first_stream]
+                given.append(Conflict(conflicting.stream_id, refused_at[number]))
+            case "d":
+                given.append(Duplicate(refused_at[number]))
+            case "o":
+                given.append(DefinitionsChanged(refused_at[number]))
+            case _:
+                raise AssertionError(f"eventlog.append answered {refusal!r}")
+        first_stream = next_stream
+    return given

@@ -1,0 +1,125 @@
+-- The event log: what happened, in one order, for ever.
+--
+-- `events` holds every event of FlowForge, one row each, and nothing in it is ever changed. An event has a place in the
+-- whole log, its `position` (1, 2, 3 … without gaps, in the order of commits), and a place in its stream, `stream_id`
+-- and `version` (1, 2, 3 … without gaps). Streams with a name, such as workflows, have ids below
+-- 00000001-0000-0000-0000-000000000000 and live in the partition `events_named`, which stays small, so that reading all
+-- definitions never looks at runs; all others have time-ordered ids and live in `events_timed`, where inserts therefore
+-- fall on hot pages. `data` is the JSON text as it came, byte for byte; with a random `salt` it is hashed into the
+-- chain. Only an erased payload has neither, and in their place the `digest` they had.
+--
+-- `head` is one row: the last position, the hash of the chain up to there, the position of the last change of a
+-- definition, and the `incarnation` of this log. `eventlog.append` (append.sql) locks this row first and holds it until
+-- its transaction ends. That makes positions gapless and in the order of commits: a reader needs
+-- `where position > $1 order by position` and can never overlook a late commit. It also makes commits serial, which is
+-- why callers share them.
+--
+-- `log_batches` has a row for each commit: its first and last position and the hash
+--     sha256(hash of the batch before ‖ for each of its events in order: header with sha256(salt ‖ data)),
+-- `eventlog.event_header` (append.sql) being the header's one definition. Who changes an event, or leaves one out, breaks the chain
+-- at the batch it was in, and `verify` names that batch.
+--
+-- `identities` registers what may be logged once only, causes from outside and commands: a key of 16 bytes, and the
+-- position of the event that holds it.
+--
+-- Beside the log, under the same roof:
+-- `blobs`       payloads too large for an event, by their SHA-256; written before the event that refers to them.
+-- `cursors`     positions that a service keeps for itself (up to where it has published). Disposable: said again if lost.
+-- `snapshots`   states of streams at a version. Disposable: folded anew if lost.
+-- `migrations`  which .sql files were applied, their checksums, and the schema version of the code that applied them.
+--
+-- A service's role may execute `append`, read everything here, and write blobs, cursors and snapshots. Changing or
+-- emptying `events`, `log_batches` and `identities` is refused to everybody, their owner included, by triggers.
+
+create schema if not exists eventlog;
+
+create table if not exists eventlog.migrations (
+    file           text        primary key,
+    checksum       bytea       not null,
+    schema_version int         not null,
+    applied_at     timestamptz not null default now()
+);
+
+create table if not exists eventlog.events (
+    position       bigint      not null,
+    stream_id      uuid        not null,
+    version        int         not null,
+    stream_type    text        not null,
+    type           text        not null,
+    schema_version smallint    not null default 1,
+    data           json,
+    salt           bytea,
+    digest         bytea,
+    correlation_id uuid,
+    causation_id   uuid,
+    actor          text,
+    traceparent    text,
+    recorded_at    timestamptz not null,
+    primary key (stream_id, version)
+) partition by range (stream_id);
+
+create table if not exists eventlog.events_named partition of eventlog.events
+    for values from (minvalue) to ('00000001-0000-0000-0000-000000000000');
+create table if not exists eventlog.events_timed partition of eventlog.events default;
+create unique index if not exists events_named_position on eventlog.events_named (position);
+create unique index if not exists events_timed_position on eventlog.events_timed (position);
+
+create table if not exists eventlog.head (
+    is_only_row          boolean primary key default true check (is_only_row),
+    position             bigint  not null,
+    hash                 bytea   not null,
+    incarnation          uuid    not null,
+    definitions_position bigint  not null
+) with (fillfactor = 10);
+
+insert into eventlog.head (position, hash, incarnation, definitions_position)
+values (0, sha256(''), gen_random_uuid(), 0)
+on conflict do nothing;
+
+create table if not exists eventlog.log_batches (
+    first_position bigint      primary key,
+    last_position  bigint      not null,
+    hash           bytea       not null,
+    recorded_at    timestamptz not null
+);
+
+create table if not exists eventlog.identities (
+    key      bytea  primary key,
+    position bigint not null
+);
+
+create table if not exists eventlog.blobs (
+    hash       bytea       primary key,
+    size       bigint      not null,
+    data       bytea       not null,
+    created_at timestamptz not null default now()
+);
+
+create table if not exists eventlog.cursors (
+    name       text        primary key,
+    position   bigint      not null,
+    updated_at timestamptz not null default now()
+) with (fillfactor = 50);
+
+create table if not exists eventlog.snapshots (
+    stream_id      uuid     primary key,
+    version        int      not null,
+    schema_version smallint not null,
+    data           bytea    not null
+);
+
+create or replace function eventlog.refuse_change() returns trigger language plpgsql as $$
+begin
+    raise exception '% of %.% refused: the event log is append-only', tg_op, tg_table_schema, tg_table_name
+        using errcode = 'insufficient_privilege';
+end $$;
+
+do $$
+declare kept regclass;
+begin
+    foreach kept in array array['eventlog.events', 'eventlog.events_named', 'eventlog.events_timed',
+                                'eventlog.log_batches', 'eventlog.identities']::regclass[] loop
+        execute format('create or replace trigger append_only before update or delete or truncate on %s '
+                       'for each statement execute function eventlog.refuse_change()', kept);
+    end loop;
+end $$;
