@@ -166,6 +166,10 @@ class EventLog(Protocol):
         """Where the log ends now."""
         ...
 
+    async def find_identities(self, keys: Collection[bytes]) -> dict[bytes, int]:
+        """Which of these identities are known, each with the position of the event that holds it."""
+        ...
+
     async def put_blob(self, data: bytes) -> str:
         """Keep a payload beside the log; its name is its SHA-256 in hex. Keeping it twice keeps it once."""
         ...
