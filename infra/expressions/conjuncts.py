@@ -7,7 +7,7 @@ import msgspec
 
 from infra.expressions.expression import Expression
 from infra.expressions.faults import EvaluationFault
-from infra.expressions.lexer import Kind, Token, string_value
+from infra.expressions.lexer import Kind, Token, Tokens, string_value
 from infra.expressions.limits import compiled_count_max, explanation_chars_max, shown_chars_max
 from infra.expressions.paths import follow
 from infra.expressions.reading import Chain
@@ -57,20 +57,21 @@ def index_key(value: object) -> tuple[str, object] | None:
 @lru_cache(maxsize=compiled_count_max)
 def conjuncts(expression: Expression) -> tuple[Expression, ...]:
     """The parts of the text that must all be true, in order; the expression itself where there is no `&&` on top."""
-    spans = list(_spans(expression, 0, len(expression.tokens.items)))
+    words = expression.tokens
+    items = words.items
+    spans = list(_spans(words, 0, len(items)))
     if len(spans) == 1:
         return (expression,)
-    items = expression.tokens.items
     return tuple(
         Expression(expression.text[items[start].start : items[end - 1].end], expression.scope) for start, end in spans
     )
 
 
-def _spans(expression: Expression, start: int, end: int) -> Iterator[tuple[int, int]]:
+def _spans(words: Tokens, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Between which tokens the conjuncts stand."""
-    items, closing = expression.tokens
+    items, closing = words
     if items[start].text == "(" and closing[start] == end - 1:
-        yield from _spans(expression, start + 1, end - 1)
+        yield from _spans(words, start + 1, end - 1)
         return
     cuts = [start - 1]
     at = start
@@ -85,7 +86,7 @@ def _spans(expression: Expression, start: int, end: int) -> Iterator[tuple[int, 
         yield start, end
         return
     for before, after in zip(cuts, [*cuts[1:], end], strict=True):
-        yield from _spans(expression, before + 1, after)
+        yield from _spans(words, before + 1, after)
 
 
 def _explained(part: Expression, bindings: Mapping[str, object]) -> str:

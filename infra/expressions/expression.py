@@ -24,19 +24,19 @@ from infra.expressions.wording import Source, compile_fault, runtime_message
 class Expression:
     """A CEL expression within a scope. Immutable; evaluating it changes nothing and depends on the bindings only."""
 
-    __slots__ = ("_compiled", "_needs", "_path", "chains", "reading", "scope", "text", "tokens")
+    __slots__ = ("_compiled", "_needs", "_path", "chains", "reading", "scope", "text")
 
     def __init__(self, text: str, scope: Scope) -> None:
         """Reads the text, without compiling it: see compile_expression and compile_lazily."""
         self.text = text
         self.scope = scope
-        self.tokens: Tokens = _read_tokens(text)
-        self.reading: Reading = read(self.tokens)
+        words = _read_tokens(text)
+        self.reading: Reading = read(words)
         self.chains = [chain for chain in self.reading.chains if not chain.is_local and chain.name in scope.names]
         self._needs: dict[str, Need] = {}
         for chain in self.chains:
             self._needs.setdefault(chain.name, Need()).add(chain.steps)
-        self._path = self._only_chain()
+        self._path = self._only_chain(len(words.items))
         self._compiled: cel.Expression | None = None
 
     def __repr__(self) -> str:
@@ -60,6 +60,11 @@ class Expression:
     def uses_all_nodes(self) -> bool:
         """Whether it reads `nodes` otherwise than by constant ids, so that node_ids do not tell all."""
         return "nodes" in self._needs and self._needs["nodes"].is_whole
+
+    @property
+    def tokens(self) -> Tokens:
+        """The words of the text, read again: most expressions live long and are asked once."""
+        return _read_tokens(self.text)
 
     @property
     def path(self) -> Chain | None:
@@ -99,11 +104,11 @@ class Expression:
             raise EvaluationFault(self.text, f"a condition must be true or false, this is {kind_of(value)}")
         return value
 
-    def _only_chain(self) -> Chain | None:
+    def _only_chain(self, words_count: int) -> Chain | None:
         if len(self.chains) != 1 or self.reading.uses_optionals:
             return None
         chain = self.chains[0]
-        return chain if chain.first == 0 and chain.last == len(self.tokens.items) - 1 else None
+        return chain if chain.first == 0 and chain.last == words_count - 1 else None
 
     def _evaluated(self, bindings: Mapping[str, object]) -> cel.Value:
         try:

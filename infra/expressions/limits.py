@@ -8,6 +8,7 @@ result_bytes_max = 16 * 1024 * 1024  # about what the result takes as JSON
 compiled_count_max = 4096  # expressions kept compiled, per process (about 10 KB each)
 shown_chars_max = 200  # of one value in an explanation
 explanation_chars_max = 2000
+native_chars_max = 1000  # of a message of the library
 expression_depth_max = (
     32  # CEL: nested brackets, selections and operators (`&&` and `||` are balanced and do not count)
 )

@@ -88,7 +88,10 @@ def follow(chain: Chain, bindings: Mapping[str, object]) -> tuple[bool, object]:
         elif not (type(value) is dict or isinstance(value, Mapping)) or step not in value:
             return False, None
         value = cast("Any", value)[step]
-    return True, json_scalar(value) if isinstance(value, datetime) else value
+    if isinstance(value, datetime):
+        return True, json_scalar(value)
+    is_lazy = isinstance(value, Mapping) and not isinstance(value, dict)
+    return True, dict(cast("Mapping[str, object]", value)) if is_lazy else value
 
 
 def kind_of(value: object) -> str:

@@ -19,8 +19,10 @@ _OPTIONAL_SIGNS = frozenset({".?", "[?"})
 
 
 class Chain(NamedTuple):
-    """Tokens `first` (the name) to `last`. `is_local`: the name is the variable of a macro such as `map`. `is_tested`: it
-    is the argument of `has`."""
+    """Tokens `first` (the name) to `last`.
+
+    `is_local`: the name is the variable of a macro such as `map`. `is_tested`: it is the argument of `has`.
+    """
 
     name: str
     steps: tuple[Step, ...]

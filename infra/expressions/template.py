@@ -77,7 +77,7 @@ class Template:
     def render(self, bindings: Mapping[str, object]) -> Any:
         """The template's value. Parts of the bindings come back as they are: do not change them.
 
-        Raises EvaluationFault; its message never holds a value of the bindings.
+        Raises EvaluationFault.
         """
         if not self._expressions:
             return self._compiled
@@ -217,15 +217,22 @@ def _as_text(piece: "str | Expression", evaluate: _Evaluate) -> str:
     value = evaluate(piece)
     if isinstance(value, str):
         return value
-    text = _encode(value).decode()
+    text = _json(value, piece).decode()
     if len(text) > result_bytes_max:
         raise EvaluationFault(piece.text, f"the value as text is larger than {result_bytes_max // 1024 // 1024} MiB")
     return text
 
 
+def _json(value: object, expression: Expression) -> bytes:
+    try:
+        return _encode(value)
+    except RecursionError:
+        raise EvaluationFault(expression.text, "the value is nested too deeply to be made a text") from None
+
+
 def _rendered_for_worker(part: _Part, bindings: Mapping[str, object]) -> Any:
     if isinstance(part, Expression):
-        return f"${{{part.text}}}" if _secret(part) else _escaped(part.evaluate(bindings))
+        return f"${{{part.text}}}" if _secret(part) else _escaped(part.evaluate(bindings), part)
     if isinstance(part, _Text):
         return _text_for_worker(part, bindings)
     if isinstance(part, dict):
@@ -252,12 +259,12 @@ def _before_secret(run: str) -> str:
     return escaped(kept) + ('${"' + "$" * (len(run) - len(kept)) + '"}' if len(kept) < len(run) else "")
 
 
-def _escaped(value: Any) -> Any:
+def _escaped(value: Any, expression: Expression) -> Any:
     """Data as a template that renders to it."""
     if isinstance(value, str):
         return escaped(value)
-    if not isinstance(value, (dict, list)) or b"${" not in _encode(value):
+    if not isinstance(value, (dict, list)) or b"${" not in _json(value, expression):
         return value
     if isinstance(value, dict):
-        return {key: _escaped(part) for key, part in value.items()}
-    return [_escaped(part) for part in value]
+        return {key: _escaped(part, expression) for key, part in value.items()}
+    return [_escaped(part, expression) for part in value]

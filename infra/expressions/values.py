@@ -1,8 +1,9 @@
 """Values on their way into CEL and out of it.
 
 In go plain JSON data (dict with text keys, list, str, int, float, bool, None), `now` as an aware datetime, and any
-other Mapping in place of an object whose parts are built on demand. Converting them is what an evaluation costs (1.4 ms for
-100 KB of JSON, against 2 µs for the evaluation), so only the parts that the expression names are handed over.
+other Mapping in place of an object whose parts are built on demand. Converting them is what an evaluation costs
+(1.4 ms for 100 KB of JSON, against 2 µs for the evaluation), so only the parts that the expression names are handed
+over.
 
 Out come: int and uint as int, timestamps as RFC 3339 text in UTC with Z, durations as seconds text (`3600s`, `1.500s`),
 bytes as base64 text, keys of objects as text (`1`, `true`). NaN and the infinities are refused, JSON has none.

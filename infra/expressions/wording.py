@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from infra.expressions.faults import ExpressionFault, fault_at, position
 from infra.expressions.lexer import Tokens
-from infra.expressions.limits import expression_depth_max, iterations_max
+from infra.expressions.limits import expression_depth_max, iterations_max, native_chars_max
 from infra.expressions.reading import Reading
 
 _STATUS = re.compile(r" \[[A-Z_]+\]$")
@@ -15,10 +15,13 @@ _PLACED = re.compile(r"<input>:(\d+):(\d+): (.*)")
 _NO_OVERLOAD = re.compile(r"found no matching overload for '(.+?)' applied to '(.*?)'")
 _UNDECLARED = re.compile(r"undeclared reference to '(.+?)'")
 _SYNTAX = re.compile(
-    r"(?:mismatched|extraneous) input '(.*?)' expecting|no viable alternative at input '(.*)'", re.DOTALL
+    r"(?:mismatched|extraneous) input '(.*?)' expecting"
+    r"|no viable alternative at input '(.*)'"
+    r"|reserved identifier: (\w+)",
+    re.DOTALL,
 )
 _NO_RUNTIME_OVERLOAD = re.compile(r"No matching overloads found : (?:\((.*?)\)\.)?([^(]+)(?:\((.*)\))?")
-_OUT_OF_RANGE = re.compile(r"Integer value '(-?\d+)' out of range")
+_OUT_OF_RANGE = re.compile(r"Integer value '(-?\d+)' out of range for '(.*?)(?: -> -?\d+)?'\.", re.DOTALL)
 
 RESERVED = frozenset(
     {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "in", "let", "loop", "package"}
@@ -28,6 +31,7 @@ _MIXED_NUMBERS = "CEL does not mix them: JSON 3 is int, 3.0 is double; use doubl
 _TOO_DEEP = (
     f"the expression is nested too deeply (at most {expression_depth_max} levels of brackets, selections and operators)"
 )
+_BACKSLASH = r'in a string a backslash is written \\, or the string r"…"'
 _FOREIGN_WORDS = {
     "and": "&&",
     "or": "||",
@@ -56,6 +60,7 @@ class Source(NamedTuple):
 def compile_fault(native: str, source: Source) -> ExpressionFault:
     """What the compiler said, for the author."""
     text = source.text
+    native = native.replace("google.protobuf.Timestamp", "timestamp").replace("google.protobuf.Duration", "duration")
     if "recursion" in native:
         return fault_at(text, 0, _TOO_DEEP, "split it, for instance with a data_transform node")
     found = _PLACED.search(native)
@@ -65,12 +70,11 @@ def compile_fault(native: str, source: Source) -> ExpressionFault:
     message = _STATUS.sub("", found[3])
     if undeclared := _UNDECLARED.match(message):
         return _undeclared(undeclared[1], offset, source)
-    if message.startswith("Syntax error"):
+    if message.startswith(("Syntax error", "reserved identifier")):
         return _syntax(message, offset, text)
-    if message.startswith("reserved identifier: "):
-        return _reserved(message.removeprefix("reserved identifier: "), offset, text)
-    overload = _NO_OVERLOAD.match(message)
-    return fault_at(text, offset, *(_overload(overload[1], overload[2]) if overload else (message,)))
+    if overload := _NO_OVERLOAD.match(message):
+        return fault_at(text, offset, *_overload(overload[1], overload[2]))
+    return fault_at(text, offset, message)
 
 
 def _offset(text: str, line: int, column: int) -> int:
@@ -86,6 +90,8 @@ def _undeclared(name: str, offset: int, source: Source) -> ExpressionFault:
         instead = _FOREIGN_WORDS.get(name, "")
         return fault_at(text, offset, f"unknown function '{name}'", f"write {instead}" if instead else "")
     head = name.split(".", maxsplit=1)[0]
+    if head in source.visible:
+        return fault_at(text, offset, f"'{head}' is a value, not a type", 'an object is written {"key": value}')
     for at, chain in enumerate(source.reading.chains):
         start = items[chain.first].start
         if chain.name == head and start <= offset <= items[chain.last].end:
@@ -147,7 +153,7 @@ def _conversion(function: str, kinds: Sequence[str]) -> str:
 
 def _syntax(message: str, offset: int, text: str) -> ExpressionFault:
     found = _SYNTAX.search(message)
-    unexpected = (found[1] or found[2] or "") if found else ""
+    unexpected = next(filter(None, found.groups()), "") if found else ""
     if unexpected == "<EOF>":
         return fault_at(text, offset, "the expression ends too early")
     word = unexpected.lstrip(".")
@@ -156,21 +162,23 @@ def _syntax(message: str, offset: int, text: str) -> ExpressionFault:
     suggestion = f"write {_FOREIGN_WORDS[word]}" if word in _FOREIGN_WORDS else ""
     if unexpected:
         return fault_at(text, offset, f"unexpected '{unexpected}'", suggestion)
-    return fault_at(text, offset, message.removeprefix("Syntax error: "), suggestion)
+    unreadable = message.removeprefix("Syntax error: ").replace("token recognition error at:", "cannot read")
+    return fault_at(text, offset, unreadable, _BACKSLASH if "\\" in unreadable else "")
 
 
 def _reserved(word: str, offset: int, text: str) -> ExpressionFault:
-    return fault_at(text, offset, f"'{word}' is a reserved word of CEL", f'as a key write ["{word}"]')
+    suggestion = f"write {_FOREIGN_WORDS[word]}" if word in _FOREIGN_WORDS else f'as a key write ["{word}"]'
+    return fault_at(text, offset, f"'{word}' is a reserved word of CEL", suggestion)
 
 
 def runtime_message(native: str) -> str:
     """What an evaluation said, where no value path explains it better."""
-    message = native.split(": ", 1)[-1]
+    message = native.split(": ", 1)[-1][:native_chars_max]
     message = _STATUS.sub("", message)
     if "Iteration budget exceeded" in message:
         return f"more than {iterations_max:,} iterations of macros in one evaluation"
     if out_of_range := _OUT_OF_RANGE.search(message):
-        return f"the integer {out_of_range[1]} does not fit in 64 bits"
+        return f"the integer {out_of_range[1]} at {out_of_range[2]} does not fit in 64 bits"
     if overload := _NO_RUNTIME_OVERLOAD.search(message):
         return _runtime_overload(overload[1], overload[2], overload[3])
     return _PLAIN.get(message, message)
