@@ -1,0 +1,491 @@
+"""A worker at work: one connection, one standing pull per job type, the jobs that run, and their signs of life.
+
+A job goes `delivered → begun → performed → reported → acknowledged`. It is acknowledged once its ending report is
+stored; until then it is kept alive at the queue every JOB_HEARTBEAT_S. What runs here and is handed out to us again
+(the server restarted, its store was lost) is adopted, not run twice.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from flowforge import envelope, home
+from flowforge.blobs import Blobs, Fetch
+from flowforge.errors import ErrorCode, Unreachable
+from flowforge.jobs import ConsumerMismatch, StandingPull, ensure_job_consumer
+from flowforge.performing import HandedBack, Handler, Outcome, Running, perform
+from flowforge.publisher import Publisher
+from flowforge.reporting import Reporting
+from flowforge.reports import JobRequested, ReportedError
+from flowforge.subjects import JOB_HEARTBEAT_S, Subjects, job_consumer
+
+STARTED_AFTER_S = 0.02
+"""A job that ends sooner sends no JobStarted; its ending report carries the time."""
+CANCEL_GRACE_S = 10.0
+"""A handler that does not end after it was told to is left behind, and its job is reported."""
+STOPPED_HANDLERS_S = 5.0
+LAST_REPORTS_S = 5.0
+RECONNECT_WAIT_S = 0.2
+PING_INTERVAL_S = 10
+TICK_S = 1.0
+RETRY_WAIT_S = 0.25
+RETRY_WAIT_MAX_S = 2.0
+NAK_DELAY_S = 1.0
+REMEMBERED_COUNT = 10_000
+JETSTREAM_TIMEOUT_S = 5
+_ACK, _NAK, _TERM, _PROGRESS = b"", b"-NAK", b"+TERM", b"+WPI"
+_decode = msgspec.json.Decoder(JobRequested).decode
+_log = logging.getLogger("flowforge.worker")
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker serves."""
+
+    queue: str
+    concurrency: int
+    name: str
+    nats_url: str | None
+    namespace: str
+    stop_grace_s: float
+    passed: Callable[[str], None]
+    """Called at `before_report` and `after_report`; what it raises hands the job back."""
+    elsewhere: Fetch | None = None
+
+
+class Intake:
+    """The jobs of one type, taken as room allows."""
+
+    def __init__(self, handler: Handler, pull: StandingPull) -> None:
+        self.handler = handler
+        self.pull = pull
+        self.lost = asyncio.Event()
+        self.is_bound = False
+
+
+class Serving:
+    """One run of a worker, from connecting to the last acknowledgement."""
+
+    def __init__(self, options: Options, handlers: Mapping[str, Handler], ready: Callable[[], None]) -> None:
+        self._options = options
+        self._handlers = handlers
+        self._ready = ready
+        self._subjects = Subjects(options.namespace)
+        self._client = Client()
+        self._pool = ThreadPoolExecutor(options.concurrency, thread_name_prefix="flowforge-job")
+        self._intakes: list[Intake] = []
+        self._running: dict[tuple[UUID, int], Running] = {}
+        self._backlog: deque[Running] = deque()
+        self._begun: deque[Running] = deque()
+        self._busy_count = 0
+        self._ended: dict[tuple[UUID, int], None] = {}
+        self._cancelled: dict[str, None] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = asyncio.Event()
+        self._is_stopping = False
+        self._is_sweeping = False
+        self._told_fault = ""
+        self._url = ""
+
+    @property
+    def stuck_threads_count(self) -> int:
+        """Handlers in threads that did not end when they were told to."""
+        return sum(running.thread is not None and running.thread.running() for running in self._running.values())
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set; then end in order. Raises `Unreachable` when NATS closes the door for good."""
+        self._loop = asyncio.get_running_loop()
+        self._url = home.worker_nats_url(self._options.nats_url)
+        if not await self._connect(stop):
+            return
+        self._publisher = Publisher(self._client)
+        self._jetstream = self._client.jetstream(timeout=JETSTREAM_TIMEOUT_S)
+        self._blobs = Blobs(self._jetstream, self._subjects.blobs_bucket, self._options.elsewhere)
+        await self._publisher.start()
+        await self._client.subscribe(self._subjects.cancel("*"), cb=self._heard_cancel)
+        background = [self._loop.create_task(self._tick())]
+        for handler in self._handlers.values():
+            intake = await self._open_intake(handler)
+            background.append(self._loop.create_task(self._take(intake)))
+        await self._until_end(stop, background)
+        if self._closed.is_set():
+            raise Unreachable(f"NATS at {home.without_password(self._url)} ended the connection: {self._told_fault}")
+        await self._end(background)
+
+    async def _until_end(self, stop: asyncio.Event, background: list[asyncio.Task[None]]) -> None:
+        """Wait for the order to stop, for NATS to turn us away, or for a bug in what runs beside."""
+        endings = [self._loop.create_task(stop.wait()), self._loop.create_task(self._closed.wait())]
+        await asyncio.wait([*endings, *background], return_when=asyncio.FIRST_COMPLETED)
+        for ending in endings:
+            ending.cancel()
+        for task in background:
+            if task.done():
+                task.result()
+
+    # --- connection -------------------------------------------------------------------------------------------------
+
+    async def _connect(self, stop: asyncio.Event) -> bool:
+        connection = self._client.connect(
+            self._url,
+            name=self._options.name,
+            error_cb=self._faulted,
+            reconnected_cb=self._reconnected,
+            closed_cb=self._was_closed,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # nats-py sleeps it; fractions are fine
+            ping_interval=PING_INTERVAL_S,
+            inbox_prefix=home.inbox_prefix(),
+            skip_subject_validation=True,
+        )
+        connecting, stopping = self._loop.create_task(connection), self._loop.create_task(stop.wait())
+        await asyncio.wait([connecting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if connecting.done():
+            connecting.result()
+            return True
+        connecting.cancel()
+        return False
+
+    async def _faulted(self, fault: Exception) -> None:
+        text = f"{type(fault).__name__}: {fault}"
+        if text != self._told_fault:
+            self._told_fault = text
+            _log.warning("NATS at %s: %s; trying on", home.without_password(self._url), text)
+        if not self._client.is_connected:
+            self._look_for_another_address()
+
+    def _look_for_another_address(self) -> None:
+        """An installation that was started anew may have another port and other logins."""
+        with contextlib.suppress(Unreachable, NatsError):
+            url = home.worker_nats_url(self._options.nats_url)
+            if url != self._url:
+                self._url = url
+                self._client.set_server_pool([url])
+
+    async def _was_closed(self) -> None:
+        self._closed.set()
+
+    async def _reconnected(self) -> None:
+        _log.info("connected to NATS again")
+        self._told_fault = ""
+        await self._publisher.reconnected()
+        for running in list(self._running.values()):
+            await self._settle(running.reply, _PROGRESS)
+            if running.reporting.is_started_told:
+                await running.reporting.started()
+        for intake in self._intakes:
+            intake.pull.forget()
+            intake.lost.set()
+
+    # --- taking jobs ------------------------------------------------------------------------------------------------
+
+    async def _open_intake(self, handler: Handler) -> Intake:
+        pull = StandingPull(
+            self._client,
+            self._subjects.jobs_stream,
+            job_consumer(self._options.queue, handler.job_type),
+            deliver=self._delivered,
+            low=self._refill,
+            lost=lambda reason: self._lost(intake, reason),
+        )
+        intake = Intake(handler, pull)
+        self._intakes.append(intake)
+        await pull.start()
+        return intake
+
+    def _lost(self, intake: Intake, reason: str) -> None:
+        _log.warning("jobs of type %s do not come: %s; asking anew", intake.handler.job_type, reason)
+        intake.lost.set()
+
+    async def _take(self, intake: Intake) -> None:
+        """Bind to the consumer, again whenever it is lost."""
+        wait_s = RETRY_WAIT_S
+        while True:
+            intake.lost.clear()
+            began_at = time.monotonic()
+            intake.is_bound = await self._bind(intake)
+            if intake.is_bound:
+                if all(each.is_bound for each in self._intakes):
+                    self._ready()
+                self._refill()
+                await intake.lost.wait()
+            if time.monotonic() - began_at > RETRY_WAIT_MAX_S:
+                wait_s = RETRY_WAIT_S
+                continue
+            await asyncio.sleep(wait_s)
+            wait_s = min(RETRY_WAIT_MAX_S, wait_s * 2)
+
+    async def _bind(self, intake: Intake) -> bool:
+        try:
+            await ensure_job_consumer(self._jetstream, self._subjects, self._options.queue, intake.handler.job_type)
+        except (NatsError, ConsumerMismatch) as fault:
+            _log.warning("no consumer for jobs of type %s yet: %s", intake.handler.job_type, fault or repr(fault))
+            return False
+        intake.pull.forget()
+        return True
+
+    def _refill(self) -> None:
+        """Ask for as many jobs as there is room for: idle job types keep a small share open, busy ones get the rest.
+
+        A job type with nothing asked for always gets one, so that none waits for the others; with more job types than
+        `concurrency` a job may then wait here for its turn.
+        """
+        concurrency = self._options.concurrency
+        bound = [intake for intake in self._intakes if intake.is_bound]
+        if self._is_stopping or not bound or self._busy_count >= concurrency:
+            return
+        room = concurrency - self._busy_count - sum(intake.pull.outstanding_count for intake in bound)
+        share = concurrency if len(bound) == 1 else max(1, concurrency // (2 * len(bound)))
+        low = [intake for intake in bound if intake.pull.outstanding_count <= share // 2]
+        for intake in low:
+            outstanding_count = intake.pull.outstanding_count
+            count = room if intake.pull.is_busy else min(room, share - outstanding_count)
+            count = max(count, 0 if outstanding_count else 1)
+            if count:
+                room -= count
+                self._spawn(self._sent(intake, intake.pull.ask(count)))
+
+    async def _sent(self, intake: Intake, asking: Coroutine[None, None, None]) -> None:
+        try:
+            await asking
+        except NatsError as fault:
+            self._lost(intake, repr(fault))
+
+    def _delivered(self, message: Msg) -> None:
+        delivery = _delivery(message.reply)
+        try:
+            cause = envelope.decode(message.data)
+            request = _decode(cause.data)
+        except (envelope.NotAnEvent, msgspec.DecodeError, UnicodeDecodeError) as fault:
+            self._spawn(self._refuse(message, delivery, str(fault)))
+            return
+        key = (request.job_id, request.attempt)
+        if (known := self._running.get(key)) is not None:
+            known.adopt(message.reply, delivery)
+            return
+        if key in self._ended:
+            self._spawn(self._settle(message.reply, _ACK))
+            return
+        reporting = self._reporting(request, cause, delivery)
+        running = Running(request, message.reply, delivery, reporting)
+        if self._is_stopping:
+            self._spawn(self._settle(message.reply, _NAK))
+            return
+        self._running[key] = running
+        if self._busy_count >= self._options.concurrency:
+            self._backlog.append(running)
+        else:
+            self._begin(running)
+
+    def _reporting(self, request: JobRequested, cause: envelope.CloudEvent, delivery: int) -> Reporting:
+        subject = self._subjects.report(request.run_id, request.job_id, "")
+        return Reporting(self._publisher, subject, request, cause, delivery=delivery, worker=self._options.name)
+
+    async def _refuse(self, message: Msg, delivery: int, reason: str) -> None:
+        """A message that is no job will never be one: tell its run, if it names one, and take it off the queue."""
+        _log.error("message on %s is no job: %s", message.subject, reason)
+        if (request := _named_job(message.data)) is not None:
+            cause = envelope.CloudEvent(id="", source="", type="")
+            reporting = self._reporting(request, cause, delivery)
+            told = f"the job could not be read: {reason}"
+            await (await reporting.failed(ReportedError(code=ErrorCode.INPUT_INVALID, message=told, retryable=False)))
+        await self._settle(message.reply, _TERM)
+
+    # --- running jobs -----------------------------------------------------------------------------------------------
+
+    def _begin(self, running: Running) -> None:
+        self._busy_count += 1
+        running.began_at = time.monotonic()
+        running.reporting.started_at = datetime.now(UTC)
+        if str(running.request.job_id) in self._cancelled:
+            running.stop("cancelled")
+        if running.request.deadline is not None:
+            left_s = (running.request.deadline - running.reporting.started_at).total_seconds()
+            running.deadline_timer = self._loop.call_later(max(0.0, left_s), self._stop_job, running, "deadline")
+            if left_s <= 0:
+                running.stop("deadline")
+        running.task = self._loop.create_task(self._run(running))
+        self._begun.append(running)
+        if not self._is_sweeping:
+            self._is_sweeping = True
+            self._loop.call_later(STARTED_AFTER_S, self._sweep)
+
+    def _sweep(self) -> None:
+        """Tell the start of jobs that have not ended STARTED_AFTER_S later."""
+        begun, due = self._begun, time.monotonic() - STARTED_AFTER_S
+        while begun and begun[0].began_at <= due:
+            running = begun.popleft()
+            if running.is_handling and running.key in self._running:
+                self._spawn(running.reporting.started())
+        self._is_sweeping = bool(begun)
+        if begun:
+            self._loop.call_later(begun[0].began_at - due, self._sweep)
+
+    async def _run(self, running: Running) -> None:
+        handler = self._handlers.get(running.request.job_type)
+        try:
+            outcome = await perform(running, handler, self._pool, self._blobs)
+            if not running.is_abandoned:
+                await self._finish(running, outcome)
+        except Exception:  # noqa: BLE001 - a bug here must not end the worker; the job goes to another
+            _log.exception("%r could not be brought to its end; handing it back", running.job)
+            await self._settle(running.reply, _nak(NAK_DELAY_S))
+        finally:
+            self._release(running)
+
+    async def _finish(self, running: Running, outcome: Outcome) -> None:
+        """Report, wait until the report is stored, acknowledge."""
+        if isinstance(outcome, HandedBack):
+            await running.reporting.tell_rest()
+            await self._settle(running.reply, _NAK)
+            return
+        self._options.passed("before_report")
+        if isinstance(outcome, ReportedError):
+            stored = await running.reporting.failed(outcome)
+        else:
+            stored = await running.reporting.completed(outcome)
+        await stored
+        _remember(self._ended, running.key)
+        self._options.passed("after_report")
+        await self._settle(running.reply, _ACK)
+
+    def _release(self, running: Running) -> None:
+        if running.deadline_timer is not None:
+            running.deadline_timer.cancel()
+        if running.thread is not None and not running.thread.done():
+            running.thread.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._free, running))
+        else:
+            self._free(running)
+
+    def _free(self, running: Running) -> None:
+        self._running.pop(running.key, None)
+        self._busy_count -= 1
+        if self._backlog and not self._is_stopping:
+            self._begin(self._backlog.popleft())
+        self._refill()
+
+    # --- stopping jobs ----------------------------------------------------------------------------------------------
+
+    async def _heard_cancel(self, message: Msg) -> None:
+        job_id = message.subject.rpartition(".")[2]
+        _remember(self._cancelled, job_id)
+        for running in list(self._running.values()):
+            if str(running.request.job_id) == job_id:
+                self._stop_job(running, "cancelled")
+
+    def _stop_job(self, running: Running, reason: Any) -> None:
+        if running.stop(reason) and running.task is not None:
+            self._loop.call_later(CANCEL_GRACE_S, self._abandon, running)
+
+    def _abandon(self, running: Running) -> None:
+        """The handler did not end: tell the outcome all the same. Its place stays taken as long as it runs."""
+        outcome = running.stopped_outcome()
+        if running.is_handling and not running.is_abandoned and outcome is not None:
+            _log.warning("%r does not end although it was told to", running.job)
+            running.is_abandoned = True
+            self._spawn(self._finish(running, outcome))
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            await self._publisher.tick()
+            for intake in self._intakes:
+                intake.pull.look()
+            due = time.monotonic() - JOB_HEARTBEAT_S + TICK_S / 2
+            for running in list(self._running.values()):
+                if running.sign_at <= due and not running.is_abandoned:
+                    running.sign_at = time.monotonic()
+                    await self._settle(running.reply, _PROGRESS)
+
+    # --- ending -----------------------------------------------------------------------------------------------------
+
+    async def _end(self, background: list[asyncio.Task[None]]) -> None:
+        """Take no more, let what runs end, hand back the rest, tell everything, close."""
+        self._is_stopping = True
+        for task in background[1:]:
+            task.cancel()
+        for intake in self._intakes:
+            await intake.pull.stop()
+        while self._backlog:
+            waiting = self._backlog.popleft()
+            self._running.pop(waiting.key, None)
+            await self._settle(waiting.reply, _NAK)
+        await self._ended_jobs(self._options.stop_grace_s)
+        for running in list(self._running.values()):
+            running.stop("stopped")
+        await self._ended_jobs(STOPPED_HANDLERS_S)
+        for running in list(self._running.values()):
+            await self._settle(running.reply, _NAK)
+        if not await self._publisher.flushed(LAST_REPORTS_S):
+            _log.warning("%d reports were not stored", len(self._publisher))
+        background[0].cancel()
+        if self._client.is_connected:
+            await self._client.flush()
+        await self._client.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _ended_jobs(self, timeout_s: float) -> None:
+        tasks = [running.task for running in self._running.values() if running.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout_s)
+
+    async def _settle(self, reply: str, answer: bytes) -> None:
+        """Answer the queue; lost while the connection is down, and then the job is handed out again."""
+        with contextlib.suppress(NatsError):
+            await self._client.publish(reply, answer)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _delivery(reply: str) -> int:
+    """The delivery count in an acknowledgement subject, of either form (ADR-15 of nats-architecture-and-design)."""
+    tokens = reply.split(".")
+    return int(tokens[4] if len(tokens) == 9 else tokens[6])
+
+
+def _nak(delay_s: float) -> bytes:
+    return b'-NAK {"delay": %d}' % int(delay_s * 1_000_000_000)
+
+
+class _NamedJob(msgspec.Struct):
+    """As much of a job as a report needs."""
+
+    job_id: UUID
+    run_id: UUID
+    attempt: int = 1
+    node_id: str = ""
+
+
+class _NamedEvent(msgspec.Struct):
+    data: _NamedJob
+
+
+def _named_job(body: bytes) -> JobRequested | None:
+    try:
+        named = msgspec.json.decode(body, type=_NamedEvent).data
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return JobRequested(
+        job_id=named.job_id, run_id=named.run_id, attempt=named.attempt, node_id=named.node_id,
+        job_type="", workflow_id="", idempotency_key="",
+    )  # fmt: skip
+
+
+def _remember(known: dict[Any, None], key: object) -> None:
+    known[key] = None
+    if len(known) > REMEMBERED_COUNT:
+        del known[next(iter(known))]
