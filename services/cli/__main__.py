@@ -1,0 +1,167 @@
+"""`flowforge`: the commands, and the edge where every error becomes a sentence and an exit status.
+
+Commands are named by import string and loaded when they are used, so that `--help` shows at once.
+"""
+# ruff: noqa: PLC0415  what a command needs is imported when it runs, so that `--help` shows at once
+
+import asyncio
+import difflib
+import inspect
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError
+from cyclopts.help import DefaultFormatter, PanelSpec
+from rich.box import Box
+
+from services.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_UNREACHABLE, EXIT_USAGE, Failure, Output
+
+_NO_BOX = Box("    \n" * 8)
+_FORMATTER = DefaultFormatter(panel_spec=PanelSpec(box=_NO_BOX, padding=(0, 0, 0, 2), title_align="left"))
+_DEFINITIONS = Group("Definitions", sort_key=1, help_formatter=_FORMATTER)
+_RUNS = Group("Runs", sort_key=2, help_formatter=_FORMATTER)
+_EVENTS = Group("Events and decisions", sort_key=3, help_formatter=_FORMATTER)
+_SYSTEM = Group("The system", sort_key=4, help_formatter=_FORMATTER)
+_EVERYWHERE = Group("Everywhere", sort_key=9, help_formatter=_FORMATTER)
+_HERE = Group("Options", sort_key=5, help_formatter=_FORMATTER)
+
+_COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
+    ("apply", "definitions:apply", _DEFINITIONS, "Create or update workflows from JSON or YAML files."),
+    ("validate", "definitions:validate", _DEFINITIONS, "Say what is wrong with a definition, and where."),
+    ("workflows", "definitions:workflows", _DEFINITIONS, "List the workflows."),
+    ("run", "runs:run", _RUNS, "Start a run of a workflow; with --watch, show it until its end."),
+    ("watch", "runs:watch", _RUNS, "Show a run live until its end."),
+    ("runs", "runs:runs", _RUNS, "List runs, newest first."),
+    ("cancel", "runs:cancel", _RUNS, "End a run."),
+    ("events", "events:app", _EVENTS, "Publish events; show what happened in a run."),
+    ("decisions", "events:decisions", _EVENTS, "Why a trigger fired, or why not."),
+    ("up", "system:up", _SYSTEM, "Run everything on this machine."),
+    ("worker", "system:worker", _SYSTEM, "Serve job types of your own: MODULE:worker."),
+    ("rebuild", "system:rebuild", _SYSTEM, "Build the read models anew from the log."),
+    ("verify", "system:verify", _SYSTEM, "Check the log's hash chain, and the read models against it."),
+    ("doctor", "doctor:doctor", _SYSTEM, "What is reachable, what is not, and what to do."),
+)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"flowforge {version('flowforge')}"
+    except PackageNotFoundError:
+        return "flowforge (not installed)"
+
+
+def build() -> App:
+    """The whole command line; nothing of a command is imported yet."""
+    app = App(
+        name="flowforge",
+        help="Workflows that events start, with every decision on record.",
+        version=_version,
+        group_parameters=_HERE,
+        group_arguments=_HERE,
+        help_formatter=_FORMATTER,
+    )
+    for order, (name, path, group, text) in enumerate(_COMMANDS):
+        app.command(f"services.cli.commands.{path}", name=name, group=group, help=text, sort_key=order)
+    for flag in (*app.help_flags, *app.version_flags):
+        app[flag].group = (_EVERYWHERE,)
+    app.meta.default(_launcher(app))
+    return app
+
+
+def _launcher(app: App) -> Any:
+    def launch(
+        *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+        json: Annotated[bool, Parameter(negative=(), show_default=False, group=_EVERYWHERE)] = False,
+        home: Annotated[Path | None, Parameter(group=_EVERYWHERE)] = None,
+        url: Annotated[str | None, Parameter(group=_EVERYWHERE)] = None,
+        key: Annotated[str | None, Parameter(group=_EVERYWHERE)] = None,
+    ) -> Any:
+        """Workflows that events start, with every decision on record.
+
+        Parameters
+        ----------
+        json
+            Write JSON (one document, or one per line) to stdout, and nothing else.
+        home
+            Folder of the installation, else FLOWFORGE_HOME, else .flowforge.
+        url
+            Address of the server, else FLOWFORGE_URL, else what `flowforge up` wrote.
+        key
+            Key to show, else FLOWFORGE_KEY, else what `flowforge up` wrote.
+        """
+        command, bound, ignored = app.parse_args(tokens, exit_on_error=False, print_error=False)
+        if "session" in ignored:
+            from services.cli.connect import Session
+
+            bound.arguments["session"] = Session(output=Output(json), home=home, url=url, key=key)
+        return command(*bound.args, **bound.kwargs)
+
+    return launch
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point: never returns, never shows a stack trace."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """One command from its words to its exit status."""
+    output = Output("--json" in arguments)
+    try:
+        result = build().meta(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        if inspect.iscoroutine(result):
+            result = asyncio.run(result)
+        sys.stdout.flush()
+    except CycloptsError as wrong:
+        output.failure(_usage(wrong))
+        return EXIT_USAGE
+    except Failure as failure:
+        output.failure(failure)
+        return failure.status
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except Exception as fault:  # noqa: BLE001  the edge: a bug is told in one line, its trace kept in a file
+        failure = _unexpected(fault)
+        output.failure(failure)
+        return failure.status
+    return result if isinstance(result, int) else EXIT_OK
+
+
+def _usage(wrong: CycloptsError) -> Failure:
+    if isinstance(wrong, UnknownCommandError) and not wrong.command_chain:
+        # not in the words of cyclopts, which imports every command for them
+        word = (wrong.unused_tokens or [""])[0]
+        close = difflib.get_close_matches(word, [name for name, *_ in _COMMANDS], n=2)
+        step = f"did you mean: flowforge {' or '.join(close)}" if close else "see: flowforge --help"
+        return Failure(f"there is no command '{word}'", step, status=EXIT_USAGE)
+    message = str(wrong).strip() or "this command line makes no sense"
+    command = " ".join(["flowforge", *(wrong.command_chain or ())])
+    return Failure(message[:1].lower() + message[1:], f"see: {command} --help", status=EXIT_USAGE)
+
+
+def _unexpected(fault: Exception) -> Failure:
+    """A known kind of error that no command expected, or a bug."""
+    from flowforge.errors import FlowForgeError, Unreachable
+
+    if isinstance(fault, Unreachable):
+        return Failure(str(fault), status=EXIT_UNREACHABLE)
+    if isinstance(fault, FlowForgeError):
+        return Failure(str(fault))
+    with tempfile.NamedTemporaryFile("w", prefix="flowforge-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(fault, file=file)
+    what = f"{type(fault).__name__}: {fault}".splitlines()[0][:200]
+    return Failure(f"this is a bug in flowforge: {what}", f"please report it with {file.name}", status=EXIT_FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""`events publish`, `events list`, `decisions`: what went in, what happened, and what triggers answered."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from cyclopts import App, Parameter
+from flowforge.identity import new_uuid
+from rich.text import Text
+
+from services.cli import feed
+from services.cli.connect import Session, json_argument
+from services.cli.output import table
+
+Hidden = Parameter(parse=False)
+DEFAULT_SOURCE = "flowforge-cli"
+DECISION_STATES = {
+    "fired": "completed", "not_matched": "skipped", "held": "waiting", "suppressed": "cancelled",
+    "expired": "cancelled", "failed": "failed",
+}  # fmt: skip
+
+app = App(name="events", help="Publish events; show what happened in a run.")
+
+
+@app.command
+async def publish(
+    type: str,  # noqa: A002  the argument's name
+    /,
+    *,
+    data: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    source: str = DEFAULT_SOURCE,
+    id: str | None = None,  # noqa: A002  the option's name
+    subject: str | None = None,
+    session: Annotated[Session, Hidden],
+) -> None:
+    """Publish one event; triggers answer it.
+
+    Parameters
+    ----------
+    type
+        Type of the event, such as dataset.announced.
+    data
+        What it says: JSON, @file, or - for stdin.
+    source
+        Who says it; source and id together identify an event.
+    id
+        Its id, else a new one. The same again starts nothing twice.
+    subject
+        What it is about.
+    """
+    event: dict[str, Any] = {"specversion": "1.0", "id": id or str(new_uuid()), "source": source, "type": type}
+    if subject is not None:
+        event["subject"] = subject
+    if data is not None:
+        event |= {"datacontenttype": "application/json", "data": json_argument("--data", data)}
+    async with session.client() as client:
+        answer = await client.post_event(event)
+    session.output.json(answer)
+    session.output.say(session.output.state("completed", ("published", "bold"), f"  {type}  ", (event["id"], "cyan")))
+
+
+@app.command(name="list")
+async def list_(run: str, /, *, limit: int = 1000, session: Annotated[Session, Hidden]) -> None:
+    """Show what happened in a run, oldest first.
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    limit
+        At most so many.
+    """
+    async with session.client() as client:
+        async for event in client.run_events(run, limit=limit):
+            session.output.json(event)
+            at, raw = msgspec.convert(event["recorded_at"], datetime), msgspec.json.encode(event.get("data"))
+            position = int(event.get("position") or 0)
+            session.output.say(feed.line(event["type"], raw, at, session.output.glyphs, position=position))
+
+
+async def decisions(
+    workflow: str,
+    trigger: str,
+    /,
+    *,
+    cause: str | None = None,
+    decision: Literal["fired", "not_matched", "held", "suppressed", "expired", "failed"] | None = None,
+    limit: int = 20,
+    session: Annotated[Session, Hidden],
+) -> None:
+    """Why a trigger fired, or why not; newest first.
+
+    Parameters
+    ----------
+    workflow
+        Id of the workflow.
+    trigger
+        Id of the trigger.
+    cause
+        Only the answer to this event; it is computed where none was stored.
+    decision
+        Only decisions of this kind.
+    limit
+        At most so many.
+    """
+    async with session.client() as client:
+        page = await client.decisions(workflow, trigger, cause=cause, decision=decision, limit=limit)
+    session.output.json(page)
+    if not page["items"]:
+        session.output.say(Text("no decisions: no event concerned this trigger", "dim"))
+        return
+    rows = table("decided", "decision", "cause", "reason", "run")
+    for item in page["items"]:
+        made = str(item.get("decision", ""))
+        rows.add_row(
+            Text(str(item.get("decided_at") or "").replace("T", " ")[:19], "dim"),
+            session.output.state(DECISION_STATES.get(made, "idle"), made),
+            Text(_cause(item.get("cause") or {})),
+            Text(str(item.get("reason") or "").replace("_", " "), "dim"),
+            Text(str(item.get("run_id") or ""), "cyan"),
+        )
+    session.output.say(rows)
+
+
+def _cause(cause: dict[str, Any]) -> str:
+    return " ".join(str(cause[name]) for name in ("type", "id", "event_id") if cause.get(name))[:60]

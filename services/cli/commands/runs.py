@@ -1,0 +1,170 @@
+"""`run`, `watch`, `runs`, `cancel`: starting runs and seeing them."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from cyclopts import Parameter
+from flowforge.errors import Refused
+from rich.text import Text
+
+from services.cli.connect import Session, json_argument, nearest
+from services.cli.glyphs import STYLES, duration
+from services.cli.output import EXIT_OK, EXIT_USAGE, Failure, table
+from services.cli.watching import watch_run
+
+Hidden = Parameter(parse=False)
+RunStatus = Literal["pending", "running", "paused", "completed", "failed", "cancelled", "partial"]
+
+
+async def run(
+    workflow: str,
+    /,
+    *,
+    input: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,  # noqa: A002  the option's name
+    var: Annotated[list[str] | None, Parameter(negative=())] = None,
+    label: Annotated[list[str] | None, Parameter(negative=())] = None,
+    version: int | None = None,
+    watch: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    session: Annotated[Session, Hidden],
+) -> int:
+    """Start a run of a workflow; with --watch, show it until its end.
+
+    Parameters
+    ----------
+    workflow
+        Id of the workflow.
+    input
+        The run's input: JSON, @file, or - for stdin.
+    var
+        A variable, name=value; the value is JSON, or else text. May be given several times.
+    label
+        A label, name=value. May be given several times.
+    version
+        Another version than the newest.
+    watch
+        Show the run until it ends; the exit status says how it ended.
+    """
+    request: dict[str, Any] = {
+        "input_data": json_argument("--input", input),
+        "variables": {name: _value(text) for name, text in _pairs("--var", var)},
+        "labels": dict(_pairs("--label", label)),
+    }
+    if version is not None:
+        request["version"] = version
+    async with session.client() as client:
+        try:
+            started = await client.execute(workflow, **request)
+        except Refused as refused:
+            if refused.status == 404:
+                known = [item["id"] for item in (await client.workflows(limit=1000))["items"]]
+                step = nearest(workflow, known) or "add one with: flowforge apply -f FILE"
+                raise Failure(f"there is no workflow {workflow}", step, problem=refused.problem) from refused
+            raise
+        run_id = str(started["run_id"])
+        if watch:
+            return await watch_run(session, client, run_id, after=started.get("position"))
+    session.output.json(started)
+    session.output.say(session.output.state("running", ("started", "bold"), f"  {workflow}  ", (run_id, "cyan")))
+    session.output.say(Text(f"  watch it with: flowforge watch {run_id}", "dim"))
+    return EXIT_OK
+
+
+def _pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for text in given or []:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise Failure(f"{option} {text}: expected name=value", status=EXIT_USAGE)
+        pairs.append((name, value))
+    return pairs
+
+
+def _value(text: str) -> Any:
+    """JSON where it is JSON, else the text: `--var n=3` is a number, `--var region=eu` a string."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return text
+
+
+async def watch(run: str, /, *, session: Annotated[Session, Hidden]) -> int:
+    """Show a run live until its end; the exit status says how it ended.
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    """
+    async with session.client() as client:
+        return await watch_run(session, client, run)
+
+
+async def runs(
+    *,
+    workflow: str | None = None,
+    status: RunStatus | None = None,
+    label: str | None = None,
+    limit: int = 20,
+    session: Annotated[Session, Hidden],
+) -> None:
+    """List runs, newest first.
+
+    Parameters
+    ----------
+    workflow
+        Only runs of this workflow.
+    status
+        Only runs that stand like this.
+    label
+        Only runs with this label, name=value.
+    limit
+        At most so many.
+    """
+    async with session.client() as client:
+        page = await client.runs(workflow_id=workflow, status=status, label=label, limit=limit)
+    session.output.json(page)
+    items: list[dict[str, Any]] = page["items"]
+    if not items:
+        session.output.say(Text("no runs", "dim"))
+        return
+    rows = table("run", "workflow", "status", "trigger", "nodes", "took", "started", right=("nodes", "took"))
+    for item in items:
+        rows.add_row(*_row(session, item))
+    session.output.say(rows)
+    if page.get("next_cursor"):
+        session.output.say(Text(f"… and more: --limit {limit * 5}", "dim"))
+
+
+def _row(session: Session, item: dict[str, Any]) -> list[Text]:
+    status = str(item.get("status", ""))
+    progress = item.get("progress") or {}
+    counted = f"{progress.get('completed_nodes', 0)}/{progress.get('total_nodes', 0)}" if progress else ""
+    took = item.get("duration_ms")
+    trigger = item.get("trigger") or {}
+    sign = session.output.glyphs.state(status)
+    return [
+        Text(str(item.get("run_id", "")), "cyan", no_wrap=True),
+        Text(str(item.get("workflow_id", "")), "bold"),
+        Text.assemble(sign, " ", (status, STYLES.get(status, ""))),
+        Text(str(trigger.get("id") or trigger.get("type") or ""), "dim"),
+        Text(counted, "dim"),
+        Text(duration(took / 1000) if took is not None else ""),
+        Text(str(item.get("created_at") or "").replace("T", " ")[:19], "dim"),
+    ]
+
+
+async def cancel(run: str, /, *, reason: str = "", session: Annotated[Session, Hidden]) -> None:
+    """End a run: running jobs are told, cleanup nodes still run.
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    reason
+        Why; it is kept with the run.
+    """
+    async with session.client() as client:
+        answer = await client.cancel(run, reason=reason)
+    session.output.json(answer)
+    session.output.say(session.output.state("cancelled", ("cancelling", "bold"), "  ", (run, "cyan")))
+    session.output.say(Text(f"  see it end with: flowforge watch {run}", "dim"))

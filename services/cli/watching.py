@@ -1,0 +1,105 @@
+"""Following one run to its end: the live tree on a terminal, one line per event elsewhere, JSON lines for programs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from flowforge import events as e
+from flowforge.errors import Refused
+from rich.live import Live
+from rich.text import Text
+
+from services.cli import feed, view
+from services.cli.connect import Session
+from services.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, Failure
+from services.cli.tree import RunTree
+from services.cli.view import RunView
+
+if TYPE_CHECKING:
+    from flowforge.client import Client
+
+FRAMES_PER_S = 10
+OUTPUT_CHARACTERS_MAX = 2_000
+
+
+async def watch_run(session: Session, client: "Client", run_id: str, after: int | None = None) -> int:
+    """Show the run until it ended, and answer the exit status that says how. Ctrl-C leaves the run alone."""
+    run = view.initial(run_id, await _graph(client, run_id, after))
+    try:
+        if session.output.is_terminal:
+            await _draw(session, client, run)
+        else:
+            await _list(session, client, run)
+    except asyncio.CancelledError:
+        _say_left(session, run)
+        return EXIT_INTERRUPTED
+    _say_end(session, run)
+    return EXIT_OK if run.status == "completed" else EXIT_FAILED
+
+
+async def _graph(client: "Client", run_id: str, after: int | None) -> list[tuple[str, str, list[str]]]:
+    try:
+        read = await client.run(run_id, after=after)
+    except Refused as refused:
+        if refused.status == 404:
+            raise Failure(f"there is no run {run_id}", "see the latest with: flowforge runs") from refused
+        raise
+    rows: list[dict[str, Any]] = read.get("node_runs") or []
+    return [(row["node_id"], row.get("type") or "", row.get("dependencies") or []) for row in rows]
+
+
+async def _draw(session: Session, client: "Client", run: RunView) -> None:
+    tree = RunTree(run, lambda: datetime.now(UTC), live=True)
+    with Live(tree, console=session.output.out, refresh_per_second=FRAMES_PER_S, transient=False) as live:
+        try:
+            async for _ in _events(client, run):
+                pass
+        finally:
+            tree.live = False
+            live.refresh()
+
+
+async def _list(session: Session, client: "Client", run: RunView) -> None:
+    async for event in _events(client, run):
+        session.output.json(event)
+        text = feed.line(event["type"], _raw(event), _at(event), session.output.glyphs)
+        session.output.say(text)
+
+
+async def _events(client: "Client", run: RunView) -> AsyncIterator[dict[str, Any]]:
+    """The run's events from its first, each once, until the one that ends it."""
+    async for event in client.follow(run.run_id):
+        if view.apply(run, event["type"], _raw(event), _at(event), int(event.get("position") or 0)):
+            yield event
+        if event["type"] in e.RUN_ENDINGS:
+            return
+
+
+def _raw(event: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(event.get("data"))
+
+
+def _at(event: dict[str, Any]) -> datetime:
+    return msgspec.convert(event["recorded_at"], datetime)
+
+
+def _say_left(session: Session, run: RunView) -> None:
+    session.output.note(
+        Text.assemble("\nThe run goes on.\n", ("  watch it again   ", "dim"), f"flowforge watch {run.run_id}\n",
+                      ("  end it           ", "dim"), f"flowforge cancel {run.run_id}")
+    )  # fmt: skip
+
+
+def _say_end(session: Session, run: RunView) -> None:
+    """What the run gave, or why it failed and where to look."""
+    output = session.output
+    if run.output is not None and bytes(run.output) not in {b"null", b""} and output.is_terminal:
+        output.say("", Text("output", "dim"), Text(feed.shortened(run.output, OUTPUT_CHARACTERS_MAX)))
+    if run.status == "failed" and run.error is not None:
+        output.say("", Text.assemble((f"{run.error.code}: ", "bold red"), (run.error.message, "red")))
+        if run.error.suggested_resolution:
+            output.say(Text(run.error.suggested_resolution, "green"))
+    if run.status != "completed" and output.is_terminal:
+        output.say(Text(f"what happened, event by event: flowforge events list {run.run_id}", "dim"))
