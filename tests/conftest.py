@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -120,18 +120,33 @@ def reader_dsn(postgres_dsn: str) -> str:
     return postgres_dsn.replace(f"//{embedded_postgres.OWNER}:", f"//{embedded_postgres.READER}:")
 
 
+StartNats = Callable[[Path], contextlib.AbstractContextManager[Server]]
+
+
 @pytest.fixture(scope="session")
-def nats_server(server_home: Path) -> Iterator[Server]:
-    """A real nats-server of this test process; `url` has the supervisor's login."""
-    password, port, log = secrets.token_hex(16), free_port(), server_home / "nats.log"
-    folder = embedded_nats.NatsFolder(server_home / "nats")
+def start_nats() -> StartNats:
+    """Starts another nats-server in a folder, for tests that need one to themselves."""
+    return _running_nats
+
+
+@contextlib.contextmanager
+def _running_nats(home: Path) -> Generator[Server]:
+    password, port, log = secrets.token_hex(16), free_port(), home / "nats.log"
+    folder = embedded_nats.NatsFolder(home / "nats")
     folder.write_config(port, dict.fromkeys(embedded_nats.USERS, password), "flowforge")
     process = spawn(folder.server_command(), env=MINIMAL_ENVIRONMENT, log=log, cwd=folder.folder)
     _wait_for(lambda: embedded_nats.is_ready(port), process, log)
     url = embedded_nats.login_url(port, embedded_nats.SUPERVISOR, password)
     yield Server(port, password, url, process, folder.folder)
-    process.terminate()
+    process.kill()
     _reap(process)
+
+
+@pytest.fixture(scope="session")
+def nats_server(server_home: Path) -> Iterator[Server]:
+    """A real nats-server of this test process; `url` has the supervisor's login."""
+    with _running_nats(server_home) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -146,7 +146,7 @@ def _server(app: App, settings: Settings) -> Server:
 
 async def _say_when_ready(settings: Settings) -> None:
     host = LOOPBACK if settings.http_host in ("0.0.0.0", "::") else settings.http_host  # noqa: S104  it is replaced
-    while not await _answers_ready(host, settings.http_port):
+    while not await _answers_ready(host, settings.http_port):  # noqa: ASYNC110  it is asked over HTTP
         await asyncio.sleep(READY_INTERVAL_S)
     say_ready()
 
