@@ -60,6 +60,7 @@ class EventReceived(Event, kw_only=True, frozen=True):
     time: datetime | None = None
     datacontenttype: str | None = None
     data: msgspec.Raw = NULL
+    extensions: dict[str, msgspec.Raw] = {}
 
 
 class RunRequested(Event, kw_only=True, frozen=True):
