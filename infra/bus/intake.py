@@ -11,12 +11,13 @@ from collections import deque
 from collections.abc import Callable
 
 from flowforge.envelope import CloudEvent, NotAnEvent
-from infra.bus.message import Decode, Message
-from infra.bus.topology import Hearing
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
+
+from infra.bus.message import Decode, Message
+from infra.bus.topology import Hearing
 
 PULL_COUNT = 1_000
 PULL_EXPIRES_S = 30
@@ -58,7 +59,9 @@ class Intake:
 class StandingPull:
     """One durable consumer, pulled from without end."""
 
-    def __init__(self, client: Client, hearing: Hearing, intake: Intake, decode: Decode, unreadable: Unreadable) -> None:
+    def __init__(
+        self, client: Client, hearing: Hearing, intake: Intake, decode: Decode, unreadable: Unreadable
+    ) -> None:
         self.hearing = hearing
         self.is_silent = False
         self._client = client

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 from flowforge.envelope import CloudEvent, encode
+
 from infra.eventlog import Append, StoredEvent
 
 Origin = Literal["stream", "command", "log"]

@@ -13,10 +13,11 @@ import uvloop
 from faststream import AckPolicy, FastStream
 from faststream.nats import NatsBroker, NatsMessage
 from flowforge.subjects import Subjects
+from nats.aio.client import Client
+
 from infra.bus.shell import Shell, ShellService
 from infra.eventlog import EventLog, PostgresEventLog
 from infra.settings import Settings, load_settings
-from nats.aio.client import Client
 
 GRACEFUL_TIMEOUT_S = 4.0
 PING_INTERVAL_S = 10
@@ -58,7 +59,7 @@ async def connected(source: NatsBroker) -> Client:
     while True:
         try:
             return await source.connect()
-        except (OSError, asyncio.TimeoutError) as fault:
+        except (TimeoutError, OSError) as fault:
             _log.warning("NATS is not there yet: %s", fault)
             await asyncio.sleep(CONNECT_WAIT_S)
 
@@ -87,7 +88,9 @@ def service_app(settings: Settings, name: str, build: Build) -> FastStream:
     shells: list[Shell] = []
     nats = broker(settings, name, lambda: [shell.reconnected() for shell in shells] and None)
 
-    @nats.subscriber(Subjects(settings.namespace).command(name, "*"), queue=name, ack_policy=AckPolicy.MANUAL, no_reply=True)
+    @nats.subscriber(
+        Subjects(settings.namespace).command(name, "*"), queue=name, ack_policy=AckPolicy.MANUAL, no_reply=True
+    )
     async def on_command(message: NatsMessage) -> None:
         raw = message.raw_message
         if not raw.subject.endswith(".Health"):

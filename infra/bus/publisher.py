@@ -8,10 +8,11 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from infra.bus.message import Outgoing
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+
+from infra.bus.message import Outgoing
 
 ACKS_WAIT_S = 5.0
 RETRY_WAIT_S = 0.1
@@ -24,7 +25,9 @@ class Publication:
     __slots__ = ("arrived", "missing", "refused")
 
     def __init__(self, messages: Sequence[Outgoing]) -> None:
-        self.missing: dict[int, Outgoing] = {index: message for index, message in enumerate(messages) if message.is_kept}
+        self.missing: dict[int, Outgoing] = {
+            index: message for index, message in enumerate(messages) if message.is_kept
+        }
         self.refused = ""
         self.arrived = asyncio.Event()
         if not self.missing:

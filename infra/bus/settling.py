@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from infra.bus.message import Message
 from nats.aio.client import Client
+
+from infra.bus.message import Message
 
 _ACK = b"+ACK"
 _TERM = b"+TERM"
@@ -11,9 +12,7 @@ _TERM = b"+TERM"
 
 async def acknowledge(client: Client, messages: Iterable[Message]) -> None:
     """Tell the streams that these are done; all in one write."""
-    lines = [
-        f"PUB {message.reply_to} 4\r\n+ACK\r\n" for message in messages if message.origin == "stream"
-    ]
+    lines = [f"PUB {message.reply_to} 4\r\n+ACK\r\n" for message in messages if message.origin == "stream"]
     if lines:
         await client._send_command("".join(lines).encode())  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
         await client._flush_pending()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001

@@ -10,13 +10,17 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 from flowforge import envelope as envelopes
 from flowforge.envelope import NotAnEvent
-from flowforge.refusals import Rejected, Refusal
+from flowforge.refusals import Refusal, Rejected
 from flowforge.subjects import Subjects
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
 from infra.bus.intake import Intake, StandingPull
 from infra.bus.message import Decode, Message, Outgoing, envelope, logged_event
 from infra.bus.ownership import Ownership
@@ -24,9 +28,6 @@ from infra.bus.publisher import Publisher
 from infra.bus.topology import Hearing, hearings
 from infra.bus.turn import Service, Turn
 from infra.eventlog import EventLog, StoredEvent, Unavailable
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 
 PAGE_COUNT = 1_000
 TICK_S = 1.0
@@ -63,6 +64,15 @@ class ShellService(Service, Protocol):
         ...
 
 
+@runtime_checkable
+class Attached(Protocol):
+    """A service that also acts by itself: it is given its shell, to put messages into later turns or publish outside one."""
+
+    def attached(self, shell: "Shell") -> None:
+        """Called once, before anything else."""
+        ...
+
+
 class Shell:
     """Runs one service on one connection to NATS and one event log."""
 
@@ -86,6 +96,12 @@ class Shell:
         self._background: set[asyncio.Task[None]] = set()
         self._kept = {"said": 0, "heard": 0}
         self.is_ready = asyncio.Event()
+        if isinstance(service, Attached):
+            service.attached(self)
+
+    async def say(self, messages: Sequence[Outgoing]) -> None:
+        """Publish outside a turn, until each message is acknowledged."""
+        await self.publisher.arrive(await self.publisher.send(messages))
 
     # --- life ---------------------------------------------------------------------------------------------------------
 

@@ -48,7 +48,9 @@ def streams(subjects: Subjects, replicas: int = 1) -> list[StreamConfig]:
     """The streams of a namespace. The inbox is on disk before it is acknowledged; the others only repeat the log."""
     ns = subjects.namespace
 
-    def stream(name: str, filters: list[str], retention: RetentionPolicy, *, max_age_s: float = 0, durable: bool = False) -> StreamConfig:
+    def stream(
+        name: str, filters: list[str], retention: RetentionPolicy, *, max_age_s: float = 0, durable: bool = False
+    ) -> StreamConfig:
         return StreamConfig(
             name=name,
             subjects=filters,

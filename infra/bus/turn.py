@@ -21,7 +21,9 @@ import msgspec
 from flowforge.envelope import now
 from flowforge.events import MessageQuarantined, encode
 from flowforge.identity import derived_uuid
-from flowforge.refusals import Rejected, Refusal, unavailable
+from flowforge.refusals import Refusal, Rejected, unavailable
+from nats.aio.client import Client
+
 from infra.bus import settling
 from infra.bus.intake import Intake
 from infra.bus.message import Message, Outgoing, Work, readable
@@ -39,7 +41,6 @@ from infra.eventlog import (
     Unavailable,
 )
 from infra.failpoints import failpoint
-from nats.aio.client import Client
 
 BATCH_MAX = 500
 RACES_MAX = 20
@@ -82,7 +83,15 @@ class Service(Protocol):
 class Turn:
     """Runs turns for one service until stopped."""
 
-    def __init__(self, service: Service, log: EventLog, client: Client, publisher: Publisher, intake: Intake, appended_subject: str) -> None:
+    def __init__(
+        self,
+        service: Service,
+        log: EventLog,
+        client: Client,
+        publisher: Publisher,
+        intake: Intake,
+        appended_subject: str,
+    ) -> None:
         self.service = service
         self.log = log
         self.said_position = 0
@@ -108,7 +117,9 @@ class Turn:
             try:
                 await self._turn(batch)
             except Unavailable as fault:
-                _log.warning("%s: the log is unavailable, %d messages put back: %s", self.service.name, len(batch), fault)
+                _log.warning(
+                    "%s: the log is unavailable, %d messages put back: %s", self.service.name, len(batch), fault
+                )
                 await self._put_back(batch)
             except Exception:  # the pull loop is one of the two places that catch everything
                 _log.exception("%s: a turn failed, %d messages put back", self.service.name, len(batch))
@@ -131,7 +142,9 @@ class Turn:
 
     async def _put_back(self, batch: Sequence[Message]) -> None:
         for message in batch:
-            await settling.answer(self._client, message, _encode(Rejected(unavailable("the event log does not answer"))))
+            await settling.answer(
+                self._client, message, _encode(Rejected(unavailable("the event log does not answer")))
+            )
             if message.origin == "log":
                 asyncio.get_running_loop().call_later(LATER_S, self._intake.put, message)
         await settling.ask_again_later(self._client, batch, LATER_S)
@@ -248,7 +261,12 @@ class Turn:
     async def _bug(self, message: Message, bug: Exception) -> None:
         text = "".join(traceback.format_exception(bug))
         _log.error("%s cannot handle %s on %s: %s", self.service.name, message.event.type, message.subject, text)
-        refusal = Refusal(code="INTERNAL_ERROR", status=500, title="Internal error", detail=f"{type(bug).__name__}; see the log of {self.service.name}")
+        refusal = Refusal(
+            code="INTERNAL_ERROR",
+            status=500,
+            title="Internal error",
+            detail=f"{type(bug).__name__}; see the log of {self.service.name}",
+        )
         await settling.answer(self._client, message, _encode(Rejected(refusal)))
         if message.origin == "stream" and message.deliveries < BUG_DELIVERIES_MAX:
             await settling.ask_again_later(self._client, [message], LATER_S)
@@ -260,8 +278,12 @@ class Turn:
         """Log the message with its cause, then take it out of circulation; it can be looked at, and sent again."""
         body, body_encoding = readable(message.body[:QUARANTINED_BODY_BYTES_MAX])
         fact = MessageQuarantined(
-            service=self.service.name, subject=message.subject, reason=reason[:2000], body=body,
-            body_encoding=body_encoding, deliveries=message.deliveries,
+            service=self.service.name,
+            subject=message.subject,
+            reason=reason[:2000],
+            body=body,
+            body_encoding=body_encoding,
+            deliveries=message.deliveries,
         )
         at = now()
         stream_id = derived_uuid(at, "quarantine", message.reply_to or message.event.id, message.subject)
@@ -297,9 +319,18 @@ def _stored(append: Append, answer: Appended) -> list[StoredEvent]:
         for offset, event in enumerate(stream.events):
             events.append(
                 StoredEvent(
-                    first + offset, stream.stream_type, stream.stream_id, version + offset + 1, event.type,
-                    event.schema_version, event.data, append.correlation_id, append.causation_id, append.actor,
-                    append.traceparent, append.recorded_at,
+                    first + offset,
+                    stream.stream_type,
+                    stream.stream_id,
+                    version + offset + 1,
+                    event.type,
+                    event.schema_version,
+                    event.data,
+                    append.correlation_id,
+                    append.causation_id,
+                    append.actor,
+                    append.traceparent,
+                    append.recorded_at,
                 )
             )
     return events

@@ -1,0 +1,448 @@
+"""Messages in; load, decide, append, say: the service as the shell runs it."""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Collection, Hashable, Sequence
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+from flowforge import events as facts
+from flowforge.commands import CancelRun
+from flowforge.definition import parse
+from flowforge.envelope import CloudEvent, now
+from flowforge.events import EventReceived, NodeQueued, RunEvent, RunRequested, TimerFired, WorkflowTriggered
+from flowforge.identity import named_stream
+from flowforge.jobs import ensure_job_consumer
+from flowforge.refusals import Accepted, Refusal, Rejected, not_found
+from flowforge.reports import REPORT_TYPES, JobCompleted, JobFailed, JobRequested, Report, ReportedError
+from flowforge.subjects import Subjects
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
+
+from infra.bus import Message, Outgoing, Shell, Work, envelope
+from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
+from services.execution import decide, inputs, jobs
+from services.execution.lost_jobs import queued_jobs
+from services.execution.plan import Plan
+from services.execution.settings import JOBS_LOOKED_AT_AFTER_S, PLANS_CACHED_MAX, RUNS_CACHED_MAX
+from services.execution.state import Run, fold
+
+_log = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+_reports = {name: msgspec.json.Decoder(kind) for name, kind in REPORT_TYPES.items()}
+_triggered = msgspec.json.Decoder(WorkflowTriggered)
+_fired = msgspec.json.Decoder(TimerFired)
+_cancel = msgspec.json.Decoder(CancelRun)
+_job = msgspec.json.Decoder(JobRequested)
+_ADVISORY = "io.nats.jetstream.advisory.v1.max_deliver"
+
+
+class Advisory(msgspec.Struct):
+    """JetStream delivered a job as often as it may, and nobody acknowledged it."""
+
+    type: str
+    id: str
+    stream: str
+    consumer: str
+    stream_seq: int
+    deliveries: int
+
+
+def decode_advisory(body: bytes) -> CloudEvent:
+    """A server advisory in the envelope that the shell knows."""
+    advisory = msgspec.json.decode(body, type=Advisory)
+    return CloudEvent(id=advisory.id, source="/nats", type=advisory.type, data=msgspec.Raw(body))
+
+
+class ExecutionService:
+    """Runs in memory, their history in the log."""
+
+    name = "execution"
+    says = frozenset(kind for kind in facts.EVENT_TYPES if facts.EVENT_TYPES[kind] in facts.RunEvent.__args__) - {
+        "WorkflowTriggered"
+    }
+    hears = frozenset({"WorkflowTriggered", "TimerFired"})
+
+    def __init__(self, log: EventLog, namespace: str) -> None:
+        self._log = log
+        self._subjects = Subjects(namespace)
+        self._namespace = namespace
+        self._runs: OrderedDict[UUID, Run] = OrderedDict()
+        self._plans: OrderedDict[tuple[str, int], Plan] = OrderedDict()
+        self._open: set[UUID] = set()
+        self._is_open_known = False
+        self._refusals: dict[int, Refusal] = {}
+        self._steps: dict[UUID, decide.Step] = {}
+        self._signs_of_life: set[UUID] = set()
+        self._look_at: float | None = None
+        self._consumers: set[tuple[str, str]] = set()
+        self._spent_jobs: list[int] = []
+        self.inbound = {self._subjects.advisories_stream: decode_advisory}
+
+    def attached(self, shell: Shell) -> None:
+        """The shell's connection, its intake, and its publisher."""
+        self._client: Client = shell.client
+        self._shell = shell
+
+    # --- the shell asks ---------------------------------------------------------------------------------------------------
+
+    def key(self, message: Message) -> Hashable:
+        """The run. Raises ValueError for a subject or body that names none."""
+        kind = message.event.type
+        if kind == "WorkflowTriggered":
+            return _triggered.decode(message.event.data).run_id
+        if kind in REPORT_TYPES and message.origin == "stream":
+            return UUID(message.tokens[2])
+        if kind == "TimerFired":
+            return _fired.decode(message.event.data).run_id
+        if kind == "CancelRun":
+            return UUID(_cancel.decode(message.event.data).run_id)
+        if kind == _ADVISORY:
+            return f"advisory {msgspec.json.decode(message.event.data)['stream_seq']}"
+        raise ValueError(f"execution does not know messages of type {kind}")
+
+    async def load(self, keys: Collection[Hashable], messages: Sequence[Message]) -> None:
+        """Runs from the cache, from their first event, or from the log; blobs of large outputs made safe."""
+        for key in keys:
+            if isinstance(key, str):
+                await self._hand_over(key, messages)
+        missing = [key for key in keys if isinstance(key, UUID) and key not in self._runs]
+        if missing:
+            fresh = await self._begin(missing, messages)
+            await self._read([key for key in missing if key not in fresh])
+        for message in messages:
+            if message.event.type == "JobCompleted":
+                await self._keep_blob(message)
+        for key in keys:
+            if (run := self._runs.get(cast("UUID", key))) is not None:
+                self._runs.move_to_end(run.id)
+                await self._load_values(run)
+
+    def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
+        """One step for all messages of the run."""
+        if not isinstance(key, UUID):
+            return Work()
+        run = self._runs.get(key)
+        if run is None:
+            return Work(answers=[(m, _rejected(not_found("run", str(key)))) for m in messages if m.origin == "command"])
+        step = decide.Step(run, now())
+        version = run.version
+        answers: list[tuple[Message, bytes]] = []
+        actor: str | None = None
+        for message in messages:
+            refusal = self._apply(step, message)
+            if message.origin == "command":
+                actor = message.event.actor or actor
+                answers.append((message, b"" if refusal is None else _rejected(refusal)))
+        if not step.events:
+            return Work(answers=[(m, body or _accepted(run, 0)) for m, body in answers])
+        self._steps[key] = step
+        stream = StreamAppend(
+            "run", run.id, version, [NewEvent(type(e).__name__, facts.encode(e)) for e in step.events]
+        )
+        append = Append([stream], step.now, correlation_id=run.triggered.cause.event_id, actor=actor)
+        return Work(append=append, answers=answers)
+
+    def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
+        """Everything about the run to its subject; jobs to their queues; stops to workers."""
+        run = self._runs[cast("UUID", key)]
+        step = self._steps.pop(run.id)
+        position = events[-1].position
+        work.answers = [(message, body or _accepted(run, position)) for message, body in work.answers]
+        said: list[Outgoing] = []
+        for event, stored in zip(step.events, events, strict=True):
+            said += self._said(run, event, stored)
+        if run.is_ended:
+            self._open.discard(run.id)
+            self._runs.pop(run.id, None)
+        else:
+            self._open.add(run.id)
+        return said
+
+    def refused(self, key: Hashable, answer: Answer) -> None:
+        """Somebody appended first (or a decision failed half way): what is in memory is no longer the truth."""
+        if isinstance(key, UUID):
+            self._runs.pop(key, None)
+            self._steps.pop(key, None)
+
+    async def resay(self, events: Sequence[StoredEvent]) -> list[Outgoing]:
+        """The same messages again; jobs only while they are still wanted."""
+        await self._read({stored.stream_id for stored in events} - self._runs.keys())
+        said: list[Outgoing] = []
+        for stored in events:
+            run = self._runs.get(stored.stream_id)
+            if run is None:
+                continue
+            event = cast("RunEvent", facts.decode(stored.type, stored.data))
+            if isinstance(event, NodeQueued) and not _is_wanted(run, event):
+                said.append(self._event_message(run, stored))
+            else:
+                said += self._said(run, event, stored)
+        return said
+
+    def forget_all(self) -> None:
+        """Start afresh: another owner may have been here."""
+        self._runs.clear()
+        self._steps.clear()
+        self._open.clear()
+        self._is_open_known = False
+        self._look_soon()
+
+    async def nats_was_away(self) -> None:
+        """Jobs may be lost; workers get time to speak first."""
+        self._consumers.clear()
+        self._look_soon()
+
+    async def tick(self) -> None:
+        """Each second: evict what is long unused, look for lost jobs when it is time."""
+        while len(self._runs) > RUNS_CACHED_MAX:
+            self._runs.popitem(last=False)
+        await self._drop_spent_jobs()
+        if self._look_at is not None and time.monotonic() >= self._look_at and self._client.is_connected:
+            self._look_at = None
+            try:
+                await self._say_lost_jobs()
+            except (TimeoutError, NatsError, NotFoundError) as fault:
+                _log.warning("cannot look for lost jobs yet: %s", fault)
+                self._look_soon()
+
+    # --- deciding -----------------------------------------------------------------------------------------------------------
+
+    def _apply(self, step: decide.Step, message: Message) -> Refusal | None:
+        kind, data = message.event.type, message.event.data
+        if kind == "WorkflowTriggered":
+            decide.start(step)
+        elif kind == "TimerFired":
+            decide.timer(step, _fired.decode(data))
+        elif kind == "CancelRun":
+            command = _cancel.decode(data)
+            return decide.cancel(step, command.reason, command.command_id)
+        else:
+            job_id = UUID(message.tokens[3])
+            self._signs_of_life.add(job_id)
+            decide.report(step, job_id, self._report(step.run, message))
+        return None
+
+    def _report(self, run: Run, message: Message) -> Report:
+        said = _reports[message.event.type].decode(message.event.data)
+        if (
+            isinstance(said, JobCompleted)
+            and (reference := inputs.blob_hash(said.output))
+            and reference not in run.blobs
+        ):
+            error = ReportedError(code="WORKER_LOST", message=f"the output {reference} was lost before it was stored")
+            return JobFailed(attempt=said.attempt, delivery=said.delivery, worker=said.worker, error=error)
+        return said
+
+    # --- loading ------------------------------------------------------------------------------------------------------------
+
+    async def _begin(self, missing: Collection[UUID], messages: Sequence[Message]) -> set[UUID]:
+        """Runs that begin with this batch need no reading: their first event is the message. A repeat loses the race."""
+        fresh: set[UUID] = set()
+        for message in messages:
+            if message.event.type != "WorkflowTriggered" or message.origin != "stream" or message.deliveries > 1:
+                continue
+            triggered = _triggered.decode(message.event.data)
+            if triggered.run_id in missing and triggered.run_id not in self._open and triggered.run_id not in fresh:
+                plan = await self._plan(triggered.workflow_id, triggered.workflow_version)
+                self._runs[triggered.run_id] = Run(plan, triggered)
+                fresh.add(triggered.run_id)
+        return fresh
+
+    async def _read(self, run_ids: Collection[UUID]) -> None:
+        if not run_ids:
+            return
+        for run_id, history in (await self._log.read_streams(run_ids)).items():
+            if not history or history[0].type != "WorkflowTriggered":
+                continue
+            events = [
+                (cast("RunEvent", facts.decode(stored.type, stored.data)), stored.recorded_at) for stored in history
+            ]
+            triggered = cast("WorkflowTriggered", events[0][0])
+            self._runs[run_id] = fold(await self._plan(triggered.workflow_id, triggered.workflow_version), events)
+
+    async def _plan(self, workflow_id: str, version: int) -> Plan:
+        known = self._plans.get((workflow_id, version))
+        if known is not None:
+            return known
+        for stored in await self._log.read_stream(named_stream("workflow", workflow_id)):
+            event = facts.decode(stored.type, stored.data)
+            if isinstance(event, facts.WorkflowCreated | facts.WorkflowUpdated) and event.workflow_version == version:
+                workflow, faults = parse(msgspec.json.decode(event.definition))
+                if workflow is None:
+                    raise LookupError(f"version {version} of '{workflow_id}' cannot be read: {faults[0].message}")
+                plan = Plan(workflow, version)
+                self._plans[workflow_id, version] = plan
+                while len(self._plans) > PLANS_CACHED_MAX:
+                    self._plans.popitem(last=False)
+                await self._ensure_consumers(plan)
+                return plan
+        raise LookupError(f"there is no version {version} of workflow '{workflow_id}'")
+
+    async def _ensure_consumers(self, plan: Plan) -> None:
+        """Workers pull from one durable consumer per queue and job type; a new one exists before its first job."""
+        for pair in {(node.queue, node.job_type) for node in plan.nodes.values() if node.is_job} - self._consumers:
+            try:
+                await ensure_job_consumer(self._client.jetstream(), self._subjects, *pair)
+            except (TimeoutError, NatsError) as fault:
+                _log.warning("cannot create the consumer of %s yet, a worker will: %s", pair, fault)
+            else:
+                self._consumers.add(pair)
+
+    async def _load_values(self, run: Run) -> None:
+        """What templates may look at and the events only refer to: the cause, and large outputs."""
+        if run.plan.uses_event and run.cause_event is None:
+            run.cause_event = await self._cause(run.triggered)
+        for node in run.nodes.values() if run.blobs else ():
+            if (reference := inputs.blob_hash(node.output)) and run.blobs.get(reference) is None:
+                data = await self._log.get_blob(reference)
+                run.blobs[reference] = None if data is None else msgspec.json.decode(data)
+
+    async def _cause(self, triggered: WorkflowTriggered) -> dict[str, Any]:
+        history = await self._log.read_stream(triggered.cause.stream_id, limit=1)
+        first = facts.decode(history[0].type, history[0].data) if history else None
+        if isinstance(first, EventReceived):
+            return cast("dict[str, Any]", msgspec.to_builtins(msgspec.json.decode(history[0].data)))
+        data = msgspec.json.decode(first.input_data) if isinstance(first, RunRequested) else None
+        cause = triggered.cause
+        return {"id": cause.id, "source": cause.source, "type": cause.type, "data": data}
+
+    async def _keep_blob(self, message: Message) -> None:
+        """A large output: from NATS into Postgres before anything refers to it."""
+        run = self._runs.get(UUID(message.tokens[2]))
+        said = cast("JobCompleted", _reports["JobCompleted"].decode(message.event.data))
+        reference = inputs.blob_hash(said.output)
+        if run is None or reference is None or reference in run.blobs:
+            return
+        data = await self._log.get_blob(reference)
+        if data is None:
+            try:
+                store = await self._client.jetstream().object_store(self._subjects.blobs_bucket)
+                data = (await store.get(reference)).data
+            except (TimeoutError, NatsError) as fault:
+                _log.warning("output %s of run %s cannot be read: %s", reference, run.id, fault)
+                return
+            if data is None or await self._log.put_blob(data) != reference:
+                return
+        run.blobs[reference] = msgspec.json.decode(data)
+
+    async def _hand_over(self, key: str, messages: Sequence[Message]) -> None:
+        """JetStream gave a job up: let it be reported as lost, under the advisory's own acknowledgement."""
+        for message in messages:
+            if message.event.type != _ADVISORY or self.key(message) != key:
+                continue
+            sequence = int(key.split()[1])
+            try:
+                found = await self._client.jetstream().get_msg(self._subjects.jobs_stream, seq=sequence)
+            except NotFoundError:
+                continue
+            job = _job.decode(msgspec.json.decode(cast("bytes", found.data), type=CloudEvent).data)
+            error = ReportedError(
+                code="WORKER_LOST", message="three workers took the job and none of them reported its end"
+            )
+            lost = JobFailed(attempt=job.attempt, delivery=2**31, error=error)
+            subject = self._subjects.report(job.run_id, job.job_id, "JobFailed")
+            event = CloudEvent(id=f"lost-{sequence}", source="/nats", type="JobFailed", data=msgspec.Raw(_encode(lost)))
+            self._shell.intake.put(Message(subject, message.body, event, message.origin, message.reply_to))
+            self._spent_jobs.append(sequence)
+            message.origin = "log"
+
+    async def _drop_spent_jobs(self) -> None:
+        while self._spent_jobs and self._client.is_connected:
+            sequence = self._spent_jobs.pop()
+            try:
+                await self._client.jetstream().delete_msg(self._subjects.jobs_stream, sequence)
+            except (TimeoutError, NatsError) as fault:
+                _log.warning("job message %d stays on the queue, never to be delivered: %s", sequence, fault)
+
+    # --- lost jobs ------------------------------------------------------------------------------------------------------------
+
+    def _look_soon(self) -> None:
+        self._signs_of_life.clear()
+        self._look_at = time.monotonic() + JOBS_LOOKED_AT_AFTER_S
+
+    async def _say_lost_jobs(self) -> None:
+        await self._find_open_runs()
+        if not self._open:
+            return
+        queued = await queued_jobs(self._client, self._subjects.jobs_stream)
+        await self._read(self._open - self._runs.keys())
+        lost: list[Outgoing] = []
+        for run_id in list(self._open):
+            run = self._runs.get(run_id)
+            if run is None or run.is_ended:
+                self._open.discard(run_id)
+                continue
+            lost += await self._lost_jobs(run, queued)
+        if lost:
+            _log.warning("%d jobs were lost with NATS, handing them out again", len(lost))
+            await self._shell.say(lost)
+
+    async def _lost_jobs(self, run: Run, queued: set[tuple[UUID, int]]) -> list[Outgoing]:
+        silent = [
+            unit
+            for job_id, unit in run.jobs.items()
+            if unit.status in ("queued", "running")
+            and job_id not in self._signs_of_life
+            and (job_id, unit.attempt) not in queued
+        ]
+        if not silent:
+            return []
+        wanted = {(unit.node_id, unit.instance, unit.attempt) for unit in silent}
+        said: list[Outgoing] = []
+        for stored in await self._log.read_stream(run.id):
+            if stored.type == "NodeQueued":
+                event = cast("NodeQueued", facts.decode(stored.type, stored.data))
+                if (event.node_id, event.instance, event.attempt) in wanted:
+                    said.append(jobs.job_message(run, event, stored, self._subjects, f"-again-{time.time_ns()}"))
+        return said
+
+    async def _find_open_runs(self) -> None:
+        """Once per process: every run that was triggered and has not ended."""
+        if self._is_open_known:
+            return
+        position, kinds = 0, {"WorkflowTriggered", *facts.RUN_ENDINGS}
+        found: set[UUID] = set()
+        while page := await self._log.read(position, 5_000, types=kinds):
+            for stored in page:
+                if stored.type == "WorkflowTriggered":
+                    found.add(stored.stream_id)
+                else:
+                    found.discard(stored.stream_id)
+            position = page[-1].position
+        self._open |= found
+        self._is_open_known = True
+
+    # --- saying -----------------------------------------------------------------------------------------------------------------
+
+    def _said(self, run: Run, event: RunEvent, stored: StoredEvent) -> list[Outgoing]:
+        message = self._event_message(run, stored)
+        if isinstance(event, NodeQueued) and event.job_id is not None:
+            return [message, jobs.job_message(run, event, stored, self._subjects)]
+        if isinstance(event, facts.NodeCancelled) and event.job_id is not None:
+            return [message, jobs.stop_message(run, event, self._subjects)]
+        if isinstance(event, facts.NodeFailed | facts.NodeRetried) and event.error.code == "JOB_TIMEOUT":
+            return [message, jobs.stop_message(run, event, self._subjects)]
+        return [message]
+
+    def _event_message(self, run: Run, stored: StoredEvent) -> Outgoing:
+        subject = self._subjects.run(run.plan.workflow_id, run.id, stored.type)
+        return Outgoing(subject, envelope(stored, self._namespace), str(stored.event_id))
+
+
+def _is_wanted(run: Run, queued: NodeQueued) -> bool:
+    if run.is_ended:
+        return False
+    unit = run.unit(queued.node_id, queued.instance)
+    return unit.status in ("queued", "running") and unit.attempt == queued.attempt
+
+
+def _accepted(run: Run, position: int) -> bytes:
+    return _encode(Accepted({"run_id": str(run.id), "status": run.status, "position": position}))
+
+
+def _rejected(refusal: Refusal) -> bytes:
+    return _encode(Rejected(refusal))
