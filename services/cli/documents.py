@@ -1,9 +1,11 @@
 """Definition files: reading them, and saying where in them a fault stands."""
 
+import copy
+import difflib
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +20,13 @@ from services.cli.output import EXIT_USAGE, Failure
 
 SUFFIXES = frozenset({".json", ".yaml", ".yml"})
 FRAME_LINES_BEFORE = 2
+FRAME_CELLS_MAX = 120
+"""Of a longer line, the part around the spot is shown."""
+ROUNDS_MAX = 50
 _UNKNOWN_FIELD = re.compile(r"unknown field `(?P<field>[^`]*)`")
+_MISSING_FIELD = re.compile(r"missing required field `(?P<field>[^`]*)`")
+_DID_YOU_MEAN = re.compile(r"did you mean `(?P<word>[^`]*)`")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _DOCUMENT_START = re.compile(r"^---(?:\s|$)")
 _MARK = re.compile(r"line (\d+), column (\d+)")
 
@@ -90,7 +98,7 @@ def _is_definition(file: Path, root: Path) -> bool:
 def _nearby(missing: Path) -> str:
     parent = missing.parent
     names = [file.name for file in parent.iterdir() if file.suffix.lower() in SUFFIXES] if parent.is_dir() else []
-    close = definition.difflib.get_close_matches(missing.name, names, n=1)
+    close = difflib.get_close_matches(missing.name, names, n=1)
     return f"did you mean {parent / close[0]}?" if close else ""
 
 
@@ -114,12 +122,63 @@ def _checked(file: str, text: str) -> Document:
     except DefinitionInvalid as fault:
         document.findings.append(_syntax_finding(file, text, fault))
         return document
-    _, faults = definition.parse(document.data)
     document.findings += [
         finding(document, fault.path, fault.message, suggested_resolution=fault.suggested_resolution)
-        for fault in faults
+        for fault in _all_faults(document.data)
     ]
+    document.findings.sort(key=lambda found: (found.line or 0, found.column or 0))
     return document
+
+
+def _all_faults(data: Any) -> list[definition.Fault]:
+    """Every fault, not only the first of each node: what was found wrong is left out and the rest looked at again."""
+    rest, found, left_out = copy.deepcopy(data), dict[tuple[str, str], definition.Fault](), set[str]()
+    for _ in range(ROUNDS_MAX):
+        _, faults = definition.parse(rest)
+        new = [fault for fault in faults if (fault.path, fault.message) not in found and not _is_ours(fault, left_out)]
+        found |= {(fault.path, fault.message): fault for fault in new}
+        removed = [path for path in map(_faulty_path, new) if _leave_out(rest, path)]
+        left_out.update(removed)
+        if not removed:
+            break
+    suggested = {f"{_parent(path)}.{word}" for path, word in _suggestions(found.values())}
+    return [fault for fault in found.values() if not _is_ours(fault, suggested)]
+
+
+def _suggestions(faults: Iterable[definition.Fault]) -> Iterator[tuple[str, str]]:
+    for fault in faults:
+        if suggestion := _DID_YOU_MEAN.search(fault.suggested_resolution):
+            yield _faulty_path(fault), suggestion["word"]
+
+
+def _parent(path: str) -> str:
+    return path.rpartition(".")[0]
+
+
+def _is_ours(fault: definition.Fault, left_out: set[str]) -> bool:
+    """Whether it misses what was only misspelt, or left out here."""
+    missing = _MISSING_FIELD.search(fault.message)
+    return missing is not None and f"{fault.path}.{missing['field']}" in left_out
+
+
+def _faulty_path(fault: definition.Fault) -> str:
+    unknown = _UNKNOWN_FIELD.search(fault.message)
+    return f"{fault.path}.{unknown['field']}" if unknown else fault.path
+
+
+def _leave_out(data: Any, path: str) -> bool:
+    """Remove one field; false where the path names no field, so that nothing is left to look at again."""
+    *parents, last = [name or int(index) for name, index in _STEP.findall(path)] or [""]
+    for step in parents:
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
+            return False
+    for fields in (data, data.get("config") if isinstance(data, dict) else None):
+        if isinstance(fields, dict) and last in fields:
+            del fields[last]
+            return True
+    return False
 
 
 def _syntax_finding(file: str, text: str, fault: DefinitionInvalid) -> Finding:
@@ -171,7 +230,7 @@ def _mark_key(text: str, found: Finding, name: str) -> int:
 def _word_width(text: str, place: tuple[int, int]) -> int:
     lines = text.splitlines()
     line = lines[place[0] - 1] if place[0] <= len(lines) else ""
-    word = re.match(r""""[^"]*"|'[^']*'|[^\s,\]}]+""", line[place[1] - 1 :])
+    word = re.match(r"""[{\[]|"[^"]*"|'[^']*'|[^\s,\]}]+""", line[place[1] - 1 :])
     return len(word[0].rstrip(":")) or 1 if word else 1
 
 
@@ -191,10 +250,14 @@ def frame(document: Document, found: Finding, glyphs: Glyphs) -> Text:
         first = max(found.line - FRAME_LINES_BEFORE, 1)
         while first < found.line and not lines[first - 1].strip():
             first += 1
+        from_cell = (
+            max((found.column or 1) - FRAME_CELLS_MAX // 2, 0) if len(lines[found.line - 1]) > FRAME_CELLS_MAX else 0
+        )
         for number in range(first, found.line + 1):
             text.append(f"\n {number:>{digits}} {rail} ", "bright_black")
-            text.append(lines[number - 1].replace("\t", " "), "" if number == found.line else "dim")
-        indent = " " * ((found.column or 1) - 1)
+            shown = lines[number - 1].replace("\t", " ")[from_cell : from_cell + FRAME_CELLS_MAX]
+            text.append(shown, "" if number == found.line else "dim")
+        indent = " " * ((found.column or 1) - 1 - from_cell)
         text.append(f"\n {'':>{digits}} {rail} ", "bright_black").append(indent + "^" * max(found.width, 1), style)
     if found.suggested_resolution:
         text.append(f"\n {'':>{digits}} = ", "bright_black").append(found.suggested_resolution, "green")
