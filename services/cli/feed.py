@@ -48,7 +48,7 @@ def _node(event: Any) -> str:
     return f"{node}[{instance}]" if instance else node
 
 
-def _said(event: Any) -> str:  # noqa: PLR0911  one line per kind of event
+def _said(event: Any) -> str:
     match event:
         case e.WorkflowTriggered():
             return f"{event.workflow_id} v{event.workflow_version} by {event.trigger.type} trigger {event.trigger.id}"

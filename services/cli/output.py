@@ -14,7 +14,7 @@ from services.cli.glyphs import glyphs_for
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
-class Failure(Exception):  # noqa: N818  a word of the field, not of the language
+class Failure(Exception):
     """Ends a command: what went wrong, what to do next, and the exit status. `details` are lines or findings."""
 
     def __init__(

@@ -1,9 +1,9 @@
 import pytest
 from flowforge import events as e
-from tests.unit.cli.run_events import at, error, output, triggered
 
 from services.cli import feed
 from services.cli.glyphs import Glyphs, duration
+from tests.unit.cli.run_events import at, error, output, triggered
 
 
 def said(event: e.Event) -> str:
@@ -17,7 +17,8 @@ def said(event: e.Event) -> str:
         (triggered(), "○ WorkflowTriggered  daily-report v3 by event trigger new-data"),
         (e.NodeStarted(node_id="a", instance="3", attempt=2, worker="w1"),
          "● NodeStarted        a[3]                     attempt 2, on w1"),
-        (e.NodeCompleted(node_id="a", output=output({"n": 1})), '✔ NodeCompleted      a                        {"n":1}'),
+        (e.NodeCompleted(node_id="a", output=output({"n": 1})),
+         '✔ NodeCompleted      a                        {"n":1}'),
         (e.NodeCompleted(node_id="a"), "✔ NodeCompleted      a"),
         (e.NodeSkipped(node_id="a", reason="upstream_failed"),
          "– NodeSkipped        a                        upstream failed"),

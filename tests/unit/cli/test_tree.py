@@ -4,10 +4,10 @@ import io
 
 from flowforge import events as e
 from rich.console import Console
-from tests.unit.cli.run_events import Graph, Told, at, error, folded, triggered
 
 from services.cli.tree import RunTree
 from services.cli.view import RunView
+from tests.unit.cli.run_events import Graph, Told, at, error, folded, triggered
 
 GRAPH: Graph = [
     ("list-files", "script", []),

@@ -1,8 +1,8 @@
 import pytest
 from flowforge import events as e
-from tests.unit.cli.run_events import RUN_ID, at, error, folded, output, triggered
 
 from services.cli import view
+from tests.unit.cli.run_events import RUN_ID, at, error, folded, output, triggered
 
 GRAPH = [("a", "job", []), ("b", "job", ["a"])]
 
