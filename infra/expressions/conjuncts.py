@@ -46,10 +46,15 @@ def equalities(expression: Expression) -> dict[tuple[str, ...], Constant]:
 
 
 def index_key(value: object) -> tuple[str, object] | None:
-    """A dictionary key that two values share exactly when CEL finds them equal; None for what is no such constant."""
+    """A dictionary key that two values share when CEL finds them equal; None for what can be no such constant.
+
+    Beyond 2^53, where CEL compares an int with a double as doubles, unequal integers may share one: evaluating decides.
+    """
     if isinstance(value, bool):
         return "bool", value
-    if isinstance(value, (int, float)):
+    if isinstance(value, int):
+        return "number", float(value) if 2**53 < abs(value) < 2**64 else value
+    if isinstance(value, float):
         return "number", value
     return ("string", value) if isinstance(value, str) else None
 
@@ -60,7 +65,7 @@ def conjuncts(expression: Expression) -> tuple[Expression, ...]:
     words = expression.tokens
     items = words.items
     spans = list(_spans(words, 0, len(items)))
-    if len(spans) == 1:
+    if spans == [(0, len(items))]:
         return (expression,)
     return tuple(
         Expression(expression.text[items[start].start : items[end - 1].end], expression.scope) for start, end in spans

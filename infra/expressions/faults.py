@@ -8,7 +8,7 @@ Both name the expression and say in plain words what to do.
 """
 
 
-class Fault(Exception):  # noqa: N818  (a fault of the author's text, not of this program)
+class Fault(Exception):
     """`message` says everything there is to say, without the expression; `expression` is its text."""
 
     def __init__(self, message: str, expression: str) -> None:

@@ -33,7 +33,7 @@ class Chain(NamedTuple):
 
     def text(self, upto: int | None = None) -> str:
         """In CEL's notation: `nodes["my-node"].output`, with the first `upto` steps only."""
-        return self.name + "".join(map(_step_text, self.steps[:upto]))
+        return self.name + "".join(map(step_text, self.steps[:upto]))
 
 
 @dataclass(slots=True)
@@ -51,7 +51,8 @@ def read(tokens: Tokens) -> Reading:
     return reader.reading
 
 
-def _step_text(step: Step) -> str:
+def step_text(step: Step) -> str:
+    """A selection in CEL's notation: `.name`, `["my-node"]`, `[0]`."""
     if isinstance(step, int):
         return f"[{step}]"
     if _IDENTIFIER.fullmatch(step):

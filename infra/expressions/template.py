@@ -16,6 +16,7 @@ from infra.expressions.expression import Expression, compile_expression, compile
 from infra.expressions.faults import EvaluationFault, ExpressionFault, fault_at
 from infra.expressions.lexer import end_of_expression
 from infra.expressions.limits import result_bytes_max, template_chars_max, template_depth_max
+from infra.expressions.reading import step_text
 from infra.expressions.scope import Scope
 
 _encode = msgspec.json.Encoder().encode
@@ -129,11 +130,11 @@ class _Compiler:
         compiled: dict[str, Any] = {}
         for key, part in value.items():
             self._count(len(key))
-            compiled[key] = self._below(f".{key}", part, depth)
+            compiled[key] = self._below(step_text(key), part, depth)
         return compiled if _differ(compiled.values(), value.values()) else value
 
     def _list(self, value: list[Any], depth: int) -> _Part:
-        compiled = [self._below(f"[{at}]", part, depth) for at, part in enumerate(value)]
+        compiled = [self._below(step_text(at), part, depth) for at, part in enumerate(value)]
         return compiled if _differ(compiled, value) else value
 
     def _below(self, path: str, part: Any, depth: int) -> _Part:

@@ -28,7 +28,7 @@ from infra.expressions.reading import Step
 _SCALARS = frozenset({int, float, bool, type(None)})
 
 
-class Unfit(ValueError):  # noqa: N818  (says what, not that)
+class Unfit(ValueError):
     """A value that cannot pass: the text says why, as the rest of a sentence that begins with the value's name."""
 
 
