@@ -25,10 +25,12 @@ from flowforge.definition import (
 from flowforge.errors import DefinitionInvalid, ErrorCode, FlowForgeError, JobError, Refused, Unreachable
 
 if TYPE_CHECKING:
+    from flowforge.client import Client
     from flowforge.job import Job
     from flowforge.worker import Worker
 
 __all__ = [
+    "Client",
     "DataTransformNode",
     "DefinitionInvalid",
     "Edge",
@@ -53,7 +55,7 @@ __all__ = [
     "Workflow",
 ]
 
-_ON_DEMAND = {"Job": "flowforge.job", "Worker": "flowforge.worker"}
+_ON_DEMAND = {"Client": "flowforge.client", "Job": "flowforge.job", "Worker": "flowforge.worker"}
 
 
 def __getattr__(name: str) -> Any:

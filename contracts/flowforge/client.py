@@ -1,0 +1,351 @@
+"""Talking to FlowForge from Python: publish events, save workflows, start runs, follow them to their end.
+
+    async with Client() as client:
+        run_id = await client.execute("daily-report", {"region": "eu"})
+        async for event in client.follow(run_id):
+            print(event["type"])
+
+Beside a running `flowforge up` it finds address and key by itself. What it has written it reads: every write's position
+in the log is remembered, and reads wait for it. Writes carry an idempotency key, so that repeating one is harmless.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncGenerator, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+import msgspec
+from nats.aio.client import Client as NatsClient
+from nats.errors import Error as NatsError
+
+from flowforge import definition, envelope, following
+from flowforge import home as installation
+from flowforge.asking import Asking
+from flowforge.envelope import CloudEvent
+from flowforge.errors import Refused, Unreachable
+from flowforge.events import NULL, RUN_ENDINGS
+from flowforge.identity import new_uuid
+from flowforge.subjects import Subjects
+
+NATS_CONNECT_TIMEOUT_S = 3.0
+NATS_ACK_TIMEOUT_S = 2.0
+PUBLISH_TRIES_COUNT = 5
+PAGE_ITEMS_MAX = 1000
+Definition = definition.Workflow | Mapping[str, Any] | str | bytes
+"""A workflow: the type, plain data, or a JSON or YAML text."""
+
+
+class Client:
+    """A connection to one FlowForge, opened by its first use.
+
+    `url`, `key`, `nats_url` and `home` are found, where not given, in FLOWFORGE_URL, FLOWFORGE_KEY and under
+    FLOWFORGE_HOME (endpoints.json, admin.key). Every method raises `Refused` with the problem document when the server
+    says no, and `Unreachable`, naming the address and the next step, when nobody answers.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        nats_url: str | None = None,
+        home: str | Path | None = None,
+        *,
+        namespace: str | None = None,
+    ) -> None:
+        self._home = installation.home_folder(home)
+        self._url = url or os.environ.get("FLOWFORGE_URL")
+        self._key = key or os.environ.get("FLOWFORGE_KEY")
+        self._nats_url = nats_url
+        self._subjects = Subjects(installation.namespace(namespace))
+        self._http: Asking | None = None
+        self._nats: NatsClient | None = None
+        self._nats_lock = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close what was opened; the client may be used again afterwards."""
+        http, self._http = self._http, None
+        nats, self._nats = self._nats, None
+        if http is not None:
+            await http.close()
+        if nats is not None:
+            await nats.close()
+
+    # --- events in --------------------------------------------------------------------------------------------------
+
+    async def publish(
+        self,
+        type: str,  # noqa: A002 - the attribute's name in CloudEvents
+        data: object = None,
+        *,
+        source: str = "/flowforge/client",
+        id: str | None = None,  # noqa: A002 - the attribute's name in CloudEvents
+        subject: str | None = None,
+    ) -> str:
+        """Publish an event, on disk when this returns; answers its id.
+
+        `source` and `id` identify it: the same again starts nothing twice. Goes over NATS where its address is known,
+        else over HTTP.
+        """
+        event = CloudEvent(
+            id=id or str(new_uuid()),
+            source=source,
+            type=type,
+            subject=subject,
+            time=envelope.now(),
+            datacontenttype="application/json",
+            data=NULL if data is None else msgspec.Raw(msgspec.json.encode(data)),
+        )
+        if self._nats_address() is None:
+            await self._publish_over_http(event)
+        else:
+            await self._publish_over_nats(event)
+        return event.id
+
+    async def _publish_over_http(self, event: CloudEvent) -> None:
+        headers = {"Idempotency-Key": _event_key(event)}
+        await self._asking().write("POST", "/api/events", msgspec.Raw(envelope.encode(event)), headers)
+
+    async def _publish_over_nats(self, event: CloudEvent) -> None:
+        """JetStream keeps the same message id once, so that asking again after a silence is harmless."""
+        nats = await self._connected_nats()
+        headers = {"Nats-Msg-Id": _event_key(event)}
+        fault: Exception | None = None
+        for _ in range(PUBLISH_TRIES_COUNT):
+            try:
+                await nats.jetstream().publish(
+                    self._subjects.inbox(),
+                    envelope.encode(event),
+                    timeout=NATS_ACK_TIMEOUT_S,
+                    stream=self._subjects.inbox_stream,
+                    headers=headers,
+                )
+            except NatsError as refused:
+                fault = refused
+                await asyncio.sleep(NATS_ACK_TIMEOUT_S / 10)
+            else:
+                return
+        raise self._nats_unreachable(fault) from fault
+
+    # --- workflows --------------------------------------------------------------------------------------------------
+
+    async def create_workflow(self, workflow: Definition) -> dict[str, Any]:
+        """Add a workflow: answers `{id, version, position, warnings}`."""
+        return await self._asking().write("POST", "/api/workflows", _document(workflow), _idempotent())
+
+    async def save_workflow(self, workflow: Definition, *, expected_version: int | None = None) -> dict[str, Any]:
+        """Add the workflow, or a new version of it: answers `{id, version, position, warnings}`.
+
+        With `expected_version` it is refused (412) when somebody else saved another version meanwhile.
+        """
+        document = _document(workflow)
+        if expected_version is None:
+            try:
+                return await self._asking().write("POST", "/api/workflows", document, _idempotent())
+            except Refused as refused:
+                if refused.status != 409 or "id" not in document:
+                    raise
+        headers = _idempotent()
+        if expected_version is not None:
+            headers["If-Match"] = f'"{expected_version}"'
+        return await self._asking().write("PUT", f"/api/workflows/{document['id']}", document, headers)
+
+    async def get_workflow(self, workflow_id: str) -> dict[str, Any]:
+        """The newest version of the definition, with `version`, `created_at`, `updated_at` and `created_by`."""
+        return await self._asking().read(f"/api/workflows/{workflow_id}")
+
+    async def list_workflows(self, **filters: Any) -> dict[str, Any]:
+        """One page, newest first: `{items, next_cursor}`. Filters: experiment_id, tag, status; limit, cursor."""
+        return await self._asking().read("/api/workflows", **filters)
+
+    async def archive_workflow(self, workflow_id: str) -> dict[str, Any]:
+        """The workflow starts no more runs; its runs and its history stay."""
+        return await self._asking().write("DELETE", f"/api/workflows/{workflow_id}", None, _idempotent())
+
+    async def validate(self, workflow: Definition) -> dict[str, Any]:
+        """What is wrong with a workflow: `{is_valid, errors, warnings, …}`; nothing is stored."""
+        return await self._asking().write("POST", "/api/workflows/validate", _document(workflow))
+
+    # --- runs -------------------------------------------------------------------------------------------------------
+
+    async def execute(
+        self,
+        workflow_id: str,
+        input: object = None,  # noqa: A002 - the word of the field
+        *,
+        variables: Mapping[str, object] | None = None,
+        version: int | None = None,
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
+        timeout_ms: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> str:
+        """Start a run, and answer its id. The same `idempotency_key` again answers the same run."""
+        body: dict[str, Any] = {"input_data": input, "variables": variables or {}, "labels": labels or {}}
+        body |= {"priority": priority} if priority else {}
+        body |= {"version": version} if version is not None else {}
+        body |= {"options": {"timeout_ms": timeout_ms}} if timeout_ms is not None else {}
+        answer = await self._asking().write(
+            "POST", f"/api/workflows/{workflow_id}/execute", body, _idempotent(idempotency_key)
+        )
+        return str(answer["run_id"])
+
+    async def run(self, run_id: str | UUID) -> dict[str, Any]:
+        """The run as it stands, with one row per node in `node_runs`."""
+        return await self._asking().read(f"/api/runs/{run_id}")
+
+    async def runs(self, **filters: Any) -> dict[str, Any]:
+        """One page, newest first: `{items, next_cursor}`. Filters: workflow_id, status, trigger_type, label, since,
+        until; limit, cursor."""
+        return await self._asking().read("/api/runs", **filters)
+
+    async def cancel(self, run_id: str | UUID, reason: str = "") -> dict[str, Any]:
+        """End a run: running jobs are told, cleanup nodes still run. Answers `{run_id, position}`."""
+        return await self._asking().write("POST", f"/api/runs/{run_id}/cancel", {"reason": reason}, _idempotent())
+
+    async def events(self, run_id: str | UUID, *, limit: int | None = None) -> AsyncGenerator[dict[str, Any]]:
+        """What happened in the run so far, oldest first, page by page; at most `limit`."""
+        left, cursor = limit, None
+        while left is None or left > 0:
+            count = PAGE_ITEMS_MAX if left is None else min(left, PAGE_ITEMS_MAX)
+            page = await self._asking().read(f"/api/runs/{run_id}/events", limit=count, cursor=cursor)
+            for event in page["items"]:
+                yield event
+            left, cursor = None if left is None else left - len(page["items"]), page.get("next_cursor")
+            if cursor is None:
+                return
+
+    async def logs(self, run_id: str | UUID, **filters: Any) -> dict[str, Any]:
+        """One page of what the run's jobs wrote, oldest first."""
+        return await self._asking().read(f"/api/runs/{run_id}/logs", **filters)
+
+    async def follow(self, run_id: str | UUID) -> AsyncGenerator[dict[str, Any]]:
+        """Every event of the run, from its first, each once, as it happens; ends with the one that ends the run.
+
+        Goes on by itself after a disconnect or a restart of the server.
+        """
+        asking = self._asking()
+        query = {"after": asking.position} if asking.position else {}
+        position = 0
+        async with contextlib.aclosing(following.follow(asking, f"/api/runs/{run_id}/stream", **query)) as told:
+            async for message in told:
+                event: dict[str, Any] = msgspec.json.decode(message.data)
+                if event["position"] <= position:
+                    continue
+                position = event["position"]
+                asking.remember(position)
+                yield event
+                if event["type"] in RUN_ENDINGS:
+                    return
+
+    async def wait(self, run_id: str | UUID, timeout_s: float | None = None) -> dict[str, Any]:
+        """The run once it has ended. Raises TimeoutError when `timeout_s` is up first."""
+        async with asyncio.timeout(timeout_s):
+            async with contextlib.aclosing(self.follow(run_id)) as told:
+                async for _ in told:
+                    pass
+            return await self.run(run_id)
+
+    # --- other reads ------------------------------------------------------------------------------------------------
+
+    async def decisions(self, workflow_id: str, trigger_id: str, **filters: Any) -> dict[str, Any]:
+        """One page of why a trigger fired and why not, newest first. Filters: cause, decision; limit, cursor."""
+        return await self._asking().read(f"/api/workflows/{workflow_id}/triggers/{trigger_id}/decisions", **filters)
+
+    async def health(self) -> dict[str, Any]:
+        """What `/health/ready` answers, also when it is not ready."""
+        return await self._asking().peek("/health/ready")
+
+    async def blob(self, name: str) -> Any:
+        """The JSON data that travels as `{"$blob": name}`."""
+        return await self._asking().read(f"/api/blobs/{name}")
+
+    # --- connections ------------------------------------------------------------------------------------------------
+
+    @property
+    def position(self) -> int:
+        """Of the last write that was answered, or event that was seen; reads show at least this."""
+        return self._asking().position
+
+    def _asking(self) -> Asking:
+        if self._http is None:
+            url = self._url or installation.endpoints(self._home).http
+            if not url:
+                raise Unreachable(
+                    f"no address of FlowForge is known: start `flowforge up` (it writes {self._home}/endpoints.json), "
+                    "set FLOWFORGE_HOME to where it runs, or set FLOWFORGE_URL"
+                )
+            self._http = Asking(url if "://" in url else f"http://{url}", self._key or self._admin_key())
+        return self._http
+
+    def _admin_key(self) -> str | None:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            return (self._home / "admin.key").read_text().strip() or None
+        return None
+
+    def _nats_address(self) -> str | None:
+        """Given, or of the installation; one named by an explicit HTTP address has no NATS that we know."""
+        if self._nats_url is not None or self._url is not None:
+            return self._nats_url
+        return installation.endpoints(self._home).nats or os.environ.get("FLOWFORGE_NATS_URL")
+
+    async def _connected_nats(self) -> NatsClient:
+        async with self._nats_lock:
+            if self._nats is None or self._nats.is_closed:
+                self._nats = await self._connect_nats(self._nats_address() or "")
+            return self._nats
+
+    async def _connect_nats(self, url: str) -> NatsClient:
+        faults: list[Exception] = []
+
+        async def faulted(fault: Exception) -> None:
+            faults[:] = [fault]
+
+        nats = NatsClient()
+        try:
+            async with asyncio.timeout(NATS_CONNECT_TIMEOUT_S):
+                await nats.connect(
+                    url,
+                    name="flowforge-client",
+                    error_cb=faulted,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=0.1,  # type: ignore[arg-type]  # nats-py sleeps it; fractions are fine
+                )
+        except TimeoutError as fault:
+            raise self._nats_unreachable(faults[0] if faults else fault) from fault
+        return nats
+
+    def _nats_unreachable(self, fault: Exception | None) -> Unreachable:
+        shown = installation.without_password(self._nats_address() or "")
+        return Unreachable(f"no answer from NATS at {shown} ({fault!r}): start `flowforge up`, or name another address")
+
+
+def _document(workflow: Definition) -> dict[str, Any]:
+    """The definition as plain data. Raises DefinitionInvalid for a text that is neither JSON nor YAML."""
+    if isinstance(workflow, definition.Workflow):
+        return definition.document(workflow)
+    if isinstance(workflow, str | bytes):
+        read: Any = definition.from_text(workflow)
+        return read
+    return dict(workflow)
+
+
+def _event_key(event: CloudEvent) -> str:
+    """The same for the same event: source and id, hashed since they may hold what a header may not."""
+    return blake2b(f"{event.source}\x1f{event.id}".encode(), digest_size=16).hexdigest()
+
+
+def _idempotent(key: str | None = None) -> dict[str, str]:
+    return {"Idempotency-Key": key or str(new_uuid())}

@@ -1,0 +1,77 @@
+"""Server-sent events, read so that a broken connection is continued where it broke.
+
+Source: the HTML standard, 9.2 (server-sent events): fields by line, a message ends at an empty line, `Last-Event-ID`
+names the last one seen.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import httpx
+import msgspec
+
+from flowforge.asking import RETRY_WAIT_MAX_S, RETRY_WAIT_S, Asking
+from flowforge.errors import Unreachable
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One server-sent event; `id` is the last one named on the stream."""
+
+    event: str
+    data: str
+    id: str
+
+
+async def lines_of(chunks: AsyncIterator[bytes]) -> AsyncGenerator[str]:
+    """The lines in a stream of bytes; only CR and LF end one, other separators of Unicode may stand in JSON."""
+    rest = b""
+    async for chunk in chunks:
+        *whole, rest = (rest + chunk).replace(b"\r\n", b"\n").split(b"\n")
+        for line in whole:
+            yield line.decode(errors="replace")
+
+
+async def messages(lines: AsyncIterator[str], last_id: str = "") -> AsyncGenerator[Message]:
+    """The messages in the lines of a stream; comments are left out, an unfinished last message too."""
+    event, data = "", list[str]()
+    async for line in lines:
+        if not line:
+            if data:
+                yield Message(event or "message", "\n".join(data), last_id)
+            event, data = "", []
+            continue
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        match field:
+            case "event":
+                event = value
+            case "data":
+                data.append(value)
+            case "id":
+                last_id = value
+            case _:
+                pass  # a comment, or `retry`: when to come back is decided here
+
+
+async def follow(asking: Asking, path: str, **query: Any) -> AsyncGenerator[Message]:
+    """Every message of a stream once, across disconnects and restarts of the server; never ends by itself.
+
+    Raises Refused, and Unreachable when the first connection already fails.
+    """
+    last_id, is_known, wait_s = "", False, RETRY_WAIT_S
+    while True:
+        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+        if last_id:
+            headers["Last-Event-ID"] = last_id
+        try:
+            async with asking.stream(path, headers, **query) as response:
+                is_known = True
+                async for message in messages(lines_of(response.aiter_bytes()), last_id):
+                    last_id, wait_s = message.id, RETRY_WAIT_S
+                    yield message
+        except (httpx.TransportError, Unreachable) as fault:
+            if not is_known:
+                raise asking.unreachable(fault) from fault
+        await asyncio.sleep(wait_s)
+        wait_s = min(RETRY_WAIT_MAX_S, wait_s * 2)
