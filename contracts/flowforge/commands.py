@@ -31,6 +31,7 @@ class RollbackWorkflow(Command, kw_only=True, frozen=True):
 
     workflow_id: str
     version: int
+    expected_version: int | None = None
 
 
 class ArchiveWorkflow(Command, kw_only=True, frozen=True):
@@ -44,6 +45,31 @@ class ValidateWorkflow(Command, kw_only=True, frozen=True):
     """To catalog: answers the report of interface.md 1.5, stores nothing."""
 
     definition: msgspec.Raw
+
+
+class AddTrigger(Command, kw_only=True, frozen=True):
+    """To catalog: a new version of the workflow with one trigger more. Answers as a save."""
+
+    workflow_id: str
+    trigger: msgspec.Raw
+    expected_version: int | None = None
+
+
+class ChangeTrigger(Command, kw_only=True, frozen=True):
+    """To catalog: a new version with one trigger changed by a JSON merge patch (RFC 7396); its id stays."""
+
+    workflow_id: str
+    trigger_id: str
+    patch: msgspec.Raw
+    expected_version: int | None = None
+
+
+class RemoveTrigger(Command, kw_only=True, frozen=True):
+    """To catalog: a new version without the trigger."""
+
+    workflow_id: str
+    trigger_id: str
+    expected_version: int | None = None
 
 
 class RequestRun(Command, kw_only=True, frozen=True):
@@ -74,7 +100,16 @@ class CancelRun(Command, kw_only=True, frozen=True):
 COMMANDS: dict[str, tuple[str, type[Command]]] = {
     kind.__name__: (service, kind)
     for service, kinds in {
-        "catalog": (CreateWorkflow, UpdateWorkflow, RollbackWorkflow, ArchiveWorkflow, ValidateWorkflow),
+        "catalog": (
+            CreateWorkflow,
+            UpdateWorkflow,
+            RollbackWorkflow,
+            ArchiveWorkflow,
+            AddTrigger,
+            ChangeTrigger,
+            RemoveTrigger,
+            ValidateWorkflow,
+        ),
         "triggers": (RequestRun, ReceiveEvents),
         "execution": (CancelRun,),
     }.items()

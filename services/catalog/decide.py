@@ -1,0 +1,228 @@
+"""What follows from a command to catalog. Pure; a refusal is a value."""
+
+from typing import Any, assert_never, cast
+
+import msgspec
+from flowforge.commands import (
+    AddTrigger,
+    ArchiveWorkflow,
+    ChangeTrigger,
+    CreateWorkflow,
+    RemoveTrigger,
+    RollbackWorkflow,
+    UpdateWorkflow,
+)
+from flowforge.definition import with_defaults
+from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowEvent, WorkflowUpdated
+from flowforge.refusals import (
+    Refusal,
+    already_exists,
+    invalid,
+    invalid_state,
+    not_found,
+    too_large,
+    version_changed,
+)
+
+from services.catalog.merge_patch import merged
+from services.catalog.settings import definition_bytes_max
+from services.catalog.state import State
+from services.catalog.validation import Checked, Finding, check
+
+Command = (
+    CreateWorkflow | UpdateWorkflow | RollbackWorkflow | ArchiveWorkflow | AddTrigger | ChangeTrigger | RemoveTrigger
+)
+SET_BY_SERVER = ("version", "created_at", "updated_at", "created_by")
+"""Fields of a workflow as read that are no part of its definition: whoever saves what they read sends them back."""
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """What is to be logged (nothing, where nothing would change), and what the author should look at."""
+
+    events: list[WorkflowEvent]
+    warnings: list[Finding] = []
+
+
+def decide(state: State, command: Command) -> Decided | Refusal:
+    """The events that carry the command out, or why it is not carried out."""
+    match command:
+        case CreateWorkflow():
+            return _create(state, command)
+        case UpdateWorkflow():
+            return _update(state, command)
+        case RollbackWorkflow():
+            return _roll_back(state, command)
+        case ArchiveWorkflow():
+            return _archive(state, command)
+        case AddTrigger():
+            return _add_trigger(state, command)
+        case ChangeTrigger():
+            return _change_trigger(state, command)
+        case RemoveTrigger():
+            return _remove_trigger(state, command)
+        case _:
+            assert_never(command)
+
+
+def _create(state: State, command: CreateWorkflow) -> Decided | Refusal:
+    checked = check(_decoded(command.definition))
+    if state.version:
+        return already_exists("workflow", str(checked.document.get("id")))
+    stored = _stored(checked)
+    if isinstance(stored, Refusal):
+        return stored
+    event = WorkflowCreated(workflow_id=_id(checked), workflow_version=1, definition=stored)
+    return Decided([event], checked.report.warnings)
+
+
+def _update(state: State, command: UpdateWorkflow) -> Decided | Refusal:
+    refusal = _refusal(state, command.workflow_id, command.expected_version)
+    if refusal is not None:
+        return refusal
+    document = _decoded(command.definition)
+    if isinstance(document, dict):
+        fields = cast("dict[str, Any]", document)
+        if fields.setdefault("id", command.workflow_id) != command.workflow_id:
+            return _other_id(command.workflow_id, fields["id"])
+        for name in SET_BY_SERVER:
+            fields.pop(name, None)
+    return _save(state, command.workflow_id, document)
+
+
+def _roll_back(state: State, command: RollbackWorkflow) -> Decided | Refusal:
+    refusal = _refusal(state, command.workflow_id, command.expected_version)
+    if refusal is not None:
+        return refusal
+    if not 1 <= command.version <= state.version:
+        return not_found(f"version of '{command.workflow_id}'", str(command.version))
+    document = _decoded(state.definitions[command.version - 1])
+    return _save(state, command.workflow_id, document, rolled_back_to=command.version)
+
+
+def _archive(state: State, command: ArchiveWorkflow) -> Decided | Refusal:
+    refusal = _refusal(state, command.workflow_id, command.expected_version)
+    if refusal is not None:
+        return refusal
+    return Decided([] if state.is_archived else [WorkflowArchived(workflow_id=command.workflow_id)])
+
+
+def _add_trigger(state: State, command: AddTrigger) -> Decided | Refusal:
+    document = _changeable(state, command)
+    if isinstance(document, Refusal):
+        return document
+    trigger = _decoded(command.trigger)
+    name = cast("dict[str, Any]", trigger).get("id") if isinstance(trigger, dict) else None
+    if any(name is not None and existing["id"] == name for existing in document["triggers"]):
+        return already_exists("trigger", str(name))
+    document["triggers"] = [*document["triggers"], trigger]
+    return _save(state, command.workflow_id, document)
+
+
+def _change_trigger(state: State, command: ChangeTrigger) -> Decided | Refusal:
+    document = _changeable(state, command)
+    if isinstance(document, Refusal):
+        return document
+    at = _trigger_at(document, command.trigger_id)
+    if at is None:
+        return not_found(f"trigger of '{command.workflow_id}'", command.trigger_id)
+    changed = merged(document["triggers"][at], _decoded(command.patch))
+    if isinstance(changed, dict) and cast("dict[str, Any]", changed).get("id") != command.trigger_id:
+        return _other_id(command.trigger_id, cast("dict[str, Any]", changed).get("id"))
+    document["triggers"][at] = changed
+    return _save(state, command.workflow_id, document)
+
+
+def _remove_trigger(state: State, command: RemoveTrigger) -> Decided | Refusal:
+    document = _changeable(state, command)
+    if isinstance(document, Refusal):
+        return document
+    at = _trigger_at(document, command.trigger_id)
+    if at is None:
+        return not_found(f"trigger of '{command.workflow_id}'", command.trigger_id)
+    del document["triggers"][at]
+    return _save(state, command.workflow_id, document)
+
+
+def _refusal(state: State, workflow_id: str, expected_version: int | None) -> Refusal | None:
+    if not state.version:
+        return not_found("workflow", workflow_id)
+    if expected_version is not None and expected_version != state.version:
+        return version_changed(workflow_id, expected_version, state.version)
+    return None
+
+
+def _changeable(state: State, command: AddTrigger | ChangeTrigger | RemoveTrigger) -> dict[str, Any] | Refusal:
+    """The newest definition, to be changed in part; an archived workflow is changed as a whole only."""
+    refusal = _refusal(state, command.workflow_id, command.expected_version)
+    if refusal is not None:
+        return refusal
+    if state.is_archived:
+        return invalid_state(f"the workflow '{command.workflow_id}' is archived; PUT of a definition revives it")
+    return cast("dict[str, Any]", _decoded(state.definition))
+
+
+def _trigger_at(document: dict[str, Any], trigger_id: str) -> int | None:
+    return next((at for at, trigger in enumerate(document["triggers"]) if trigger["id"] == trigger_id), None)
+
+
+def _save(state: State, workflow_id: str, document: object, rolled_back_to: int | None = None) -> Decided | Refusal:
+    checked = check(document)
+    stored = _stored(checked)
+    if isinstance(stored, Refusal):
+        return stored
+    if not state.is_archived and _same(stored, state.definition):
+        return Decided([], checked.report.warnings)
+    event = WorkflowUpdated(
+        workflow_id=workflow_id,
+        workflow_version=state.version + 1,
+        definition=stored,
+        rolled_back_to=rolled_back_to,
+    )
+    return Decided([event], checked.report.warnings)
+
+
+def _stored(checked: Checked) -> msgspec.Raw | Refusal:
+    """The definition as it is logged."""
+    if checked.workflow is None or not checked.report.is_valid:
+        return _invalid(checked)
+    encoded = msgspec.json.encode(with_defaults(checked.document, checked.workflow))
+    if len(encoded) > definition_bytes_max:
+        limit = definition_bytes_max // 1024
+        return too_large(f"the definition has {len(encoded) // 1024} KiB, the limit is {limit} KiB")
+    return msgspec.Raw(encoded)
+
+
+def _invalid(checked: Checked) -> Refusal:
+    report = checked.report
+    first = report.errors[0]
+    others = f", and {len(report.errors) - 1} more" if len(report.errors) > 1 else ""
+    return invalid(
+        "Definition invalid",
+        f"{first.message} (at {first.path}){others}",
+        cast("list[dict[str, Any]]", msgspec.to_builtins(report.errors)),
+        **{name: msgspec.to_builtins(getattr(report, name)) for name in report.__struct_fields__ if name != "errors"},
+    )
+
+
+def _other_id(expected: str, given: object) -> Refusal:
+    message = f"the id is '{expected}' and cannot be changed to '{given}'"
+    error = {"path": "$.id", "message": message, "suggested_resolution": f"use '{expected}', or leave it out"}
+    return invalid("Another id", message, [error])
+
+
+def _same(one: msgspec.Raw, other: msgspec.Raw) -> bool:
+    """Equal as JSON, whatever the order of fields; 1 and true and 1.0 are three values."""
+    return bytes(one) == bytes(other) or _canonical(one) == _canonical(other)
+
+
+def _canonical(raw: msgspec.Raw) -> bytes:
+    return msgspec.json.encode(msgspec.json.decode(raw), order="deterministic")
+
+
+def _decoded(raw: msgspec.Raw) -> Any:
+    return msgspec.json.decode(raw)
+
+
+def _id(checked: Checked) -> str:
+    assert checked.workflow is not None
+    return checked.workflow.id

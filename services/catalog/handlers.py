@@ -1,0 +1,254 @@
+"""Command in, load, decide, append, answer: catalog as the shell runs it.
+
+The stream of a workflow is read whole for every command: people save seldom, and nothing kept in memory can be wrong.
+A group of events has one actor and one cause, so of several commands for one workflow each gets an append of its own.
+A command that comes again is found among the causes of the stream's events, and answered as it was the first time.
+"""
+
+from collections.abc import Collection, Hashable, Sequence
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+from flowforge.commands import COMMANDS, CreateWorkflow, ValidateWorkflow
+from flowforge.commands import Command as AnyCommand
+from flowforge.envelope import encode as encode_envelope
+from flowforge.envelope import now
+from flowforge.events import WorkflowArchived, WorkflowEvent, decode, encode
+from flowforge.identity import named_stream
+from flowforge.refusals import Accepted, Refusal, Rejected, unavailable
+from flowforge.subjects import Subjects
+
+from infra.bus import Message, Outgoing, Work
+from infra.bus.message import Decode, logged_event
+from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
+from services.catalog.decide import Command, Decided, decide
+from services.catalog.settings import followers_max, said_bytes_max
+from services.catalog.state import State, evolve, initial
+from services.catalog.validation import Finding, check, validate
+
+_MINE = {name: kind for name, (service, kind) in COMMANDS.items() if service == "catalog"}
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """Where a workflow stood after an event of its stream."""
+
+    version: int
+    position: int
+
+
+class Loaded(msgspec.Struct):
+    """One workflow as its stream tells it. `past`: what each command that was carried out led to."""
+
+    state: State = initial
+    stream_version: int = 0
+    position: int = 0
+    past: dict[UUID, Saved] = {}
+
+
+class _Named(msgspec.Struct):
+    id: str
+
+
+class _Undecodable(msgspec.Struct):
+    refusal: Refusal
+
+
+class Catalog:
+    """The service that the shell turns."""
+
+    name = "catalog"
+    says = frozenset({"WorkflowCreated", "WorkflowUpdated", "WorkflowArchived"})
+    hears: frozenset[str] = frozenset()
+
+    def __init__(self, log: EventLog, namespace: str) -> None:
+        self.inbound: dict[str, Decode] = {}
+        self._log = log
+        self._namespace = namespace
+        self._subjects = Subjects(namespace)
+        self._loaded: dict[str, Loaded] = {}
+        self._pending: dict[str, tuple[Message, str, list[Finding]]] = {}
+
+    # --- load ---------------------------------------------------------------------------------------------------------
+
+    def key(self, message: Message) -> Hashable:
+        """The id of the workflow; messages that concern none stand alone."""
+        command = _command(message)
+        return _workflow_id(command) or (message.reply_to, message.event.id)
+
+    async def load(self, keys: Collection[Hashable], messages: Sequence[Message]) -> None:  # noqa: ARG002
+        """Read the streams of these workflows."""
+        streams = {named_stream("workflow", key): key for key in keys if isinstance(key, str)}
+        if not streams:
+            return
+        for stream_id, events in (await self._log.read_streams(list(streams))).items():
+            self._loaded[streams[stream_id]] = _folded(events)
+
+    # --- decide -------------------------------------------------------------------------------------------------------
+
+    def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
+        """Commands are taken until one changes something; the others are decided after that is logged."""
+        work = Work()
+        for at, message in enumerate(messages):
+            command = _command(message)
+            if isinstance(command, _Undecodable):
+                work.answers.append((message, _rejected(command.refusal)))
+            elif isinstance(command, ValidateWorkflow):
+                report = msgspec.to_builtins(validate(msgspec.json.decode(command.definition)))
+                work.answers.append((message, _accepted(cast("dict[str, Any]", report))))
+            elif not isinstance(key, str):
+                work.answers.append((message, _answer_of(key, Loaded(), decide(initial, cast("Command", command)))))
+            elif self._decide_one(key, message, cast("Command", command), work):
+                followers = messages[at + 1 :]
+                work.later = list(followers[:followers_max])
+                busy = _rejected(unavailable(f"many changes of the workflow '{key}' at once; try again"))
+                work.answers += [(follower, busy) for follower in followers[followers_max:]]
+                break
+        return work
+
+    def _decide_one(self, key: str, message: Message, command: Command, work: Work) -> bool:
+        """Whether the command leads to an append; all else is answered at once."""
+        loaded = self._loaded[key]
+        cause = _cause(command.command_id)
+        saved = loaded.past.get(cause)
+        if saved is not None:
+            warnings = check(msgspec.json.decode(loaded.state.definitions[saved.version - 1])).report.warnings
+            work.answers.append((message, _saved(key, saved, warnings)))
+            return False
+        decided = decide(loaded.state, command)
+        if isinstance(decided, Refusal) or not decided.events:
+            work.answers.append((message, _answer_of(key, loaded, decided)))
+            return False
+        events = [NewEvent(type(event).__name__, encode(event)) for event in decided.events]
+        stream = StreamAppend("workflow", named_stream("workflow", key), loaded.stream_version, events)
+        work.append = Append(
+            [stream],
+            recorded_at=now(),
+            correlation_id=_uuid(message.event.correlationid) or cause,
+            causation_id=cause,
+            actor=command.actor or None,
+            traceparent=message.event.traceparent,
+            changes_definitions=True,
+        )
+        self._pending[key] = (message, command.command_id, decided.warnings)
+        return True
+
+    # --- after the append ---------------------------------------------------------------------------------------------
+
+    def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
+        """Answer the command, and say its events."""
+        workflow_id = cast("str", key)
+        message, _, warnings = self._pending.pop(workflow_id)
+        state = self._loaded.pop(workflow_id).state
+        for stored in events:
+            state = evolve(state, _event(stored))
+        work.answers.append((message, _saved(workflow_id, Saved(state.version, events[0].position), warnings)))
+        return [self._outgoing(stored) for stored in events]
+
+    def refused(self, key: Hashable, answer: Answer) -> None:  # noqa: ARG002
+        """Somebody saved first: what is in memory is read anew at the next `load`."""
+        if isinstance(key, str):
+            self._loaded.pop(key, None)
+            self._pending.pop(key, None)
+
+    # --- the shell's other questions ----------------------------------------------------------------------------------
+
+    async def resay(self, events: Sequence[StoredEvent]) -> list[Outgoing]:
+        """The same messages under the same ids."""
+        return [self._outgoing(stored) for stored in events]
+
+    def forget_all(self) -> None:
+        """Nothing is kept between turns."""
+        self._loaded.clear()
+        self._pending.clear()
+
+    async def nats_was_away(self) -> None:
+        """Nothing waits on NATS."""
+
+    async def tick(self) -> None:
+        """Nothing is due by the clock."""
+
+    def _outgoing(self, stored: StoredEvent) -> Outgoing:
+        event = _event(stored)
+        envelope = logged_event(stored, self._namespace)
+        body = encode_envelope(envelope)
+        if len(body) > said_bytes_max and not isinstance(event, WorkflowArchived):
+            envelope.data = msgspec.Raw(
+                msgspec.json.encode({"workflow_id": event.workflow_id, "workflow_version": event.workflow_version})
+            )
+            body = encode_envelope(envelope)
+        return Outgoing(self._subjects.workflow(event.workflow_id, stored.type), body, envelope.id)
+
+
+def _command(message: Message) -> AnyCommand | _Undecodable:
+    kind = _MINE.get(message.event.type)
+    if kind is None:
+        return _Undecodable(_malformed(f"catalog knows no command '{message.event.type}'"))
+    try:
+        return msgspec.json.decode(message.event.data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        return _Undecodable(_malformed(str(fault)))
+
+
+def _malformed(detail: str) -> Refusal:
+    return Refusal(code="MALFORMED", status=400, title="Malformed command", detail=detail)
+
+
+def _workflow_id(command: AnyCommand | _Undecodable) -> str | None:
+    if isinstance(command, CreateWorkflow):
+        try:
+            return msgspec.json.decode(command.definition, type=_Named).id
+        except msgspec.ValidationError:
+            return None  # the validation says why
+    return getattr(command, "workflow_id", None)
+
+
+def _folded(events: Sequence[StoredEvent]) -> Loaded:
+    loaded = Loaded(stream_version=len(events), position=events[-1].position if events else 0)
+    for stored in events:
+        loaded.state = evolve(loaded.state, _event(stored))
+        if stored.causation_id is not None:
+            loaded.past[stored.causation_id] = Saved(loaded.state.version, stored.position)
+    return loaded
+
+
+def _event(stored: StoredEvent) -> WorkflowEvent:
+    return cast("WorkflowEvent", decode(stored.type, stored.data))
+
+
+def _cause(command_id: str) -> UUID:
+    """The command as the cause of events: its own id where that is a UUID."""
+    return _uuid(command_id) or named_stream("command", command_id)
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return None if text is None else UUID(text)
+    except ValueError:
+        return None
+
+
+def _answer_of(key: Hashable, loaded: Loaded, decided: Decided | Refusal) -> bytes:
+    """The answer to what changes nothing."""
+    if isinstance(decided, Refusal):
+        return _rejected(decided)
+    return _saved(str(key), Saved(loaded.state.version, loaded.position), decided.warnings)
+
+
+def _saved(workflow_id: str, saved: Saved, warnings: list[Finding]) -> bytes:
+    return _accepted(
+        {
+            "id": workflow_id,
+            "version": saved.version,
+            "position": saved.position,
+            "warnings": msgspec.to_builtins(warnings),
+        }
+    )
+
+
+def _accepted(ok: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(Accepted(ok))
+
+
+def _rejected(refusal: Refusal) -> bytes:
+    return msgspec.json.encode(Rejected(refusal))

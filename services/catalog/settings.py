@@ -1,0 +1,21 @@
+"""Every limit of catalog, with its unit."""
+
+from flowforge.definition import DEFINITION_BYTES_MAX
+
+definition_bytes_max = DEFINITION_BYTES_MAX
+"""Of a stored definition, as JSON."""
+
+said_bytes_max = 1_000_000
+"""A message on the bus that would be larger leaves the definition out; it is in the log and read over HTTP."""
+
+followers_max = 15
+"""How many further commands for one workflow are decided in one turn; the others are asked to come again."""
+
+findings_shown_max = 200
+"""Errors of one report, and as many warnings."""
+
+nodes_shown_max = 100
+"""Nodes named by one finding."""
+
+ids_shown_max = 5_000
+"""Ids in each list of a report."""

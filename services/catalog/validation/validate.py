@@ -1,0 +1,65 @@
+"""The whole check: every reason at once, whatever the first one was."""
+
+import re
+from typing import Any, cast
+
+import msgspec
+from flowforge.definition import Fault, Workflow, parse
+
+from services.catalog.validation import values
+from services.catalog.validation.draft import node_at, read
+from services.catalog.validation.ports import check_ports
+from services.catalog.validation.report import Findings, Report
+from services.catalog.validation.structure import check_structure, shape_of
+from services.catalog.validation.texts import check_texts
+
+_UNKNOWN_FIELD = re.compile(r"unknown field `([^`]*)`")
+
+
+class Checked(msgspec.Struct):
+    """A document, what was found, and the workflow in it if it can be read."""
+
+    document: dict[str, Any]
+    report: Report
+    workflow: Workflow | None
+
+
+def validate(document: object) -> Report:
+    """Everything that is wrong with the document. Never raises for what a JSON document may hold."""
+    return check(document).report
+
+
+def check(document: object) -> Checked:
+    """The document read and validated."""
+    findings = Findings()
+    if not isinstance(document, dict):
+        _add_faults({}, parse(document)[1], findings)
+        return Checked({}, findings.report(), None)
+    fields = cast("dict[str, Any]", document)
+    workflow, draft, faults = read(fields)
+    _add_faults(fields, faults, findings)
+    for path in values.nul_paths(fields, values.encoded(fields)):
+        findings.error("INVALID_TEXT", path, "a text holds the character U+0000", "remove it", node_at(fields, path))
+    shape = shape_of(draft)
+    check_structure(draft, shape, findings)
+    check_ports(draft, shape, findings)
+    values.check_values(draft, findings)
+    check_texts(draft, shape, findings)
+    return Checked(fields, findings.report(), workflow)
+
+
+def _add_faults(document: dict[str, Any], faults: list[Fault], findings: Findings) -> None:
+    for fault in faults:
+        path, mend = fault.path, fault.suggested_resolution
+        if unknown := _UNKNOWN_FIELD.search(fault.message):
+            path = f"{path}.{unknown[1]}"
+            mend = "remove it" if f"`{unknown[1]}`?" in mend else mend
+        findings.error(_kind(fault), path, fault.message, mend, node_at(document, fault.path))
+
+
+def _kind(fault: Fault) -> str:
+    if "unknown field" in fault.message:
+        return "UNKNOWN_FIELD"
+    if "missing required field" in fault.message:
+        return "MISSING_FIELD"
+    return "UNKNOWN_TYPE" if fault.message.startswith("unknown type") else "INVALID_FIELD"
