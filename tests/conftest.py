@@ -24,9 +24,12 @@ from infra.embedded import postgres as embedded_postgres
 from infra.embedded.account import make_traversable, unprivileged
 from infra.embedded.ports import free_port
 from infra.embedded.process import children_of, send, spawn
+from infra.eventlog.migrate import migrate
 
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 10
+SERVICE_LOGIN = "flowforge_service"
+READER_LOGIN = "flowforge_reader"
 MINIMAL_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
@@ -86,10 +89,6 @@ async def _make_template(server: Server) -> str:
     connection = await asyncpg.connect(server.url)
     await connection.execute(f"create database {name}")
     await connection.close()
-    try:
-        from infra.eventlog.migrate import migrate
-    except ImportError:
-        return name
     owner_dsn = server.url.rpartition("/")[0] + f"/{name}"
     await migrate(owner_dsn, service_password=server.password, reader_password=server.password, namespace="flowforge")
     return name
@@ -111,13 +110,13 @@ async def postgres_dsn(postgres_server: Server, postgres_template: str) -> Async
 @pytest.fixture
 def service_dsn(postgres_dsn: str) -> str:
     """The same database as `postgres_dsn`, with the login that services have."""
-    return postgres_dsn.replace(f"//{embedded_postgres.OWNER}:", f"//{embedded_postgres.SERVICE}:")
+    return postgres_dsn.replace(f"//{embedded_postgres.OWNER}:", f"//{SERVICE_LOGIN}:")
 
 
 @pytest.fixture
 def reader_dsn(postgres_dsn: str) -> str:
     """The same database as `postgres_dsn`, with the login of a reader."""
-    return postgres_dsn.replace(f"//{embedded_postgres.OWNER}:", f"//{embedded_postgres.READER}:")
+    return postgres_dsn.replace(f"//{embedded_postgres.OWNER}:", f"//{READER_LOGIN}:")
 
 
 StartNats = Callable[[Path], contextlib.AbstractContextManager[Server]]

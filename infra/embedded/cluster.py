@@ -64,7 +64,11 @@ class Cluster:
             log=self.log,
             death_signal=signal.SIGTERM,
         )
-        await self._until(lambda: self._state().is_up, START_TIMEOUT_S, "everything is up")
+        try:
+            await self._until(lambda: self._state().is_up, START_TIMEOUT_S, "everything is up")
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> int:
         """Stop as Ctrl-C does; the exit status. What does not stop in time is killed, and that is an error."""

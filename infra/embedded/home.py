@@ -9,10 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from infra.embedded import nats, postgres
+from infra.embedded import nats
 from infra.embedded.account import Account
 
 SECRET_BYTES = 24
+DATABASE_ROLES = ("owner", "service", "reader")
 ADMIN_KEY_PREFIX = "ffk_"
 _HOME_MODE = 0o700
 _HOME_MODE_SHARED = 0o711  # the account of Postgres passes through
@@ -23,7 +24,7 @@ class UpError(RuntimeError):
 
 
 class Credentials(msgspec.Struct):
-    """Passwords by login name, made at the first start."""
+    """Passwords, made at the first start: of Postgres by role (owner, service, reader), of NATS by login name."""
 
     postgres: dict[str, str] = {}
     nats: dict[str, str] = {}
@@ -106,8 +107,8 @@ class Home:
             known = Credentials()
         except msgspec.DecodeError as error:
             raise UpError(f"{self.credentials_file} cannot be read: {error}") from None
-        for login in (postgres.OWNER, postgres.SERVICE, postgres.READER):
-            known.postgres.setdefault(login, secrets.token_hex(SECRET_BYTES))
+        for role in DATABASE_ROLES:
+            known.postgres.setdefault(role, secrets.token_hex(SECRET_BYTES))
         for login in nats.USERS:
             known.nats.setdefault(login, secrets.token_hex(SECRET_BYTES))
         write_private(self.credentials_file, msgspec.json.format(msgspec.json.encode(known)))

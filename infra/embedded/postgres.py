@@ -18,8 +18,6 @@ from infra.embedded.ports import LOOPBACK
 from infra.embedded.process import all_pids, is_alive
 
 OWNER = "flowforge_owner"
-SERVICE = "flowforge_service"
-READER = "flowforge_reader"
 DATABASE = "flowforge"
 CONNECTIONS_MAX = 100
 DEATH_SIGNAL = signal.SIGQUIT

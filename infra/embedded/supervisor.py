@@ -11,14 +11,12 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
-import importlib
-import importlib.util
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Coroutine, Generator, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -27,6 +25,7 @@ import msgspec
 import nats as nats_client
 from nats.errors import Error as NatsError
 
+from infra.bus.topology import TopologyMismatch, declare
 from infra.embedded import logs, nats, postgres
 from infra.embedded.account import Account, unprivileged
 from infra.embedded.announce import Announcer, JsonAnnouncer, PersonAnnouncer
@@ -37,6 +36,9 @@ from infra.embedded.process import exit_words, spawn
 from infra.embedded.readiness import READY_FD
 from infra.embedded.reaper import Reaper
 from infra.embedded.stale import SUPERVISED, StillThereError, end_stale
+from infra.eventlog.connections import UnsuitableServer, refuse_pooler
+from infra.eventlog.migrate import migrate
+from infra.eventlog.types import Unavailable
 from infra.settings import Settings, SettingsError, is_loopback, load_settings
 
 START_TIMEOUT_S = 60.0
@@ -46,6 +48,7 @@ POSTGRES_GRACE_S = 3.0
 STOP_TIMEOUT_S = 10.0
 LOG_CHECK_INTERVAL_S = 60.0
 CONNECT_TIMEOUT_S = 5
+CONNECT_TRIES_MAX = 1
 RETRY_INTERVAL_S = 0.25
 EVENT_LOG = "eventlog.events"
 FRONT = "front"
@@ -110,6 +113,7 @@ class Supervisor:
         self._reaper = Reaper()
         self._keepers: dict[str, Keeper] = {}
         self._is_up = False
+        self._has_own_logins = True
         self._began_at = time.monotonic()
         self._http_port = self._nats_port = self._postgres_port = 0
 
@@ -160,7 +164,7 @@ class Supervisor:
             await self._initialise_postgres()
             keeper = self._add(self._postgres_keeper())
             await self._ready_or_dead(keeper)
-            await _create_database(self._login(postgres.OWNER, "postgres"), postgres.DATABASE)
+            await _create_database(self._login("owner", "postgres"), postgres.DATABASE)
         await self._migrate()
 
     async def _initialise_postgres(self) -> None:
@@ -171,7 +175,7 @@ class Supervisor:
         draft = postgres.PostgresFolder(self._home.folder / "postgres.new", self._cluster.account)
         draft.remove()
         draft.make_ready_for_account()
-        password_file = draft.write_password_file(self._credentials.postgres[postgres.OWNER])
+        password_file = draft.write_password_file(self._credentials.postgres["owner"])
         try:
             log = self._home.log("initdb")
             logs.rotate(log)
@@ -191,19 +195,21 @@ class Supervisor:
         draft.folder.rename(self._cluster.folder)
 
     async def _migrate(self) -> None:
-        migrate = _optional("infra.eventlog.migrate", "migrate")
-        if migrate is None:
-            return
-        passwords = self._credentials.postgres
+        passwords, owner_url = self._credentials.postgres, self._login("owner")
         try:
-            await migrate(
-                self._owner_url(),
-                service_password=passwords[postgres.SERVICE],
-                reader_password=passwords[postgres.READER],
+            if self._settings.database_url is not None:
+                await refuse_pooler(owner_url, "flowforge up")
+            migrated = await migrate(
+                owner_url,
+                service_password=passwords["service"],
+                reader_password=passwords["reader"],
                 namespace=self._settings.namespace,
             )
-        except OSError as error:
-            raise UpError(f"The database does not answer (FLOWFORGE_DATABASE_URL): {error}") from error
+        except UnsuitableServer as error:
+            raise UpError(str(error)) from error
+        except (Unavailable, OSError, asyncpg.PostgresError) as error:
+            raise UpError(f"The database of FLOWFORGE_DATABASE_URL cannot be used: {error}") from error
+        self._has_own_logins = migrated.has_own_logins
 
     async def _prepare_bus(self) -> None:
         if self._settings.nats_url is None:
@@ -212,17 +218,26 @@ class Supervisor:
         await self._declare_streams()
 
     async def _declare_streams(self) -> None:
-        declare = _optional("infra.bus.topology", "declare")
-        if declare is None:
-            return
+        faults: list[Exception] = []
+
+        async def remember(fault: Exception) -> None:
+            faults.append(fault)
+
         try:
             connection = await nats_client.connect(
-                self._nats_login(nats.SUPERVISOR), connect_timeout=CONNECT_TIMEOUT_S, allow_reconnect=False
+                self._nats_login(nats.SUPERVISOR),
+                connect_timeout=CONNECT_TIMEOUT_S,
+                max_reconnect_attempts=CONNECT_TRIES_MAX,
+                reconnect_time_wait=0,
+                error_cb=remember,
             )
         except (OSError, NatsError) as error:
-            raise UpError(f"NATS does not answer (FLOWFORGE_NATS_URL): {error!r}") from error
+            cause = faults[-1] if faults else error
+            raise UpError(f"The NATS of FLOWFORGE_NATS_URL cannot be used: {cause}") from error
         try:
             await declare(connection, self._settings.namespace)
+        except TopologyMismatch as error:
+            raise UpError(str(error)) from error
         finally:
             await connection.close()
 
@@ -258,7 +273,7 @@ class Supervisor:
 
     async def _admit_administrator(self) -> None:
         """Let the gateway know the hash of the administrator's key, where it keeps keys."""
-        connection = await asyncpg.connect(self._owner_url(), timeout=CONNECT_TIMEOUT_S)
+        connection = await asyncpg.connect(self._login("owner"), timeout=CONNECT_TIMEOUT_S)
         try:
             if await connection.fetchval("select to_regclass('gateway.keys')") is not None:
                 await connection.execute(
@@ -274,7 +289,7 @@ class Supervisor:
         endpoints = Endpoints(
             http=f"http://{f'[{host}]' if ':' in host else host}:{self._http_port}",
             nats=self._nats_login(nats.EXTERNAL),
-            database=self._login(postgres.READER),
+            database=self._login("reader"),
             event_log=EVENT_LOG,
             worker_nats=self._nats_login(nats.WORKER),
         )
@@ -365,19 +380,21 @@ class Supervisor:
         if settings.nats_url is None:
             environment["FLOWFORGE_NATS_INBOX_PREFIX"] = nats.inbox_prefix(service.name)
         if service.has_database:
-            environment["FLOWFORGE_DATABASE_URL"] = self._login(postgres.SERVICE)
+            environment["FLOWFORGE_DATABASE_URL"] = self._login("service")
         return environment
 
-    def _owner_url(self) -> str:
-        return self._settings.database_url or self._login(postgres.OWNER)
-
-    def _login(self, user: str, database: str = postgres.DATABASE) -> str:
-        """The database's URL for one of our logins, wherever the database is."""
-        password, given = self._credentials.postgres[user], self._settings.database_url
+    def _login(self, role: str, database: str = postgres.DATABASE) -> str:
+        """The database's URL for one of our roles, wherever the database is; the owner's where there is but that."""
+        given, password = self._settings.database_url, self._credentials.postgres[role]
+        is_owner = role == "owner" or not self._has_own_logins
         if given is None:
+            user = postgres.OWNER if is_owner else f"{self._settings.namespace}_{role}"
             return postgres.login_url(self._postgres_port, user, password, database)
+        if is_owner:
+            return given
         parts = urlsplit(given)
-        return parts._replace(netloc=f"{user}:{quote(password)}@{parts.netloc.rpartition('@')[2]}").geturl()
+        login = f"{quote(self._settings.namespace)}_{role}:{quote(password)}"
+        return parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}").geturl()
 
     def _nats_login(self, user: str) -> str:
         """The bus's URL for one of our logins; a server that is not ours has the one login given for it."""
@@ -435,10 +452,6 @@ async def _both(first: Coroutine[None, None, None], second: Coroutine[None, None
             group.create_task(second)
     except* UpError as errors:
         raise errors.exceptions[0] from None
-
-
-def _optional(module: str, name: str) -> Callable[..., Awaitable[None]] | None:
-    return getattr(importlib.import_module(module), name) if importlib.util.find_spec(module) else None
 
 
 async def _create_database(owner_url: str, name: str) -> None:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
