@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from flowforge.raw import NULL
+
 RESERVED_DATA_LIMIT_BYTES = 1024 * 1024
 SPEC_VERSION = "1.0"
-NULL = msgspec.Raw(b"null")
 
 
 class CloudEvent(msgspec.Struct, omit_defaults=True, kw_only=True):

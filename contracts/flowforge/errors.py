@@ -13,6 +13,8 @@ from enum import StrEnum
 
 import msgspec
 
+from flowforge.raw import ABSENT
+
 
 class ErrorCode(StrEnum):
     """Why a node or run failed; a job may fail with codes of its own beside these."""
@@ -46,7 +48,7 @@ class RunError(msgspec.Struct, frozen=True, omit_defaults=True):
     dependency_chain: list[str] = []
     suggested_resolution: str = ""
     retryable: bool = True
-    details: msgspec.Raw = msgspec.Raw(b"")
+    details: msgspec.Raw = ABSENT
 
 
 class FlowForgeError(Exception):

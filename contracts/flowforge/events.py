@@ -11,8 +11,8 @@ from uuid import UUID
 import msgspec
 
 from flowforge.errors import RunError
+from flowforge.raw import ABSENT, NULL
 
-NULL = msgspec.Raw(b"null")
 Instance = str
 """Which instance of a node inside a map: "" for the node itself, "3" for item 3 of its `for_each`."""
 
@@ -146,7 +146,7 @@ class NodeQueued(Event, kw_only=True, frozen=True):
     job_id: UUID | None = None
     job_type: str = ""
     queue: str = ""
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = ABSENT
     input_from: str | None = None
     payload: msgspec.Raw = NULL
     deadline_ms: int | None = None
@@ -161,7 +161,7 @@ class NodeStarted(Event, kw_only=True, frozen=True):
     worker: str = ""
     delivery: int = 1
     at: datetime | None = None
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = ABSENT
     input_from: str | None = None
     instances_count: int | None = None
 

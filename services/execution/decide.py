@@ -33,6 +33,7 @@ from flowforge.events import (
     TimerSet,
 )
 from flowforge.identity import part_uuid
+from flowforge.raw import ABSENT, NULL, field
 from flowforge.refusals import Refusal, invalid_state
 from flowforge.reports import JobCompleted, JobFailed, JobProgressed, JobStarted, Report, ReportedError
 
@@ -40,7 +41,7 @@ from infra.expressions import EvaluationFault
 from services.execution import inputs
 from services.execution.rules import RUN, edge_state, verdict
 from services.execution.settings import MAP_INSTANCES_MAX
-from services.execution.state import NULL, NodeState, Run, Unit, evolve
+from services.execution.state import NodeState, Run, Unit, evolve
 
 _decode = msgspec.json.Decoder().decode
 
@@ -260,7 +261,7 @@ def queue(step: Step, unit: Unit, attempt: int) -> None:
             job_id=job_id,
             job_type=plan.job_type,
             queue=plan.queue,
-            input=given,
+            input=field(given),
             input_from=given_from,
             payload=payload,
             deadline_ms=timeout_ms,
@@ -276,7 +277,7 @@ def _run_here(step: Step, node: NodeState, instance: Unit | None = None) -> None
     plan = node.plan
     try:
         given, given_from = inputs.node_input(step.run, plan, step.now, unit)
-        step.emit(NodeStarted(node_id=unit.node_id, instance=unit.instance, input=given, input_from=given_from))
+        step.emit(NodeStarted(node_id=unit.node_id, instance=unit.instance, input=field(given), input_from=given_from))
         if plan.settings is not None and isinstance(plan.node, DataTransformNode | EndNode):
             output = inputs.encoded(inputs.render(step.run, plan.settings, step.now, unit))
         else:
@@ -540,7 +541,7 @@ def _run_error(run: Run, unit: Unit, error: ReportedError) -> RunError:
         dependency_chain=run.plan.chain_to(unit.node_id),
         suggested_resolution=_RESOLUTIONS.get(error.code, _RESOLUTIONS[ErrorCode.NODE_EXECUTION_FAILED]),
         retryable=error.retryable,
-        details=error.details if bytes(error.details) != b"null" else msgspec.Raw(b""),
+        details=ABSENT if bytes(error.details) == b"null" else field(error.details),
     )
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 from flowforge.definition import Port
+from flowforge.raw import NULL
 
 from infra.expressions import EvaluationFault, Expression, Template
 from services.execution.plan import Plan, PlanNode
 from services.execution.settings import INPUT_INLINE_BYTES_MAX
-from services.execution.state import NULL, NodeState, Run, Unit
+from services.execution.state import NodeState, Run, Unit
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode

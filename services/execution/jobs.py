@@ -7,12 +7,13 @@ import msgspec
 from flowforge.definition import ScriptNode
 from flowforge.envelope import CloudEvent, encode
 from flowforge.events import NodeCancelled, NodeFailed, NodeQueued, NodeRetried
+from flowforge.raw import NULL
 from flowforge.reports import JobRequested
 from flowforge.subjects import Subjects
 
 from infra.bus import Outgoing
 from infra.eventlog import StoredEvent
-from services.execution.state import NULL, Run
+from services.execution.state import Run
 
 _encode = msgspec.json.Encoder().encode
 

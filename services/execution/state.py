@@ -32,10 +32,10 @@ from flowforge.events import (
     WorkflowTriggered,
 )
 from flowforge.identity import part_uuid
+from flowforge.raw import NULL, present
 
 from services.execution.plan import Plan, PlanNode
 
-NULL = msgspec.Raw(b"null")
 ENDED = frozenset({"completed", "failed", "cancelled", "skipped"})
 _decode = msgspec.json.Decoder().decode
 
@@ -264,7 +264,7 @@ def _queued(run: Run, event: NodeQueued) -> None:
         else:
             run.frontier.pop(event.node_id, None)
     unit.status, unit.attempt, unit.delivery = "queued", event.attempt, 0
-    unit.input, unit.input_from = event.input, event.input_from
+    unit.input, unit.input_from = present(event.input), event.input_from
     if event.job_id is not None:
         unit.job_id = event.job_id
         run.jobs[event.job_id] = unit
@@ -277,13 +277,13 @@ def _started(run: Run, event: NodeStarted) -> None:
     unit = run.unit(event.node_id, event.instance)
     unit.status = "running"
     unit.attempt, unit.delivery = event.attempt, event.delivery
-    if event.input is not None or event.input_from is not None:
-        unit.input, unit.input_from = event.input, event.input_from
+    if present(event.input) or event.input_from is not None:
+        unit.input, unit.input_from = present(event.input), event.input_from
     if not event.instance:
         run.frontier.pop(event.node_id, None)
     if event.instances_count is not None:
         node = run.nodes[event.node_id]
-        node.items = _decode(event.input) if event.input is not None else []
+        node.items = _decode(event.input) if present(event.input) else []
         node.instances = [Unit(node.node_id, str(index), index) for index in range(event.instances_count)]
         node.unended = event.instances_count
         run.maps[event.node_id] = None
