@@ -9,7 +9,7 @@ A deed that is done and yet reported as failed is a point after that deed, with 
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import msgspec
 
@@ -71,7 +71,7 @@ def _parse(armed: str) -> dict[str, _Armed]:
         action, _, fires_at = deed.partition("@")
         if action not in ("die", "error") or not (fires_at or "1").isdigit():
             raise ValueError(f"FLOWFORGE_FAILPOINTS: '{part}' is not <point>=die|error[@passage]")
-        points[name.strip()] = _Armed(cast("Action", action), int(fires_at or "1"))
+        points[name.strip()] = _Armed(action, int(fires_at or "1"))
     return points
 
 

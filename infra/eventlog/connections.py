@@ -1,6 +1,6 @@
 """Connections of the log: how they are set, what their failures mean, and that nothing pools them for us."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ from infra.eventlog.types import Unavailable
 COMMAND_TIMEOUT_S = 15.0
 """How long a statement may take; the server gives up a little earlier, so that its answer is what a caller hears."""
 STATEMENT_TIMEOUT_MS = 14_000
-CONNECT_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 10
 POOLER_PROBES = 3
 
 _SERVER_SETTINGS = {
@@ -83,7 +83,7 @@ async def _leave_as_it_is(_connection: Any) -> None:
 
 
 @asynccontextmanager
-async def answering() -> AsyncIterator[None]:
+async def answering() -> AsyncGenerator[None]:
     """Raise `Unavailable` for whatever means that Postgres did not answer, or that its answer was lost."""
     try:
         yield
@@ -99,7 +99,8 @@ async def refuse_pooler(dsn: str, application_name: str) -> None:
     """Raise UnsuitableServer when the address is that of a transaction pooler.
 
     A pooler answers for the server at start, so the process that a connection was promised is not the one that serves
-    it. One that pools by transaction also lets a second client have the first one's process, or gives the first another.
+    it. One that pools by transaction also lets a second client have the first one's process, or gives the first one
+    another.
     """
     connection = await connect(dsn, application_name)
     try:

@@ -1,4 +1,4 @@
-"""The event log in memory, for tests: the same answers and the same refusals as the one in Postgres, and no durability."""
+"""The event log in memory, for tests: answers and refuses as the one in Postgres does, and outlives nothing."""
 
 import hashlib
 from collections.abc import Collection, Sequence
@@ -131,6 +131,10 @@ class MemoryEventLog:
     async def head(self) -> Head:
         """As promised by `EventLog`."""
         return Head(len(self._events), self._incarnation, self._definitions_position, self._hash)
+
+    async def find_identities(self, keys: Collection[bytes]) -> dict[bytes, int]:
+        """As promised by `EventLog`."""
+        return {key: self._identities[key] for key in keys if key in self._identities}
 
     async def put_blob(self, data: bytes) -> str:
         """As promised by `EventLog`."""

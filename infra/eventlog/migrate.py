@@ -22,7 +22,9 @@ POSTGRES_VERSION_MIN = 160000
 LOG_FILES = ("schema.sql", "append.sql")
 
 _logger = logging.getLogger(__name__)
-_CREATED_SCHEMA = re.compile(r"^\s*create\s+schema\s+if\s+not\s+exists\s+([a-z_][a-z0-9_]*)", re.IGNORECASE | re.MULTILINE)
+_CREATED_SCHEMA = re.compile(
+    r"^\s*create\s+schema\s+if\s+not\s+exists\s+([a-z_][a-z0-9_]*)", re.IGNORECASE | re.MULTILINE
+)
 
 
 class Migrated(msgspec.Struct, frozen=True):
@@ -57,9 +59,9 @@ async def migrate(
 ) -> Migrated:
     """Apply what changed, in one transaction; several that start at once wait for one another.
 
-    With passwords, the logins `<namespace>_service` and `<namespace>_reader` are made, or get these passwords, where the
-    owner may do that; logins of these names that somebody else made get their privileges too. Raises UnsuitableServer
-    for a server too old and for a database that newer code has migrated.
+    With passwords, the logins `<namespace>_service` and `<namespace>_reader` are made, or get these passwords, where
+    the owner may do that; logins of these names that somebody else made get their privileges too. Raises
+    UnsuitableServer for a server too old and for a database that newer code has migrated.
     """
     connection = await asyncpg.connect(owner_dsn, server_settings={"application_name": "flowforge migrate"})
     try:

@@ -1,14 +1,14 @@
 """The event log in Postgres: one connection that commits, a few that read."""
 
 import hashlib
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 from uuid import UUID
 
 import asyncpg
 
-from infra.eventlog import call
+from infra.eventlog import call, statements
 from infra.eventlog.checks import checked_streams
 from infra.eventlog.commits import Commits
 from infra.eventlog.connections import UnsuitableServer, answering, connect, open_pool, refuse_pooler
@@ -18,40 +18,6 @@ from infra.failpoints import FailpointError, failpoint
 
 READERS_MAX = 4
 """Connections that read at the same time."""
-
-_COLUMNS = """position, stream_type, stream_id, version, type, schema_version, coalesce(data, 'null') as data,
-              correlation_id, causation_id, actor, traceparent, recorded_at"""
-_READ_STREAM = f"""
-    select {_COLUMNS} from eventlog.events where stream_id = $1 and version > $2 order by version limit $3
-"""
-_READ_STREAMS = f"""
-    select {_COLUMNS} from eventlog.events where stream_id = any ($1::uuid[]) order by stream_id, version
-"""
-_READ_POSITION = f"select {_COLUMNS} from eventlog.events where position = $1"
-_READ = f"select {_COLUMNS} from eventlog.events where position > $1 order by position limit $2"
-_READ_FILTERED = f"""
-    select {_COLUMNS} from eventlog.events
-    where position > $1 and ($3::text[] is null or type = any ($3)) and ($4::text[] is null or stream_type = any ($4))
-    order by position limit $2
-"""
-_READ_NAMED = _READ_FILTERED.replace("eventlog.events", "eventlog.events_named")
-_HEAD = "select position, incarnation, definitions_position, hash from eventlog.head"
-_PUT_BLOB = "insert into eventlog.blobs (hash, size, data) values ($1, $2, $3) on conflict do nothing"
-_GET_BLOB = "select data from eventlog.blobs where hash = $1"
-_GET_CURSOR = "select position from eventlog.cursors where name = $1"
-# What can be had again need not be on disk before its writer goes on.
-_WITHOUT_WAITING = "set_config('synchronous_commit', 'off', true)"
-_SET_CURSOR = f"""
-    insert into eventlog.cursors (name, position) select $1, $2 from {_WITHOUT_WAITING}
-    on conflict (name) do update set position = excluded.position, updated_at = now()
-"""
-_GET_SNAPSHOT = "select stream_id, version, schema_version, data from eventlog.snapshots where stream_id = $1"
-_PUT_SNAPSHOT = f"""
-    insert into eventlog.snapshots (stream_id, version, schema_version, data) select $1, $2, $3, $4 from {_WITHOUT_WAITING}
-    on conflict (stream_id) do update
-    set version = excluded.version, schema_version = excluded.schema_version, data = excluded.data
-"""
-_DROP_SNAPSHOTS = "delete from eventlog.snapshots"
 
 
 class PostgresEventLog:
@@ -70,9 +36,7 @@ class PostgresEventLog:
         self._append: Any = None
 
     @classmethod
-    async def connect(
-        cls, dsn: str, *, application_name: str = "flowforge", upcasters: Upcasters = UPCASTERS
-    ) -> Self:
+    async def connect(cls, dsn: str, *, application_name: str = "flowforge", upcasters: Upcasters = UPCASTERS) -> Self:
         """The log at that address. Raises Unavailable, or UnsuitableServer for a pooler or a database not migrated."""
         await refuse_pooler(dsn, application_name)
         readers = await open_pool(dsn, application_name, READERS_MAX)
@@ -127,7 +91,7 @@ class PostgresEventLog:
             self._writer = None
 
     @asynccontextmanager
-    async def _reader(self) -> AsyncIterator[Any]:
+    async def _reader(self) -> AsyncGenerator[Any]:
         async with answering(), self._readers.acquire() as connection:
             try:
                 yield connection
@@ -147,13 +111,13 @@ class PostgresEventLog:
     async def read_stream(self, stream_id: UUID, after_version: int = 0, limit: int | None = None) -> list[StoredEvent]:
         """As promised by `EventLog`."""
         async with self._reader() as connection:
-            return self._as_events(await connection.fetch(_READ_STREAM, stream_id, after_version, limit))
+            return self._as_events(await connection.fetch(statements.READ_STREAM, stream_id, after_version, limit))
 
     async def read_streams(self, stream_ids: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
         """As promised by `EventLog`."""
         streams: dict[UUID, list[StoredEvent]] = {stream_id: [] for stream_id in stream_ids}
         async with self._reader() as connection:
-            rows = await connection.fetch(_READ_STREAMS, list(streams))
+            rows = await connection.fetch(statements.READ_STREAMS, list(streams))
         for event in self._as_events(rows):
             streams[event.stream_id].append(event)
         return streams
@@ -170,10 +134,10 @@ class PostgresEventLog:
         """As promised by `EventLog`."""
         async with self._reader() as connection:
             if types is None and stream_types is None and not named_only:
-                rows = await connection.fetch(_READ, after_position, limit)
+                rows = await connection.fetch(statements.READ, after_position, limit)
             else:
                 rows = await connection.fetch(
-                    _READ_NAMED if named_only else _READ_FILTERED,
+                    statements.READ_NAMED if named_only else statements.READ_FILTERED,
                     after_position,
                     limit,
                     None if types is None else list(types),
@@ -184,19 +148,24 @@ class PostgresEventLog:
     async def read_position(self, position: int) -> StoredEvent | None:
         """As promised by `EventLog`."""
         async with self._reader() as connection:
-            events = self._as_events(await connection.fetch(_READ_POSITION, position))
+            events = self._as_events(await connection.fetch(statements.READ_POSITION, position))
         return events[0] if events else None
 
     async def head(self) -> Head:
         """As promised by `EventLog`."""
         async with self._reader() as connection:
-            return Head(*await connection.fetchrow(_HEAD))
+            return Head(*await connection.fetchrow(statements.HEAD))
+
+    async def find_identities(self, keys: Collection[bytes]) -> dict[bytes, int]:
+        """As promised by `EventLog`."""
+        async with self._reader() as connection:
+            return dict(await connection.fetch(statements.FIND_IDENTITIES, list(keys)))
 
     async def put_blob(self, data: bytes) -> str:
         """As promised by `EventLog`; on disk when this returns."""
         digest = hashlib.sha256(data)
         async with self._reader() as connection:
-            await connection.execute(_PUT_BLOB, digest.digest(), len(data), data)
+            await connection.execute(statements.PUT_BLOB, digest.digest(), len(data), data)
         return digest.hexdigest()
 
     async def get_blob(self, blob_hash: str) -> bytes | None:
@@ -206,35 +175,35 @@ class PostgresEventLog:
         except ValueError:
             return None
         async with self._reader() as connection:
-            return await connection.fetchval(_GET_BLOB, digest)
+            return await connection.fetchval(statements.GET_BLOB, digest)
 
     async def get_cursor(self, name: str) -> int:
         """As promised by `EventLog`."""
         async with self._reader() as connection:
-            return await connection.fetchval(_GET_CURSOR, name) or 0
+            return await connection.fetchval(statements.GET_CURSOR, name) or 0
 
     async def set_cursor(self, name: str, position: int) -> None:
         """As promised by `EventLog`."""
         async with self._reader() as connection:
-            await connection.execute(_SET_CURSOR, name, position)
+            await connection.execute(statements.SET_CURSOR, name, position)
 
     async def get_snapshot(self, stream_id: UUID) -> Snapshot | None:
         """As promised by `EventLog`."""
         async with self._reader() as connection:
-            row = await connection.fetchrow(_GET_SNAPSHOT, stream_id)
+            row = await connection.fetchrow(statements.GET_SNAPSHOT, stream_id)
         return None if row is None else Snapshot(*row)
 
     async def put_snapshot(self, snapshot: Snapshot) -> None:
         """As promised by `EventLog`."""
         async with self._reader() as connection:
             await connection.execute(
-                _PUT_SNAPSHOT, snapshot.stream_id, snapshot.version, snapshot.schema_version, snapshot.data
+                statements.PUT_SNAPSHOT, snapshot.stream_id, snapshot.version, snapshot.schema_version, snapshot.data
             )
 
     async def drop_snapshots(self) -> None:
         """As promised by `EventLog`."""
         async with self._reader() as connection:
-            await connection.execute(_DROP_SNAPSHOTS)
+            await connection.execute(statements.DROP_SNAPSHOTS)
 
     async def close(self) -> None:
         """As promised by `EventLog`."""

@@ -1,0 +1,39 @@
+"""What the log asks of Postgres besides `eventlog.append`: reading, and what is kept beside the log."""
+
+# ruff: noqa: S608 - put together from constants
+
+_COLUMNS = """position, stream_type, stream_id, version, type, schema_version, coalesce(data, 'null') as data,
+              correlation_id, causation_id, actor, traceparent, recorded_at"""
+READ_STREAM = f"""
+    select {_COLUMNS} from eventlog.events where stream_id = $1 and version > $2 order by version limit $3
+"""
+READ_STREAMS = f"""
+    select {_COLUMNS} from eventlog.events where stream_id = any ($1::uuid[]) order by stream_id, version
+"""
+READ_POSITION = f"select {_COLUMNS} from eventlog.events where position = $1"
+READ = f"select {_COLUMNS} from eventlog.events where position > $1 order by position limit $2"
+READ_FILTERED = f"""
+    select {_COLUMNS} from eventlog.events
+    where position > $1 and ($3::text[] is null or type = any ($3)) and ($4::text[] is null or stream_type = any ($4))
+    order by position limit $2
+"""
+READ_NAMED = READ_FILTERED.replace("eventlog.events", "eventlog.events_named")
+HEAD = "select position, incarnation, definitions_position, hash from eventlog.head"
+FIND_IDENTITIES = "select key, position from eventlog.identities where key = any ($1::bytea[])"
+PUT_BLOB = "insert into eventlog.blobs (hash, size, data) values ($1, $2, $3) on conflict do nothing"
+GET_BLOB = "select data from eventlog.blobs where hash = $1"
+GET_CURSOR = "select position from eventlog.cursors where name = $1"
+# What can be had again need not be on disk before its writer goes on.
+_WITHOUT_WAITING = "set_config('synchronous_commit', 'off', true)"
+SET_CURSOR = f"""
+    insert into eventlog.cursors (name, position) select $1, $2 from {_WITHOUT_WAITING}
+    on conflict (name) do update set position = excluded.position, updated_at = now()
+"""
+GET_SNAPSHOT = "select stream_id, version, schema_version, data from eventlog.snapshots where stream_id = $1"
+PUT_SNAPSHOT = f"""
+    insert into eventlog.snapshots (stream_id, version, schema_version, data) select $1, $2, $3, $4
+    from {_WITHOUT_WAITING}
+    on conflict (stream_id) do update
+    set version = excluded.version, schema_version = excluded.schema_version, data = excluded.data
+"""
+DROP_SNAPSHOTS = "delete from eventlog.snapshots"

@@ -1,0 +1,152 @@
+"""Whoever gets past privileges and triggers and changes the log is found out, and the place is named."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+from flowforge.identity import derived_uuid, identity_key, named_stream
+
+from infra.eventlog import Append, NewEvent, PostgresEventLog, StreamAppend
+from infra.eventlog.verify import Problem, verify
+
+AT = datetime(2026, 11, 21, tzinfo=UTC)
+BATCHES_COUNT = 5
+BATCH_EVENTS = 4  # positions 1–4, 5–8, 9–12, 13–16, 17–20
+STREAMS = [derived_uuid(AT, "A"), derived_uuid(AT, "B"), named_stream("workflow", "daily"), derived_uuid(AT, "D")]
+
+
+@pytest.fixture
+async def intruder(postgres_log: PostgresEventLog, postgres_dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A superuser with the triggers off, in a log of five batches of four events, one for each of four streams."""
+    for version in range(BATCHES_COUNT):
+        await postgres_log.append([Append([to(stream, version) for stream in range(len(STREAMS))], AT, actor="ada")])
+    connection = await asyncpg.connect(postgres_dsn, server_settings={"session_replication_role": "replica"})
+    yield connection
+    await connection.close()
+
+
+def to(stream: int, expected_version: int) -> StreamAppend:
+    identity = identity_key("cause", f"{stream}.{expected_version}")
+    events = [NewEvent("Paid", b'{"amount":10%d}' % stream)]
+    return StreamAppend("run", STREAMS[stream], expected_version, events, identity)
+
+
+async def found(dsn: str) -> list[tuple[str, int, int]]:
+    report = await verify(dsn)
+    assert report.ok == (not report.problems)
+    return [(problem.kind, problem.first_position, problem.last_position) for problem in report.problems]
+
+
+async def test_an_untouched_log_is_whole_and_a_reader_can_tell(intruder: asyncpg.Connection, reader_dsn: str):
+    report = await verify(reader_dsn)
+    assert (report.events, report.batches, report.problems, report.ok) == (20, 5, [], True)
+
+
+async def test_an_empty_log_is_whole(postgres_log: PostgresEventLog, reader_dsn: str):
+    report = await verify(reader_dsn)
+    assert (report.events, report.batches, report.ok) == (0, 0, True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        """set data = '{"amount": 109}'""",
+        "set data = data::jsonb",
+        "set type = 'paid'",
+        "set stream_type = 'ru'",
+        "set actor = null",
+        "set actor = ''",
+        "set recorded_at = recorded_at + interval '1 microsecond'",
+        "set correlation_id = gen_random_uuid()",
+        "set causation_id = gen_random_uuid()",
+        "set traceparent = 'x'",
+        "set schema_version = 2",
+        "set salt = sha256(salt)",
+        """set data = '{"amount": 1}', digest = sha256(salt || convert_to(data::text, 'UTF8'))""",
+        "set data = null",
+    ],
+)
+async def test_one_change_in_one_event_names_its_batch_and_no_other(
+    intruder: asyncpg.Connection, reader_dsn: str, change: str
+):
+    assert await intruder.execute(f"update eventlog.events {change} where position = 10") == "UPDATE 1"
+    assert await found(reader_dsn) == [("chain", 9, 12)]
+
+
+async def test_two_events_that_changed_places_are_found(intruder: asyncpg.Connection, reader_dsn: str):
+    await intruder.execute("update eventlog.events set position = -position where position in (5, 6)")
+    await intruder.execute("update eventlog.events set position = 11 + position where position in (-5, -6)")
+    assert await found(reader_dsn) == [("chain", 5, 8)]
+
+
+async def test_a_changed_event_with_its_batch_hash_made_to_fit_breaks_the_next_batch(
+    intruder: asyncpg.Connection, reader_dsn: str
+):
+    await intruder.execute("update eventlog.events set actor = 'eve' where position = 2")
+    await intruder.execute(
+        """
+        update eventlog.log_batches set hash = (
+            select sha256(sha256('') || string_agg(eventlog.event_header(
+                       position, stream_id, version, stream_type, type, schema_version, recorded_at, correlation_id,
+                       causation_id, traceparent, actor, sha256(salt || convert_to(data::text, 'UTF8'))),
+                   ''::bytea order by position))
+            from eventlog.events where position <= 4)
+        where first_position = 1
+        """
+    )
+    assert await found(reader_dsn) == [("chain", 5, 8)]
+
+
+async def test_a_missing_event_is_found_in_its_batch_and_its_stream(intruder: asyncpg.Connection, reader_dsn: str):
+    await intruder.execute("delete from eventlog.events where position = 6")
+    kinds = await found(reader_dsn)
+    assert ("missing_events", 5, 8) in kinds
+    assert {kind for kind, *_ in kinds} == {"missing_events", "version_gap", "identity"}
+
+
+async def test_a_missing_batch_is_found_and_what_follows_does_not_fit_it(intruder: asyncpg.Connection, reader_dsn: str):
+    await intruder.execute("delete from eventlog.log_batches where first_position = 9")
+    assert await found(reader_dsn) == [("missing_batch", 9, 12), ("chain", 13, 16)]
+
+
+async def test_a_tail_cut_off_is_found_by_the_head(intruder: asyncpg.Connection, reader_dsn: str):
+    await intruder.execute("delete from eventlog.events where position > 16")
+    await intruder.execute("delete from eventlog.identities where position > 16")
+    await intruder.execute("delete from eventlog.log_batches where first_position > 16")
+    assert sorted(await found(reader_dsn)) == [("head", 16, 20), ("missing_batch", 17, 20)]
+
+
+async def test_an_event_slipped_in_after_the_head_is_found(intruder: asyncpg.Connection, reader_dsn: str):
+    await intruder.execute(
+        """
+        insert into eventlog.events (position, stream_id, version, stream_type, type, data, recorded_at)
+        values (21, gen_random_uuid(), 1, 'run', 'Forged', '{}', now())
+        """
+    )
+    assert await found(reader_dsn) == [("stray_events", 21, 21)]
+
+
+async def test_an_erased_payload_leaves_a_chain_that_verifies(intruder: asyncpg.Connection, reader_dsn: str):
+    await intruder.execute(
+        """
+        update eventlog.events set digest = sha256(salt || convert_to(data::text, 'UTF8')), data = null, salt = null
+        where position = 10
+        """
+    )
+    assert await found(reader_dsn) == []
+
+
+async def test_an_erased_payload_is_read_as_null(
+    intruder: asyncpg.Connection, postgres_log: PostgresEventLog, reader_dsn: str
+):
+    await intruder.execute("update eventlog.events set data = null, salt = null where position = 10")
+    event = await postgres_log.read_position(10)
+    assert event is not None
+    assert event.data == b"null"
+
+
+async def test_a_problem_says_what_to_look_at(intruder: asyncpg.Connection, reader_dsn: str):
+    await intruder.execute("delete from eventlog.log_batches where first_position = 9")
+    (problem, *_) = (await verify(reader_dsn)).problems
+    assert problem == Problem("missing_batch", 9, 12, "no batch covers the positions 9 to 12")
