@@ -466,14 +466,15 @@ def _staleness(run: Run, unit: Unit, said: Report, kind: str) -> str | None:
     key = (said.attempt, said.delivery, kind)
     if unit.ignored is not None and key in unit.ignored:
         return ""
-    if unit.ending == key and (unit.is_ended or unit.status == "waiting" or said.attempt < unit.attempt):
+    ending = unit.ending
+    if ending and ending[:2] == key[:2] and kind in ending[2] and (unit.is_ended or unit.status == "waiting" or said.attempt < unit.attempt):
         return ""
     if said.attempt < unit.attempt or (unit.status == "waiting" and said.attempt == unit.attempt):
         return "" if kind == "JobStarted" else f"attempt {unit.attempt} has replaced attempt {said.attempt}"
     if said.attempt > unit.attempt:
         return f"attempt {said.attempt} was never handed out"
     if unit.is_ended or run.is_ended:
-        was_same = unit.ending is not None and unit.ending[:2] == key[:2]
+        was_same = ending is not None and ending[:2] == key[:2]
         if kind in ("JobStarted", "JobProgressed") and was_same:
             return ""
         if unit.status == "cancelled" and kind == "JobFailed":

@@ -36,6 +36,8 @@ from flowforge.raw import NULL, present
 
 from services.execution.plan import Plan, PlanNode
 
+_COMPLETED, _FAILED, _CANCELLED = frozenset({"JobCompleted"}), frozenset({"JobFailed"}), frozenset[str]()
+_FOUND_WANTING = frozenset({"OUTPUT_INVALID", "EXPRESSION_ERROR", "PAYLOAD_TOO_LARGE"})
 ENDED = frozenset({"completed", "failed", "cancelled", "skipped"})
 _decode = msgspec.json.Decoder().decode
 
@@ -73,7 +75,7 @@ class Unit:
         self.input_from: str | None = None
         self.output = NULL
         self.error: RunError | None = None
-        self.ending: tuple[int, int, str] | None = None
+        self.ending: tuple[int, int, frozenset[str]] | None = None
         self.ignored: set[tuple[int, int, str]] | None = None
 
     @property
@@ -200,7 +202,7 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:
         case NodeCompleted():
             unit = _ended(run, event.node_id, event.instance, "completed")
             unit.output = event.output
-            unit.ending = (event.attempt, unit.delivery, "JobCompleted")
+            unit.ending = (event.attempt, unit.delivery, _COMPLETED)
             for name, value in event.variables.items():
                 run.variables[name] = _decode(value)
         case NodeQueued():
@@ -212,7 +214,7 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:
         case NodeFailed():
             unit = _ended(run, event.node_id, event.instance, "failed")
             unit.error = event.error
-            unit.ending = (event.attempt, unit.delivery, "JobFailed")
+            unit.ending = (event.attempt, unit.delivery, _reported_as(event.error))
             if (
                 not event.instance
                 and not run.nodes[event.node_id].plan.node.allow_failure
@@ -223,14 +225,14 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:
             unit = run.unit(event.node_id, event.instance)
             _leave_slot(run, unit)
             unit.status = "waiting"
-            unit.ending = (unit.attempt, unit.delivery, "JobFailed")
+            unit.ending = (unit.attempt, unit.delivery, _reported_as(event.error))
             unit.error = event.error
         case NodeSkipped():
             _ended(run, event.node_id, "", "skipped")
             run.nodes[event.node_id].skip_reason = event.reason
         case NodeCancelled():
             unit = _ended(run, event.node_id, event.instance, "cancelled")
-            unit.ending = (unit.attempt, unit.delivery, "JobCancelled")
+            unit.ending = (unit.attempt, unit.delivery, _CANCELLED)
         case ReportIgnored():
             unit = run.unit(event.node_id, event.instance)
             unit.ignored = (unit.ignored or set()) | {(event.attempt, event.delivery, event.report)}
@@ -287,6 +289,11 @@ def _started(run: Run, event: NodeStarted) -> None:
         node.instances = [Unit(node.node_id, str(index), index) for index in range(event.instances_count)]
         node.unended = event.instances_count
         run.maps[event.node_id] = None
+
+
+def _reported_as(error: RunError) -> frozenset[str]:
+    """Which reports are repeats of this ending: a completed job may have failed for what it gave."""
+    return _COMPLETED | _FAILED if error.code in _FOUND_WANTING else _FAILED
 
 
 def _leave_slot(run: Run, unit: Unit) -> None:
