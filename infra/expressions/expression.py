@@ -1,8 +1,10 @@
 """One expression: read, compiled, evaluated.
 
-Measured on two shared cores: compiling takes 30 µs, evaluating a filter such as `event.data.size > 10` about 5 µs, a
-plain value path such as `input.a.b` 0.5 µs (it is followed in Python, without CEL). Only the parts of the bindings that
-the text names are converted, so the rest of a large `input` costs nothing.
+Measured on two shared cores: reading and compiling takes 55 µs and 4 KB; evaluating a filter of one or two comparisons
+5 to 7 µs, saying why it was false 8 µs; a plain value path such as `input.a.b` 0.4 µs (followed in Python, without CEL).
+Only the parts of the bindings that the text names are converted: with an `input` of 100 KB of JSON `input.a + 1` takes
+5 µs, but `size(input.rows)` over all of it 2.3 ms. `map` and `filter` take quadratic time in the library: 22 ms for 1,500
+rows, 1.5 s for the 10,000 at which they stop; `exists` and `all` are linear.
 """
 
 from collections.abc import Mapping
@@ -17,14 +19,14 @@ from infra.expressions.limits import compiled_count_max, expression_chars_max
 from infra.expressions.paths import follow, kind_of, missing
 from infra.expressions.reading import Chain, Reading, read
 from infra.expressions.scope import Scope, environment
-from infra.expressions.values import Need, Unfit, json_of, needed
+from infra.expressions.values import Need, Unfit, check_exploding, json_of, needed
 from infra.expressions.wording import Source, compile_fault, runtime_message
 
 
 class Expression:
     """A CEL expression within a scope. Immutable; evaluating it changes nothing and depends on the bindings only."""
 
-    __slots__ = ("_compiled", "_needs", "_path", "chains", "reading", "scope", "text")
+    __slots__ = ("_compiled", "_needs", "_path", "chains", "names", "node_ids", "reading", "scope", "text")
 
     def __init__(self, text: str, scope: Scope) -> None:
         """Reads the text, without compiling it: see compile_expression and compile_lazily."""
@@ -36,25 +38,15 @@ class Expression:
         self._needs: dict[str, Need] = {}
         for chain in self.chains:
             self._needs.setdefault(chain.name, Need()).add(chain.steps)
+        self.names = frozenset(self._needs)
+        """The visible names that the text uses; variables of macros are none."""
+        self.node_ids = frozenset(filter(None, map(_node_id, self.chains)))
+        """The ids in `nodes.<id>` and `nodes["<id>"]`."""
         self._path = self._only_chain(len(words.items))
         self._compiled: cel.Expression | None = None
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r}, {self.scope.name})"
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The visible names that the text uses; variables of macros are none."""
-        return frozenset(self._needs)
-
-    @property
-    def node_ids(self) -> frozenset[str]:
-        """The ids in `nodes.<id>` and `nodes["<id>"]`."""
-        return frozenset(
-            chain.steps[0]
-            for chain in self.chains
-            if chain.name == "nodes" and chain.steps and isinstance(chain.steps[0], str)
-        )
 
     @property
     def uses_all_nodes(self) -> bool:
@@ -134,6 +126,11 @@ class Expression:
                 activated[name] = value if name == "now" else needed(value, need)
             except Unfit as problem:
                 raise EvaluationFault(self.text, f"{name} {problem}") from None
+        if self.reading.may_explode:
+            try:
+                check_exploding(activated)
+            except Unfit as problem:
+                raise EvaluationFault(self.text, str(problem)) from None
         return activated
 
     def _fault_of(self, result: cel.Value, bindings: Mapping[str, object]) -> EvaluationFault:
@@ -145,6 +142,10 @@ class Expression:
         if found is None:
             return EvaluationFault(self.text, runtime_message(native))
         return EvaluationFault(self.text, found.message, found.path)
+
+
+def _node_id(chain: Chain) -> str:
+    return chain.steps[0] if chain.name == "nodes" and chain.steps and isinstance(chain.steps[0], str) else ""
 
 
 def _read_tokens(text: str) -> Tokens:

@@ -14,6 +14,7 @@ from infra.expressions.lexer import Kind, Token, Tokens, string_value
 Step = str | int
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MACROS = frozenset({"all", "exists", "exists_one", "map", "filter", "optMap", "optFlatMap"})
+_EXPLOSIVE = frozenset({"replace", "join"})
 _LITERALS = frozenset({"true", "false", "null", "in"})
 _OPTIONAL_SIGNS = frozenset({".?", "[?"})
 
@@ -38,10 +39,15 @@ class Chain(NamedTuple):
 
 @dataclass(slots=True)
 class Reading:
-    """`may_multiply`: the result may be much larger than what went in. `uses_optionals`: optional values occur."""
+    """What an expression uses.
+
+    `may_multiply`: the result may repeat what went in many times over. `may_explode`: a text on the way may be as long
+    as the product of two that went in. `uses_optionals`: optional values occur.
+    """
 
     chains: list[Chain] = field(default_factory=list[Chain])
     may_multiply: bool = False
+    may_explode: bool = False
     uses_optionals: bool = False
 
 
@@ -98,8 +104,12 @@ class _Reader:
             self.reading.may_multiply |= self.items[name].text == "map"
             self.scan(opening + 3, close, local | {variable.text})
         else:
+            self.reading.may_explode |= self.items[name].text in _EXPLOSIVE and not self._is_literal(opening + 1, close)
             self.scan(opening + 1, close, local)
         return close + 1
+
+    def _is_literal(self, start: int, end: int) -> bool:
+        return all(word.kind is not Kind.NAME for word in self.items[start:end])
 
     def _name(self, at: int, end: int, local: frozenset[str]) -> int:
         name = self.items[at].text

@@ -24,6 +24,8 @@ class Scope(Enum):
     SECRETS = ("secrets",)
     """What `render_for_worker` left for the worker: nothing but secrets."""
     RUN_OUTPUT = (*_RUN_NAMES, "now")
+    RUN_START = ("input", "variables", "run", "event", "events", "now")
+    """Fields that are read before any node runs, as `concurrency.key`."""
     CORRELATE = ("run",)
 
     @property

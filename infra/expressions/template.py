@@ -36,11 +36,17 @@ _Evaluate = Callable[[Expression], object]
 class Template:
     """A compiled template. Immutable."""
 
-    __slots__ = ("_compiled", "_expressions")
+    __slots__ = ("_compiled", "_expressions", "names", "node_ids", "secret_names")
 
     def __init__(self, compiled: _Part) -> None:
         self._compiled = compiled
         self._expressions = tuple(_expressions(compiled))
+        self.names = frozenset[str]().union(*(expression.names for expression in self._expressions))
+        """The visible names that its expressions use."""
+        self.node_ids = frozenset[str]().union(*(expression.node_ids for expression in self._expressions))
+        """The ids of the nodes that its expressions name."""
+        self.secret_names = frozenset(filter(None, map(_secret, self._expressions)))
+        """The names in `${secrets.<name>}`."""
 
     @property
     def is_constant(self) -> bool:
@@ -52,16 +58,6 @@ class Template:
         return self._expressions
 
     @property
-    def names(self) -> frozenset[str]:
-        """The visible names that its expressions use."""
-        return frozenset[str]().union(*(expression.names for expression in self._expressions))
-
-    @property
-    def node_ids(self) -> frozenset[str]:
-        """The ids of the nodes that its expressions name."""
-        return frozenset[str]().union(*(expression.node_ids for expression in self._expressions))
-
-    @property
     def uses_all_nodes(self) -> bool:
         """Whether it reads `nodes` otherwise than by constant ids."""
         return any(expression.uses_all_nodes for expression in self._expressions)
@@ -69,11 +65,6 @@ class Template:
     @property
     def uses_secrets(self) -> bool:
         return bool(self.secret_names)
-
-    @property
-    def secret_names(self) -> frozenset[str]:
-        """The names in `${secrets.<name>}`."""
-        return frozenset(secret for expression in self._expressions if (secret := _secret(expression)))
 
     def render(self, bindings: Mapping[str, object]) -> Any:
         """The template's value. Parts of the bindings come back as they are: do not change them.

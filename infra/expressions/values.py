@@ -22,7 +22,7 @@ from typing import Any, cast
 import msgspec
 from cel_expr_python import cel
 
-from infra.expressions.limits import result_bytes_max, value_depth_max
+from infra.expressions.limits import exploding_bytes_max, result_bytes_max, value_depth_max
 from infra.expressions.reading import Step
 
 _SCALARS = frozenset({int, float, bool, type(None)})
@@ -57,6 +57,12 @@ def needed(value: object, need: Need) -> object:
         value = dict(cast("Mapping[str, object]", value))
     _check(value)
     return value
+
+
+def check_exploding(values: Mapping[str, object]) -> None:
+    """For expressions that may build a text as long as the product of two of these. Raises Unfit."""
+    if len(msgspec.json.encode(values)) > exploding_bytes_max:
+        raise Unfit(f"replace() and join() with a computed text read at most {exploding_bytes_max // 1024} KiB in all")
 
 
 def _check(value: object) -> None:

@@ -86,6 +86,7 @@ def test_many_conditions_joined_by_and_are_no_nesting() -> None:
         (Scope.NODE, "output"),
         (Scope.EDGE, "secrets"),
         (Scope.RUN_OUTPUT, "item"),
+        (Scope.RUN_START, "nodes"),
         (Scope.CORRELATE, "event"),
         (Scope.SECRETS, "input"),
     ],

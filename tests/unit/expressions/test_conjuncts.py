@@ -35,7 +35,7 @@ def why(text: str) -> str:
         ),
         (
             "(event.type == 'a' || event.data.size > 9)",
-            "(event.type == 'a' || event.data.size > 9) was false, event.type was \"file\", event.data.size was 5",
+            "event.type == 'a' || event.data.size > 9 was false, event.type was \"file\", event.data.size was 5",
         ),
         ("has(event.data.nope)", "has(event.data.nope) was false, event.data.nope was missing"),
         ("event.data.none != null", "event.data.none != null was false, event.data.none was null"),

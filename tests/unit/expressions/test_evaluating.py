@@ -217,6 +217,15 @@ def test_results_have_a_size_limit() -> None:
         assert f"larger than {result_bytes_max // 1024 // 1024} MiB" in fault_of(text, bindings).message
 
 
+def test_texts_do_not_explode_by_computed_replacements() -> None:
+    bindings = {"input": {"text": "a" * 30_000, "other": "b" * 30_000, "list": ["a"] * 3000}}
+    for text in ("input.text.replace('a', input.other)", "input.list.join(input.other)"):
+        assert "read at most 32 KiB in all" in fault_of(text, bindings).message
+    assert value_of("input.text.replace('a', 'bc')", bindings) == "bc" * 30_000
+    assert len(value_of("input.list.join(', ')", bindings)) == 3 * 3000 - 2
+    assert value_of("'{x}!'.replace('{x}', input.small)", {"input": {"small": "y"}}) == "y!"
+
+
 class _Lazy(Mapping[str, object]):
     """Builds its parts when asked."""
 
