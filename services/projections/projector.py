@@ -1,0 +1,123 @@
+"""Brings one set of read models up to the log, batch by batch: read, decode, fold, write, move the checkpoint.
+
+Rows and checkpoint are one transaction. Killed at any line, the next one starts at the checkpoint and does the same
+again; what is in memory is a cache of rows that the tables have.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+from flowforge.events import AnyEvent, WorkflowArchived, WorkflowUpdated, decode
+
+from infra.eventlog import EventLog, Head, StoredEvent
+from infra.failpoints import failpoint
+from services.projections import store
+from services.projections.fold import RUN_ENDED, WITHOUT_ROWS, fold
+from services.projections.state import Changes, ReadModels
+
+
+class LogChanged(Exception):
+    """The log is not the one these read models were made from: it is another incarnation, or it lost its end."""
+
+
+class LogBroken(Exception):
+    """The log has a gap in its positions, or a run without its first event; nothing may be built on it."""
+
+
+class Projector:
+    """Writes the read models in the schema of `connection`, which nobody else uses meanwhile."""
+
+    def __init__(self, log: EventLog, connection: asyncpg.Connection, cached_runs_max: int) -> None:
+        self.position = 0
+        self.log = log
+        self._connection = connection
+        self._cached_runs_max = cached_runs_max
+        self._models = ReadModels()
+
+    async def start(self) -> store.Checkpoint:
+        """Forget what is in memory and go on from the checkpoint. Raises `LogChanged`."""
+        self._models = ReadModels()
+        checkpoint = await store.read_checkpoint(self._connection)
+        self.position = checkpoint.position
+        check_log(checkpoint, await self.log.head())
+        return checkpoint
+
+    async def advance(self, limit: int) -> int:
+        """Take up to `limit` events; how many there were. After an exception, `start` again."""
+        events = await self.log.read(self.position, limit)
+        if events:
+            await self.take(events)
+        return len(events)
+
+    async def take(self, events: Sequence[StoredEvent]) -> None:
+        """Take these events, the next of the log."""
+        if events[0].position != self.position + 1 or events[-1].position != self.position + len(events):
+            raise LogBroken(f"after position {self.position} the log has a gap; run `flowforge verify`")
+        decoded = [decode(event.type, event.data) for event in events]
+        await self._load(events, decoded)
+        self._fold(events, decoded)
+        await self._write(events[-1].position)
+
+    async def _load(self, events: Sequence[StoredEvent], decoded: Sequence[AnyEvent]) -> None:
+        runs = self._models.runs
+        begun = {event.stream_id for event in events if event.type == "WorkflowTriggered"}
+        missing = {
+            event.stream_id
+            for event in events
+            if event.stream_type == "run" and event.type not in WITHOUT_ROWS and event.stream_id not in runs
+        }
+        workflows = {
+            event.workflow_id
+            for event in decoded
+            if isinstance(event, WorkflowUpdated | WorkflowArchived) and event.workflow_id not in self._models.workflows
+        }
+        if missing - begun or workflows:
+            await store.load(self._connection, self._models, missing - begun, workflows)
+
+    def _fold(self, events: Sequence[StoredEvent], decoded: Sequence[AnyEvent]) -> None:
+        models = self._models
+        for stored, event in zip(events, decoded, strict=True):
+            try:
+                fold(models, stored, event)
+            except KeyError as fault:
+                raise LogBroken(
+                    f"position {stored.position}: {stored.type} of {stored.stream_id} without the event before it"
+                ) from fault
+
+    async def _write(self, position: int) -> None:
+        changes, self._models.changes = self._models.changes, Changes()
+        async with self._connection.transaction():
+            await store.move_checkpoint(self._connection, self.position, position)
+            await store.write(self._connection, changes)
+            failpoint("projections.before_commit")
+        failpoint("projections.after_commit")
+        self.position = position
+        store.as_written(changes)
+        self._forget(changes)
+
+    def _forget(self, changes: Changes) -> None:
+        """Runs that have ended are not expected to change; the others are kept, as many as are allowed."""
+        runs = self._models.runs
+        for row in changes.runs:
+            if row.status in RUN_ENDED:
+                runs.pop(row.run_id, None)
+        excess = len(runs) - self._cached_runs_max
+        if excess > 0:
+            oldest: list[UUID] = [run_id for run_id, _ in zip(runs, range(excess), strict=False)]
+            for run_id in oldest:
+                del runs[run_id]
+
+
+def check_log(checkpoint: store.Checkpoint, head: Head) -> None:
+    """Raise `LogChanged` unless the checkpoint is a place in this log."""
+    if head.incarnation != checkpoint.incarnation:
+        raise LogChanged(
+            f"the event log is another one (incarnation {head.incarnation}, the read models come from "
+            f"{checkpoint.incarnation}): it was restored or replaced. Run `flowforge rebuild`."
+        )
+    if head.position < checkpoint.position:
+        raise LogChanged(
+            f"the event log ends at {head.position}, the read models stand at {checkpoint.position}: it lost its end. "
+            "Run `flowforge rebuild`."
+        )

@@ -1,0 +1,163 @@
+-- The read models: what the log says, as tables. Created in the schema that the search path names: see store.sql.
+--
+-- `checkpoint` is one row: the position up to which every table here agrees with the log, the log's incarnation, and
+-- the version of these tables. It moves in the transaction that writes the rows, from the position that was read: who
+-- finds it elsewhere has lost the race, or the tables were exchanged, and loads anew.
+--
+-- `workflows` has the newest version of each, `workflow_versions` every definition as logged. `runs` has one row per
+-- run from its first event on. `node_runs` has one row per node that did anything in a run (one that is idle has none:
+-- readers add it from the definition), `node_instances` one per iteration of a map. `decisions` has every answer of a
+-- trigger, the fired ones too; `received_events` what came from outside; `dead_letters` what could not be handled;
+-- `audit` who asked for what.
+--
+-- Columns, their order and names are the fields of the rows in state.py. JSON is `json`: the text as it was.
+-- Rows that change leave room on their page for it (fillfactor), so that most updates touch no index.
+
+create table checkpoint (
+    is_only_row boolean primary key default true check (is_only_row),
+    position    bigint not null,
+    incarnation uuid   not null,
+    tables_version int not null
+) with (fillfactor = 10);
+
+create table workflows (
+    id               text primary key,
+    created_at       timestamptz not null,
+    created_by       text,
+    created_position bigint not null unique,
+    version          int not null,
+    status           text not null,
+    name             text not null,
+    experiment_id    text,
+    tags             text[] not null,
+    updated_at       timestamptz not null,
+    position         bigint not null
+) with (fillfactor = 70);
+
+create table workflow_versions (
+    workflow_id    text not null,
+    version        int not null,
+    definition     json not null,
+    rolled_back_to int,
+    created_at     timestamptz not null,
+    created_by     text,
+    position       bigint not null,
+    primary key (workflow_id, version)
+);
+
+create table runs (
+    run_id           uuid primary key,
+    workflow_id      text not null,
+    workflow_version int not null,
+    trigger_type     text not null,
+    trigger_id       text not null,
+    cause_event_id   uuid not null,
+    cause_type       text not null,
+    cause_id         text not null,
+    cause_source     text not null,
+    parent_run_id    uuid,
+    actor            text,
+    labels           jsonb not null,
+    input_data       json not null,
+    priority         int not null,
+    depth            int not null,
+    created_at       timestamptz not null,
+    created_position bigint not null,
+    status           text not null,
+    variables        json not null,
+    output_data      json not null,
+    error            json not null,
+    started_at       timestamptz,
+    completed_at     timestamptz,
+    total_nodes      int not null,
+    completed_nodes  int not null,
+    ended_nodes      int not null,
+    position         bigint not null
+) with (fillfactor = 60);
+create unique index runs_created on runs (created_position);
+create index runs_of_workflow on runs (workflow_id, created_position);
+create index runs_with_status on runs (status, created_position);
+create index runs_labelled on runs using gin (labels jsonb_path_ops) where labels <> '{}';
+
+create table node_runs (
+    run_id           uuid not null,
+    node_id          text not null,
+    instance         text not null,
+    status           text not null,
+    attempt          int not null,
+    skip_reason      text,
+    progress         float8,
+    progress_message text,
+    input            json,
+    input_from       text,
+    output           json not null,
+    error            json not null,
+    job_id           uuid,
+    job_type         text,
+    queue            text,
+    worker           text,
+    instances_count  int,
+    queued_at        timestamptz,
+    started_at       timestamptz,
+    completed_at     timestamptz,
+    retry_at         timestamptz,
+    started_position bigint,
+    position         bigint not null,
+    primary key (run_id, node_id, instance)
+) with (fillfactor = 60);
+
+create table node_instances (like node_runs including all) with (fillfactor = 60);
+
+create table decisions (
+    position        bigint primary key,
+    workflow_id     text not null,
+    trigger_id      text not null,
+    trigger_version int not null,
+    cause_event_id  uuid not null,
+    cause_type      text not null,
+    cause_id        text not null,
+    cause_source    text not null,
+    decision        text not null,
+    reason          text,
+    detail          text,
+    consumed        uuid[] not null,
+    run_id          uuid,
+    decided_at      timestamptz not null
+);
+create index decisions_of_trigger on decisions (workflow_id, trigger_id, position);
+create index decisions_for_cause on decisions (cause_event_id);
+create index decisions_for_cause_named on decisions (cause_id);
+
+create table received_events (
+    position        bigint primary key,
+    event_id        uuid not null,
+    id              text not null,
+    source          text not null,
+    type            text not null,
+    subject         text,
+    time            text,
+    datacontenttype text,
+    data            json not null,
+    received_at     timestamptz not null
+);
+create index received_events_of_type on received_events (type, position);
+
+create table dead_letters (
+    position       bigint primary key,
+    id             uuid not null unique,
+    service        text not null,
+    subject        text not null,
+    reason         text not null,
+    body           text not null,
+    body_encoding  text not null,
+    deliveries     int not null,
+    quarantined_at timestamptz not null
+);
+
+create table audit (
+    position bigint primary key,
+    actor    text,
+    action   text not null,
+    subject  text not null,
+    at       timestamptz not null
+);

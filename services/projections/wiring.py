@@ -1,0 +1,101 @@
+"""The service put together: FastStream holds its life and its connection to NATS; loop and job logs do the rest."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+from faststream import FastStream
+from flowforge.subjects import Subjects
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from infra.bus.process import broker, connected, notify_ready, opened
+from infra.eventlog import EventLog
+from infra.settings import Settings
+from services.projections.job_logs import JobLogs
+from services.projections.loop import Loop
+from services.projections.rebuild import rebuild
+from services.projections.settings import LoopSettings, job_log_settings
+
+_log = logging.getLogger(__name__)
+
+
+class Projections:
+    """The running parts of the service, and why it ended if it did not end by a signal."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.fault: BaseException | None = None
+        self._settings = settings
+        self._subjects = Subjects(settings.namespace)
+        self._job_logs: JobLogs | None = None
+        self._broker = broker(settings, "projections", self._reconnected)
+        self._background: set[asyncio.Task[None]] = set()
+        self.app = FastStream(self._broker, lifespan=self._life, logger=None)
+
+    @asynccontextmanager
+    async def _life(self) -> AsyncIterator[None]:
+        dsn = self._settings.database_url
+        assert dsn, "FLOWFORGE_DATABASE_URL names no server"
+        log = await opened(self._settings)
+        client = await connected(self._broker)
+        pool = asyncpg.create_pool(dsn, min_size=0, max_size=2, command_timeout=30)
+        await pool
+        working = asyncio.create_task(self._work(log, dsn, pool, client))
+        try:
+            yield
+        finally:
+            working.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await working
+            pool.terminate()
+            await log.close()
+
+    async def _work(self, log: EventLog, dsn: str, pool: asyncpg.Pool, client: Client) -> None:
+        loop = Loop(
+            log,
+            dsn,
+            namespace=self._settings.namespace,
+            tell=lambda position: _tell(client, self._subjects.projected, position),
+            renew=_renew,
+            settings=LoopSettings(),
+        )
+        self._job_logs = JobLogs(log, pool, client, namespace=self._settings.namespace, settings=job_log_settings())
+
+        async def on_appended(message: Msg) -> None:
+            loop.nudge(int(message.data) if message.data.isdigit() else 0)
+
+        await client.subscribe(self._subjects.appended, cb=on_appended)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(loop.run())
+                tasks.create_task(self._job_logs.run())
+                tasks.create_task(_say_ready(loop))
+        except* Exception as faults:  # noqa: BLE001  nothing may be built on what is wrong: end, and say why
+            self.fault = faults.exceptions[0]
+            _log.critical("projections stop: %s", self.fault, exc_info=self.fault)
+            self.app.exit()
+
+    def _reconnected(self) -> None:
+        if self._job_logs is not None:
+            task = asyncio.get_running_loop().create_task(self._job_logs.ask_again())
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+
+
+async def _say_ready(loop: Loop) -> None:
+    await loop.is_ready.wait()
+    notify_ready()
+
+
+async def _renew(log: EventLog, dsn: str) -> None:
+    await rebuild(log, dsn)
+
+
+async def _tell(client: Client, subject: str, position: int) -> None:
+    """A nudge for readers that wait; while NATS is away they look by themselves."""
+    with contextlib.suppress(NatsError):
+        await client.publish(subject, b"%d" % position)
