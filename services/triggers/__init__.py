@@ -1,0 +1,10 @@
+"""Triggers: which cause starts which workflow, and why not.
+
+Hears   external events on the inbox; commands `RequestRun` and `ReceiveEvents`.
+Says    `WorkflowTriggered`, the first event of every run.
+Owns    streams `cause` (what came, then each decision that is not `fired`) and version 1 of streams `run`.
+Never   looks at what a run does, keeps a table, or decides on definitions older than the log's.
+
+Read in this order: state (what is remembered of a workflow), cause, inputs, patterns, index, decide; then reading,
+answers, definitions, known, handlers.
+"""

@@ -1,0 +1,128 @@
+"""A cause as rules and expressions see it (pure)."""
+
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+from flowforge.envelope import NULL, SPEC_VERSION, CloudEvent
+from flowforge.events import Cause, EventReceived
+from flowforge.identity import derived_uuid, event_id
+
+from infra.expressions import EvaluationFault
+from services.triggers.settings import PAYLOAD_INLINE_BYTES_MAX
+
+EMPTY_INPUT = msgspec.Raw(b"{}")
+_FACT_ATTRIBUTES = frozenset({"id", "source", "type", "specversion", "subject", "time", "datacontenttype", "data"})
+_attributes = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encode = msgspec.json.encode
+_decode = msgspec.json.decode
+
+
+class ReceivedCause:
+    """An event of an external system, about to be logged at `recorded_at`. `data` is whole, however large."""
+
+    __slots__ = ("_bindings", "cause", "data", "fact", "recorded_at", "stream_id")
+
+    def __init__(self, event: CloudEvent, body: bytes | msgspec.Raw, recorded_at: datetime) -> None:
+        self.fact = received(event, body)
+        self.data = event.data
+        self.recorded_at = recorded_at
+        self.stream_id = derived_uuid(recorded_at, "cause", event.source, event.id)
+        self.cause = Cause(
+            event_id=event_id(self.stream_id, 1, recorded_at),
+            type=event.type,
+            id=event.id,
+            source=event.source,
+            stream_id=self.stream_id,
+        )
+        self._bindings: dict[str, object] | None = None
+
+    @property
+    def bindings(self) -> dict[str, object]:
+        """`event`, `events` and `now` for expressions; built when first asked for. Raises EvaluationFault."""
+        if self._bindings is None:
+            event = seen(self.fact, self.data)
+            self._bindings = {"event": event, "events": [event], "now": self.recorded_at}
+        return self._bindings
+
+
+def received(event: CloudEvent, body: bytes | msgspec.Raw) -> EventReceived:
+    """The fact to log: every attribute as it came, the data in full (see `kept_small`)."""
+    attributes = _attributes.decode(body)
+    return EventReceived(
+        id=event.id,
+        source=event.source,
+        type=event.type,
+        subject=event.subject,
+        time=event.time,
+        datacontenttype=event.datacontenttype,
+        data=kept_small(event.data),
+        extensions={}
+        if attributes.keys() <= _FACT_ATTRIBUTES
+        else {name: value for name, value in attributes.items() if name not in _FACT_ATTRIBUTES},
+    )
+
+
+def seen(fact: EventReceived, data: bytes | msgspec.Raw) -> dict[str, Any]:
+    """The event as `event` in expressions. Raises EvaluationFault for numbers that no expression could hold."""
+    event: dict[str, Any] = {"specversion": SPEC_VERSION, "id": fact.id, "source": fact.source, "type": fact.type}
+    if fact.subject is not None:
+        event["subject"] = fact.subject
+    if fact.time is not None:
+        event["time"] = _decode(_encode(fact.time))
+    if fact.datacontenttype is not None:
+        event["datacontenttype"] = fact.datacontenttype
+    for name, value in fact.extensions.items():
+        event[name] = json_value("event." + name, value)
+    event["data"] = json_value("event.data", data)
+    return event
+
+
+def json_value(name: str, raw: bytes | msgspec.Raw) -> Any:
+    """Raw JSON as plain data. Raises EvaluationFault where it cannot be held, such as 1e999."""
+    try:
+        return _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise EvaluationFault(name, f"{name} cannot be read: {problem}", name) from None
+
+
+def kept_small(payload: msgspec.Raw) -> msgspec.Raw:
+    """The payload, or the reference under which `blobs_of` has it kept."""
+    size = len(cast("bytes", payload))
+    if size <= PAYLOAD_INLINE_BYTES_MAX:
+        return payload
+    return msgspec.Raw(b'{"$blob":"%s","size":%d}' % (sha256(payload).hexdigest().encode(), size))
+
+
+def is_large(payload: msgspec.Raw) -> bool:
+    return len(cast("bytes", payload)) > PAYLOAD_INLINE_BYTES_MAX
+
+
+def is_null(payload: msgspec.Raw) -> bool:
+    return payload == NULL
+
+
+def same_event(one: EventReceived, other: EventReceived) -> bool:
+    """Whether two events with one identity say the same; spaces and the order of keys do not count."""
+    attributes = ("type", "subject", "time", "datacontenttype")
+    if any(getattr(one, name) != getattr(other, name) for name in attributes):
+        return False
+    if bytes(one.data) != bytes(other.data) and _plain(one.data) != _plain(other.data):
+        return False
+    return {name: _plain(value) for name, value in one.extensions.items()} == {
+        name: _plain(value) for name, value in other.extensions.items()
+    }
+
+
+def _plain(raw: msgspec.Raw) -> object:
+    try:
+        return _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return bytes(raw)
+
+
+def run_id(recorded_at: datetime, workflow_id: str, trigger_id: str, cause_stream_id: UUID) -> UUID:
+    """The one id of the run that this trigger starts for this cause."""
+    return derived_uuid(recorded_at, "run", workflow_id, trigger_id, cause_stream_id)

@@ -1,0 +1,108 @@
+"""The index of all triggers, kept up with the log, and older versions where a run asks for one."""
+
+import asyncio
+import difflib
+import logging
+from collections import OrderedDict
+from itertools import islice
+from typing import cast
+from uuid import UUID
+
+import msgspec
+from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowEvent, WorkflowUpdated, decode
+from flowforge.identity import named_stream
+from flowforge.refusals import Refusal, not_found
+
+from infra.eventlog import EventLog, StoredEvent
+from services.triggers.index import Checked, Index
+from services.triggers.settings import (
+    DEFINITIONS_PAGE_COUNT,
+    NEAREST_IDS_MAX,
+    NEAREST_LOOKED_AT_MAX,
+    VERSIONS_CACHED_COUNT_MAX,
+)
+from services.triggers.state import version_of
+
+_TYPES = frozenset({WorkflowCreated.__name__, WorkflowUpdated.__name__, WorkflowArchived.__name__})
+_log = logging.getLogger(__name__)
+
+
+class Definitions:
+    """What workflows there are. `is_stale` once a decision was refused because a definition changed."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.index = Index()
+        self.is_stale = True
+        self._log = log
+        self._incarnation: UUID | None = None
+        self._read_position = 0
+        self._older: OrderedDict[tuple[str, int], Checked] = OrderedDict()
+        self._refreshing = asyncio.Lock()
+
+    async def refresh(self) -> None:
+        """Catch up with the log where that is needed. May raise `Unavailable`."""
+        if not self.is_stale:
+            return
+        async with self._refreshing:
+            if self.is_stale:
+                await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        head = await self._log.head()
+        if head.incarnation != self._incarnation:
+            self.index, self._read_position, self._incarnation = Index(), 0, head.incarnation
+            self._older.clear()
+        while True:
+            page = await self._log.read(self._read_position, DEFINITIONS_PAGE_COUNT, types=_TYPES, named_only=True)
+            for stored in page:
+                self._apply(stored)
+                self._read_position = stored.position
+            if len(page) < DEFINITIONS_PAGE_COUNT:
+                break
+        # everything up to the head as it was before reading is in
+        self.index.position = max(head.position, self._read_position)
+        self.is_stale = False
+
+    def _apply(self, stored: StoredEvent) -> None:
+        event = cast("WorkflowEvent", decode(stored.type, stored.data))
+        self.index.apply(event.workflow_id, event, stored.version)
+        workflow = self.index.workflows.get(event.workflow_id)
+        fault = "" if workflow is None else workflow.newest.fault
+        if fault:
+            _log.error("workflow %s cannot be read, its triggers are not in force: %s", event.workflow_id, fault)
+
+    async def load_version(self, workflow_id: str, number: int | None) -> None:
+        """Have that version in memory, where it exists and is not the newest. May raise `Unavailable`."""
+        workflow = self.index.workflows.get(workflow_id)
+        if workflow is None or number is None or number == workflow.newest.number:
+            return
+        stream_version = workflow.stream_versions.get(number)
+        if stream_version is None or (workflow_id, number) in self._older:
+            return
+        [stored] = await self._log.read_stream(named_stream("workflow", workflow_id), stream_version - 1, 1)
+        event = decode(stored.type, stored.data)
+        assert isinstance(event, WorkflowCreated | WorkflowUpdated)
+        self._older[workflow_id, number] = Checked(version_of(event))
+        while len(self._older) > VERSIONS_CACHED_COUNT_MAX:
+            self._older.popitem(last=False)
+
+    def find(self, workflow_id: str, number: int | None) -> tuple[Checked, str] | Refusal:
+        """The version asked for (the newest where none is) and the workflow's status, or that there is none."""
+        workflow = self.index.workflows.get(workflow_id)
+        if workflow is None:
+            return self._unknown(workflow_id)
+        if number is None or number == workflow.newest.number:
+            return self.index.checked(workflow_id), workflow.status
+        older = self._older.get((workflow_id, number))
+        if older is None:
+            return not_found(f"version of workflow '{workflow_id}'", str(number))
+        return older, workflow.status
+
+    def _unknown(self, workflow_id: str) -> Refusal:
+        refusal = not_found("workflow", workflow_id)
+        looked_at = islice(self.index.workflows, NEAREST_LOOKED_AT_MAX)
+        near = difflib.get_close_matches(workflow_id, looked_at, n=NEAREST_IDS_MAX)
+        if not near:
+            return refusal
+        meant = " or ".join(f"'{name}'" for name in near)
+        return msgspec.structs.replace(refusal, detail=f"{refusal.detail}; did you mean {meant}?")

@@ -1,0 +1,231 @@
+"""Which triggers an event concerns, without looking at all of them (pure).
+
+Three steps: event type, source (both exact or with `*`), then equalities in the filters. A bucket, the triggers on one
+type and one source, keeps each trigger under the rarest of its equalities; an event is looked up by its values at the
+few paths that occur. In a bucket of at most `RULE_OUT_ABOVE_COUNT` triggers nothing is ruled out that way, so that all
+their decisions are recorded.
+"""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from flowforge.definition import EventTrigger
+from flowforge.events import WorkflowEvent
+
+from infra.expressions import (
+    EvaluationFault,
+    ExpressionFault,
+    Scope,
+    Template,
+    compile_lazily,
+    compile_template,
+    equalities,
+    index_key,
+)
+from services.triggers.cause import ReceivedCause
+from services.triggers.inputs import Finding, InputSchema, default_findings
+from services.triggers.patterns import Patterns
+from services.triggers.settings import RULE_OUT_ABOVE_COUNT
+from services.triggers.state import Version, Workflow, evolve
+
+RuleKey = tuple[str, str]
+"""Workflow id, trigger id."""
+Path = tuple[str, ...]
+Terms = tuple[tuple[Path, tuple[str, object] | None], ...]
+_ABSENT = object()
+
+
+class Checked:
+    """A version with what it takes to check an input, compiled when first needed."""
+
+    __slots__ = ("_default_findings", "_schema", "version")
+
+    def __init__(self, version: Version) -> None:
+        self.version = version
+        self._schema: InputSchema | None = None
+        self._default_findings: list[Finding] | None = None
+
+    @property
+    def has_schema(self) -> bool:
+        return self.version.definition.input_schema is not None
+
+    def input_findings(self, value: object, at: str) -> list[Finding]:
+        schema = self.version.definition.input_schema
+        if schema is None:
+            return []
+        if self._schema is None:
+            self._schema = InputSchema(schema)
+        return self._schema.findings(value, at)
+
+    def default_findings(self) -> list[Finding]:
+        if self._default_findings is None:
+            self._default_findings = default_findings(self.version.definition.variables)
+        return self._default_findings
+
+
+class Rule:
+    """One event trigger of the newest version of a workflow."""
+
+    __slots__ = ("_template", "checked", "key", "trigger", "trigger_version", "workflow")
+
+    def __init__(self, workflow: Workflow, checked: Checked, trigger: EventTrigger) -> None:
+        self.key: RuleKey = (workflow.workflow_id, trigger.id)
+        self.workflow = workflow
+        self.checked = checked
+        self.trigger = trigger
+        self.trigger_version = workflow.trigger_versions[trigger.id]
+        self._template: Template | None = None
+
+    @property
+    def template(self) -> Template:
+        """The trigger's `input`. Raises ExpressionFault."""
+        if self._template is None:
+            self._template = compile_template(self.trigger.input, Scope.TRIGGER_INPUT, lazily=True)
+        return self._template
+
+    def terms(self) -> Terms:
+        """What the event must equal for the filter to be true."""
+        if self.trigger.config.filter is None:
+            return ()
+        try:
+            demanded = equalities(compile_lazily(self.trigger.config.filter, Scope.FILTER))
+        except ExpressionFault:
+            return ()
+        return tuple((path, index_key(value)) for path, value in demanded.items() if path[0] == "event")
+
+
+class Bucket:
+    """The triggers on one event type and source, as written."""
+
+    __slots__ = ("_by_value", "_terms", "_unindexed", "rules")
+
+    def __init__(self) -> None:
+        self.rules: dict[RuleKey, Rule] = {}
+        self._terms: dict[RuleKey, Terms] | None = None
+        self._by_value: dict[Path, dict[tuple[str, object] | None, dict[RuleKey, Rule]]] = {}
+        self._unindexed: dict[RuleKey, Rule] = {}
+
+    def add(self, rule: Rule) -> None:
+        self.rules[rule.key] = rule
+        if self._terms is not None:
+            self._file(rule)
+        elif len(self.rules) > RULE_OUT_ABOVE_COUNT:
+            self._terms = {}
+            for filed in self.rules.values():
+                self._file(filed)
+
+    def remove(self, key: RuleKey) -> None:
+        del self.rules[key]
+        if self._terms is None:
+            return
+        for path, value in self._terms.pop(key):
+            values = self._by_value.get(path, {})
+            if values.get(value, {}).pop(key, None) is not None:
+                if not values[value]:
+                    del values[value]
+                if not values:
+                    del self._by_value[path]
+                return
+        self._unindexed.pop(key, None)
+
+    def candidates(self, cause: ReceivedCause) -> Iterator[Rule]:
+        """The triggers whose equalities the event meets; all, where they are few."""
+        if self._terms is None or len(self.rules) <= RULE_OUT_ABOVE_COUNT:
+            yield from self.rules.values()
+            return
+        try:
+            bindings = cause.bindings
+        except EvaluationFault:  # data that no expression can hold meets no equality
+            yield from self._unindexed.values()
+            return
+        seen: dict[Path, tuple[str, object] | None] = {}
+        for path, values in self._by_value.items():
+            value = seen[path] = _value_key(bindings, path)
+            for rule in values.get(value, {}).values() if value is not None else ():
+                if self._meets(rule, bindings, seen):
+                    yield rule
+        yield from self._unindexed.values()
+
+    def _meets(self, rule: Rule, bindings: dict[str, object], seen: dict[Path, tuple[str, object] | None]) -> bool:
+        assert self._terms is not None
+        for path, wanted in self._terms[rule.key]:
+            value = seen[path] if path in seen else seen.setdefault(path, _value_key(bindings, path))
+            if value != wanted:
+                return False
+        return True
+
+    def _file(self, rule: Rule) -> None:
+        assert self._terms is not None
+        terms = self._terms[rule.key] = rule.terms()
+        if not terms:
+            self._unindexed[rule.key] = rule
+            return
+        path, value = min(terms, key=lambda term: len(self._by_value.get(term[0], {}).get(term[1], ())))
+        self._by_value.setdefault(path, {}).setdefault(value, {})[rule.key] = rule
+
+
+class Index:
+    """All workflows, and their event triggers where an event finds them. `position`: definitions up to there are in."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.workflows: dict[str, Workflow] = {}
+        self._checked: dict[str, Checked] = {}
+        self._rules: Patterns[Patterns[Bucket]] = Patterns(lambda: Patterns(Bucket))
+
+    def apply(self, workflow_id: str, event: WorkflowEvent, stream_version: int) -> None:
+        """Take in one more event of a workflow."""
+        before = self.workflows.get(workflow_id)
+        after = evolve(before, event, stream_version)
+        if before is not None:
+            self._take_out(before)
+        if after is not None:
+            self.workflows[workflow_id] = after
+            if before is None or before.newest is not after.newest:
+                self._checked[workflow_id] = Checked(after.newest)
+            self._put_in(after)
+
+    def checked(self, workflow_id: str) -> Checked:
+        """The newest version of a workflow that exists."""
+        return self._checked[workflow_id]
+
+    def candidates(self, cause: ReceivedCause) -> list[Rule]:
+        """The triggers to evaluate for an event, in the order of their ids."""
+        found = [
+            rule
+            for by_source in self._rules.matching(cause.fact.type)
+            for bucket in by_source.matching(cause.fact.source)
+            for rule in bucket.candidates(cause)
+        ]
+        if len(found) > 1:
+            found.sort(key=_by_key)
+        return found
+
+    def _put_in(self, workflow: Workflow) -> None:
+        checked = self._checked[workflow.workflow_id]
+        for trigger in workflow.event_triggers:
+            by_source = self._rules.at(trigger.config.event_type)
+            by_source.at(trigger.config.source).add(Rule(workflow, checked, trigger))
+
+    def _take_out(self, workflow: Workflow) -> None:
+        for trigger in workflow.event_triggers:
+            by_source = self._rules.at(trigger.config.event_type)
+            bucket = by_source.at(trigger.config.source)
+            bucket.remove((workflow.workflow_id, trigger.id))
+            if not bucket.rules:
+                by_source.discard(trigger.config.source)
+            if not len(by_source):
+                self._rules.discard(trigger.config.event_type)
+
+
+def _by_key(rule: Rule) -> RuleKey:
+    return rule.key
+
+
+def _value_key(bindings: dict[str, object], path: Path) -> tuple[str, object] | None:
+    value: Any = bindings
+    for step in path:
+        if not isinstance(value, dict):
+            return None
+        value = cast("dict[str, Any]", value).get(step, _ABSENT)
+    return index_key(value)

@@ -1,0 +1,115 @@
+"""What a message asks of triggers: external events, one or several, or a run by hand."""
+
+import re
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+import msgspec
+from flowforge.commands import ReceiveEvents, RequestRun
+from flowforge.envelope import CloudEvent, NotAnEvent, decode_external
+from flowforge.identity import identity_key
+from flowforge.refusals import Refusal, invalid
+
+from infra.bus import Message
+
+REQUEST_RUN, RECEIVE_EVENTS = RequestRun.__name__, ReceiveEvents.__name__
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_commands: dict[str, msgspec.json.Decoder[Any]] = {
+    REQUEST_RUN: msgspec.json.Decoder(RequestRun),
+    RECEIVE_EVENTS: msgspec.json.Decoder(ReceiveEvents),
+}
+
+
+class _Commanded(msgspec.Struct):
+    command_id: str
+
+
+_commanded = msgspec.json.Decoder(_Commanded)
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """One external event, as it came by NATS or within a command. `body` is the whole CloudEvent."""
+
+    identity: bytes
+    event: CloudEvent
+    body: bytes | msgspec.Raw
+
+
+def key_of(message: Message) -> Hashable:
+    """The identity of an external event; of a command, its name and id. Raises ValueError for what is no text."""
+    if message.origin == "command":
+        name = message.tokens[-1]
+        try:
+            return name, _commanded.decode(message.event.data).command_id
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return "unreadable", message.reply_to
+    require_text(message.body)
+    return event_identity(message.event)
+
+
+def command_of(message: Message) -> RequestRun | ReceiveEvents | Refusal:
+    """The command in a message, or why it is none."""
+    name = message.tokens[-1]
+    decoder = _commands.get(name)
+    if decoder is None:
+        return invalid("Unknown command", f"triggers know no command '{name}'", [])
+    try:
+        require_text(message.body)
+        command = decoder.decode(message.event.data)
+    except (msgspec.DecodeError, ValueError, RecursionError) as fault:
+        return invalid("Malformed command", str(fault), [{"path": "$", "message": str(fault)}])
+    if isinstance(command, ReceiveEvents) and (wrong := _malformed(command)):
+        return invalid("No CloudEvent", wrong[0]["message"], wrong)
+    return command
+
+
+def arrivals_of(message: Message) -> Iterator[Arrival]:
+    """The external events that a message brings; it was looked at by `command_of` where it is a command."""
+    if message.origin != "command":
+        yield Arrival(event_identity(message.event), message.event, message.body)
+        return
+    for body in _commands[RECEIVE_EVENTS].decode(message.event.data).events:
+        event = decode_external(bytes(body))
+        yield Arrival(event_identity(event), event, body)
+
+
+def event_identity(event: CloudEvent) -> bytes:
+    return identity_key("cause", event.source, event.id)
+
+
+def command_identity(command_id: str) -> bytes:
+    return identity_key("command", command_id)
+
+
+def identities_of(message: Message) -> set[bytes]:
+    """Under which identities what the message brings would be logged."""
+    if message.origin == "command" and message.tokens[-1] == REQUEST_RUN:
+        command = command_of(message)
+        return {command_identity(command.command_id)} if isinstance(command, RequestRun) else set()
+    return {arrival.identity for arrival in arrivals_of(message)}
+
+
+def traceparent_of(event: CloudEvent) -> str | None:
+    """The trace that the sender is in, where it is well-formed (W3C Trace Context)."""
+    given = event.traceparent
+    return given if given is not None and _TRACEPARENT.fullmatch(given) else None
+
+
+def require_text(body: bytes | msgspec.Raw) -> None:
+    """Raises ValueError: raw JSON is not looked at by its decoder, and the log takes text only."""
+    try:
+        str(body, "utf-8")
+    except UnicodeDecodeError as fault:
+        raise ValueError(f"the message is no UTF-8 text: {fault}") from fault
+
+
+def _malformed(command: ReceiveEvents) -> list[dict[str, Any]]:
+    if not command.events:
+        return [{"path": "$.events", "message": "there is no event in it"}]
+    wrong: list[dict[str, Any]] = []
+    for number, body in enumerate(command.events):
+        try:
+            event_identity(decode_external(bytes(body)))
+        except (NotAnEvent, UnicodeEncodeError) as fault:
+            wrong.append({"path": f"$.events[{number}]", "message": str(fault)})
+    return wrong

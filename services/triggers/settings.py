@@ -1,0 +1,18 @@
+"""Every limit of triggers, with its unit."""
+
+PAYLOAD_INLINE_BYTES_MAX = 256 * 1024
+"""Larger data is kept beside the log, under its content hash; the event holds the reference."""
+VARIABLES_BYTES_MAX = 256 * 1024
+"""Of one request, all together."""
+RUNS_PER_CAUSE_MAX = 1_000
+"""What would fire beyond is suppressed `depth_exceeded` (interface.md 2.1)."""
+RULE_OUT_ABOVE_COUNT = 8
+"""Up to so many triggers on one event type and source are all evaluated and their decisions recorded; above, an
+equality in a filter rules a trigger out unrecorded."""
+DEFINITIONS_PAGE_COUNT = 500
+NEAREST_IDS_MAX = 3
+NEAREST_LOOKED_AT_MAX = 5_000
+"""So many workflow ids are compared at most to find the ones that were perhaps meant."""
+VERSIONS_CACHED_COUNT_MAX = 256
+"""Older versions of workflows kept in memory."""
+READS_AT_ONCE_MAX = 16

@@ -1,0 +1,93 @@
+"""What triggers remember of a workflow: its newest version and where its older ones stand (pure)."""
+
+from typing import Any, assert_never
+
+import msgspec
+from flowforge.definition import EventTrigger, ManualTrigger, Trigger, Variable, WorkflowStatus
+from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowEvent, WorkflowUpdated
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """The parts of a definition that matter here; nodes and edges are skipped."""
+
+    id: str
+    status: WorkflowStatus = "active"
+    variables: list[Variable] = []
+    input_schema: dict[str, Any] | None = None
+    triggers: list[Trigger] = []
+
+
+class Version(msgspec.Struct, frozen=True):
+    """One version of a workflow. `fault` says why it cannot be read, which is a bug or a newer FlowForge's work."""
+
+    workflow_id: str
+    number: int
+    definition: Definition
+    fault: str = ""
+
+    @property
+    def manual_trigger_id(self) -> str:
+        """Under which trigger a run started by hand counts: the first that is enabled, else the one everybody has."""
+        manual = (trigger for trigger in self.definition.triggers if isinstance(trigger, ManualTrigger))
+        return next((trigger.id for trigger in manual if trigger.enabled), "manual")
+
+
+class Workflow(msgspec.Struct, frozen=True):
+    """A workflow as of its last event.
+
+    `trigger_versions`: trigger id → the workflow version in which the trigger got its present shape.
+    `stream_versions`: workflow version → version of the event in the workflow's stream.
+    """
+
+    newest: Version
+    status: WorkflowStatus
+    trigger_versions: dict[str, int]
+    stream_versions: dict[int, int]
+
+    @property
+    def workflow_id(self) -> str:
+        return self.newest.workflow_id
+
+    @property
+    def event_triggers(self) -> list[EventTrigger]:
+        return [trigger for trigger in self.newest.definition.triggers if isinstance(trigger, EventTrigger)]
+
+
+_decoder = msgspec.json.Decoder(Definition)
+
+
+def version_of(event: WorkflowCreated | WorkflowUpdated) -> Version:
+    """The version that the event brought. Never fails: what cannot be read has no triggers and says why."""
+    try:
+        definition, fault = _decoder.decode(event.definition), ""
+    except msgspec.DecodeError as problem:
+        definition, fault = Definition(event.workflow_id), str(problem)
+    return Version(event.workflow_id, event.workflow_version, definition, fault)
+
+
+def evolve(workflow: Workflow | None, event: WorkflowEvent, stream_version: int) -> Workflow | None:
+    """The workflow after one more event of its stream."""
+    match event:
+        case WorkflowCreated() | WorkflowUpdated():
+            newest = version_of(event)
+            older = {} if workflow is None else workflow.stream_versions
+            return Workflow(
+                newest=newest,
+                status=newest.definition.status,
+                trigger_versions=_trigger_versions(workflow, newest),
+                stream_versions={**older, newest.number: stream_version},
+            )
+        case WorkflowArchived():
+            return None if workflow is None else msgspec.structs.replace(workflow, status="archived")
+        case _:
+            assert_never(event)
+
+
+def _trigger_versions(before: Workflow | None, newest: Version) -> dict[str, int]:
+    known = {} if before is None else {trigger.id: trigger for trigger in before.newest.definition.triggers}
+    return {
+        trigger.id: before.trigger_versions[trigger.id]
+        if before is not None and known.get(trigger.id) == trigger
+        else newest.number
+        for trigger in newest.definition.triggers
+    }
