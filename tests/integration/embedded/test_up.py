@@ -185,7 +185,7 @@ async def test_the_children_of_a_service_that_was_killed_go_with_it(server_home:
 
 async def test_a_killed_supervisor_leaves_nothing_and_the_next_start_works(server_home: Path) -> None:
     home = server_home / "killed"
-    cluster = Cluster(home, services=[service("one"), service("stubborn", IGNORES_SIGTERM)])
+    cluster = Cluster(home, services=[service("one"), service("two")])
     async with cluster:
         before = [cluster.pid(name) for name in cluster.names()]
         backends = children_of(cluster.pid("postgres"))
