@@ -19,7 +19,16 @@ from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError
 from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
-from services.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_UNREACHABLE, EXIT_USAGE, Failure, Output
+from services.cli.output import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+    STDIN,
+    Failure,
+    Output,
+)
 
 _NO_BOX = Box("    \n" * 8)
 _FORMATTER = DefaultFormatter(panel_spec=PanelSpec(box=_NO_BOX, padding=(0, 0, 0, 2), title_align="left"))
@@ -115,7 +124,8 @@ def run(arguments: list[str]) -> int:
     """One command from its words to its exit status."""
     output = Output("--json" in arguments)
     try:
-        result = build().meta(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        words = [STDIN if word == "-" else word for word in arguments]
+        result = build().meta(words, exit_on_error=False, print_error=False, result_action="return_value")
         if inspect.iscoroutine(result):
             result = asyncio.run(result)
         sys.stdout.flush()

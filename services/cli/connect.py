@@ -15,12 +15,13 @@ from flowforge import home as installation
 from flowforge.errors import Refused, Unreachable
 from rich.text import Text
 
-from services.cli.output import EXIT_UNREACHABLE, EXIT_USAGE, Failure, Output
+from services.cli.output import EXIT_UNREACHABLE, EXIT_USAGE, STDIN, Failure, Output
 
 if TYPE_CHECKING:
     from flowforge.client import Client
 
 DEFAULT_URL = "http://127.0.0.1:8080"
+NO_ANSWER = "no answer from"
 START_IT = "start it with: flowforge up"
 
 
@@ -61,7 +62,7 @@ class Session(msgspec.Struct, kw_only=True):
         from flowforge.client import Client
 
         try:
-            async with Client(url=self.address, key=self.secret) as client:
+            async with Client(url=self.address, key=self.secret, home=self.folder) as client:
                 yield client
         except Unreachable as fault:
             raise self.unreachable(fault) from fault
@@ -69,10 +70,12 @@ class Session(msgspec.Struct, kw_only=True):
             raise self.refused(refused) from refused
 
     def unreachable(self, fault: Unreachable) -> Failure:
-        """No server answered."""
+        """No server answered, or only what stands in front of one."""
+        if not str(fault).startswith(NO_ANSWER):
+            return Failure(str(fault), "see what is not up: flowforge doctor", status=EXIT_UNREACHABLE)
         named = self.url or os.environ.get("FLOWFORGE_URL")
         step = "check --url or FLOWFORGE_URL, and that the server runs" if named else START_IT
-        return Failure(f"no FlowForge answers at {self.address}", step, status=EXIT_UNREACHABLE, details=_reason(fault))
+        return Failure(f"no FlowForge answers at {self.address}", step, status=EXIT_UNREACHABLE)
 
     def refused(self, refused: Refused) -> Failure:
         """The server said no: why, and what to do."""
@@ -100,10 +103,6 @@ class Session(msgspec.Struct, kw_only=True):
 
     def _key_step(self) -> str:
         return f"a key is looked for in --key, FLOWFORGE_KEY and {self.folder / 'admin.key'} (FLOWFORGE_HOME or --home)"
-
-
-def _reason(fault: BaseException) -> list[Text]:
-    return [Text(f"  {fault}", "dim")] if str(fault) else []
 
 
 def _findings(problem: dict[str, Any]) -> list[Text]:
@@ -142,7 +141,7 @@ def json_argument(option: str, text: str | None) -> Any:
 
 
 def _argument_text(option: str, text: str) -> tuple[str, str]:
-    if text == "-":
+    if text == STDIN:
         return sys.stdin.read(), "what came on stdin"
     if not text.startswith("@"):
         return text, "the text"

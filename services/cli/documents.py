@@ -16,7 +16,7 @@ from flowforge.errors import DefinitionInvalid
 from rich.text import Text
 
 from services.cli.glyphs import Glyphs
-from services.cli.output import EXIT_USAGE, Failure
+from services.cli.output import EXIT_USAGE, STDIN, Failure
 
 SUFFIXES = frozenset({".json", ".yaml", ".yml"})
 FRAME_LINES_BEFORE = 2
@@ -73,7 +73,7 @@ def read(paths: list[str]) -> list[Document]:
 
 
 def _files(path: str) -> Iterator[tuple[str, str]]:
-    if path == "-":
+    if path == STDIN:
         yield "<stdin>", sys.stdin.read()
         return
     root = Path(path)

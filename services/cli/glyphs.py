@@ -38,7 +38,7 @@ class Glyphs:
         full, half, rest = ("━", "╸", "─") if self.unicode else ("#", "", ".")
         halves = int(share * width * 2)
         done = full * (halves // 2) + (half if halves % 2 else "")
-        return Text(done, style) + Text(rest * (width - len(done)), "bright_black")
+        return Text.assemble((done, style), (rest * (width - len(done)), "bright_black"))
 
 
 _UNICODE_STATES = {

@@ -11,6 +11,8 @@ from rich.text import Text
 
 from services.cli.glyphs import glyphs_for
 
+STDIN = "@-"
+"""A lone `-` among the words: the parser would take it for an option."""
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 

@@ -1,6 +1,6 @@
 """A run drawn as a tree of its nodes with states, counts and times. Pure: a view and an instant in, lines out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -23,6 +23,7 @@ FOOTER_LINES = 2
 LINES_MAX = 200
 """A finished tree of more nodes shows what matters and counts the rest."""
 
+_SECOND = timedelta(seconds=1)
 _SHOWN_MIN = timedelta(milliseconds=1)
 SKIP_REASONS = {
     "branch_not_taken": "branch not taken",
@@ -89,7 +90,7 @@ def header(view: RunView, now: datetime, glyphs: Glyphs, width: int, *, moving: 
     bar_cells = max(min(BAR_CELLS, width - 24), 8)
     bar = glyphs.bar(share, bar_cells, style if view.has_ended else "cyan")
     counted = Text(f"  {ended} of {total} nodes" if total else "  waiting for its first event", "dim")
-    return [_justified(left, Text(duration(elapsed), "bold"), width, glyphs), bar + counted]
+    return [_justified(left, Text(duration(elapsed), "bold"), width, glyphs), Text.assemble(bar, counted)]
 
 
 def _node_line(
@@ -109,7 +110,7 @@ def _detail(node: NodeView, now: datetime, glyphs: Glyphs) -> Text:
     if node.instances_count is not None or node.instances:
         parts.append(_map_counts(node, glyphs))
     elif node.status == "running" and node.progress is not None:
-        parts.append(glyphs.bar(node.progress, NODE_BAR_CELLS) + Text(f" {node.progress:.0%}"))
+        parts.append(Text.assemble(glyphs.bar(node.progress, NODE_BAR_CELLS), f" {node.progress:.0%}"))
     if node.status in {"queued", "failed", "cancelled"}:
         parts.append(Text(node.status, STYLES[node.status]))
     if node.status == "running" and not parts:
@@ -122,7 +123,14 @@ def _detail(node: NodeView, now: datetime, glyphs: Glyphs) -> Text:
         parts.append(Text(f"attempt {node.attempt}", "yellow"))
     if node.status == "running" and node.message:
         parts.append(Text(node.message.splitlines()[0], "dim"))
-    return Text(glyphs.dot, "dim").join(parts)
+    return Text().join(_separated(parts, glyphs))
+
+
+def _separated(parts: list[Text], glyphs: Glyphs) -> Iterator[Text]:
+    for index, part in enumerate(parts):
+        if index:
+            yield Text.assemble((glyphs.dot, "dim"))
+        yield part
 
 
 def _waiting_for(node: NodeView, now: datetime) -> str:
@@ -153,8 +161,8 @@ def _error_lines(node: NodeView, row: Row, console: Console, glyphs: Glyphs, *, 
     if node.error is None or node.status not in {"failed", "waiting", "running", "queued"}:
         return []
     is_final = node.status == "failed"
-    text = Text(f"{node.error.code}: ", "red bold" if is_final else "yellow")
-    text.append(node.error.message.strip(), "red" if is_final else "yellow")
+    style = "red" if is_final else "yellow"
+    text = Text.assemble((f"{node.error.code}: ", f"bold {style}"), (node.error.message.strip(), style))
     if node.error.suggested_resolution and is_final:
         text.append(f"\n{node.error.suggested_resolution}", "dim")
     indent = Text(row.below + "  ", "bright_black")
@@ -171,7 +179,9 @@ def _span(node: NodeView, now: datetime) -> Text:
     span = (node.ended_at or now) - node.started_at
     if node.has_ended and span < _SHOWN_MIN:
         return Text("")
-    return Text(duration(span), "" if node.status == "running" else "dim")
+    if node.status == "running":
+        return Text(duration(span) if span >= _SECOND else f"{max(span.total_seconds(), 0):.1f} s")
+    return Text(duration(span), "dim")
 
 
 def _most_urgent(nodes: list[NodeView], lines_max: int) -> list[int]:

@@ -24,9 +24,9 @@ FRAMES_PER_S = 10
 OUTPUT_CHARACTERS_MAX = 2_000
 
 
-async def watch_run(session: Session, client: "Client", run_id: str, after: int | None = None) -> int:
+async def watch_run(session: Session, client: "Client", run_id: str) -> int:
     """Show the run until it ended, and answer the exit status that says how. Ctrl-C leaves the run alone."""
-    run = view.initial(run_id, await _graph(client, run_id, after))
+    run = view.initial(run_id, await _graph(client, run_id))
     try:
         if session.output.is_terminal:
             await _draw(session, client, run)
@@ -39,9 +39,9 @@ async def watch_run(session: Session, client: "Client", run_id: str, after: int 
     return EXIT_OK if run.status == "completed" else EXIT_FAILED
 
 
-async def _graph(client: "Client", run_id: str, after: int | None) -> list[tuple[str, str, list[str]]]:
+async def _graph(client: "Client", run_id: str) -> list[tuple[str, str, list[str]]]:
     try:
-        read = await client.run(run_id, after=after)
+        read = await client.run(run_id)
     except Refused as refused:
         if refused.status == 404:
             raise Failure(f"there is no run {run_id}", "see the latest with: flowforge runs") from refused
@@ -97,7 +97,8 @@ def _say_end(session: Session, run: RunView) -> None:
     output = session.output
     if run.output is not None and bytes(run.output) not in {b"null", b""} and output.is_terminal:
         output.say("", Text("output", "dim"), Text(feed.shortened(run.output, OUTPUT_CHARACTERS_MAX)))
-    if run.status == "failed" and run.error is not None:
+    is_told = any(node.status == "failed" for node in run.nodes.values()) or not output.is_terminal
+    if run.status == "failed" and run.error is not None and not is_told:
         output.say("", Text.assemble((f"{run.error.code}: ", "bold red"), (run.error.message, "red")))
         if run.error.suggested_resolution:
             output.say(Text(run.error.suggested_resolution, "green"))

@@ -1,6 +1,6 @@
 """`apply`, `validate`, `workflows`: definitions from files to the server and back."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from cyclopts import Parameter
@@ -14,8 +14,11 @@ from services.cli.documents import Document, Finding
 from services.cli.glyphs import STYLES, glyphs_for
 from services.cli.output import EXIT_FAILED, EXIT_OK, EXIT_USAGE, Failure, table
 
+if TYPE_CHECKING:
+    from flowforge.client import Client
+
 Hidden = Parameter(parse=False)
-Files = Parameter(name=["--file", "-f"], negative=(), consume_multiple=True, allow_leading_hyphen=True)
+Files = Parameter(name=["--file", "-f"], negative=(), consume_multiple=True)
 
 
 async def validate(
@@ -127,7 +130,7 @@ def _refuse_broken(session: Session, read: list[Document]) -> None:
     glyphs = glyphs_for(session.output.err)
     broken = [(document, found) for document in read for found in document.findings]
     if broken:
-        frames = [documents.frame(document, found, glyphs) for document, found in broken]
+        frames = [documents.frame(document, found, glyphs).append("\n") for document, found in broken]
         problem = {"findings": [found for _, found in broken]}
         raise Failure("nothing was applied", "mend the file, then apply again", details=frames, problem=problem)
     seen: dict[str, str] = {}
@@ -141,19 +144,28 @@ def _refuse_broken(session: Session, read: list[Document]) -> None:
         seen[document.id] = document.file
 
 
-async def _apply_one(client: Any, document: Document) -> dict[str, Any]:
+async def _apply_one(client: "Client", document: Document) -> dict[str, Any]:
     """Create, or save a new version on top of the one read; unchanged ones are left alone."""
-    current = await client.workflow(document.id)
+    current = await _current(client, document.id)
     base = {"id": document.id, "file": document.file}
     if current is not None and _is_unchanged(current, document.data):
         return {**base, "result": "unchanged", "version": current["version"]}
     try:
-        saved = await client.save_workflow(document.data, expected_version=current and current["version"])
+        saved = await client.save_workflow(document.data, expected_version=current["version"] if current else None)
     except Refused as refused:
         if refused.status not in {409, 412, 413, 422}:
             raise
         return {**base, "result": "refused", "problem": refused.problem}
     return {**base, "result": "created" if current is None else "updated", **saved}
+
+
+async def _current(client: "Client", workflow_id: str) -> dict[str, Any] | None:
+    try:
+        return await client.get_workflow(workflow_id)
+    except Refused as refused:
+        if refused.status == 404:
+            return None
+        raise
 
 
 def _is_unchanged(current: dict[str, Any], authored: Any) -> bool:
@@ -200,7 +212,7 @@ async def workflows(
         At most so many.
     """
     async with session.client() as client:
-        page = await client.workflows(status=status, tag=tag, limit=limit)
+        page = await client.list_workflows(status=status, tag=tag, limit=limit)
     session.output.json(page)
     if not page["items"]:
         session.output.say(Text("no workflows yet; add one with: flowforge apply -f FILE", "dim"))

@@ -127,7 +127,7 @@ async def _http(session: Session) -> list[Check]:
         async with session.client() as client:
             health = await client.health()
             checks = [_ready(session, health)]
-            await client.workflows(limit=1)
+            await client.list_workflows(limit=1)
     except Failure as failure:
         return [Check(name="server", verdict="error", seen=failure.message, next_step=failure.next_step)]
     return [*checks, Check(name="key", verdict="ok", seen="accepted")]

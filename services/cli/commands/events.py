@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from cyclopts import App, Parameter
-from flowforge.identity import new_uuid
 from rich.text import Text
 
 from services.cli import feed
@@ -27,7 +26,7 @@ async def publish(
     type: str,  # noqa: A002  the argument's name
     /,
     *,
-    data: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    data: str | None = None,
     source: str = DEFAULT_SOURCE,
     id: str | None = None,  # noqa: A002  the option's name
     subject: str | None = None,
@@ -48,15 +47,12 @@ async def publish(
     subject
         What it is about.
     """
-    event: dict[str, Any] = {"specversion": "1.0", "id": id or str(new_uuid()), "source": source, "type": type}
-    if subject is not None:
-        event["subject"] = subject
-    if data is not None:
-        event |= {"datacontenttype": "application/json", "data": json_argument("--data", data)}
+    said = json_argument("--data", data)
     async with session.client() as client:
-        answer = await client.post_event(event)
-    session.output.json(answer)
-    session.output.say(session.output.state("completed", ("published", "bold"), f"  {type}  ", (event["id"], "cyan")))
+        event_id = await client.publish(type, said, source=source, id=id, subject=subject)
+        position = client.position
+    session.output.json({"id": event_id, "source": source, "type": type, "position": position})
+    session.output.say(session.output.state("completed", ("published", "bold"), f"  {type}  ", (event_id, "cyan")))
 
 
 @app.command(name="list")
@@ -71,7 +67,7 @@ async def list_(run: str, /, *, limit: int = 1000, session: Annotated[Session, H
         At most so many.
     """
     async with session.client() as client:
-        async for event in client.run_events(run, limit=limit):
+        async for event in client.events(run, limit=limit):
             session.output.json(event)
             at, raw = msgspec.convert(event["recorded_at"], datetime), msgspec.json.encode(event.get("data"))
             position = int(event.get("position") or 0)

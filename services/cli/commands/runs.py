@@ -1,6 +1,6 @@
 """`run`, `watch`, `runs`, `cancel`: starting runs and seeing them."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from cyclopts import Parameter
@@ -12,6 +12,10 @@ from services.cli.glyphs import STYLES, duration
 from services.cli.output import EXIT_OK, EXIT_USAGE, Failure, table
 from services.cli.watching import watch_run
 
+if TYPE_CHECKING:
+    from flowforge.client import Client
+
+KNOWN_MAX = 1_000
 Hidden = Parameter(parse=False)
 RunStatus = Literal["pending", "running", "paused", "completed", "failed", "cancelled", "partial"]
 
@@ -20,7 +24,7 @@ async def run(
     workflow: str,
     /,
     *,
-    input: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,  # noqa: A002  the option's name
+    input: str | None = None,  # noqa: A002  the option's name
     var: Annotated[list[str] | None, Parameter(negative=())] = None,
     label: Annotated[list[str] | None, Parameter(negative=())] = None,
     version: int | None = None,
@@ -44,29 +48,32 @@ async def run(
     watch
         Show the run until it ends; the exit status says how it ended.
     """
-    request: dict[str, Any] = {
-        "input_data": json_argument("--input", input),
-        "variables": {name: _value(text) for name, text in _pairs("--var", var)},
-        "labels": dict(_pairs("--label", label)),
-    }
-    if version is not None:
-        request["version"] = version
+    data = json_argument("--input", input)
+    variables = {name: _value(text) for name, text in _pairs("--var", var)}
+    labels = dict(_pairs("--label", label))
     async with session.client() as client:
         try:
-            started = await client.execute(workflow, **request)
+            run_id = await client.execute(workflow, data, variables=variables, labels=labels, version=version)
         except Refused as refused:
             if refused.status == 404:
-                known = [item["id"] for item in (await client.workflows(limit=1000))["items"]]
-                step = nearest(workflow, known) or "add one with: flowforge apply -f FILE"
-                raise Failure(f"there is no workflow {workflow}", step, problem=refused.problem) from refused
+                raise await _no_workflow(client, workflow, refused) from refused
             raise
-        run_id = str(started["run_id"])
         if watch:
-            return await watch_run(session, client, run_id, after=started.get("position"))
+            return await watch_run(session, client, run_id)
+        started = {"run_id": run_id, "position": client.position}
     session.output.json(started)
     session.output.say(session.output.state("running", ("started", "bold"), f"  {workflow}  ", (run_id, "cyan")))
     session.output.say(Text(f"  watch it with: flowforge watch {run_id}", "dim"))
     return EXIT_OK
+
+
+async def _no_workflow(client: "Client", workflow: str, refused: Refused) -> Failure:
+    """Which workflows there are instead; of one that is there, what the server says."""
+    known = [str(item["id"]) for item in (await client.list_workflows(limit=KNOWN_MAX))["items"]]
+    if workflow in known:
+        return Failure(str(refused), problem=refused.problem)
+    step = nearest(workflow, known) or "add one with: flowforge apply -f FILE"
+    return Failure(f"there is no workflow {workflow}", step, problem=refused.problem)
 
 
 def _pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
