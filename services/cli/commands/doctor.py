@@ -229,7 +229,9 @@ async def _database(session: Session) -> list[Check]:
 
 async def _lag_of_readers(connection: Any, head: int) -> list[Check]:
     """How far the read models are behind the log."""
-    position = await connection.fetchval("select position from eventlog.cursors where name = 'projections'")
+    if await connection.fetchval("select to_regclass('projections.checkpoint')") is None:
+        return []
+    position = await connection.fetchval("select position from projections.checkpoint")
     if position is None:
         return []
     lag = max(head - position, 0)

@@ -5,6 +5,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
@@ -12,12 +13,15 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from cyclopts import Parameter
 from flowforge import home as installation
+from rich.live import Live
 from rich.text import Text
 
 from services.cli.connect import START_IT, Session
+from services.cli.glyphs import duration
 from services.cli.output import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, EXIT_USAGE, Failure
 
 Hidden = Parameter(parse=False)
+BAR_CELLS = 30
 SERVICE_LOGIN = "flowforge_service"
 
 
@@ -91,56 +95,93 @@ def _name_home(session: Session) -> None:
         os.environ["FLOWFORGE_HOME"] = str(session.home)
 
 
-def rebuild(*, session: Annotated[Session, Hidden]) -> int:
+async def rebuild(*, session: Annotated[Session, Hidden]) -> int:
     """Build the read models anew from the log; readers keep the old ones until the new are complete."""
-    status, said = _projections(session, "rebuild")
-    session.output.json(said or {"ok": status == EXIT_OK})
-    if status == EXIT_OK:
-        session.output.say(session.output.state("completed", ("read models rebuilt", "bold"), _counts(said)))
-    return status
+    said = await _projections(session, "rebuild")
+    session.output.json(said)
+    session.output.say(session.output.state("completed", ("read models rebuilt", "bold"), _numbers(said)))
+    return EXIT_OK
 
 
-def verify(*, session: Annotated[Session, Hidden]) -> int:
+async def verify(*, session: Annotated[Session, Hidden]) -> int:
     """Check the log's hash chain, and the read models against a fresh rebuild."""
-    log = asyncio.run(_verify_log(session))
     output = session.output
-    log_is_whole = bool(log.get("ok"))
-    output.say(output.state("completed" if log_is_whole else "failed", ("event log", "bold"), _counts(log)))
-    if not log_is_whole:
-        output.say(Text(f"  {log.get('message') or 'the log was changed after it was written'}", "red"))
-    status, models = _projections(session, "verify")
-    models_are_equal = status == EXIT_OK
-    output.say(output.state("completed" if models_are_equal else "failed", ("read models", "bold"), _counts(models)))
-    if not models_are_equal:
-        output.say(Text("  they differ from what the log says; build them anew with: flowforge rebuild", "red"))
-    output.json({"ok": log_is_whole and models_are_equal, "event_log": log, "read_models": models})
-    return EXIT_OK if log_is_whole and models_are_equal else EXIT_FAILED
+    log = await _verify_log(session)
+    output.say(output.state(_verdict(not log["problems"]), ("event log", "bold"), _numbers(log)))
+    for problem in log["problems"]:
+        where = f"positions {problem['first_position']:,} to {problem['last_position']:,}"
+        output.say(Text.assemble("  ", (where, "cyan"), f"  {problem['message']}"))
+    models = await _projections(session, "verify")
+    difference = models.get("difference")
+    output.say(output.state(_verdict(difference is None), ("read models", "bold"), _numbers(models)))
+    if difference is not None:
+        output.say(*_difference(difference), Text("  build them anew with: flowforge rebuild", "cyan"))
+    is_whole = not log["problems"] and difference is None
+    output.json({"ok": is_whole, "event_log": log, "read_models": models})
+    return EXIT_OK if is_whole else EXIT_FAILED
+
+
+def _verdict(is_whole: bool) -> str:
+    return "completed" if is_whole else "failed"
+
+
+def _difference(found: dict[str, Any]) -> list[Text]:
+    key = ", ".join(f"{name} {value}" for name, value in found["key"].items())
+    column = f", column {found['column']}" if found["column"] else ""
+    return [
+        Text.assemble("  ", (f"{found['table']}: {key}{column}", "bold")),
+        Text.assemble("    is      ", (str(found["live"]), "red")),
+        Text.assemble("    should  ", (str(found["fresh"]), "green")),
+    ]
 
 
 async def _verify_log(session: Session) -> dict[str, Any]:
-    from infra.eventlog.types import Unavailable
+    import asyncpg
+
     from infra.eventlog.verify import verify as verify_log
 
+    url = installation.endpoints(session.folder).database or database_url(session)
     try:
-        report = await verify_log(database_url(session))
-    except (Unavailable, OSError) as fault:
+        report = await verify_log(url)
+    except (asyncpg.PostgresConnectionError, OSError) as fault:
         raise Failure("the database does not answer", START_IT, status=EXIT_UNREACHABLE) from fault
-    return msgspec.to_builtins(report)
+    return {"ok": report.ok, **msgspec.to_builtins(report)}
 
 
-def _projections(session: Session, command: str) -> tuple[int, dict[str, Any]]:
-    """Run a maintenance command of the projections service in its own process; its JSON answer, if it gave one."""
+async def _projections(session: Session, command: str) -> dict[str, Any]:
+    """Run a maintenance command of the projections service in its own process; its last word, a bar until then."""
     environment = {**os.environ, "FLOWFORGE_DATABASE_URL": database_url(session)}
     environment["FLOWFORGE_HOME"] = str(session.folder.absolute())
-    done = subprocess.run(
-        [sys.executable, "-m", "services.projections", command], env=environment, stdout=subprocess.PIPE, check=False
-    )
-    lines = [line for line in done.stdout.splitlines() if line.strip()]
-    try:
-        said = msgspec.json.decode(lines[-1], type=dict[str, Any]) if lines else {}
-    except msgspec.DecodeError:
-        said = {"message": lines[-1].decode(errors="replace")}
-    return (EXIT_OK if done.returncode == 0 else EXIT_FAILED), said
+    with tempfile.TemporaryFile() as complaints:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "services.projections", command, "--json",
+            env=environment, stdout=subprocess.PIPE, stderr=complaints,
+        )  # fmt: skip
+        said = await _last_word(session, process, command)
+        status = await process.wait()
+        complaints.seek(0)
+        complained = complaints.read().decode(errors="replace").strip().splitlines()
+    if not said or said.get("type") == "progress" or (status != 0 and not said.get("difference")):
+        reason = complained[-1] if complained else f"it ended with status {status}"
+        raise Failure(f"{command} of the read models did not end well: {reason}", "see: flowforge doctor")
+    return said
+
+
+async def _last_word(session: Session, process: asyncio.subprocess.Process, command: str) -> dict[str, Any]:
+    assert process.stdout is not None
+    said: dict[str, Any] = {}
+    with Live(console=session.output.err, transient=True, refresh_per_second=4) as live:
+        async for line in process.stdout:
+            said = msgspec.json.decode(line)
+            if said.get("type") == "progress":
+                live.update(_progress(session, said, command))
+    return said
+
+
+def _progress(session: Session, said: dict[str, Any], command: str) -> Text:
+    share = said["position"] / said["head"] if said["head"] else 1.0
+    speed = f"  {said['position']:,} of {said['head']:,} events, {said['events_per_s']:,} a second"
+    return Text.assemble(f"{command} ", session.output.glyphs.bar(share, BAR_CELLS), (speed, "dim"))
 
 
 def database_url(session: Session) -> str:
@@ -163,7 +204,8 @@ def _credentials(folder: Path) -> Path:
     return folder / "credentials.json"
 
 
-def _counts(said: dict[str, Any]) -> Text:
+def _numbers(said: dict[str, Any]) -> Text:
     """The numbers in an answer, beside its verdict."""
-    numbers = [f"{value:,} {name.replace('_', ' ')}" for name, value in said.items() if type(value) is int]
-    return Text("  " + ", ".join(numbers) if numbers else "", "dim")
+    counts = [f"{value:,} {name.replace('_', ' ')}" for name, value in said.items() if type(value) is int]
+    took = [duration(said["took_s"])] if "took_s" in said else []
+    return Text("  " + ", ".join(counts + took), "dim")

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,9 @@ def test_a_long_line_is_shown_around_the_spot(tmp_path: Path):
         (lambda folder: folder / "empty", "holds no .json, .yaml or .yml file", ""),
     ],
 )
-def test_files_that_are_not_there_are_wrong_usage(tmp_path: Path, make, message: str, next_step: str):
+def test_files_that_are_not_there_are_wrong_usage(
+    tmp_path: Path, make: Callable[[Path], Path], message: str, next_step: str
+):
     (tmp_path / "flow.yaml").write_text(GOOD.format(id="a"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(Failure, match=message) as failure:
