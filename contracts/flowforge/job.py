@@ -112,5 +112,10 @@ class Job:
         """Add lines to the job's log, kept with the run. Costs little; lines are told together, in order."""
         self._reporting.log(text)
 
+    @property
+    def is_log_full(self) -> bool:
+        """Whether the attempt has logged as much as is kept; further lines are dropped."""
+        return self._reporting.is_log_full
+
     def __repr__(self) -> str:
         return f"<Job {self.job_type} {self.job_id} attempt {self.attempt} delivery {self.delivery}>"

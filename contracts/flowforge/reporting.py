@@ -29,7 +29,8 @@ from flowforge.reports import (
 LOG_FLUSH_S = 0.2
 LOG_LINES_PER_FLUSH = 100
 LOG_LINE_CHARS_MAX = 8_192
-LOG_REPORT_CHARS_MAX = 200_000
+LOG_REPORT_CHARS_MAX = 100_000
+"""A character takes up to six bytes in JSON; a report must stay below the largest message."""
 LOG_CHARS_MAX = 8 * 1024 * 1024
 """Of one attempt; what is beyond is counted and not kept."""
 PROGRESS_INTERVAL_S = 0.2
@@ -95,9 +96,14 @@ class Reporting:
 
     def log(self, text: str) -> None:
         """Keep the lines of `text`; they are told together, in order, within LOG_FLUSH_S."""
-        for line in text.splitlines() or [""]:
+        for line in text.removesuffix("\n").split("\n"):
             if self._log.add(line):
                 self._loop.call_soon_threadsafe(self._log_soon)
+
+    @property
+    def is_log_full(self) -> bool:
+        """Whether further lines are dropped."""
+        return self._log.is_full
 
     async def tell_rest(self) -> None:
         """Tell what is kept back: the last progress and the last lines."""
@@ -177,6 +183,7 @@ class _LogLines:
 
     def add(self, line: str) -> bool:
         """Keep a line; True when somebody should come for what is kept, soon or (`is_due`) now."""
+        line = line.removesuffix("\r").replace("\x00", "\ufffd")  # Postgres keeps no NUL in text
         if len(line) > LOG_LINE_CHARS_MAX:
             line = f"{line[:LOG_LINE_CHARS_MAX]}… [{len(line) - LOG_LINE_CHARS_MAX} more characters]"
         with self._lock:
@@ -190,6 +197,11 @@ class _LogLines:
             announce = not self._is_announced or len(self._waiting) == LOG_LINES_PER_FLUSH
             self._is_announced = True
             return announce
+
+    @property
+    def is_full(self) -> bool:
+        """Whether further lines are dropped."""
+        return self._is_full
 
     def is_due(self) -> bool:
         return len(self._waiting) >= LOG_LINES_PER_FLUSH

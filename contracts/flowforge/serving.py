@@ -90,7 +90,7 @@ class Serving:
         self._begun: deque[Running] = deque()
         self._busy_count = 0
         self._ended: dict[tuple[UUID, int], None] = {}
-        self._cancelled: dict[str, None] = {}
+        self._cancelled: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
         self._is_stopping = False
@@ -308,7 +308,7 @@ class Serving:
         self._busy_count += 1
         running.began_at = time.monotonic()
         running.reporting.started_at = datetime.now(UTC)
-        if str(running.request.job_id) in self._cancelled:
+        if self._cancelled.get(str(running.request.job_id), 0) >= running.request.attempt:
             running.stop("cancelled")
         if running.request.deadline is not None:
             left_s = (running.request.deadline - running.reporting.started_at).total_seconds()
@@ -356,7 +356,7 @@ class Serving:
         else:
             stored = await running.reporting.completed(outcome)
         await stored
-        _remember(self._ended, running.key)
+        _remember(self._ended, running.key, None)
         self._options.passed("after_report")
         await self._settle(running.reply, _ACK)
 
@@ -378,10 +378,13 @@ class Serving:
     # --- stopping jobs ----------------------------------------------------------------------------------------------
 
     async def _heard_cancel(self, message: Msg) -> None:
+        """Stop the attempts up to the one named; where none is named, those that are here now."""
         job_id = message.subject.rpartition(".")[2]
-        _remember(self._cancelled, job_id)
+        attempt = _cancelled_attempt(message.data)
+        if attempt is not None:
+            _remember(self._cancelled, job_id, attempt)
         for running in list(self._running.values()):
-            if str(running.request.job_id) == job_id:
+            if str(running.request.job_id) == job_id and (attempt is None or running.request.attempt <= attempt):
                 self._stop_job(running, "cancelled")
 
     def _stop_job(self, running: Running, reason: Any) -> None:
@@ -485,7 +488,19 @@ def _named_job(body: bytes) -> JobRequested | None:
     )  # fmt: skip
 
 
-def _remember(known: dict[Any, None], key: object) -> None:
-    known[key] = None
+class _CancelledAttempt(msgspec.Struct):
+    attempt: int | None = None
+
+
+def _cancelled_attempt(body: bytes) -> int | None:
+    """Which attempt a cancel means, if it says so: the attempts of a job share their id."""
+    try:
+        return msgspec.json.decode(envelope.decode(body).data, type=_CancelledAttempt).attempt
+    except (envelope.NotAnEvent, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _remember(known: dict[Any, Any], key: object, value: object) -> None:
+    known[key] = value
     if len(known) > REMEMBERED_COUNT:
         del known[next(iter(known))]

@@ -1,0 +1,160 @@
+"""One script as a process: a session of its own, lines heard as they are written, nothing left when it ends.
+
+The script leads its own process group, dies with this process (prctl(2), PR_SET_PDEATHSIG), gains no privileges and
+leaves no core. What it started and put into other groups is found by `Strays`.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from services.workers import settings
+from services.workers.strays import Strays
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_libc = ctypes.CDLL(None, use_errno=True)
+Line = Callable[[str], None]
+
+
+class ScriptProcess:
+    """A script that runs in `folder` with exactly the environment `env`; `line` gets each line of its output.
+
+    `mark` is an entry of that environment which no other job has. Raises OSError or ValueError when it cannot be
+    started. To be made in the main thread: the kernel ends the script when the thread that started it ends.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        folder: Path,
+        mark: str,
+        line: Line,
+        strays: Strays,
+    ) -> None:
+        parent = os.getpid()
+        self.out = Lines(line)
+        self.err = Lines(line)
+        self._mark = mark
+        self._strays = strays
+        self._process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=lambda: _confine(parent),  # noqa: PLW1509 - other threads of this process only remove folders
+        )
+        self._pidfd = os.pidfd_open(self._process.pid)
+        strays.known.add(self._process.pid)
+
+    async def listen(self) -> None:
+        """Begin to hear its output."""
+        loop = asyncio.get_running_loop()
+        await loop.connect_read_pipe(lambda: self.out, self._process.stdout)
+        await loop.connect_read_pipe(lambda: self.err, self._process.stderr)
+
+    async def ended(self) -> int:
+        """The exit status once it ended (negative: the signal that ended it)."""
+        loop = asyncio.get_running_loop()
+        exited = loop.create_future()
+        loop.add_reader(self._pidfd, lambda: exited.done() or exited.set_result(None))
+        try:
+            await exited
+        finally:
+            loop.remove_reader(self._pidfd)
+        # it is not reaped yet: until `clear` has ended its group, the group's number stays taken
+        found = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOWAIT)
+        assert found is not None
+        return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+
+    async def terminate(self, wait_s: float) -> None:
+        """Ask the whole group to end, and make it after `wait_s`."""
+        self._signal(signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.ended(), wait_s)
+
+    async def clear(self) -> None:
+        """End whatever is left of the script and its descendants, and hear the last of what they wrote."""
+        self._signal(signal.SIGKILL)
+        self._process.wait()  # noqa: ASYNC222 - it was killed just now
+        os.close(self._pidfd)
+        self._strays.known.discard(self._process.pid)
+        self._strays.end(self._mark)
+        try:
+            async with asyncio.timeout(settings.drain_wait_s):
+                await self.out.ended.wait()
+                await self.err.ended.wait()
+        except TimeoutError:
+            pass  # something that we cannot see holds the pipes
+        finally:
+            self.out.close()
+            self.err.close()
+
+    def _signal(self, which: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, which)
+
+
+class Lines(asyncio.Protocol):
+    """Cuts what comes through a pipe into lines; keeps the last ones."""
+
+    def __init__(self, line: Line) -> None:
+        self.ended = asyncio.Event()
+        self.last: deque[str] = deque(maxlen=settings.stderr_lines_shown)
+        self._line = line
+        self._rest = b""
+        self._is_cut = False
+        self._transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        for line in whole:
+            self._take(line)
+        if len(self._rest) > settings.line_bytes_max:
+            self._take(self._rest)
+            self._rest, self._is_cut = b"", True
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
+        if self._rest:
+            self._take(self._rest)
+            self._rest = b""
+        self.ended.set()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def _take(self, line: bytes) -> None:
+        """The rest of a line that was cut is told as a line of its own when it ends."""
+        if self._is_cut and not line:
+            self._is_cut = False
+            return
+        self._is_cut = False
+        text = line.decode(errors="replace")
+        self.last.append(text)
+        self._line(text)
+
+
+def _confine(parent: int) -> None:
+    """In the child, between fork and exec."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (settings.file_bytes_max, settings.file_bytes_max))
+    if os.getppid() != parent:  # it died before we asked to die with it
+        os._exit(1)

@@ -1,0 +1,89 @@
+"""A script's private folder: its source, its input, the output it writes; gone when the script is."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import msgspec
+from flowforge.errors import ErrorCode, JobError
+
+from services.workers import settings
+
+
+class Workspace:
+    """One folder, readable by us only; also the script's working folder and its HOME."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.input_file = folder / "input.json"
+        self.output_file = folder / "output.json"
+
+    def write(self, name: str, text: bytes) -> Path:
+        path = self.folder / name
+        path.write_bytes(text)
+        return path
+
+    def output(self) -> msgspec.Raw:
+        """The JSON that the script wrote, null where it wrote none. Raises JobError."""
+        try:
+            handle = os.open(self.output_file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return msgspec.Raw(b"null")
+        except OSError as fault:
+            raise _invalid(f"cannot be read: {fault.strerror}") from fault
+        with os.fdopen(handle, "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise _invalid("is no ordinary file")
+            if found.st_size > settings.output_bytes_max:
+                raise JobError(
+                    f"the script wrote {found.st_size} bytes to FLOWFORGE_OUTPUT, at most {settings.output_bytes_max} "
+                    "are allowed",
+                    code=ErrorCode.PAYLOAD_TOO_LARGE,
+                    retryable=False,
+                )
+            text = file.read(settings.output_bytes_max + 1)
+        return _checked(text)
+
+
+def _checked(text: bytes) -> msgspec.Raw:
+    if not text.strip():
+        raise _invalid("is empty; leave the file away for null")
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        raise _invalid(f"is not JSON: {fault}") from fault
+    except RecursionError as fault:
+        raise _invalid("is nested too deeply") from fault
+    return msgspec.Raw(text)
+
+
+def _invalid(reason: str) -> JobError:
+    return JobError(
+        f"what the script wrote to FLOWFORGE_OUTPUT {reason}", code=ErrorCode.OUTPUT_INVALID, retryable=False
+    )
+
+
+@contextlib.asynccontextmanager
+async def workspace() -> AsyncGenerator[Workspace]:
+    """A fresh folder for one script, removed afterwards with whatever the script has put there."""
+    folder = Path(tempfile.mkdtemp(prefix="flowforge-script-"))
+    try:
+        yield Workspace(folder)
+    finally:
+        await asyncio.to_thread(_remove, folder)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
+        return
+    for path, _, _ in os.walk(folder):  # a folder that its script made unreadable
+        with contextlib.suppress(OSError):
+            Path(path).chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
