@@ -5,7 +5,8 @@
     template = compile_template({"who": "${input.name}", "text": "to ${input.name}"}, Scope.NODE)
     template.render({"input": {"name": "Ada"}})              # {"who": "Ada", "text": "to Ada"}
 
-Read in this order: limits, faults, scope, lexer, reading, values, paths, wording, expression, conjuncts, template.
+Read in this order: limits, faults, scope, library, lexer, reading, values, paths, wording, expression, conjuncts,
+template.
 """
 
 from infra.expressions.conjuncts import Constant, conjuncts, equalities, explain_false, index_key

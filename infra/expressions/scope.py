@@ -1,10 +1,6 @@
 """Which names an expression may use, by the place where it stands (interface.md 1.4)."""
 
 from enum import Enum
-from functools import cache
-
-from cel_expr_python import cel
-from cel_expr_python.ext import ext_encoders, ext_math, ext_optional, ext_strings
 
 _RUN_NAMES = ("input", "variables", "nodes", "run", "event", "events")
 _NODE_NAMES = (*_RUN_NAMES, "item", "index", "previous", "now")
@@ -31,23 +27,3 @@ class Scope(Enum):
     @property
     def names(self) -> tuple[str, ...]:
         return self.value
-
-
-_TYPES = {"now": cel.Type.TIMESTAMP, "index": cel.Type.INT}
-
-
-@cache
-def environment(scope: Scope) -> cel.Env:
-    """The CEL library set up for a scope.
-
-    Extensions: strings, math, optional values and base64. `cel.bind` is left out: nested it grows texts without bound.
-    """
-    return cel.NewEnv(
-        variables={name: _TYPES.get(name, cel.Type.DYN) for name in scope.names},
-        extensions=[
-            ext_strings.ExtStrings(),
-            ext_math.ExtMath(),
-            ext_optional.ExtOptional(),
-            ext_encoders.ExtEncoders(),
-        ],
-    )

@@ -6,7 +6,7 @@ other Mapping in place of an object whose parts are built on demand. Converting 
 over.
 
 Out come: int and uint as int, timestamps as RFC 3339 text in UTC with Z, durations as seconds text (`3600s`, `1.500s`),
-bytes as base64 text, keys of objects as text (`1`, `true`). NaN and the infinities are refused, JSON has none.
+bytes as base64 text, keys of objects as text (`1`, `true`), sorted. NaN and the infinities are refused, JSON has none.
 
 CEL's ints have 64 bits: a JSON integer from 2^63 to 2^64-1 comes in as uint, which CEL does not mix with int, a larger
 one is refused. So are texts with U+0000, which the library would cut there, and lone surrogates.
@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any, cast
 
 import msgspec
@@ -187,7 +188,8 @@ class _Converter:
         return scalar
 
     def _object(self, value: dict[Any, Any]) -> dict[str, object]:
-        found = {_key_text(key): self.convert(part) for key, part in value.items()}
+        parts = sorted(((_key_text(key), part) for key, part in value.items()), key=itemgetter(0))
+        found = {key: self.convert(part) for key, part in parts}
         if len(found) < len(value):
             raise Unfit("is an object with two keys that are the same as text")
         self._count(sum(map(len, found)) + 4 * len(found))

@@ -1,6 +1,8 @@
 """What expressions give, and what they say when they give nothing."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -215,6 +217,28 @@ def test_results_have_a_size_limit() -> None:
     assert len(value_of("input.list.map(x, input.big).size() > 400 ? input.big + 'a' : ''", bindings)) == 100_001
     for text in ("input.list.map(x, input.big)", "input.list.map(x, {'all': input})"):
         assert f"larger than {result_bytes_max // 1024 // 1024} MiB" in fault_of(text, bindings).message
+
+
+def test_objects_are_sorted_by_key() -> None:
+    keys = [f"k{at}" for at in range(50)]
+    built = "{" + ", ".join(f"'{key}': 1" for key in keys) + "}"
+    assert list(value_of(built)) == sorted(keys)
+    assert list(value_of("[input][0]", {"input": dict.fromkeys(reversed(keys), 1)})) == sorted(keys)
+
+
+_MANY_NULLS = """
+from infra.expressions import Scope, compile_expression
+expression = compile_expression("[input.a, input.a, null, {'b': null}]", Scope.NODE)
+for _ in range(20_000):
+    expression.evaluate({"input": {"a": None}})
+print("whole")
+"""
+
+
+def test_nulls_do_not_wear_none_out() -> None:
+    """The library loses a reference to None for each; a process of its own shows whether Python survives it."""
+    ended = subprocess.run([sys.executable, "-c", _MANY_NULLS], capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("whole\n", "", 0)
 
 
 def test_texts_do_not_explode_by_computed_replacements() -> None:
