@@ -24,7 +24,8 @@ from nats.js.errors import NotFoundError
 
 from infra.bus import Message, Outgoing, Shell, Work, envelope
 from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
-from services.execution import decide, inputs, jobs
+from services.execution import decide as deciding
+from services.execution import inputs, jobs
 from services.execution.lost_jobs import queued_jobs
 from services.execution.plan import Plan
 from services.execution.settings import JOBS_LOOKED_AT_AFTER_S, PLANS_CACHED_MAX, RUNS_CACHED_MAX
@@ -75,7 +76,7 @@ class ExecutionService:
         self._open: set[UUID] = set()
         self._is_open_known = False
         self._refusals: dict[int, Refusal] = {}
-        self._steps: dict[UUID, decide.Step] = {}
+        self._steps: dict[UUID, deciding.Step] = {}
         self._signs_of_life: set[UUID] = set()
         self._look_at: float | None = None
         self._consumers: set[tuple[str, str]] = set()
@@ -128,7 +129,7 @@ class ExecutionService:
         run = self._runs.get(key)
         if run is None:
             return Work(answers=[(m, _rejected(not_found("run", str(key)))) for m in messages if m.origin == "command"])
-        step = decide.Step(run, now())
+        step = deciding.Step(run, now())
         version = run.version
         answers: list[tuple[Message, bytes]] = []
         actor: str | None = None
@@ -211,19 +212,19 @@ class ExecutionService:
 
     # --- deciding -----------------------------------------------------------------------------------------------------------
 
-    def _apply(self, step: decide.Step, message: Message) -> Refusal | None:
+    def _apply(self, step: deciding.Step, message: Message) -> Refusal | None:
         kind, data = message.event.type, message.event.data
         if kind == "WorkflowTriggered":
-            decide.start(step)
+            deciding.start(step)
         elif kind == "TimerFired":
-            decide.timer(step, _fired.decode(data))
+            deciding.timer(step, _fired.decode(data))
         elif kind == "CancelRun":
             command = _cancel.decode(data)
-            return decide.cancel(step, command.reason, command.command_id)
+            return deciding.cancel(step, command.reason, command.command_id)
         else:
             job_id = UUID(message.tokens[3])
             self._signs_of_life.add(job_id)
-            decide.report(step, job_id, self._report(step.run, message))
+            deciding.report(step, job_id, self._report(step.run, message))
         return None
 
     def _report(self, run: Run, message: Message) -> Report:

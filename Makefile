@@ -1,0 +1,49 @@
+# FlowForge. `make help` lists the targets; every one does its own set-up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+.DEFAULT_GOAL := help
+.PHONY: help setup up demo test check format bench test-faults lock clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(STAMP)  ## a virtual environment with everything, as pinned
+
+$(STAMP): requirements.lock pyproject.toml contracts/pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e contracts -e .
+	@touch $@
+
+up: setup  ## start everything on this machine (Ctrl-C stops it)
+	@$(BIN)/flowforge up
+
+demo: setup  ## the main job on real data, from an empty folder to the report, then all is stopped
+	@$(BIN)/python contracts/examples/demo.py
+
+test: setup  ## everything that a user needs to trust the install
+	@$(BIN)/python -m pytest -m "not faults and not bench"
+
+check: setup  ## format, lint, types, import rules; under a minute
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports --config pyproject.toml
+	@$(BIN)/pyright
+
+format: setup  ## bring the code into its format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+test-faults: setup  ## kill every service at every named point, and the servers under it; then look at what is left
+	@$(BIN)/python -m pytest -m faults -p no:randomly --timeout 1800
+
+bench: setup  ## measure, beside the floor where that file is present; writes tests/bench/RESULTS.md
+	@$(BIN)/python tests/bench/run.py
+
+lock: setup  ## write requirements.lock anew from what is installed
+	@$(BIN)/python -m pip freeze --all --exclude-editable --exclude pip --exclude flowforge --exclude flowforge-server > requirements.lock
+
+clean:  ## remove what set-up and runs left behind
+	rm -rf $(VENV) .flowforge .pytest_cache .ruff_cache .hypothesis .import_linter_cache
