@@ -75,7 +75,7 @@ class ScriptProcess:
         finally:
             loop.remove_reader(self._pidfd)
         # it is not reaped yet: until `clear` has ended its group, the group's number stays taken
-        found = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOWAIT)
+        found = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - it has ended
         assert found is not None
         return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
@@ -88,7 +88,7 @@ class ScriptProcess:
     async def clear(self) -> None:
         """End whatever is left of the script and its descendants, and hear the last of what they wrote."""
         self._signal(signal.SIGKILL)
-        self._process.wait()  # noqa: ASYNC222 - it was killed just now
+        self._process.wait()
         os.close(self._pidfd)
         self._strays.known.discard(self._process.pid)
         self._strays.end(self._mark)
