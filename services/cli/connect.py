@@ -20,6 +20,7 @@ from services.cli.output import EXIT_UNREACHABLE, EXIT_USAGE, STDIN, Failure, Ou
 if TYPE_CHECKING:
     from flowforge.client import Client
 
+KNOWN_MAX = 1_000
 DEFAULT_URL = "http://127.0.0.1:8080"
 NO_ANSWER = "no answer from"
 START_IT = "start it with: flowforge up"
@@ -87,11 +88,7 @@ class Session(msgspec.Struct, kw_only=True):
             step = "ask an administrator for a key with another role"
         elif refused.status in {502, 503}:
             step = "see which service is down: flowforge doctor"
-        message = str(refused)
-        title = str(problem.get("title") or "")
-        if title and title.lower() not in message.lower():
-            message = f"{title}: {message}"
-        return Failure(message, step, details=_findings(problem), problem=problem)
+        return Failure(str(refused), step, details=_findings(problem), problem=problem)
 
     def _key_message(self) -> str:
         where = "--key" if self.key else "FLOWFORGE_KEY" if os.environ.get("FLOWFORGE_KEY") else ""
@@ -118,6 +115,20 @@ def _findings(problem: dict[str, Any]) -> list[Text]:
             line.append(f"  ({resolution})", "green")
         lines.append(line)
     return lines
+
+
+async def no_workflow(client: "Client", workflow: str, refused: Refused) -> Failure:
+    """After a 404: which workflows there are instead; of one that is there, what the server says."""
+    known = [str(item["id"]) for item in (await client.list_workflows(limit=KNOWN_MAX))["items"]]
+    if workflow in known:
+        return Failure(str(refused), problem=refused.problem)
+    step = nearest(workflow, known) or "add one with: flowforge apply -f FILE"
+    return Failure(f"there is no workflow {workflow}", step, problem=refused.problem)
+
+
+def no_run(run: str, refused: Refused) -> Failure:
+    """After a 404: where the runs are listed."""
+    return Failure(f"there is no run {run}", "see the latest with: flowforge runs", problem=refused.problem)
 
 
 def nearest(name: str, known: list[str]) -> str:

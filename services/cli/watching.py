@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.text import Text
 
 from services.cli import feed, view
-from services.cli.connect import Session
-from services.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, Failure
+from services.cli.connect import Session, no_run
+from services.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from services.cli.tree import RunTree
 from services.cli.view import RunView
 
@@ -44,7 +44,7 @@ async def _graph(client: "Client", run_id: str) -> list[tuple[str, str, list[str
         read = await client.run(run_id)
     except Refused as refused:
         if refused.status == 404:
-            raise Failure(f"there is no run {run_id}", "see the latest with: flowforge runs") from refused
+            raise no_run(run_id, refused) from refused
         raise
     rows: list[dict[str, Any]] = read.get("node_runs") or []
     return [(row["node_id"], row.get("type") or "", row.get("dependencies") or []) for row in rows]
@@ -52,13 +52,22 @@ async def _graph(client: "Client", run_id: str) -> list[tuple[str, str, list[str
 
 async def _draw(session: Session, client: "Client", run: RunView) -> None:
     tree = RunTree(run, lambda: datetime.now(UTC), live=True)
-    with Live(tree, console=session.output.out, refresh_per_second=FRAMES_PER_S, transient=False) as live:
+    with Live(tree, console=session.output.out, auto_refresh=False) as live:
+        drawing = asyncio.create_task(_refresh(live))
         try:
             async for _ in _events(client, run):
                 pass
         finally:
+            drawing.cancel()
             tree.live = False
             live.refresh()
+
+
+async def _refresh(live: Live) -> None:
+    """Draw frame after frame, in the thread that folds events: a frame shows a state that existed."""
+    while True:
+        live.refresh()
+        await asyncio.sleep(1 / FRAMES_PER_S)
 
 
 async def _list(session: Session, client: "Client", run: RunView) -> None:

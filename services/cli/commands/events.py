@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from cyclopts import App, Parameter
+from flowforge.errors import Refused
 from rich.text import Text
 
 from services.cli import feed
-from services.cli.connect import Session, json_argument
+from services.cli.connect import Session, json_argument, no_run, no_workflow
 from services.cli.output import table
 
 Hidden = Parameter(parse=False)
@@ -67,11 +68,20 @@ async def list_(run: str, /, *, limit: int = 1000, session: Annotated[Session, H
         At most so many.
     """
     async with session.client() as client:
-        async for event in client.events(run, limit=limit):
-            session.output.json(event)
-            at, raw = msgspec.convert(event["recorded_at"], datetime), msgspec.json.encode(event.get("data"))
-            position = int(event.get("position") or 0)
-            session.output.say(feed.line(event["type"], raw, at, session.output.glyphs, position=position))
+        try:
+            async for event in client.events(run, limit=limit):
+                _show(session, event)
+        except Refused as refused:
+            if refused.status == 404:
+                raise no_run(run, refused) from refused
+            raise
+
+
+def _show(session: Session, event: dict[str, Any]) -> None:
+    session.output.json(event)
+    at, raw = msgspec.convert(event["recorded_at"], datetime), msgspec.json.encode(event.get("data"))
+    position = int(event.get("position") or 0)
+    session.output.say(feed.line(event["type"], raw, at, session.output.glyphs, position=position))
 
 
 async def decisions(
@@ -100,7 +110,12 @@ async def decisions(
         At most so many.
     """
     async with session.client() as client:
-        page = await client.decisions(workflow, trigger, cause=cause, decision=decision, limit=limit)
+        try:
+            page = await client.decisions(workflow, trigger, cause=cause, decision=decision, limit=limit)
+        except Refused as refused:
+            if refused.status == 404:
+                raise await no_workflow(client, workflow, refused) from refused
+            raise
     session.output.json(page)
     if not page["items"]:
         session.output.say(Text("no decisions: no event concerned this trigger", "dim"))

@@ -1,21 +1,17 @@
 """`run`, `watch`, `runs`, `cancel`: starting runs and seeing them."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from cyclopts import Parameter
 from flowforge.errors import Refused
 from rich.text import Text
 
-from services.cli.connect import Session, json_argument, nearest
+from services.cli.connect import Session, json_argument, no_run, no_workflow
 from services.cli.glyphs import STYLES, duration
 from services.cli.output import EXIT_OK, EXIT_USAGE, Failure, table
 from services.cli.watching import watch_run
 
-if TYPE_CHECKING:
-    from flowforge.client import Client
-
-KNOWN_MAX = 1_000
 Hidden = Parameter(parse=False)
 RunStatus = Literal["pending", "running", "paused", "completed", "failed", "cancelled", "partial"]
 
@@ -56,7 +52,7 @@ async def run(
             run_id = await client.execute(workflow, data, variables=variables, labels=labels, version=version)
         except Refused as refused:
             if refused.status == 404:
-                raise await _no_workflow(client, workflow, refused) from refused
+                raise await no_workflow(client, workflow, refused) from refused
             raise
         if watch:
             return await watch_run(session, client, run_id)
@@ -65,15 +61,6 @@ async def run(
     session.output.say(session.output.state("running", ("started", "bold"), f"  {workflow}  ", (run_id, "cyan")))
     session.output.say(Text(f"  watch it with: flowforge watch {run_id}", "dim"))
     return EXIT_OK
-
-
-async def _no_workflow(client: "Client", workflow: str, refused: Refused) -> Failure:
-    """Which workflows there are instead; of one that is there, what the server says."""
-    known = [str(item["id"]) for item in (await client.list_workflows(limit=KNOWN_MAX))["items"]]
-    if workflow in known:
-        return Failure(str(refused), problem=refused.problem)
-    step = nearest(workflow, known) or "add one with: flowforge apply -f FILE"
-    return Failure(f"there is no workflow {workflow}", step, problem=refused.problem)
 
 
 def _pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
@@ -171,7 +158,12 @@ async def cancel(run: str, /, *, reason: str = "", session: Annotated[Session, H
         Why; it is kept with the run.
     """
     async with session.client() as client:
-        answer = await client.cancel(run, reason=reason)
+        try:
+            answer = await client.cancel(run, reason=reason)
+        except Refused as refused:
+            if refused.status == 404:
+                raise no_run(run, refused) from refused
+            raise
     session.output.json(answer)
     session.output.say(session.output.state("cancelled", ("cancelling", "bold"), "  ", (run, "cyan")))
     session.output.say(Text(f"  see it end with: flowforge watch {run}", "dim"))
