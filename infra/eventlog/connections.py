@@ -100,23 +100,29 @@ async def refuse_pooler(dsn: str, application_name: str) -> None:
 
     A pooler answers for the server at start, so the process that a connection was promised is not the one that serves
     it. One that pools by transaction also lets a second client have the first one's process, or gives the first one
-    another.
+    another, where its prepared statements are unknown.
     """
-    connection = await connect(dsn, application_name)
     try:
-        serving = await _serving(connection)
-        if serving == connection.get_server_pid():
-            return
-        for _ in range(POOLER_PROBES):
-            other = await connect(dsn, application_name)
-            try:
-                async with other.transaction():
-                    if serving == await _serving(other) or serving != await _serving(connection):
-                        raise _pooled("two clients shared one server process")
-            finally:
-                other.terminate()
-    finally:
-        connection.terminate()
+        connection = await connect(dsn, application_name)
+        try:
+            if await _serving(connection) != connection.get_server_pid():
+                await _refuse_shared_process(connection, dsn, application_name)
+        finally:
+            connection.terminate()
+    except (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError) as error:
+        raise _pooled(str(error)) from error
+
+
+async def _refuse_shared_process(connection: Any, dsn: str, application_name: str) -> None:
+    serving = await _serving(connection)
+    for _ in range(POOLER_PROBES):
+        other = await connect(dsn, application_name)
+        try:
+            async with other.transaction():
+                if serving == await _serving(other) or serving != await _serving(connection):
+                    raise _pooled("two clients shared one server process")
+        finally:
+            other.terminate()
 
 
 async def _serving(connection: Any) -> int:
