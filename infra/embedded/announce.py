@@ -1,11 +1,13 @@
 """What `flowforge up` says: to a person in a few lines, to a program in one line of JSON."""
 
+import contextlib
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +20,7 @@ class Announcer(Protocol):
     def is_up(self, home: Home, endpoints: Endpoints, took_s: float) -> None: ...
     def found_stale(self, pids: list[int]) -> None: ...
     def died(self, name: str, how: str) -> None: ...
+    def could_not_start(self, name: str, error: Exception) -> None: ...
     def came_back(self, name: str, after_s: float) -> None: ...
     def stopping(self) -> None: ...
     def stopped(self, took_s: float) -> None: ...
@@ -29,30 +32,37 @@ class PersonAnnouncer:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
 
+    def _say(self, what: RenderableType) -> None:
+        with contextlib.suppress(OSError):  # nobody may be listening any more; the work goes on
+            self._console.print(what)
+
     def is_up(self, home: Home, endpoints: Endpoints, took_s: float) -> None:
         table = Table.grid(padding=(0, 2))
         table.add_row("  http", Text(endpoints.http, style="link " + endpoints.http))
         table.add_row("  nats", _without_login(endpoints.nats))
         table.add_row("  database", _without_login(endpoints.database))
         table.add_row("  home", f"{_short(home.folder)}  [dim](logins in endpoints.json, admin.key, logs/)[/]")
-        self._console.print(f"[bold green]FlowForge is up[/] [dim]({took_s:.1f} s)[/]")
-        self._console.print(table)
-        self._console.print("[dim]Ctrl-C stops everything.[/]")
+        self._say(f"[bold green]FlowForge is up[/] [dim]({took_s:.1f} s)[/]")
+        self._say(table)
+        self._say("[dim]Ctrl-C stops everything.[/]")
 
     def found_stale(self, pids: list[int]) -> None:
-        self._console.print(f"[yellow]ended {len(pids)} processes that an earlier start had left[/]")
+        self._say(f"[yellow]ended {len(pids)} processes that an earlier start had left[/]")
 
     def died(self, name: str, how: str) -> None:
-        self._console.print(f"[red]{name} died[/] ({how}), starting it again")
+        self._say(f"[red]{name} died[/] ({how}), starting it again")
+
+    def could_not_start(self, name: str, error: Exception) -> None:
+        self._say(f"[red]{name}[/] could not start: {escape(str(error))}")
 
     def came_back(self, name: str, after_s: float) -> None:
-        self._console.print(f"[green]{name} is back[/] after {after_s:.2f} s")
+        self._say(f"[green]{name} is back[/] after {after_s:.2f} s")
 
     def stopping(self) -> None:
-        self._console.print("[dim]stopping …[/]")
+        self._say("[dim]stopping …[/]")
 
     def stopped(self, took_s: float) -> None:
-        self._console.print(f"FlowForge has stopped [dim]({took_s:.1f} s)[/]")
+        self._say(f"FlowForge has stopped [dim]({took_s:.1f} s)[/]")
 
 
 class JsonAnnouncer(PersonAnnouncer):

@@ -16,6 +16,8 @@ EARLY_DEATH_S = 10.0
 """A process that lived longer had started well: its next death counts from zero."""
 PROBE_INTERVAL_S = 0.02
 KILL_WAIT_S = 2.0
+NOT_STARTED = 127
+"""The return code of what could not even be started, as a shell has it."""
 
 Launch = Callable[[int], subprocess.Popen[bytes]]
 """Starts the process; the number is a descriptor it may write one byte to when it is ready."""
@@ -50,6 +52,7 @@ class Keeper:
         self.first_death = asyncio.Event()
         self.changed: Callable[[], None] = lambda: None
         self.died: Callable[[int], None] = lambda _status: None
+        self.could_not_start: Callable[[OSError], None] = lambda _error: None
         self.came_back: Callable[[float], None] = lambda _after_s: None
         self._reaper, self._launch, self._probe = reaper, launch, probe
         self._when_back = when_back
@@ -102,8 +105,14 @@ class Keeper:
     async def _live(self, died_at: float | None) -> int:
         """From start to death; the return code."""
         reader, writer = os.pipe()
-        self._process = self._launch(writer)
-        os.close(writer)
+        try:
+            self._process = self._launch(writer)
+        except OSError as error:
+            os.close(reader)
+            self.could_not_start(error)
+            return NOT_STARTED
+        finally:
+            os.close(writer)
         exited = self._exited = self._reaper.watch(self._process)
         self._starts += 1
         self.changed()

@@ -24,6 +24,8 @@ from infra.embedded.ports import LOOPBACK
 DEATH_SIGNAL = signal.SIGKILL
 STOP_SIGNAL = signal.SIGTERM
 PAYLOAD_BYTES_MAX = 1024 * 1024
+STORE_BYTES_MAX = 1024**4
+"""Above what streams reserve together: the default, a share of the disk, would refuse streams on a small one."""
 PING_INTERVAL_S = 20
 PROBE_TIMEOUT_S = 0.5
 
@@ -185,7 +187,8 @@ listen: "{LOOPBACK}:{port}"
 max_payload: {PAYLOAD_BYTES_MAX}
 ping_interval: "{PING_INTERVAL_S}s"
 jetstream {{
-  store_dir: {json.dumps(str(store))}
+  store_dir: {json.dumps(str(store), ensure_ascii=False)}
+  max_file_store: {STORE_BYTES_MAX}
   sync_interval: always
 }}
 authorization {{

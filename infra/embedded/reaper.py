@@ -5,11 +5,14 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Generator
 
 from infra.embedded.process import adopt_orphans, children_of, send
 
 SWEEP_INTERVAL_S = 0.01
+SWEEP_TIMEOUT_S = 2.0
+"""What waits for a disk cannot be killed, and is not waited for."""
 
 
 class Reaper:
@@ -63,7 +66,8 @@ class Reaper:
 
 
 async def _end(found: Callable[[], list[int]]) -> None:
-    while pids := found():
+    deadline = time.monotonic() + SWEEP_TIMEOUT_S
+    while (pids := found()) and time.monotonic() < deadline:
         for pid in pids:
             send(pid, signal.SIGKILL)
         await asyncio.sleep(SWEEP_INTERVAL_S)

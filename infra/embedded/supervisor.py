@@ -247,7 +247,7 @@ class Supervisor:
             try:
                 return await self._declare_streams()
             except Exception as error:  # noqa: BLE001  whatever it is: it is told, and tried again
-                print(f"declaring streams: {error!r}", file=sys.stderr)
+                self._announcer.could_not_start("streams", error)
                 await asyncio.sleep(RETRY_INTERVAL_S)
 
     async def _wait_until_ready(self) -> None:
@@ -305,6 +305,7 @@ class Supervisor:
         self._keepers[keeper.name] = keeper
         keeper.changed = self._write_processes
         keeper.died = lambda status: self._announcer.died(keeper.name, exit_words(status))
+        keeper.could_not_start = lambda error: self._announcer.could_not_start(keeper.name, error)
         keeper.came_back = lambda after_s: self._announcer.came_back(keeper.name, after_s)
         keeper.start()
         return keeper
@@ -409,8 +410,9 @@ class Supervisor:
         states = {name: keeper.state for name, keeper in self._keepers.items()}
         document = msgspec.json.encode(Processes(os.getpid(), self._is_up, states))
         draft = self._home.processes_file.with_suffix(".new")
-        draft.write_bytes(document)
-        draft.replace(self._home.processes_file)
+        with contextlib.suppress(OSError):  # a full disk must not end the keeping
+            draft.write_bytes(document)
+            draft.replace(self._home.processes_file)
 
     async def _cap_logs_until(self, stopping: asyncio.Task[bool]) -> None:
         while not stopping.done():

@@ -153,6 +153,25 @@ async def test_one_backend_killed_does_not_stop_the_database(cluster: Cluster) -
     assert cluster.pid("postgres") == postmaster
 
 
+async def test_what_cannot_be_started_is_told_and_tried_again(server_home: Path) -> None:
+    program = server_home / "later"
+    cluster = Cluster(server_home / "absent", services=[Service("late", (str(program),))])
+    starting = asyncio.create_task(cluster.start())
+    try:
+        await until(lambda: "late could not start" in cluster.said(), "it is told")
+        source = f"#!{sys.executable}\nimport sys; sys.path[:0] = {sys.path!r}\n{LIVES}"
+        program.touch(0o755)
+        program.write_text(source)
+        await starting
+    finally:
+        await cluster.stop()
+
+
+async def test_a_home_may_have_any_name(server_home: Path) -> None:
+    async with Cluster(server_home / 'a "home" of $mine, größer', services=[service("one")]) as cluster:
+        assert (cluster.home.nats / "store" / "jetstream").is_dir()
+
+
 async def test_what_dies_again_and_again_is_started_for_ever_at_most_two_seconds_apart(server_home: Path) -> None:
     async with Cluster(server_home / "dies", services=[service("dies", DIES), service("lives")]) as cluster:
         began_at = time.monotonic()
