@@ -1,5 +1,6 @@
 """The event log in Postgres: one connection that commits, a few that read."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -11,7 +12,14 @@ import asyncpg
 from infra.eventlog import call, statements
 from infra.eventlog.checks import checked_streams
 from infra.eventlog.commits import Commits
-from infra.eventlog.connections import UnsuitableServer, answering, connect, open_pool, refuse_pooler
+from infra.eventlog.connections import (
+    COMMAND_TIMEOUT_S,
+    UnsuitableServer,
+    answering,
+    connect,
+    open_pool,
+    refuse_pooler,
+)
 from infra.eventlog.types import Answer, Append, Head, Snapshot, StoredEvent, Unavailable
 from infra.eventlog.upcast import UPCASTERS, Upcasters, upcast
 from infra.failpoints import FailpointError, failpoint
@@ -92,12 +100,16 @@ class PostgresEventLog:
 
     @asynccontextmanager
     async def _reader(self) -> AsyncGenerator[Any]:
-        async with answering(), self._readers.acquire() as connection:
+        async with answering():
+            async with asyncio.timeout(COMMAND_TIMEOUT_S):
+                connection = await self._readers.acquire()
             try:
                 yield connection
             except TimeoutError:
                 connection.terminate()
                 raise
+            finally:
+                await self._readers.release(connection)
 
     def _as_events(self, rows: Iterable[Any]) -> list[StoredEvent]:
         if not self._upcasters:
