@@ -1,0 +1,232 @@
+"""Message in, decide, append: what the scheduler does in each step of the shell's turn, and what it puts there itself.
+
+Time enters as a message: when the alarm rings, one message per timer that is due goes into the shell's intake, and one
+to load the next window where that has come. So everything happens in turns, one after another.
+"""
+
+import logging
+from collections.abc import Collection, Hashable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from flowforge.envelope import CloudEvent
+from flowforge.events import TimerFired, TimerSet, encode
+from flowforge.subjects import Subjects
+
+from infra.bus import Message, Outgoing, Shell, Work, envelope
+from infra.bus.message import Decode
+from infra.eventlog import Answer, Append, Conflict, EventLog, NewEvent, StoredEvent, StreamAppend, Unavailable
+from services.scheduler.clock import Alarm, Clock
+from services.scheduler.decide import decide
+from services.scheduler.rebuilding import fired_among, timers_still_due, workflows_of
+from services.scheduler.state import BEFORE_ALL, Timer, Timetable, timer_of, window_ends_at
+from services.scheduler.store import TimerStore
+
+_SET, _FIRED = TimerSet.__name__, TimerFired.__name__
+_DUE, _LOOK = "TimerDue", "LookAhead"
+_log = logging.getLogger(__name__)
+_timer_set = msgspec.json.Decoder(TimerSet)
+_timer_fired = msgspec.json.Decoder(TimerFired)
+
+
+class Scheduler:
+    """The service as the shell runs it."""
+
+    name = "scheduler"
+    says = frozenset({_FIRED})
+    hears = frozenset({_SET})
+
+    def __init__(self, log: EventLog, store: TimerStore, namespace: str, clock: Clock) -> None:
+        self.inbound: dict[str, Decode] = {}
+        self.timetable = Timetable()
+        self._subjects = Subjects(namespace)
+        self._log = log
+        self._store = store
+        self._clock = clock
+        self._shell: Shell | None = None
+        self._alarm: Alarm | None = None
+        self._rings_at: datetime | None = None
+        self._is_looking = False
+        self._fired: set[UUID] = set()
+        """Logged, and still in the table."""
+
+    def attached(self, shell: Shell) -> None:
+        """Where messages of its own go."""
+        self._shell = shell
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def _ring(self) -> None:
+        """The alarm: what is due goes into the next turn."""
+        self._alarm = self._rings_at = None
+        now = self._clock.now()
+        for timer in self.timetable.take_due(now):
+            self._put(_DUE, str(timer.timer_id))
+        look_at = self.timetable.look_at
+        if look_at is not None and look_at <= now:
+            self._look()
+        self._arm()
+
+    def _look(self) -> None:
+        self.timetable.look_at = None
+        self._put(_LOOK, _LOOK)
+
+    def _arm(self) -> None:
+        """Have the alarm ring when there is something to do, and not before."""
+        instant = self.timetable.next_at()
+        if instant == self._rings_at:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._rings_at = instant
+        self._alarm = None if instant is None else self._clock.call_at(instant, self._ring)
+
+    def _put(self, event_type: str, name: str) -> None:
+        assert self._shell is not None
+        event = CloudEvent(id=name, source=f"/{self._subjects.namespace}/scheduler", type=event_type)
+        self._shell.intake.put(Message(f"{self._subjects.namespace}.scheduler.{event_type}", b"", event, "log", ""))
+
+    # --- the turn -------------------------------------------------------------------------------------------------
+
+    def key(self, message: Message) -> Hashable:
+        """The timer. Raises ValueError for what sets none."""
+        match message.event.type:
+            case "TimerSet":
+                return _fact(message).timer_id
+            case "TimerDue":
+                return UUID(message.event.id)
+            case "LookAhead":
+                return _LOOK
+            case other:
+                raise ValueError(f"the scheduler does not know {other}")
+
+    async def load(self, keys: Collection[Hashable], messages: Sequence[Message]) -> None:
+        """Keep the timers that were set; load the next window where it is time."""
+        if _LOOK in keys:
+            await self._open_window()
+        timers = await self._timers_set([message for message in messages if message.event.type == _SET])
+        if timers:
+            await self._store.insert(timers)
+            self.timetable.add(timers)
+        self._arm()
+
+    async def _open_window(self) -> None:
+        if self.timetable.horizon == BEFORE_ALL and await self._store.is_empty():
+            timers = await timers_still_due(self._log)
+            if timers:
+                _log.info("the table of timers was empty, %d are still due by the log", len(timers))
+                await self._store.insert(timers)
+        now = self._clock.now()
+        self.timetable.open(await self._store.nearest(self.timetable.horizon, window_ends_at(now)), now)
+
+    async def _timers_set(self, messages: Sequence[Message]) -> list[Timer]:
+        """The timers that are news; those of messages from the log may have fired long ago."""
+        facts = {(fact := _fact(message)).timer_id: (fact, message) for message in messages}
+        known = {timer_id for timer_id in facts if timer_id in self.timetable or timer_id in self._fired}
+        from_log = {timer_id for timer_id, (_, message) in facts.items() if message.origin == "log"} - known
+        if from_log:
+            known |= await fired_among(self._log, from_log)
+        news = {timer_id: pair for timer_id, pair in facts.items() if timer_id not in known}
+        runs = {_run_id(message) for timer_id, (_, message) in news.items() if timer_id in from_log}
+        workflow_ids = await workflows_of(self._log, runs)
+        return [_timer(fact, message, workflow_ids) for fact, message in news.values()]
+
+    def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
+        """A timer that is due fires."""
+        if not isinstance(key, UUID):
+            return Work()
+        timer, now = self.timetable.get(key), self._clock.now()
+        facts = decide(timer, now)
+        if timer is None or not facts:
+            if timer is not None and any(message.event.type == _DUE for message in messages):
+                self.timetable.put_back(timer)
+                self._arm()
+            return Work()
+        events = [NewEvent(_FIRED, encode(fact)) for fact in facts]
+        return Work(
+            Append(
+                [StreamAppend("timer", timer.timer_id, 0, events)],
+                now,
+                correlation_id=timer.correlation_id,
+                causation_id=timer.causation_id,
+            )
+        )
+
+    def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:  # noqa: ARG002
+        """Say that it fired."""
+        self._has_fired(key)
+        return [self._say(event) for event in events]
+
+    def refused(self, key: Hashable, answer: Answer) -> None:
+        """A conflict means that it has fired before."""
+        if isinstance(answer, Conflict):
+            self._has_fired(key)
+
+    def _has_fired(self, key: Hashable) -> None:
+        assert isinstance(key, UUID)
+        self.timetable.remove(key)
+        self._fired.add(key)
+
+    def _say(self, stored: StoredEvent) -> Outgoing:
+        run_id = _timer_fired.decode(stored.data).run_id
+        body = envelope(stored, self._subjects.namespace)
+        return Outgoing(self._subjects.timer(run_id), body, str(stored.event_id))
+
+    # --- the shell's other occasions --------------------------------------------------------------------------------
+
+    async def resay(self, events: Sequence[StoredEvent]) -> list[Outgoing]:
+        """The firings, once more."""
+        return [self._say(event) for event in events]
+
+    def forget_all(self) -> None:
+        """Start afresh from the table; the first thing that a turn does is to load the nearest timers."""
+        self.timetable = Timetable()
+        self._fired.clear()
+        self._arm()
+        self._look()
+
+    async def nats_was_away(self) -> None:
+        """What was set meanwhile is caught up from the log."""
+
+    async def tick(self) -> None:
+        """Clear the table of what has fired; ring, if the clock has jumped ahead of the alarm."""
+        next_at = self.timetable.next_at()
+        if next_at is not None and next_at <= self._clock.now():
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._ring()
+        if not self._fired:
+            return
+        fired = set(self._fired)
+        try:
+            await self._store.delete(fired)
+        except Unavailable as fault:
+            _log.warning("rows of timers that have fired are not deleted yet: %s", fault)
+            return
+        self._fired -= fired
+
+
+def _fact(message: Message) -> TimerSet:
+    """Raises ValueError."""
+    try:
+        return _timer_set.decode(message.event.data)
+    except msgspec.DecodeError as problem:
+        raise ValueError(f"no {_SET}: {problem}") from problem
+
+
+def _run_id(message: Message) -> UUID:
+    """From `<ns>.runs.<workflow_id>.<run_id>.TimerSet`; from the log, of the stream that the event is in."""
+    return UUID(message.event.source.rpartition("/")[2] if message.origin == "log" else message.tokens[-2])
+
+
+def _timer(fact: TimerSet, message: Message, workflow_ids: dict[UUID, str]) -> Timer:
+    run_id, event = _run_id(message), message.event
+    return timer_of(
+        fact,
+        run_id,
+        workflow_ids[run_id] if message.origin == "log" else message.tokens[-3],
+        event.position or 0,
+        None if event.correlationid is None else UUID(event.correlationid),
+        UUID(event.id),
+    )

@@ -1,0 +1,65 @@
+"""The table of timers that are still due (store.sql). Every method may raise `Unavailable`."""
+
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from infra.eventlog.connections import answering, open_pool
+from services.scheduler.settings import CONNECTIONS_MAX, ROWS_PER_STATEMENT_MAX, WINDOW_COUNT_MAX
+from services.scheduler.state import Place, Timer
+
+_FIELDS = Timer.__struct_fields__
+_COLUMNS = ", ".join(_FIELDS)
+_TYPES = ("uuid", "uuid", "text", "timestamptz", "text", "text", "text", "int", "bigint", "uuid", "uuid")
+_ARRAYS = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(_TYPES, 1))
+# column names are this module's own
+_INSERT = f"insert into scheduler.timers ({_COLUMNS}) select * from unnest({_ARRAYS}) on conflict do nothing"  # noqa: S608
+_NEAREST = f"""
+    select {_COLUMNS} from scheduler.timers
+    where (due_at, timer_id) > ($1, $2) and due_at <= $3 order by due_at, timer_id limit {WINDOW_COUNT_MAX}
+"""  # noqa: S608
+_DELETE = "delete from scheduler.timers where timer_id = any ($1::uuid[])"
+_IS_EMPTY = "select not exists (select from scheduler.timers)"
+
+
+class TimerStore:
+    """The scheduler's rows, in the database at `dsn`."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._pool: Any = None
+
+    async def insert(self, timers: Sequence[Timer]) -> None:
+        """Keep the timers, all or none, on disk when this returns; those that are kept already stay as they are."""
+        async with self._connection() as connection, connection.transaction():
+            for start in range(0, len(timers), ROWS_PER_STATEMENT_MAX):
+                rows = timers[start : start + ROWS_PER_STATEMENT_MAX]
+                await connection.execute(_INSERT, *([getattr(row, field) for row in rows] for field in _FIELDS))
+
+    async def nearest(self, after: Place, until: datetime) -> list[Timer]:
+        """The next timers after a place, in order, at most a window of them."""
+        async with self._connection() as connection:
+            return [Timer(*row) for row in await connection.fetch(_NEAREST, *after, until)]
+
+    async def delete(self, timer_ids: Collection[UUID]) -> None:
+        """Forget timers that have fired."""
+        async with self._connection() as connection:
+            await connection.execute(_DELETE, list(timer_ids))
+
+    async def is_empty(self) -> bool:
+        async with self._connection() as connection:
+            return await connection.fetchval(_IS_EMPTY)
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            await self._pool.close()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncGenerator[Any]:
+        async with answering():
+            if self._pool is None:
+                self._pool = await open_pool(self._dsn, "flowforge scheduler", CONNECTIONS_MAX)
+            async with self._pool.acquire() as connection:
+                yield connection
