@@ -377,7 +377,7 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _kind(value: object) -> str:
-    names = {dict: "object", list: "array", str: "str", int: "int", float: "float", bool: "bool", type(None): "null"}
+    names: dict[type, str] = {dict: "object", list: "array", str: "str", int: "int", float: "float", bool: "bool", type(None): "null"}
     return names.get(type(value), type(value).__name__)
 
 

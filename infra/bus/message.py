@@ -24,7 +24,7 @@ class Message:
         self.subject = subject
         self.body = body
         self.event = event
-        self.origin = origin
+        self.origin: Origin = origin
         self.reply_to = reply_to
 
     @property

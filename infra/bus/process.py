@@ -6,7 +6,7 @@ FastStream is composed here rather than in each `wiring.py`, because it is the s
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import uvloop
@@ -83,13 +83,21 @@ def notify_ready() -> None:
         os.close(int(descriptor))
 
 
+async def _whole(message: NatsMessage) -> NatsMessage:
+    return message
+
+
 def service_app(settings: Settings, name: str, build: Build) -> FastStream:
     """The application of one service."""
     shells: list[Shell] = []
-    nats = broker(settings, name, lambda: [shell.reconnected() for shell in shells] and None)
+    nats = broker(settings, name, lambda: _reconnected(shells))
 
     @nats.subscriber(
-        Subjects(settings.namespace).command(name, "*"), queue=name, ack_policy=AckPolicy.MANUAL, no_reply=True
+        Subjects(settings.namespace).command(name, "*"),
+        queue=name,
+        ack_policy=AckPolicy.MANUAL,
+        no_reply=True,
+        decoder=_whole,  # without it the handler is given the decoded body
     )
     async def on_command(message: NatsMessage) -> None:
         raw = message.raw_message
@@ -97,7 +105,7 @@ def service_app(settings: Settings, name: str, build: Build) -> FastStream:
             await shells[0].command(raw.subject, raw.data, raw.reply)
 
     @asynccontextmanager
-    async def lifespan() -> AsyncIterator[None]:
+    async def lifespan() -> AsyncGenerator[None]:
         log = await opened(settings)
         client = await connected(nats)
         shell = Shell(build(settings, log), log, client, settings.namespace, settings.database_url)
@@ -112,6 +120,11 @@ def service_app(settings: Settings, name: str, build: Build) -> FastStream:
             await log.close()
 
     return FastStream(nats, lifespan=lifespan, logger=None)
+
+
+def _reconnected(shells: list[Shell]) -> None:
+    for shell in shells:
+        shell.reconnected()
 
 
 async def _ready_once(shell: Shell) -> None:

@@ -119,6 +119,7 @@ class Run:
         "maps",
         "nodes",
         "plan",
+        "retries",
         "started_at",
         "status",
         "triggered",
@@ -143,6 +144,7 @@ class Run:
         self.waiting_slot: deque[str] = deque()
         self.maps: dict[str, None] = {}
         self.jobs: dict[UUID, Unit] = {}
+        self.retries: dict[Unit, datetime] = {}
         self.active_jobs = 0
         self.ended_count = 0
         self.failing: RunError | None = None
@@ -227,6 +229,7 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:
             unit.status = "waiting"
             unit.ending = (unit.attempt, unit.delivery, _reported_as(event.error))
             unit.error = event.error
+            run.retries[unit] = event.due_at
         case NodeSkipped():
             _ended(run, event.node_id, "", "skipped")
             run.nodes[event.node_id].skip_reason = event.reason
@@ -266,6 +269,7 @@ def _queued(run: Run, event: NodeQueued) -> None:
         else:
             run.frontier.pop(event.node_id, None)
     unit.status, unit.attempt, unit.delivery = "queued", event.attempt, 0
+    run.retries.pop(unit, None)
     unit.input, unit.input_from = present(event.input), event.input_from
     if event.job_id is not None:
         unit.job_id = event.job_id
@@ -307,6 +311,7 @@ def _ended(run: Run, node_id: str, instance: str, status: str) -> Unit:
     unit = run.unit(node_id, instance)
     was_ended = unit.is_ended
     _leave_slot(run, unit)
+    run.retries.pop(unit, None)
     unit.status = status
     if was_ended:
         return unit

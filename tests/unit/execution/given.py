@@ -1,12 +1,12 @@
 """Given a workflow and what happened, when a message comes, then these events: the specs of execution read like that."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 from flowforge.definition import parse
-from flowforge.events import Cause, Event, TimerFired, TimerSet, TriggerRef, WorkflowTriggered, decode, encode
+from flowforge.events import Cause, Event, RunEvent, TimerFired, TimerSet, TriggerRef, WorkflowTriggered, decode, encode
 from flowforge.identity import derived_uuid
 from flowforge.reports import JobCompleted, JobFailed, JobProgressed, JobStarted, Report, ReportedError
 from services.execution import decide
@@ -36,7 +36,7 @@ class Scenario:
     @property
     def run(self) -> Run:
         """The run as its history alone gives it, each event having gone through its JSON."""
-        return fold(self.plan, [(decode(type(e).__name__, encode(e)), at) for e, at in self.history])
+        return fold(self.plan, [(cast("RunEvent", decode(type(e).__name__, encode(e))), at) for e, at in self.history])
 
     def when(self, deed: Any) -> list[Event]:
         """What follows from the deed; the events join the history. Repeated at once, nothing follows."""

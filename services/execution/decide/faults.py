@@ -1,0 +1,57 @@
+"""Errors in the words of interface.md, section 9, each with where it is and what to do about it."""
+
+from flowforge.errors import ErrorCode, RunError
+from flowforge.raw import ABSENT, field
+from flowforge.reports import ReportedError
+
+from infra.expressions import EvaluationFault
+from services.execution import inputs
+from services.execution.state import Run, Unit
+
+_RESOLUTIONS: dict[str, str] = {
+    ErrorCode.EXPRESSION_ERROR: "compare the expression with the values in the node's input; use has() for what may be absent",
+    ErrorCode.INPUT_INVALID: "make the input_mapping give what the node's inputs declare",
+    ErrorCode.OUTPUT_INVALID: "make the handler return what the node's outputs declare",
+    ErrorCode.PAYLOAD_TOO_LARGE: "pass a reference (a path, a key) rather than the data, or split the work with for_each",
+    ErrorCode.JOB_TIMEOUT: "raise timeout_ms, or look into the job's log for what it waited for; waiting for a worker counts",
+    ErrorCode.WORKER_LOST: "look for a worker that was killed or ran out of memory while it held the job",
+    ErrorCode.EXECUTION_TIMEOUT: "raise settings.timeout_ms, or see in the timeline which node took the time",
+    ErrorCode.NODE_EXECUTION_FAILED: "read the job's log; add a retry_policy if the cause passes by itself",
+}
+
+
+def resolution(code: str) -> str:
+    """What a person can do about an error of that code."""
+    return _RESOLUTIONS.get(code, _RESOLUTIONS[ErrorCode.NODE_EXECUTION_FAILED])
+
+
+def run_error(run: Run, unit: Unit, error: ReportedError) -> RunError:
+    """What the worker or the engine said, with its place in the graph."""
+    return RunError(
+        code=error.code,
+        message=error.message or f"node '{unit.node_id}' failed",
+        affected_nodes=[unit.node_id],
+        dependency_chain=run.plan.chain_to(unit.node_id),
+        suggested_resolution=resolution(error.code),
+        retryable=error.retryable,
+        details=ABSENT if bytes(error.details) == b"null" else field(error.details),
+    )
+
+
+def timeout_error(run: Run) -> RunError:
+    """The run took too long; says what was still under way."""
+    running = [node.node_id for node in run.nodes.values() if node.status in ("queued", "running", "waiting")]
+    return RunError(
+        code=ErrorCode.EXECUTION_TIMEOUT,
+        message=f"the run took longer than its timeout_ms; still under way: {', '.join(running[:10]) or 'nothing'}",
+        affected_nodes=running,
+        suggested_resolution=_RESOLUTIONS[ErrorCode.EXECUTION_TIMEOUT],
+    )
+
+
+def input_fault(fault: Exception) -> ReportedError:
+    """A value that could not be computed, does not fit its port, or is too large; trying again would not help."""
+    if isinstance(fault, EvaluationFault):
+        return ReportedError(code=ErrorCode.EXPRESSION_ERROR, message=str(fault), retryable=False)
+    code = ErrorCode.PAYLOAD_TOO_LARGE if isinstance(fault, inputs.TooLarge) else ErrorCode.INPUT_INVALID
+    return ReportedError(code=code, message=str(fault), retryable=False)
