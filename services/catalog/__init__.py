@@ -3,6 +3,6 @@
 Hears commands only: CreateWorkflow, UpdateWorkflow, RollbackWorkflow, ArchiveWorkflow, AddTrigger, ChangeTrigger,
 RemoveTrigger, ValidateWorkflow. Says WorkflowCreated, WorkflowUpdated and WorkflowArchived, which mark a change of
 definitions, so that no trigger decides by an older version once a save is answered. Owns the streams of type
-`workflow`, one per workflow id, and nothing else: lists and reads are made of its events by projections. Never refuses a draft for
-being a draft: an invalid definition is refused whatever its status.
+`workflow`, one per workflow id, and nothing else: lists and reads are made of its events by projections. Refuses an
+invalid definition whatever its status, drafts included.
 """

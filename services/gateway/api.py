@@ -1,0 +1,70 @@
+"""The application of all writes; `infra.embedded.front` hosts it beside the reads."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from functools import partial
+
+from litestar import Litestar, Router
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.config import OpenAPIConfig
+
+from infra.http.authentication import Authentication, KeyRing, Lookup, Principal, key_holder
+from infra.http.problems import exception_handlers, unavailable
+from infra.http.queries import only_known_queries
+from infra.settings import Settings
+from services.gateway.commanding import Services, connect
+from services.gateway.context import Gateway
+from services.gateway.routes import EVENTS, RUNS, WORKFLOWS
+from services.gateway.settings import body_bytes_max
+from services.gateway.store import Store, open_pool
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The ASGI application; it connects in its lifespan, waiting for servers that are not there yet."""
+    keys = _Keys()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncGenerator[None]:
+        assert settings.database_url
+        pool, client = await asyncio.gather(open_pool(settings.database_url), connect(settings))
+        store = Store(pool)
+        keys.lookup = partial(key_holder, pool)
+        app.state.gateway = Gateway(Services(client, settings.namespace), store)
+        sweeping = asyncio.create_task(store.sweep())
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            await client.close()
+            await pool.close()
+
+    return Litestar(
+        [*_routers("/api/workflows", "/workflows", WORKFLOWS), *_routers("/api/runs", "/api/workflow-executions", RUNS),
+         Router("/api/events", route_handlers=EVENTS)],
+        lifespan=[lifespan],
+        middleware=[Authentication(KeyRing(keys.holder), is_on=settings.auth_is_on)],
+        guards=[only_known_queries],
+        exception_handlers=exception_handlers,
+        logging_config=None,
+        request_max_body_size=body_bytes_max,
+        openapi_config=OpenAPIConfig("FlowForge: writes", "1", path="/schema/writes"),
+    )  # fmt: skip
+
+
+def _routers(path: str, older_path: str, handlers: Sequence[HTTPRouteHandler]) -> list[Router]:
+    """The same routes under their older path name as well."""
+    older = Router(older_path, route_handlers=handlers, include_in_schema=False)
+    return [Router(path, route_handlers=handlers), older]
+
+
+class _Keys:
+    """The look-up of keys, once the database is there."""
+
+    def __init__(self) -> None:
+        self.lookup: Lookup | None = None
+
+    async def holder(self, digest: bytes) -> Principal | None:
+        if self.lookup is None:
+            raise unavailable("not started yet")
+        return await self.lookup(digest)

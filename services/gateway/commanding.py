@@ -1,0 +1,137 @@
+"""Commands on their way to the services, and their answers back: NATS request and reply.
+
+A command keeps its id however often it is sent, and a service that has carried it out answers it as the first time; so
+silence is answered by asking again, until the caller has waited long enough.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from itertools import chain, repeat
+from typing import Any
+
+import msgspec
+import nats
+from flowforge.commands import COMMANDS, Command
+from flowforge.envelope import CloudEvent, encode
+from flowforge.refusals import Accepted, Refusal, Rejected
+from flowforge.subjects import Subjects
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+
+from infra.http.problems import Problem, of_refusal, unavailable
+from infra.settings import Settings
+from services.gateway.settings import (
+    answer_wait_s,
+    answers_wait_s,
+    connect_wait_s,
+    ping_interval_s,
+    reconnect_wait_s,
+    retry_waits_s,
+)
+
+_log = logging.getLogger(__name__)
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_HEADROOM_BYTES = 1024
+
+
+class _Answer(msgspec.Struct):
+    ok: dict[str, Any] | None = None
+    refused: Refusal | None = None
+
+
+_decoder = msgspec.json.Decoder(_Answer)
+
+
+async def connect(settings: Settings) -> Client:
+    """A connection that waits for a server that is not there yet, and never gives up afterwards."""
+    assert settings.nats_url
+
+    async def on_error(fault: Exception) -> None:
+        _log.warning("gateway: NATS: %s", fault or type(fault).__name__)
+
+    while True:
+        try:
+            return await nats.connect(
+                settings.nats_url,
+                name="gateway",
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=reconnect_wait_s,  # type: ignore[arg-type]
+                ping_interval=ping_interval_s,
+                inbox_prefix=settings.nats_inbox_prefix.encode(),
+                error_cb=on_error,
+            )
+        except (OSError, TimeoutError, NatsError) as fault:
+            _log.warning("NATS is not there yet: %s", fault)
+            await asyncio.sleep(connect_wait_s)
+
+
+class Services:
+    """The services as the gateway knows them: commands go in, answers come out."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client = client
+        self._subjects = Subjects(namespace)
+        self._source = f"/{namespace}/gateway"
+
+    async def ask(self, command: Command, traceparent: str | None = None) -> dict[str, Any]:
+        """What the service answered. Raises `Problem`: its refusal; 413 before sending; 503 when nobody answers."""
+        name = type(command).__name__
+        service, _ = COMMANDS[name]
+        body = self._envelope(command, name, traceparent)
+        if len(body) > self.bytes_max:
+            raise Problem(
+                413,
+                f"the request has {len(body) // 1024} KiB, the bus takes {self.bytes_max // 1024} KiB",
+                code="PAYLOAD_TOO_LARGE",
+            )
+        answer = await self._answer(self._subjects.command(service, name), body, service)
+        if isinstance(answer, Rejected):
+            raise of_refusal(answer.refused)
+        return answer.ok
+
+    @property
+    def bytes_max(self) -> int:
+        """The largest command."""
+        return (self._client.max_payload or 1024 * 1024) - _HEADROOM_BYTES
+
+    def _envelope(self, command: Command, name: str, traceparent: str | None) -> bytes:
+        is_sound = traceparent is not None and _TRACEPARENT.fullmatch(traceparent)
+        return encode(
+            CloudEvent(
+                id=command.command_id,
+                source=self._source,
+                type=name,
+                data=msgspec.Raw(msgspec.json.encode(command)),
+                traceparent=traceparent if is_sound else None,
+                actor=command.actor or None,
+            )
+        )
+
+    async def _answer(self, subject: str, body: bytes, service: str) -> Accepted | Rejected:
+        deadline = time.monotonic() + answers_wait_s
+        for wait_s in chain(retry_waits_s, repeat(retry_waits_s[-1])):
+            answer = await self._try(subject, body, min(answer_wait_s, deadline - time.monotonic()))
+            if answer is not None:
+                return answer
+            if time.monotonic() + wait_s >= deadline:
+                break
+            await asyncio.sleep(wait_s)
+        _log.warning("%s does not answer", service)
+        raise unavailable(f"the service '{service}' does not answer; nothing is lost by asking again")
+
+    async def _try(self, subject: str, body: bytes, timeout_s: float) -> Accepted | Rejected | None:
+        """One try; None when it is worth another."""
+        try:
+            message = await self._client.request(subject, body, timeout=timeout_s)
+        except NoRespondersError:
+            return None
+        except (NatsError, TimeoutError, OSError) as fault:
+            _log.info("no answer on %s: %s", subject, fault)
+            return None
+        answer = _decoder.decode(message.data)
+        if answer.refused is None:
+            return Accepted(answer.ok or {})
+        return None if answer.refused.status == 503 else Rejected(answer.refused)

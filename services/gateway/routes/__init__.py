@@ -1,0 +1,17 @@
+"""The routes, by what they are about. Each names the role that it needs in its `opt`."""
+
+from services.gateway.routes.events import publish
+from services.gateway.routes.runs import cancel, execute
+from services.gateway.routes.triggers import add_trigger, change_trigger, remove_trigger
+from services.gateway.routes.workflows import archive, create, roll_back, update, validate
+
+WORKFLOWS = [
+    create, validate, update, archive, roll_back, execute, add_trigger, change_trigger, remove_trigger,
+]  # fmt: skip
+"""Below `/api/workflows`."""
+
+RUNS = [cancel]
+"""Below `/api/runs`."""
+
+EVENTS = [publish]
+"""Below `/api/events`."""

@@ -1,0 +1,97 @@
+"""Definitions: saved as versions, checked, archived."""
+
+from typing import Annotated, Any
+
+import msgspec
+from flowforge.commands import ArchiveWorkflow, CreateWorkflow, RollbackWorkflow, UpdateWorkflow, ValidateWorkflow
+from flowforge.identity import new_uuid
+from litestar import Response, delete, post, put
+from msgspec import Meta
+
+from infra.http.authentication import EDITOR, VIEWER
+from services.gateway import reply
+from services.gateway.body import AnyRequest, definition_body, json_body, shaped
+from services.gateway.context import expected_version, gateway, raw
+from services.gateway.reply import Reply
+
+
+class Rollback(msgspec.Struct, forbid_unknown_fields=True):
+    """Which version to repeat."""
+
+    version: Annotated[int, Meta(ge=1)]
+
+
+def saved(answer: dict[str, Any], status: int = 200, **headers: str) -> Reply:
+    """A save's answer, whose version is its ETag."""
+    return reply.of(status, answer, ETag=f'"{answer["version"]}"', **headers)
+
+
+@post("/", opt=EDITOR, summary="Create a workflow")
+async def create(request: AnyRequest) -> Response[bytes]:
+    """201 `{id, version, position, warnings}`; 409 where the id is taken, 422 with every fault of the definition."""
+    body = await definition_body(request)
+    return await gateway(request).carry_out(
+        request,
+        body,
+        lambda command_id, actor: CreateWorkflow(command_id=command_id, actor=actor, definition=raw(body)),
+        lambda answer: saved(answer, 201, Location=f"/api/workflows/{answer['id']}"),
+    )
+
+
+@post("/validate", opt=VIEWER, status_code=200, summary="Check a definition")
+async def validate(request: AnyRequest) -> Response[bytes]:
+    """200 with everything that is wrong with it; nothing is stored."""
+    body = await definition_body(request)
+    command = ValidateWorkflow(command_id=str(new_uuid()), actor=request.user.name, definition=raw(body))
+    return reply.of(200, await gateway(request).ask(request, command)).response()
+
+
+@put("/{workflow_id:str}", opt=EDITOR, summary="Save a new version")
+async def update(request: AnyRequest, workflow_id: str) -> Response[bytes]:
+    """200 `{id, version, position, warnings}`; the same definition again is no new version. 404 for an unknown id."""
+    body, version = await definition_body(request), expected_version(request)
+    return await gateway(request).carry_out(
+        request,
+        body,
+        lambda command_id, actor: UpdateWorkflow(
+            command_id=command_id,
+            actor=actor,
+            workflow_id=workflow_id,
+            definition=raw(body),
+            expected_version=version,
+        ),
+        saved,
+    )
+
+
+@delete("/{workflow_id:str}", opt=EDITOR, status_code=200, summary="Archive a workflow")
+async def archive(request: AnyRequest, workflow_id: str) -> Response[bytes]:
+    """200; it starts no more runs, its versions and runs stay. PUT of a definition revives it."""
+    version = expected_version(request)
+    return await gateway(request).carry_out(
+        request,
+        b"",
+        lambda command_id, actor: ArchiveWorkflow(
+            command_id=command_id, actor=actor, workflow_id=workflow_id, expected_version=version
+        ),
+        saved,
+    )
+
+
+@post("/{workflow_id:str}/rollback", opt=EDITOR, status_code=200, summary="Repeat an old version")
+async def roll_back(request: AnyRequest, workflow_id: str) -> Response[bytes]:
+    """200 with the new version, which has the old one's content."""
+    body, version = await json_body(request), expected_version(request)
+    wanted = shaped(body, Rollback)
+    return await gateway(request).carry_out(
+        request,
+        body,
+        lambda command_id, actor: RollbackWorkflow(
+            command_id=command_id,
+            actor=actor,
+            workflow_id=workflow_id,
+            version=wanted.version,
+            expected_version=version,
+        ),
+        saved,
+    )

@@ -1,0 +1,38 @@
+"""Every limit of gateway, with its unit."""
+
+from flowforge.definition import DEFINITION_BYTES_MAX
+
+body_bytes_max = DEFINITION_BYTES_MAX + 256 * 1024
+"""Of a request."""
+
+json_depth_max = 200
+"""Nested objects and lists of a request; what expressions can be given."""
+
+events_per_request_max = 10_000
+events_bytes_per_command_max = 768 * 1024
+"""Events of one request that go to triggers in one command; more go in several."""
+
+answer_wait_s = 2.0
+"""How long one request to a service waits for its answer before it is sent again, under the same command id."""
+
+answers_wait_s = 10.0
+"""How long a caller waits in all while a service is away, before 503."""
+
+retry_waits_s = (0.01, 0.02, 0.05, 0.1, 0.2)
+"""Between two tries; the last one repeats."""
+
+idempotency_kept_s = 7 * 86_400
+idempotency_key_chars_max = 255
+idempotency_swept_every_s = 600.0
+idempotency_swept_rows_max = 10_000
+
+database_connections_max = 8
+database_timeout_s = 5.0
+connect_wait_s = 0.2
+reconnect_wait_s = 0.2
+ping_interval_s = 10
+
+labels_max = 50
+label_chars_max = 200
+priority_max = 1_000
+reason_chars_max = 2_000

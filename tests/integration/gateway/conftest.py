@@ -1,0 +1,102 @@
+"""Gateway before the real catalog process, on real NATS and Postgres; HTTP without a socket."""
+
+import asyncio
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import asyncpg
+import httpx
+import nats
+import pytest
+from nats.aio.client import Client
+
+from infra.bus.topology import declare
+from infra.embedded.front import lifespan
+from infra.settings import Settings
+from services.gateway.api import create_app
+
+ROLES = ("viewer", "operator", "editor", "admin")
+READY_TIMEOUT_S = 20
+Ask = Callable[..., Awaitable[httpx.Response]]
+
+
+def start_service(name: str, environment: dict[str, str], log: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """The process of a service, and the descriptor on which it says that it is ready."""
+    ready, told = os.pipe()
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"services.{name}"],
+            env={**os.environ, **environment, "FLOWFORGE_READY_FD": str(told)},
+            pass_fds=(told,),
+            stdout=output,
+            stderr=output,
+        )
+    os.close(told)
+    return process, ready
+
+
+async def until_ready(process: subprocess.Popen[bytes], ready: int, log: Path) -> None:
+    said = await asyncio.wait_for(asyncio.to_thread(os.read, ready, 1), READY_TIMEOUT_S)
+    os.close(ready)
+    assert said == b"1", f"ended with {process.poll()} before it was ready:\n{log.read_text()}"
+
+
+@pytest.fixture
+def environment(service_dsn: str, nats_url: str, namespace: str, tmp_path: Path) -> dict[str, str]:
+    return {
+        "FLOWFORGE_DATABASE_URL": service_dsn,
+        "FLOWFORGE_NATS_URL": nats_url,
+        "FLOWFORGE_NAMESPACE": namespace,
+        "FLOWFORGE_HOME": str(tmp_path / "home"),
+    }
+
+
+@pytest.fixture
+async def client(nats_url: str, namespace: str) -> AsyncIterator[Client]:
+    """A connection with every right, the streams declared."""
+    connection = await nats.connect(nats_url)
+    await declare(connection, namespace)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def catalog(
+    client: Client, environment: dict[str, str], tmp_path: Path
+) -> AsyncIterator[subprocess.Popen[bytes]]:
+    log = tmp_path / "catalog.log"
+    process, ready = start_service("catalog", environment, log)
+    try:
+        await until_ready(process, ready, log)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+async def keys(postgres_dsn: str) -> dict[str, str]:
+    """A key for each role; its holder has the role's name."""
+    connection = await asyncpg.connect(postgres_dsn)
+    for role in ROLES:
+        digest = hashlib.sha256(f"key-of-{role}".encode()).digest()
+        await connection.execute("insert into gateway.keys (hash, name, role) values ($1, $2, $2)", digest, role)
+    await connection.close()
+    return {role: f"key-of-{role}" for role in ROLES}
+
+
+@pytest.fixture
+async def http(
+    client: Client, service_dsn: str, nats_url: str, namespace: str, keys: dict[str, str]
+) -> AsyncIterator[httpx.AsyncClient]:
+    """The gateway as an administrator sees it."""
+    app = create_app(Settings(database_url=service_dsn, nats_url=nats_url, namespace=namespace))
+    async with lifespan(app):  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+        headers = {"Authorization": f"Bearer {keys['admin']}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://flowforge", headers=headers) as asking:
+            yield asking
