@@ -2,19 +2,15 @@
 
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Collection, Hashable, Sequence
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 import msgspec
 from flowforge import events as facts
 from flowforge.commands import CancelRun
-from flowforge.definition import parse
 from flowforge.envelope import CloudEvent, now
-from flowforge.events import EventReceived, NodeQueued, RunEvent, RunRequested, TimerFired, WorkflowTriggered
-from flowforge.identity import named_stream
-from flowforge.jobs import ensure_job_consumer
+from flowforge.events import NodeQueued, RunEvent, TimerFired, WorkflowTriggered
 from flowforge.refusals import Accepted, Refusal, Rejected, not_found
 from flowforge.reports import REPORT_TYPES, JobCompleted, JobFailed, JobRequested, Report, ReportedError
 from flowforge.subjects import Subjects
@@ -27,9 +23,9 @@ from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, Stre
 from services.execution import decide as deciding
 from services.execution import inputs, jobs
 from services.execution.lost_jobs import queued_jobs
-from services.execution.plan import Plan
-from services.execution.settings import JOBS_LOOKED_AT_AFTER_S, PLANS_CACHED_MAX, RUNS_CACHED_MAX
-from services.execution.state import Run, fold
+from services.execution.runs import Runs
+from services.execution.settings import JOBS_LOOKED_AT_AFTER_S
+from services.execution.state import Run
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -71,15 +67,11 @@ class ExecutionService:
         self._log = log
         self._subjects = Subjects(namespace)
         self._namespace = namespace
-        self._runs: OrderedDict[UUID, Run] = OrderedDict()
-        self._plans: OrderedDict[tuple[str, int], Plan] = OrderedDict()
         self._open: set[UUID] = set()
         self._is_open_known = False
-        self._refusals: dict[int, Refusal] = {}
         self._steps: dict[UUID, deciding.Step] = {}
         self._signs_of_life: set[UUID] = set()
         self._look_at: float | None = None
-        self._consumers: set[tuple[str, str]] = set()
         self._spent_jobs: list[int] = []
         self.inbound = {self._subjects.advisories_stream: decode_advisory}
 
@@ -87,6 +79,7 @@ class ExecutionService:
         """The shell's connection, its intake, and its publisher."""
         self._client: Client = shell.client
         self._shell = shell
+        self._runs = Runs(self._log, shell.client, self._subjects)
 
     # --- the shell asks ---------------------------------------------------------------------------------------------------
 
@@ -110,17 +103,7 @@ class ExecutionService:
         for key in keys:
             if isinstance(key, str):
                 await self._hand_over(key, messages)
-        missing = [key for key in keys if isinstance(key, UUID) and key not in self._runs]
-        if missing:
-            fresh = await self._begin(missing, messages)
-            await self._read([key for key in missing if key not in fresh])
-        for message in messages:
-            if message.event.type == "JobCompleted":
-                await self._keep_blob(message)
-        for key in keys:
-            if (run := self._runs.get(cast("UUID", key))) is not None:
-                self._runs.move_to_end(run.id)
-                await self._load_values(run)
+        await self._runs.load([key for key in keys if isinstance(key, UUID)], messages, self._open)
 
     def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
         """One step for all messages of the run."""
@@ -149,7 +132,8 @@ class ExecutionService:
 
     def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
         """Everything about the run to its subject; jobs to their queues; stops to workers."""
-        run = self._runs[cast("UUID", key)]
+        run = self._runs.get(cast("UUID", key))
+        assert run is not None
         step = self._steps.pop(run.id)
         position = events[-1].position
         work.answers = [(message, body or _accepted(run, position)) for message, body in work.answers]
@@ -158,7 +142,7 @@ class ExecutionService:
             said += self._said(run, event, stored)
         if run.is_ended:
             self._open.discard(run.id)
-            self._runs.pop(run.id, None)
+            self._runs.drop(run.id)
         else:
             self._open.add(run.id)
         return said
@@ -166,12 +150,12 @@ class ExecutionService:
     def refused(self, key: Hashable, answer: Answer) -> None:
         """Somebody appended first (or a decision failed half way): what is in memory is no longer the truth."""
         if isinstance(key, UUID):
-            self._runs.pop(key, None)
+            self._runs.drop(key)
             self._steps.pop(key, None)
 
     async def resay(self, events: Sequence[StoredEvent]) -> list[Outgoing]:
         """The same messages again; jobs only while they are still wanted."""
-        await self._read({stored.stream_id for stored in events} - self._runs.keys())
+        await self._runs.load({stored.stream_id for stored in events}, [])
         said: list[Outgoing] = []
         for stored in events:
             run = self._runs.get(stored.stream_id)
@@ -194,13 +178,12 @@ class ExecutionService:
 
     async def nats_was_away(self) -> None:
         """Jobs may be lost; workers get time to speak first."""
-        self._consumers.clear()
+        self._runs.consumers_may_be_gone()
         self._look_soon()
 
     async def tick(self) -> None:
         """Each second: evict what is long unused, look for lost jobs when it is time."""
-        while len(self._runs) > RUNS_CACHED_MAX:
-            self._runs.popitem(last=False)
+        self._runs.evict()
         await self._drop_spent_jobs()
         if self._look_at is not None and time.monotonic() >= self._look_at and self._client.is_connected:
             self._look_at = None
@@ -239,96 +222,6 @@ class ExecutionService:
         return said
 
     # --- loading ------------------------------------------------------------------------------------------------------------
-
-    async def _begin(self, missing: Collection[UUID], messages: Sequence[Message]) -> set[UUID]:
-        """Runs that begin with this batch need no reading: their first event is the message. A repeat loses the race."""
-        fresh: set[UUID] = set()
-        for message in messages:
-            if message.event.type != "WorkflowTriggered" or message.origin != "stream" or message.deliveries > 1:
-                continue
-            triggered = _triggered.decode(message.event.data)
-            if triggered.run_id in missing and triggered.run_id not in self._open and triggered.run_id not in fresh:
-                plan = await self._plan(triggered.workflow_id, triggered.workflow_version)
-                self._runs[triggered.run_id] = Run(plan, triggered)
-                fresh.add(triggered.run_id)
-        return fresh
-
-    async def _read(self, run_ids: Collection[UUID]) -> None:
-        if not run_ids:
-            return
-        for run_id, history in (await self._log.read_streams(run_ids)).items():
-            if not history or history[0].type != "WorkflowTriggered":
-                continue
-            events = [
-                (cast("RunEvent", facts.decode(stored.type, stored.data)), stored.recorded_at) for stored in history
-            ]
-            triggered = cast("WorkflowTriggered", events[0][0])
-            self._runs[run_id] = fold(await self._plan(triggered.workflow_id, triggered.workflow_version), events)
-
-    async def _plan(self, workflow_id: str, version: int) -> Plan:
-        known = self._plans.get((workflow_id, version))
-        if known is not None:
-            return known
-        for stored in await self._log.read_stream(named_stream("workflow", workflow_id)):
-            event = facts.decode(stored.type, stored.data)
-            if isinstance(event, facts.WorkflowCreated | facts.WorkflowUpdated) and event.workflow_version == version:
-                workflow, faults = parse(msgspec.json.decode(event.definition))
-                if workflow is None:
-                    raise LookupError(f"version {version} of '{workflow_id}' cannot be read: {faults[0].message}")
-                plan = Plan(workflow, version)
-                self._plans[workflow_id, version] = plan
-                while len(self._plans) > PLANS_CACHED_MAX:
-                    self._plans.popitem(last=False)
-                await self._ensure_consumers(plan)
-                return plan
-        raise LookupError(f"there is no version {version} of workflow '{workflow_id}'")
-
-    async def _ensure_consumers(self, plan: Plan) -> None:
-        """Workers pull from one durable consumer per queue and job type; a new one exists before its first job."""
-        for pair in {(node.queue, node.job_type) for node in plan.nodes.values() if node.is_job} - self._consumers:
-            try:
-                await ensure_job_consumer(self._client.jetstream(), self._subjects, *pair)
-            except (TimeoutError, NatsError) as fault:
-                _log.warning("cannot create the consumer of %s yet, a worker will: %s", pair, fault)
-            else:
-                self._consumers.add(pair)
-
-    async def _load_values(self, run: Run) -> None:
-        """What templates may look at and the events only refer to: the cause, and large outputs."""
-        if run.plan.uses_event and run.cause_event is None:
-            run.cause_event = await self._cause(run.triggered)
-        for node in run.nodes.values() if run.blobs else ():
-            if (reference := inputs.blob_hash(node.output)) and run.blobs.get(reference) is None:
-                data = await self._log.get_blob(reference)
-                run.blobs[reference] = None if data is None else msgspec.json.decode(data)
-
-    async def _cause(self, triggered: WorkflowTriggered) -> dict[str, Any]:
-        history = await self._log.read_stream(triggered.cause.stream_id, limit=1)
-        first = facts.decode(history[0].type, history[0].data) if history else None
-        if isinstance(first, EventReceived):
-            return cast("dict[str, Any]", msgspec.to_builtins(msgspec.json.decode(history[0].data)))
-        data = msgspec.json.decode(first.input_data) if isinstance(first, RunRequested) else None
-        cause = triggered.cause
-        return {"id": cause.id, "source": cause.source, "type": cause.type, "data": data}
-
-    async def _keep_blob(self, message: Message) -> None:
-        """A large output: from NATS into Postgres before anything refers to it."""
-        run = self._runs.get(UUID(message.tokens[2]))
-        said = cast("JobCompleted", _reports["JobCompleted"].decode(message.event.data))
-        reference = inputs.blob_hash(said.output)
-        if run is None or reference is None or reference in run.blobs:
-            return
-        data = await self._log.get_blob(reference)
-        if data is None:
-            try:
-                store = await self._client.jetstream().object_store(self._subjects.blobs_bucket)
-                data = (await store.get(reference)).data
-            except (TimeoutError, NatsError) as fault:
-                _log.warning("output %s of run %s cannot be read: %s", reference, run.id, fault)
-                return
-            if data is None or await self._log.put_blob(data) != reference:
-                return
-        run.blobs[reference] = msgspec.json.decode(data)
 
     async def _hand_over(self, key: str, messages: Sequence[Message]) -> None:
         """JetStream gave a job up: let it be reported as lost, under the advisory's own acknowledgement."""
@@ -370,7 +263,7 @@ class ExecutionService:
         if not self._open:
             return
         queued = await queued_jobs(self._client, self._subjects.jobs_stream)
-        await self._read(self._open - self._runs.keys())
+        await self._runs.load(self._open, [])
         lost: list[Outgoing] = []
         for run_id in list(self._open):
             run = self._runs.get(run_id)

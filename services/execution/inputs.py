@@ -40,9 +40,9 @@ def blob_hash(value: msgspec.Raw) -> str | None:
 
 
 def output_value(run: Run, node_id: str) -> Any:
-    """A node's output as data, decoded once."""
+    """A node's output as data, decoded once; "" stands for the run's input."""
     if node_id not in run.decoded:
-        raw = run.nodes[node_id].output
+        raw = run.nodes[node_id].output if node_id else run.triggered.input_data
         reference = blob_hash(raw)
         run.decoded[node_id] = _decode(raw) if reference is None else run.blobs.get(reference)
     return run.decoded[node_id]
@@ -55,7 +55,7 @@ def bindings(
     names = of.names
     values: dict[str, Any] = {"now": now, **more}
     if "input" in names:
-        values["input"] = _decode(run.triggered.input_data)
+        values["input"] = output_value(run, "")
     if "variables" in names:
         values["variables"] = run.variables
     if "nodes" in names:
@@ -118,13 +118,7 @@ def node_input(
     else:
         text = _joined(run, node.upstream)
     if node.node.inputs:
-        value = (
-            _decode(text)
-            if text is not None
-            else output_value(run, source)
-            if source
-            else _decode(run.triggered.input_data)
-        )
+        value = _decode(text) if text is not None else output_value(run, source or "")
         check_ports(node.node.inputs, value, "input")
     return text, source
 

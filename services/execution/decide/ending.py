@@ -26,7 +26,6 @@ from services.execution.decide.faults import input_fault, resolution, run_error
 from services.execution.decide.step import Step, set_timer
 from services.execution.state import NodeState, Unit
 
-
 _decode = msgspec.json.Decoder().decode
 
 

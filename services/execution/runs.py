@@ -1,0 +1,173 @@
+"""Runs and plans in memory: from the first event, or from the log; blobs of large outputs made safe."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+from flowforge import events as facts
+from flowforge.definition import parse
+from flowforge.events import EventReceived, RunEvent, RunRequested, WorkflowTriggered
+from flowforge.identity import named_stream
+from flowforge.jobs import ensure_job_consumer
+from flowforge.reports import JobCompleted
+from flowforge.subjects import Subjects
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from infra.bus import Message
+from infra.eventlog import EventLog
+from services.execution import inputs
+from services.execution.plan import Plan
+from services.execution.settings import PLANS_CACHED_MAX, RUNS_CACHED_MAX
+from services.execution.state import Run, fold
+
+_log = logging.getLogger(__name__)
+_triggered = msgspec.json.Decoder(WorkflowTriggered)
+_completed = msgspec.json.Decoder(JobCompleted)
+
+
+class Runs:
+    """What is in memory of what is in the log; anything in it may be dropped at any time."""
+
+    def __init__(self, log: EventLog, client: Client, subjects: Subjects) -> None:
+        self._log = log
+        self._client = client
+        self._subjects = subjects
+        self._runs: OrderedDict[UUID, Run] = OrderedDict()
+        self._plans: OrderedDict[tuple[str, int], Plan] = OrderedDict()
+        self._consumers: set[tuple[str, str]] = set()
+
+    def get(self, run_id: UUID) -> Run | None:
+        return self._runs.get(run_id)
+
+    def drop(self, run_id: UUID) -> None:
+        self._runs.pop(run_id, None)
+
+    def clear(self) -> None:
+        self._runs.clear()
+
+    def consumers_may_be_gone(self) -> None:
+        """NATS was away: the consumers of jobs are looked at again."""
+        self._consumers.clear()
+        self._plans.clear()
+
+    def evict(self) -> None:
+        """Let the longest unused go."""
+        while len(self._runs) > RUNS_CACHED_MAX:
+            self._runs.popitem(last=False)
+
+    async def load(self, run_ids: Collection[UUID], messages: Sequence[Message], known: Collection[UUID] = ()) -> None:
+        """Have these runs in memory, with what their templates may look at. `known`: runs that have begun already."""
+        missing = {run_id for run_id in run_ids if run_id not in self._runs}
+        if missing:
+            fresh = await self._begin(missing, messages, known)
+            await self.read(missing - fresh)
+        for message in messages:
+            if message.event.type == "JobCompleted" and b'"$blob"' in message.body:
+                await self._keep_blob(message)
+        for run_id in run_ids:
+            if (run := self._runs.get(run_id)) is not None:
+                self._runs.move_to_end(run_id)
+                await self._load_values(run)
+
+    async def _begin(
+        self, missing: Collection[UUID], messages: Sequence[Message], known: Collection[UUID]
+    ) -> set[UUID]:
+        """Runs that begin with this batch need no reading: their first event is the message. A repeat loses the race."""
+        fresh: set[UUID] = set()
+        for message in messages:
+            if message.event.type != "WorkflowTriggered" or message.origin != "stream" or message.deliveries > 1:
+                continue
+            triggered = _triggered.decode(message.event.data)
+            if triggered.run_id in missing and triggered.run_id not in known and triggered.run_id not in fresh:
+                plan = await self._plan(triggered.workflow_id, triggered.workflow_version)
+                self._keep(Run(plan, triggered))
+                fresh.add(triggered.run_id)
+        return fresh
+
+    async def read(self, run_ids: Collection[UUID]) -> None:
+        """Runs from their whole history; a run that is in memory already is read anew."""
+        if not run_ids:
+            return
+        for run_id, history in (await self._log.read_streams(run_ids)).items():
+            if not history or history[0].type != "WorkflowTriggered":
+                continue
+            events = [
+                (cast("RunEvent", facts.decode(stored.type, stored.data)), stored.recorded_at) for stored in history
+            ]
+            triggered = cast("WorkflowTriggered", events[0][0])
+            self._keep(fold(await self._plan(triggered.workflow_id, triggered.workflow_version), events))
+
+    def _keep(self, run: Run) -> None:
+        """Into memory; what it refers to is loaded before it is decided on."""
+        for value in (run.triggered.input_data, *(node.output for node in run.nodes.values())):
+            if (reference := inputs.blob_hash(value)) is not None:
+                run.blobs.setdefault(reference, None)
+        self._runs[run.id] = run
+
+    async def _plan(self, workflow_id: str, version: int) -> Plan:
+        known = self._plans.get((workflow_id, version))
+        if known is not None:
+            return known
+        for stored in await self._log.read_stream(named_stream("workflow", workflow_id)):
+            event = facts.decode(stored.type, stored.data)
+            if isinstance(event, facts.WorkflowCreated | facts.WorkflowUpdated) and event.workflow_version == version:
+                workflow, faults = parse(msgspec.json.decode(event.definition))
+                if workflow is None:
+                    raise LookupError(f"version {version} of '{workflow_id}' cannot be read: {faults[0].message}")
+                plan = Plan(workflow, version)
+                self._plans[workflow_id, version] = plan
+                while len(self._plans) > PLANS_CACHED_MAX:
+                    self._plans.popitem(last=False)
+                await self._ensure_consumers(plan)
+                return plan
+        raise LookupError(f"there is no version {version} of workflow '{workflow_id}'")
+
+    async def _ensure_consumers(self, plan: Plan) -> None:
+        """Workers pull from one durable consumer per queue and job type; a new one exists before its first job."""
+        for pair in {(node.queue, node.job_type) for node in plan.nodes.values() if node.is_job} - self._consumers:
+            try:
+                await ensure_job_consumer(self._client.jetstream(), self._subjects, *pair)
+            except (TimeoutError, NatsError) as fault:
+                _log.warning("cannot create the consumer of %s yet, a worker will: %s", pair, fault)
+            else:
+                self._consumers.add(pair)
+
+    async def _load_values(self, run: Run) -> None:
+        """What templates may look at and the events only refer to: the cause, and large outputs."""
+        if run.plan.uses_event and run.cause_event is None:
+            run.cause_event = await self._cause(run.triggered)
+        for reference in [reference for reference, value in run.blobs.items() if value is None]:
+            data = await self._log.get_blob(reference)
+            run.blobs[reference] = None if data is None else msgspec.json.decode(data)
+
+    async def _cause(self, triggered: WorkflowTriggered) -> dict[str, Any]:
+        history = await self._log.read_stream(triggered.cause.stream_id, limit=1)
+        first = facts.decode(history[0].type, history[0].data) if history else None
+        if isinstance(first, EventReceived):
+            return cast("dict[str, Any]", msgspec.to_builtins(msgspec.json.decode(history[0].data)))
+        data = msgspec.json.decode(first.input_data) if isinstance(first, RunRequested) else None
+        cause = triggered.cause
+        return {"id": cause.id, "source": cause.source, "type": cause.type, "data": data}
+
+    async def _keep_blob(self, message: Message) -> None:
+        """A large output: from NATS into Postgres before anything refers to it."""
+        run = self._runs.get(UUID(message.tokens[2]))
+        said = _completed.decode(message.event.data)
+        reference = inputs.blob_hash(said.output)
+        if run is None or reference is None or reference in run.blobs:
+            return
+        data = await self._log.get_blob(reference)
+        if data is None:
+            try:
+                store = await self._client.jetstream().object_store(self._subjects.blobs_bucket)
+                data = (await store.get(reference)).data
+            except (TimeoutError, NatsError) as fault:
+                _log.warning("output %s of run %s cannot be read: %s", reference, run.id, fault)
+                return
+            if data is None or await self._log.put_blob(data) != reference:
+                return
+        run.blobs[reference] = msgspec.json.decode(data)
