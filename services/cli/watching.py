@@ -112,4 +112,7 @@ def _say_end(session: Session, run: RunView) -> None:
         if run.error.suggested_resolution:
             output.say(Text(run.error.suggested_resolution, "green"))
     if run.status != "completed" and output.is_terminal:
-        output.say(Text(f"what happened, event by event: flowforge events list {run.run_id}", "dim"))
+        output.say(
+            Text.assemble("\n", ("what its jobs wrote   ", "dim"), f"flowforge logs {run.run_id}\n",
+                          ("what happened         ", "dim"), f"flowforge events list {run.run_id}")
+        )  # fmt: skip

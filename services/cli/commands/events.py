@@ -20,6 +20,7 @@ DECISION_STATES = {
 }  # fmt: skip
 
 app = App(name="events", help="Publish events; show what happened in a run.")
+triggers = App(name="triggers", help="Look at triggers and what they decided.")
 
 
 @app.command
@@ -84,6 +85,7 @@ def _show(session: Session, event: dict[str, Any]) -> None:
     session.output.say(feed.line(event["type"], raw, at, session.output.glyphs, position=position))
 
 
+@triggers.command
 async def decisions(
     workflow: str,
     trigger: str,
@@ -127,10 +129,15 @@ async def decisions(
             Text(str(item.get("decided_at") or "").replace("T", " ")[:19], "dim"),
             session.output.state(DECISION_STATES.get(made, "idle"), made),
             Text(_cause(item.get("cause") or {})),
-            Text(str(item.get("reason") or "").replace("_", " "), "dim"),
+            Text(_reason(item), "dim"),
             Text(str(item.get("run_id") or ""), "cyan"),
         )
     session.output.say(rows)
+
+
+def _reason(item: dict[str, Any]) -> str:
+    reason, detail = str(item.get("reason") or "").replace("_", " "), str(item.get("detail") or "")
+    return f"{reason}: {detail}" if reason and detail else reason or detail
 
 
 def _cause(cause: dict[str, Any]) -> str:

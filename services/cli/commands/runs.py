@@ -12,6 +12,7 @@ from services.cli.glyphs import STYLES, duration
 from services.cli.output import EXIT_OK, EXIT_USAGE, Failure, table
 from services.cli.watching import watch_run
 
+LINES_PER_PAGE = 1_000
 Hidden = Parameter(parse=False)
 RunStatus = Literal["pending", "running", "paused", "completed", "failed", "cancelled", "partial"]
 
@@ -145,6 +146,52 @@ def _row(session: Session, item: dict[str, Any]) -> list[Text]:
         Text(duration(took / 1000) if took is not None else ""),
         Text(str(item.get("created_at") or "").replace("T", " ")[:19], "dim"),
     ]
+
+
+async def logs(
+    run: str,
+    node: str | None = None,
+    /,
+    *,
+    instance: str | None = None,
+    attempt: int | None = None,
+    session: Annotated[Session, Hidden],
+) -> None:
+    """Show what the jobs of a run wrote, oldest first.
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    node
+        Only this node.
+    instance
+        Only this item of a map.
+    attempt
+        Only this attempt.
+    """
+    filters = {"node_id": node, "instance": instance, "attempt": attempt, "limit": LINES_PER_PAGE}
+    cursor: str | None = None
+    async with session.client() as client:
+        try:
+            while True:
+                page = await client.logs(run, cursor=cursor, **filters)
+                for line in page["items"]:
+                    _show_line(session, line)
+                cursor = page.get("next_cursor")
+                if cursor is None:
+                    return
+        except Refused as refused:
+            if refused.status == 404:
+                raise no_run(run, refused) from refused
+            raise
+
+
+def _show_line(session: Session, line: dict[str, Any]) -> None:
+    session.output.json(line)
+    place = f"{line['node_id']}[{line['instance']}]" if line.get("instance") else line["node_id"]
+    tried = f" #{line['attempt']}" if line.get("attempt", 1) > 1 else ""
+    session.output.say(Text.assemble((f"{place}{tried}  ", "cyan"), str(line["text"])))
 
 
 async def cancel(run: str, /, *, reason: str = "", session: Annotated[Session, Hidden]) -> None:
