@@ -92,7 +92,7 @@ class Runs:
         """Runs from their whole history; a run that is in memory already is read anew."""
         if not run_ids:
             return
-        for run_id, history in (await self._log.read_streams(run_ids)).items():
+        for history in (await self._log.read_streams(run_ids)).values():
             if not history or history[0].type != "WorkflowTriggered":
                 continue
             events = [
