@@ -95,7 +95,6 @@ def _service(user: str, subjects: Subjects) -> Permissions:
         ),
         subscribe=(
             f"{inbox_prefix(user)}.>",
-            "_INBOX.>",
             "$JS.EVENT.ADVISORY.>",
             *(f"{namespace}.{kind}.>" for kind in heard),
         ),
@@ -113,7 +112,7 @@ def _worker(user: str, subjects: Subjects) -> Permissions:
             f"$JS.ACK.{jobs}.>",
             *_bucket(subjects.blobs_bucket, may_write=True),
         ),
-        subscribe=tuple(dict.fromkeys((f"{inbox_prefix(user)}.>", "_INBOX.>", f"{namespace}.cancels.>"))),
+        subscribe=(f"{inbox_prefix(user)}.>", f"_INBOX_{user}.>", f"{namespace}.cancels.>"),
     )
 
 

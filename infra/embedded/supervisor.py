@@ -360,8 +360,12 @@ class Supervisor:
 
     def _server_environment(self) -> dict[str, str]:
         """Servers get nothing of ours but the mark by which a later start finds them."""
-        kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
-        return {**kept, "LC_ALL": "C.UTF-8", "TZ": "UTC", SUPERVISED: str(self._home.folder)}
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LC_ALL": "C.UTF-8",
+            "TZ": "UTC",
+            SUPERVISED: str(self._home.folder),
+        }
 
     def _service_environment(self, service: Service) -> dict[str, str]:
         settings = self._settings

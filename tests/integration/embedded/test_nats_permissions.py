@@ -144,6 +144,8 @@ async def test_nobody_may_publish_what_belongs_to_others(connect: Connect, user:
         ("worker", "_INBOX_front.>"),
         ("catalog", "flowforge.commands.execution.>"),
         ("catalog", "_INBOX_execution.>"),
+        ("catalog", "_INBOX.>"),
+        ("workers", "_INBOX.>"),
     ],
 )
 async def test_nobody_may_listen_to_what_belongs_to_others(connect: Connect, user: str, subject: str) -> None:
