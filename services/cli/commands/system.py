@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
@@ -22,7 +21,8 @@ from services.cli.output import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, EXIT_USA
 
 Hidden = Parameter(parse=False)
 BAR_CELLS = 30
-SERVICE_LOGIN = "flowforge_service"
+READER, SERVICE = "_reader", "_service"
+"""How the names of logins end; they begin with the namespace."""
 
 
 def up(
@@ -191,17 +191,17 @@ def database_url(session: Session) -> str:
     address = installation.endpoints(session.folder).database
     if not address:
         raise Failure(f"nothing runs in {session.folder}", START_IT, status=EXIT_UNREACHABLE)
-    try:
-        credentials = msgspec.json.decode((session.folder / "credentials.json").read_bytes(), type=dict[str, Any])
-        password = str(credentials["postgres"][SERVICE_LOGIN])
-    except (OSError, msgspec.DecodeError, KeyError, TypeError) as fault:
-        raise Failure(f"cannot read the logins in {_credentials(session.folder)}: {fault}") from fault
     parts = urlsplit(address)
-    return parts._replace(netloc=f"{SERVICE_LOGIN}:{quote(password)}@{parts.netloc.rpartition('@')[2]}").geturl()
-
-
-def _credentials(folder: Path) -> Path:
-    return folder / "credentials.json"
+    if not (parts.username or "").endswith(READER):  # a database that is not ours, with the one login it was given
+        return address
+    file = session.folder / "credentials.json"
+    try:
+        credentials = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        password = str(credentials["postgres"]["service"])
+    except (OSError, msgspec.DecodeError, KeyError, TypeError) as fault:
+        raise Failure(f"cannot read the logins in {file}: {fault}") from fault
+    login = f"{(parts.username or '').removesuffix(READER)}{SERVICE}:{quote(password)}"
+    return parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
 def _numbers(said: dict[str, Any]) -> Text:
