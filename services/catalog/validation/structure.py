@@ -152,16 +152,17 @@ def _check_islands(draft: Draft, shape: Shape, findings: Findings) -> None:
             )
     roots = [number for number, sources in enumerate(predecessors) if not sources]
     reached = graph.reachable(shape.successors, roots)
-    for number, placed in enumerate(shape.nodes):
-        if number not in reached:
-            findings.unreachable.append(placed.item.id)
-            findings.warning(
-                "UNREACHABLE_NODE",
-                placed.at,
-                f"the node '{placed.item.id}' can never run: everything that leads to it waits for a cycle",
-                "break the cycle",
-                [placed.item.id],
-            )
+    unreached = [placed for number, placed in enumerate(shape.nodes) if number not in reached]
+    if unreached:
+        findings.unreachable += [placed.item.id for placed in unreached]
+        names = ", ".join(placed.item.id for placed in unreached[:10]) + (", …" if len(unreached) > 10 else "")
+        findings.warning(
+            "UNREACHABLE_NODE",
+            unreached[0].at,
+            f"these can never run, since everything that leads to them waits for a cycle: {names}",
+            "break the cycle",
+            findings.unreachable,
+        )
 
 
 def _check_conditions_of_running(shape: Shape, findings: Findings) -> None:

@@ -27,7 +27,7 @@ _ONLY_IN_FOR_EACH = frozenset({"item", "index"})
 _ONLY_IN_LOOPS = frozenset({"previous"})
 _LOOKS_LIKE_EXPRESSION = re.compile(r"^\s*(?:input|variables|nodes|run|event|output|item)\s*[.\[]\s*[\w\"']")
 _ANY_NODE = -1
-_PATH_CHARS_SHOWN_MAX = 500
+_PATH_CHARS_SHOWN_MAX = 200
 
 
 class Text(NamedTuple):

@@ -42,7 +42,7 @@ def start_service(name: str, environment: dict[str, str], log: Path) -> tuple[su
 async def until_ready(process: subprocess.Popen[bytes], ready: int, log: Path) -> None:
     said = await asyncio.wait_for(asyncio.to_thread(os.read, ready, 1), READY_TIMEOUT_S)
     os.close(ready)
-    assert said == b"1", f"ended with {process.poll()} before it was ready:\n{log.read_text()}"
+    assert said == b"1", f"ended with {process.poll()} before it was ready, see {log}"
 
 
 @pytest.fixture
