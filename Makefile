@@ -1,6 +1,7 @@
 # FlowForge. `make help` lists the targets; every one does its own set-up.
 PYTHON ?= python3
 VENV := .venv
+FLOOR ?= ../shared/bench/floor.py
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
@@ -40,7 +41,7 @@ test-faults: setup  ## kill every service at every named point, and the servers 
 	@$(BIN)/python -m pytest -m faults -p no:randomly --timeout 1800
 
 bench: setup  ## measure, beside the floor where that file is present; writes tests/bench/RESULTS.md
-	@$(BIN)/python tests/bench/run.py
+	@$(BIN)/python tests/bench/run.py --floor $(FLOOR)
 
 lock: setup  ## write requirements.lock anew from what is installed
 	@$(BIN)/python -m pip freeze --all --exclude-editable --exclude pip --exclude flowforge --exclude flowforge-server > requirements.lock

@@ -1,0 +1,14 @@
+"""The one Python worker of the benchmark: a job that does nothing, on the ordinary SDK."""
+
+from flowforge import Job, Worker
+
+worker = Worker(queue="default", concurrency=1000)
+
+
+@worker.job("step")
+async def step(_job: Job) -> dict[str, int]:
+    return {"n": 1}
+
+
+if __name__ == "__main__":
+    worker.run_forever()
