@@ -5,18 +5,14 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from flowforge.events import TriggerDecided, WorkflowTriggered, decode
+from triggers_stage import Installation, on_event
 
 from infra.failpoints import KILLED_EXIT_STATUS
 
 
-def on_event(trigger_id: str = "t", event_type: str = "file.arrived", **config: Any) -> dict[str, Any]:
-    return {"id": trigger_id, "type": "event", "config": {"event_type": event_type, **config}}
-
-
-async def test_an_event_on_the_inbox_starts_a_run(installation):
+async def test_an_event_on_the_inbox_starts_a_run(installation: Installation):
     await installation.start()
     await installation.save("w", on_event())
     await installation.publish("e1", data={"path": "a.csv"})
@@ -31,7 +27,7 @@ async def test_an_event_on_the_inbox_starts_a_run(installation):
     await installation.until_inbox_is_empty()
 
 
-async def test_the_same_event_again_changes_nothing(installation):
+async def test_the_same_event_again_changes_nothing(installation: Installation):
     await installation.start()
     await installation.save("w", on_event())
     for _ in range(3):
@@ -44,7 +40,7 @@ async def test_the_same_event_again_changes_nothing(installation):
     assert installation.runs.empty()
 
 
-async def test_a_trigger_is_in_force_from_the_moment_its_save_is_answered(installation):
+async def test_a_trigger_is_in_force_from_the_moment_its_save_is_answered(installation: Installation):
     await installation.start()
     for version in range(1, 11):
         await installation.save("w", on_event(event_type=f"kind-{version}"), version=version)
@@ -54,7 +50,7 @@ async def test_a_trigger_is_in_force_from_the_moment_its_save_is_answered(instal
         assert run.workflow_version == version
 
 
-async def test_what_does_not_match_is_recorded_with_the_reason(installation):
+async def test_what_does_not_match_is_recorded_with_the_reason(installation: Installation):
     await installation.start()
     await installation.save("w", on_event(filter="event.data.size > 10"))
     await installation.publish("e1", data={"size": 5})
@@ -68,33 +64,41 @@ async def test_what_does_not_match_is_recorded_with_the_reason(installation):
     assert (second.decision, second.detail) == ("failed", "event.data.size")
 
 
-async def test_a_message_that_is_no_event_is_put_aside_and_others_keep_flowing(installation):
+async def test_a_message_that_is_no_event_is_put_aside_and_others_keep_flowing(installation: Installation):
     await installation.start()
     await installation.save("w", on_event())
     await installation.publish_bytes(b"{nonsense")
-    await installation.publish_bytes(b'{"specversion":"1.0","id":"e0","source":"/s","type":"file.arrived","data":"\xff"}')
+    await installation.publish_bytes(
+        b'{"specversion":"1.0","id":"e0","source":"/s","type":"file.arrived","data":"\xff"}'
+    )
     await installation.publish("e1")
     await installation.next_run()
     await installation.until_inbox_is_empty()
     assert len(await installation.logged("MessageQuarantined")) == 2
 
 
-async def test_a_run_by_hand_is_answered_once_it_is_logged(installation):
+async def test_a_run_by_hand_is_answered_once_it_is_logged(installation: Installation):
     await installation.start()
     await installation.save("w", input_schema={"type": "object", "required": ["who"]})
-    answer = await installation.command("RequestRun", command_id="c1", actor="ada", workflow_id="w", input_data={"who": 1})
+    answer = await installation.command(
+        "RequestRun", command_id="c1", actor="ada", workflow_id="w", input_data={"who": 1}
+    )
     run = answer["ok"]
     [logged] = await installation.logged("WorkflowTriggered")
     assert (run["position"], run["run_id"], run["workflow_version"]) == (logged.position, str(logged.stream_id), 1)
     assert logged.actor == "ada"
-    again = await installation.command("RequestRun", command_id="c1", actor="ada", workflow_id="w", input_data={"who": 1})
+    again = await installation.command(
+        "RequestRun", command_id="c1", actor="ada", workflow_id="w", input_data={"who": 1}
+    )
     assert again == answer
     refused = await installation.command("RequestRun", command_id="c2", workflow_id="w", input_data={})
     assert refused["refused"]["code"] == "INPUT_INVALID"
     assert len(await installation.logged("RunRequested")) == 1
 
 
-async def test_a_granted_run_stays_granted_when_it_is_asked_for_again_after_the_workflow_changed(installation):
+async def test_a_granted_run_stays_granted_when_it_is_asked_for_again_after_the_workflow_changed(
+    installation: Installation,
+):
     await installation.start()
     await installation.save("w")
     answer = await installation.command("RequestRun", command_id="c1", workflow_id="w")
@@ -104,11 +108,13 @@ async def test_a_granted_run_stays_granted_when_it_is_asked_for_again_after_the_
     assert refused["refused"]["code"] == "INVALID_FLOW_STATE"
 
 
-async def test_an_older_version_is_run_by_hand(installation):
+async def test_an_older_version_is_run_by_hand(installation: Installation):
     await installation.start()
     await installation.save("w", input_schema={"type": "object", "required": ["old"]})
     await installation.save("w", version=2)
-    answer = await installation.command("RequestRun", command_id="c1", workflow_id="w", version=1, input_data={"old": 1})
+    answer = await installation.command(
+        "RequestRun", command_id="c1", workflow_id="w", version=1, input_data={"old": 1}
+    )
     assert answer["ok"]["workflow_version"] == 1
     refused = await installation.command("RequestRun", command_id="c2", workflow_id="w", version=1)
     assert refused["refused"]["code"] == "INPUT_INVALID"
@@ -116,7 +122,7 @@ async def test_an_older_version_is_run_by_hand(installation):
     assert missing["refused"]["status"] == 404
 
 
-async def test_events_by_command_are_answered_one_by_one_and_duplicates_told(installation):
+async def test_events_by_command_are_answered_one_by_one_and_duplicates_told(installation: Installation):
     await installation.start()
     await installation.save("w", on_event())
     await installation.publish("e1", data=1)
@@ -139,7 +145,7 @@ async def test_events_by_command_are_answered_one_by_one_and_duplicates_told(ins
     assert len(await installation.logged("WorkflowTriggered")) == 3
 
 
-async def test_the_same_event_by_command_and_by_nats_at_once_is_one_cause(installation):
+async def test_the_same_event_by_command_and_by_nats_at_once_is_one_cause(installation: Installation):
     await installation.start()
     await installation.save("w", on_event())
     events = [{"specversion": "1.0", "id": f"e{n}", "source": "/shop", "type": "file.arrived"} for n in range(20)]
@@ -152,7 +158,7 @@ async def test_the_same_event_by_command_and_by_nats_at_once_is_one_cause(instal
     assert len(await installation.logged("WorkflowTriggered")) == 20
 
 
-async def test_a_large_payload_goes_beside_the_log(installation):
+async def test_a_large_payload_goes_beside_the_log(installation: Installation):
     await installation.start()
     await installation.save("w", on_event())
     await installation.save("v", {**on_event(), "input": {"half": "${event.data.text}", "n": "${event.data.n}"}})
@@ -166,7 +172,7 @@ async def test_a_large_payload_goes_beside_the_log(installation):
     assert half == {"half": text, "n": 7}
 
 
-async def test_killed_after_the_append_the_next_owner_says_the_run_once(installation, tmp_path: Path):
+async def test_killed_after_the_append_the_next_owner_says_the_run_once(installation: Installation, tmp_path: Path):
     await installation.save("w", on_event())
     await installation.publish("e1")
     environment = {
