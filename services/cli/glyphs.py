@@ -1,7 +1,7 @@
 """Signs and colours of states, the same everywhere; every state has its own sign, so none rests on colour alone."""
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 from rich.text import Text
@@ -54,6 +54,17 @@ _ASCII_STATES = {
 def glyphs_for(console: Console) -> Glyphs:
     """The signs this console can show."""
     return Glyphs(unicode=console.encoding.lower().startswith("utf"))
+
+
+def ago(at: str | None) -> str:
+    """How long ago a time (RFC 3339) was, in the largest unit that says something."""
+    if not at:
+        return ""
+    seconds = max((datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds(), 0)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
 
 
 def duration(span: timedelta | float | None) -> str:

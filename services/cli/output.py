@@ -1,5 +1,6 @@
 """What reaches the terminal: results on stdout as words or as JSON, everything else on stderr."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from services.cli.glyphs import glyphs_for
 
+WIDTH_OF_PIPES = 200
 STDIN = "@-"
 """A lone `-` among the words: the parser would take it for an option."""
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
@@ -41,7 +43,7 @@ class Output:
 
     def __init__(self, as_json: bool = False, stdout: Console | None = None, stderr: Console | None = None) -> None:
         self.as_json = as_json
-        self.out = stdout or Console(highlight=False, emoji=False, markup=False, soft_wrap=False)
+        self.out = stdout or Console(highlight=False, emoji=False, markup=False, width=_width_where_nobody_looks())
         self.err = stderr or Console(stderr=True, highlight=False, emoji=False, markup=False)
         self.glyphs = glyphs_for(self.out)
 
@@ -83,6 +85,11 @@ class Output:
             self.note(detail)
         if failure.next_step:
             self.note(Text(f"  {failure.next_step}", "cyan"))
+
+
+def _width_where_nobody_looks() -> int | None:
+    """Of a pipe or file, wide enough to cut nothing short; None: the terminal's own, or COLUMNS."""
+    return None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDTH_OF_PIPES
 
 
 def table(*columns: str, right: Iterable[str] = ()) -> Table:

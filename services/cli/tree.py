@@ -136,7 +136,7 @@ def _separated(parts: list[Text], glyphs: Glyphs) -> Iterator[Text]:
 def _waiting_for(node: NodeView, now: datetime) -> str:
     if node.retry_due_at is None:
         return "waiting"
-    return f"attempt {node.attempt} in {duration(node.retry_due_at - now)}"
+    return f"attempt {node.attempt} in {_moving(node.retry_due_at - now)}"
 
 
 def _map_counts(node: NodeView, glyphs: Glyphs) -> Text:
@@ -180,8 +180,13 @@ def _span(node: NodeView, now: datetime) -> Text:
     if node.has_ended and span < _SHOWN_MIN:
         return Text("")
     if node.status == "running":
-        return Text(duration(span) if span >= _SECOND else f"{max(span.total_seconds(), 0):.1f} s")
+        return Text(_moving(span))
     return Text(duration(span), "dim")
+
+
+def _moving(span: timedelta) -> str:
+    """A span that changes while it is looked at, never finer than a tenth of a second."""
+    return duration(span) if span >= _SECOND else f"{max(span.total_seconds(), 0):.1f} s"
 
 
 def _most_urgent(nodes: list[NodeView], lines_max: int) -> list[int]:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from services.cli import feed
 from services.cli.connect import Session, json_argument, no_run, no_workflow
+from services.cli.glyphs import ago
 from services.cli.output import table
 
 Hidden = Parameter(parse=False)
@@ -126,7 +127,7 @@ async def decisions(
     for item in page["items"]:
         made = str(item.get("decision", ""))
         rows.add_row(
-            Text(str(item.get("decided_at") or "").replace("T", " ")[:19], "dim"),
+            Text(ago(item.get("decided_at")), "dim", no_wrap=True),
             session.output.state(DECISION_STATES.get(made, "idle"), made),
             Text(_cause(item.get("cause") or {})),
             Text(_reason(item), "dim"),

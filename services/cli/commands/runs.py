@@ -8,10 +8,11 @@ from flowforge.errors import Refused
 from rich.text import Text
 
 from services.cli.connect import Session, json_argument, no_run, no_workflow
-from services.cli.glyphs import STYLES, duration
+from services.cli.glyphs import STYLES, ago, duration
 from services.cli.output import EXIT_OK, EXIT_USAGE, Failure, table
 from services.cli.watching import watch_run
 
+RUN_ID_CELLS = 36
 LINES_PER_PAGE = 1_000
 Hidden = Parameter(parse=False)
 RunStatus = Literal["pending", "running", "paused", "completed", "failed", "cancelled", "partial"]
@@ -123,6 +124,9 @@ async def runs(
         session.output.say(Text("no runs", "dim"))
         return
     rows = table("run", "workflow", "status", "trigger", "nodes", "took", "started", right=("nodes", "took"))
+    rows.columns[0].min_width = RUN_ID_CELLS
+    for name in ("status", "started"):
+        next(column for column in rows.columns if column.header == name).no_wrap = True
     for item in items:
         rows.add_row(*_row(session, item))
     session.output.say(rows)
@@ -144,7 +148,7 @@ def _row(session: Session, item: dict[str, Any]) -> list[Text]:
         Text(str(trigger.get("id") or trigger.get("type") or ""), "dim"),
         Text(counted, "dim"),
         Text(duration(took / 1000) if took is not None else ""),
-        Text(str(item.get("created_at") or "").replace("T", " ")[:19], "dim"),
+        Text(ago(item.get("created_at")), "dim"),
     ]
 
 

@@ -206,6 +206,7 @@ def database_url(session: Session) -> str:
 
 def _numbers(said: dict[str, Any]) -> Text:
     """The numbers in an answer, beside its verdict."""
-    counts = [f"{value:,} {name.replace('_', ' ')}" for name, value in said.items() if type(value) is int]
+    words = {"position": "events", "events_per_s": "events a second"}
+    counts = [f"{value:,} {words.get(name, name)}" for name, value in said.items() if type(value) is int]
     took = [duration(said["took_s"])] if "took_s" in said else []
     return Text("  " + ", ".join(counts + took), "dim")
