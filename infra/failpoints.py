@@ -3,6 +3,8 @@
 `FLOWFORGE_FAILPOINTS="triggers.after_append=die@3;projections.in_transaction=error"`: at the third passage of the first
 point the process ends as if killed, at the first passage of the second an error is raised. A point fires once per
 process; with `FLOWFORGE_FAILPOINTS_ONCE` naming a folder, once ever, as a marker is left there before it fires.
+With `FLOWFORGE_FAILPOINTS_FILE` naming a file instead, what it says when the process starts is armed: so one service
+of a running system is armed by writing its file and starting it anew. Tests know every point by searching the sources.
 A deed that is done and yet reported as failed is a point after that deed, with `error`.
 """
 
@@ -37,9 +39,14 @@ class Failpoints:
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str]) -> "Failpoints":
-        """The points that `FLOWFORGE_FAILPOINTS` arms. Raises ValueError when it cannot be read."""
+        """The points that the environment arms. Raises ValueError when they cannot be read."""
         once_folder = environment.get("FLOWFORGE_FAILPOINTS_ONCE")
-        return cls(environment.get("FLOWFORGE_FAILPOINTS", ""), Path(once_folder) if once_folder else None)
+        return cls(_armed_text(environment), Path(once_folder) if once_folder else None)
+
+    @property
+    def are_armed(self) -> bool:
+        """Whether any point is."""
+        return bool(self._points)
 
     def passed(self, name: str) -> None:
         """Pass the point: die, raise FailpointError, or (nearly always) nothing."""
@@ -64,6 +71,16 @@ class Failpoints:
         return True
 
 
+def _armed_text(environment: Mapping[str, str]) -> str:
+    file = environment.get("FLOWFORGE_FAILPOINTS_FILE")
+    if file is None:
+        return environment.get("FLOWFORGE_FAILPOINTS", "")
+    try:
+        return Path(file).read_text()
+    except FileNotFoundError:
+        return ""
+
+
 def _parse(armed: str) -> dict[str, _Armed]:
     points: dict[str, _Armed] = {}
     for part in filter(None, (part.strip() for part in armed.split(";"))):
@@ -81,5 +98,5 @@ def _nothing(_name: str) -> None:
 
 _failpoints = Failpoints.of_environment(os.environ)
 
-failpoint: Callable[[str], None] = _failpoints.passed if os.environ.get("FLOWFORGE_FAILPOINTS") else _nothing
+failpoint: Callable[[str], None] = _failpoints.passed if _failpoints.are_armed else _nothing
 """Pass the point of that name."""

@@ -28,6 +28,7 @@ from infra.bus.publisher import Publisher
 from infra.bus.topology import Hearing, hearings
 from infra.bus.turn import Service, Turn
 from infra.eventlog import EventLog, StoredEvent, Unavailable
+from infra.failpoints import failpoint
 
 PAGE_COUNT = 1_000
 TICK_S = 1.0
@@ -227,6 +228,7 @@ class Shell:
                 break
             messages = await self.service.resay(page)
             await self.publisher.arrive(await self.publisher.send(messages))
+            failpoint(f"{self.service.name}.after_resay")
             position = page[-1].position
             _log.info("%s: said again %d messages up to position %d", self.service.name, len(messages), position)
             if len(page) < PAGE_COUNT:

@@ -21,6 +21,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
+from infra.failpoints import failpoint
 from infra.http.problems import Problem, of_refusal, unavailable
 from infra.settings import Settings
 from services.gateway.settings import (
@@ -87,7 +88,9 @@ class Services:
                 f"the request has {len(body) // 1024} KiB, the bus takes {self.bytes_max // 1024} KiB",
                 code="PAYLOAD_TOO_LARGE",
             )
+        failpoint("gateway.before_command")
         answer = await self._answer(self._subjects.command(service, name), body, service)
+        failpoint("gateway.after_command")
         if isinstance(answer, Rejected):
             raise of_refusal(answer.refused)
         return answer.ok

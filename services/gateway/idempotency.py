@@ -14,6 +14,7 @@ import msgspec
 from flowforge.identity import named_stream, new_uuid
 from litestar import Response
 
+from infra.failpoints import failpoint
 from infra.http.problems import Problem, bad_request
 from services.gateway import reply
 from services.gateway.body import AnyRequest
@@ -49,6 +50,7 @@ async def once(store: Store, request: AnyRequest, body: bytes, deed: Deed) -> Re
         return msgspec.json.decode(claim.answer, type=Reply).response(**REPLAYED)
     answer = await _answer_of(deed, named_stream("command", row.hex()))
     await _keep(store, row, answer)
+    failpoint("gateway.before_reply")
     return answer.response()
 
 

@@ -17,6 +17,7 @@ from flowforge.subjects import Subjects
 from infra.bus import Message, Outgoing, Shell, Work, envelope
 from infra.bus.message import Decode
 from infra.eventlog import Answer, Append, Conflict, EventLog, NewEvent, StoredEvent, StreamAppend, Unavailable
+from infra.failpoints import failpoint
 from services.scheduler.clock import Alarm, Clock
 from services.scheduler.decide import decide
 from services.scheduler.rebuilding import fired_among, timers_still_due, workflows_of
@@ -108,6 +109,7 @@ class Scheduler:
         timers = await self._timers_set([message for message in messages if message.event.type == _SET])
         if timers:
             await self._store.insert(timers)
+            failpoint("scheduler.after_timers_kept")
             self.timetable.add(timers)
         self._arm()
 
@@ -201,6 +203,7 @@ class Scheduler:
         fired = set(self._fired)
         try:
             await self._store.delete(fired)
+            failpoint("scheduler.after_timers_deleted")
         except Unavailable as fault:
             _log.warning("rows of timers that have fired are not deleted yet: %s", fault)
             return

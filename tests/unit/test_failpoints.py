@@ -42,6 +42,18 @@ def test_with_a_folder_a_point_fires_once_ever_however_often_the_process_starts(
     assert [marker.name for marker in (tmp_path / "fired").iterdir()] == ["a"]
 
 
+def test_the_points_of_a_file_are_those_that_it_names_when_the_process_starts(tmp_path: Path):
+    file = tmp_path / "triggers"
+    environment = {"FLOWFORGE_FAILPOINTS_FILE": str(file)}
+    assert not Failpoints.of_environment(environment).are_armed
+    file.write_text("a=error\n")
+    points = Failpoints.of_environment(environment)
+    file.write_text("")
+    assert points.are_armed
+    with pytest.raises(FailpointError):
+        points.passed("a")
+
+
 def test_die_ends_the_process_as_if_killed_with_nothing_run_on_the_way_out(tmp_path: Path):
     program = (
         "import atexit; from infra.failpoints import failpoint;"
