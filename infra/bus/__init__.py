@@ -4,8 +4,19 @@
 `intake`, `publisher` and `settling` are the three things done with NATS: pull, publish, acknowledge.
 """
 
-from infra.bus.message import Message, Outgoing, Work, envelope
+from infra.bus.message import Envelopes, Message, Outgoing, Work, envelope
 from infra.bus.shell import Shell, ShellService, run_types
 from infra.bus.turn import Service, Turn
 
-__all__ = ["Message", "Outgoing", "Service", "Shell", "ShellService", "Turn", "Work", "envelope", "run_types"]
+__all__ = [
+    "Envelopes",
+    "Message",
+    "Outgoing",
+    "Service",
+    "Shell",
+    "ShellService",
+    "Turn",
+    "Work",
+    "envelope",
+    "run_types",
+]

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 from flowforge.envelope import CloudEvent, encode
+from flowforge.identity import event_id_text
 
 from infra.eventlog import Append, StoredEvent
 
@@ -38,12 +39,17 @@ class Message:
 
 
 class Outgoing(msgspec.Struct, gc=False):
-    """A message to publish. With `message_id` JetStream drops a repeat; without `is_kept` nobody need be there to hear it."""
+    """A message to publish. With `message_id` JetStream drops a repeat; without `is_kept` nobody need hear it.
+
+    `is_covered`: it only repeats the log, on a stream that refuses nothing; the acknowledgement of the last such message
+    of a publication stands for those before it, since a connection's messages are stored in order.
+    """
 
     subject: str
     body: bytes
     message_id: str = ""
     is_kept: bool = True
+    is_covered: bool = False
 
 
 class Work(msgspec.Struct, gc=False):
@@ -61,8 +67,46 @@ class Work(msgspec.Struct, gc=False):
 Decode = Callable[[bytes], CloudEvent]
 
 
+class Envelopes:
+    """Logged events as everybody hears them. What the events of one group share is turned into text once."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self._shared_key: tuple[object, ...] = ()
+        self._head = ""
+        self._tail = ""
+
+    def of(self, stored: StoredEvent) -> tuple[str, bytes]:
+        """The event's id and its message; `decode` of the message is `logged_event` (the tests hold them together)."""
+        key = (
+            stored.stream_id,
+            stored.recorded_at,
+            stored.correlation_id,
+            stored.causation_id,
+            stored.actor,
+            stored.traceparent,
+        )
+        if key != self._shared_key:
+            self._share(stored, key)
+        name = event_id_text(stored.stream_id, stored.version, stored.recorded_at)
+        start = f'{{"specversion":"1.0","id":"{name}","type":"{stored.type}"{self._head},"data":'
+        end = f',"position":{stored.position},"streamversion":{stored.version}{self._tail}}}'
+        return name, start.encode() + stored.data + end.encode()
+
+    def _share(self, stored: StoredEvent, key: tuple[object, ...]) -> None:
+        self._shared_key = key
+        event = logged_event(stored, self._namespace)
+        self._head = f',"source":"{event.source}","time":{_json(event.time)}'
+        named = {name: getattr(event, name) for name in ("correlationid", "causationid", "traceparent", "actor")}
+        self._tail = "".join(f',"{name}":{_json(value)}' for name, value in named.items() if value is not None)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
 def envelope(stored: StoredEvent, namespace: str) -> bytes:
-    """A logged event as everybody hears it."""
+    """One logged event as everybody hears it."""
     return encode(logged_event(stored, namespace))
 
 

@@ -33,6 +33,13 @@ class Publication:
         if not self.missing:
             self.arrived.set()
 
+    def acknowledged(self, index: int) -> None:
+        """The message arrived, and with a covered one all covered ones before it."""
+        message = self.missing.pop(index, None)
+        if message is not None and message.is_covered:
+            for other in [other for other, covered in self.missing.items() if covered.is_covered and other < index]:
+                del self.missing[other]
+
 
 class Publisher:
     """One per connection."""
@@ -79,13 +86,15 @@ class Publisher:
     async def _write(self, messages: list[tuple[int, Outgoing]], publication: Publication) -> None:
         self._count += 1
         number = str(self._count)
+        last_covered = max((index for index, message in messages if message.is_covered), default=-1)
         if not publication.arrived.is_set():
             self._open[number] = publication
         prefix = f"{self._prefix}.{number}."
         lines: list[bytes] = []
         limit = self._client.max_payload or 1024 * 1024
         for index, message in messages:
-            body, reply = message.body, f"{prefix}{index} " if message.is_kept else ""
+            is_asked = message.is_kept and (not message.is_covered or index == last_covered)
+            body, reply = message.body, f"{prefix}{index} " if is_asked else ""
             if len(body) > limit:
                 _log.error("message on %s has %d bytes, the limit is %d", message.subject, len(body), limit)
                 publication.missing.pop(index, None)
@@ -108,7 +117,7 @@ class Publisher:
         if publication is None:
             return
         if b'"seq":' in answer.data and b'"error"' not in answer.data:
-            publication.missing.pop(int(index), None)
+            publication.acknowledged(int(index))
         else:
             publication.refused = answer.data.decode(errors="replace") or "no stream listens on its subject"
         if not publication.missing or publication.refused:

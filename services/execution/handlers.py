@@ -18,7 +18,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
-from infra.bus import Message, Outgoing, Shell, Work, envelope
+from infra.bus import Envelopes, Message, Outgoing, Shell, Work
 from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
 from services.execution import decide as deciding
 from services.execution import inputs, jobs
@@ -66,7 +66,7 @@ class ExecutionService:
     def __init__(self, log: EventLog, namespace: str) -> None:
         self._log = log
         self._subjects = Subjects(namespace)
-        self._namespace = namespace
+        self._envelopes = Envelopes(namespace)
         self._open: set[UUID] = set()
         self._is_open_known = False
         self._steps: dict[UUID, deciding.Step] = {}
@@ -324,7 +324,8 @@ class ExecutionService:
 
     def _event_message(self, run: Run, stored: StoredEvent) -> Outgoing:
         subject = self._subjects.run(run.plan.workflow_id, run.id, stored.type)
-        return Outgoing(subject, envelope(stored, self._namespace), str(stored.event_id))
+        name, body = self._envelopes.of(stored)
+        return Outgoing(subject, body, name, is_covered=True)
 
 
 def _is_wanted(run: Run, queued: NodeQueued) -> bool:

@@ -39,7 +39,7 @@ def streams_of(decided: Decided, identity: bytes) -> list[StreamAppend]:
 def said(stored: StoredEvent, workflow_id: str, subjects: Subjects) -> Outgoing:
     """A run's first event, on its way."""
     subject = subjects.run(workflow_id, stored.stream_id, FIRED)
-    return Outgoing(subject, envelope(stored, subjects.namespace), str(stored.event_id))
+    return Outgoing(subject, envelope(stored, subjects.namespace), str(stored.event_id), is_covered=True)
 
 
 def run_answer(run: WorkflowTriggered, position: int) -> bytes:
