@@ -26,7 +26,7 @@ _BUG = "something went wrong here; the log of this service says what"
 Fault = Mapping[str, Any]
 
 
-class Problem(Exception):  # noqa: N818  a problem document is no error of ours
+class Problem(Exception):
     """Answer the request with this problem document."""
 
     def __init__(

@@ -13,11 +13,11 @@ _NOT_QUERY = frozenset({"self", "request", "state", "headers", "cookies", "scope
 
 
 def only_known_queries(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Guard for a whole app: 400 for query parameters that the handler does not declare."""
+    """Guard for a whole app: 400 for query parameters that neither the handler nor `opt["also_queries"]` declares."""
     given = set(connection.query_params)
     if not given:
         return
-    known = _declared(handler) - set(connection.path_params)
+    known = _declared(handler) - set(connection.path_params) | set(handler.opt.get("also_queries", ()))
     unknown = sorted(given - known)
     if unknown:
         faults = [{"path": f"query.{name}", "message": _hint(name, known)} for name in unknown]
@@ -26,8 +26,9 @@ def only_known_queries(connection: ASGIConnection[Any, Any, Any, Any], handler: 
 
 def _declared(handler: BaseRouteHandler) -> set[str]:
     names: set[str] = set()
+    dependencies = handler.resolve_dependencies()
     for name, field in handler.parsed_fn_signature.parameters.items():
-        if name in _NOT_QUERY:
+        if name in _NOT_QUERY or name in dependencies:
             continue
         kwarg = field.kwarg_definition
         if not isinstance(kwarg, ParameterKwarg):

@@ -1,6 +1,7 @@
 """Histories of runs for tests: what triggers and execution would have logged."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from uuid import UUID
 
 import msgspec
@@ -49,7 +50,7 @@ class Clock:
 
 
 def definition(workflow_id: str = "chain", nodes: tuple[str, ...] = ("a", "b", "c")) -> dict[str, object]:
-    edges = [{"source_node_id": one, "target_node_id": two} for one, two in zip(nodes, nodes[1:], strict=False)]
+    edges = [{"source_node_id": one, "target_node_id": two} for one, two in pairwise(nodes)]
     return {
         "id": workflow_id,
         "name": workflow_id.title(),

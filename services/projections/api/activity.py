@@ -1,0 +1,130 @@
+"""Reading what came in, what could not be handled, who did what, and the installation in numbers."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from litestar import Response, Router, get
+
+from infra.http.authentication import ADMIN, VIEWER
+from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
+from infra.http.problems import bad_request, not_found
+from services.projections.api.reads import Conditions, Reads, raw
+from services.projections.api.runs import utc
+from services.projections.api.shapes import AuditEntry, DeadLetter, Effect, ReceivedEvent, Stats
+
+_RECEIVED = """
+    select position, event_id, id, source, type, subject, time, datacontenttype, data, received_at
+    from projections.received_events
+"""
+_EFFECTS = """
+    select cause_event_id, workflow_id, trigger_id, decision, run_id from projections.decisions
+    where cause_event_id = any($1) order by position
+"""
+_DEAD_LETTERS = """
+    select id, service, subject, reason, body, body_encoding, deliveries, quarantined_at, position
+    from projections.dead_letters
+"""
+_AUDIT = "select position, actor, action, subject, at from projections.audit"
+_COUNTS = (
+    "select status, count(*) from projections.workflows group by status",
+    "select status, count(*) from projections.runs group by status",
+)
+_HASH_LENGTH = 64
+
+
+@get("/events", opt=VIEWER)
+async def list_received(
+    reads: Reads,
+    type: str | None = None,  # noqa: A002  the name of the query parameter
+    source: str | None = None,
+    id: str | None = None,  # noqa: A002
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: CursorText = None,
+) -> Page[ReceivedEvent]:
+    """Events of external systems, newest first, with every decision that each led to."""
+    cursors = await reads.cursors("received", type, source, id, since, until)
+    conditions = Conditions().add("type = {}", type).add("source = {}", source).add("id = {}", id)
+    conditions.add("received_at >= {}", utc(since)).add("received_at < {}", utc(until))
+    if (before := cursors.read(cursor, int)) is not None:
+        conditions.add("position < {}", before[0])
+    rows = await reads.pool.fetch(_RECEIVED + conditions.page("position desc", limit), *conditions.values)
+    page = cursors.page(rows, limit, [[row["position"]] for row in rows])
+    effects: dict[UUID, list[Effect]] = {row["event_id"]: [] for row in page.items}
+    for cause, *effect in await reads.pool.fetch(_EFFECTS, list(effects)):
+        effects[cause].append(Effect(*effect))
+    return Page([_received(row, effects[row["event_id"]]) for row in page.items], page.next_cursor)
+
+
+def _received(row: Any, effects: list[Effect]) -> ReceivedEvent:
+    return ReceivedEvent(**{**dict(row), "data": raw(row["data"])}, caused=effects)
+
+
+@get("/dead-letters", opt=VIEWER)
+async def list_dead_letters(
+    reads: Reads, service: str | None = None, limit: Limit = LIMIT_DEFAULT, cursor: CursorText = None
+) -> Page[DeadLetter]:
+    """Messages that could not be handled, newest first, each with its cause."""
+    cursors = await reads.cursors("dead letters", service)
+    conditions = Conditions().add("service = {}", service)
+    if (before := cursors.read(cursor, int)) is not None:
+        conditions.add("position < {}", before[0])
+    rows = await reads.pool.fetch(_DEAD_LETTERS + conditions.page("position desc", limit), *conditions.values)
+    return cursors.page([DeadLetter(*row) for row in rows], limit, [[row["position"]] for row in rows])
+
+
+@get("/audit", opt=ADMIN)
+async def list_audit(
+    reads: Reads,
+    actor: str | None = None,
+    action: str | None = None,
+    subject: str | None = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: CursorText = None,
+) -> Page[AuditEntry]:
+    """Every write with its actor, newest first."""
+    cursors = await reads.cursors("audit", actor, action, subject)
+    conditions = Conditions().add("actor = {}", actor).add("action = {}", action).add("subject = {}", subject)
+    if (before := cursors.read(cursor, int)) is not None:
+        conditions.add("position < {}", before[0])
+    rows = await reads.pool.fetch(_AUDIT + conditions.page("position desc", limit), *conditions.values)
+    return cursors.page([AuditEntry(*row) for row in rows], limit, [[row["position"]] for row in rows])
+
+
+@get("/stats", opt=VIEWER)
+async def read_stats(reads: Reads) -> Stats:
+    """How much there is of everything."""
+    workflows, runs = [dict(await reads.pool.fetch(query)) for query in _COUNTS]
+    return Stats(
+        workflows=workflows,
+        runs=runs,
+        received_events=await reads.pool.fetchval("select count(*) from projections.received_events"),
+        dead_letters=await reads.pool.fetchval("select count(*) from projections.dead_letters"),
+        log_position=(await reads.log.head()).position,
+        projected_position=await reads.position(),
+    )
+
+
+@get("/blobs/{blob_hash:str}", opt=VIEWER)
+async def read_blob(reads: Reads, blob_hash: str) -> Response[bytes]:
+    """A payload that travelled by reference; it never changes."""
+    if len(blob_hash) != _HASH_LENGTH or set(blob_hash) - set("0123456789abcdef"):
+        raise bad_request("path.hash", "a blob's name is its SHA-256, 64 lower-case hexadecimal digits")
+    content = await reads.log.get_blob(blob_hash)
+    if content is None:
+        raise not_found("blob", blob_hash)
+    headers = {
+        "Cache-Control": "private, max-age=31536000, immutable",
+        "ETag": f'"{blob_hash}"',
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox",
+    }
+    return Response(content, media_type="application/json", headers=headers)
+
+
+def routers() -> list[Router]:
+    """All under /api."""
+    handlers = [list_received, list_dead_letters, list_audit, read_stats, read_blob]
+    return [Router("/api", route_handlers=handlers, tags=["activity"])]

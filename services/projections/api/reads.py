@@ -1,0 +1,179 @@
+"""What HTTP handlers read from: the read models, the log, live streams; and waiting for one's own writes."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from flowforge.subjects import Subjects
+from litestar import Litestar
+from nats.aio.msg import Msg
+
+from infra.bus.process import broker
+from infra.eventlog import PostgresEventLog
+from infra.http.authentication import Principal, key_holder
+from infra.http.paging import Cursors
+from infra.http.problems import unavailable
+from infra.settings import Settings
+from services.projections.graph import Graph, graph_of
+from services.projections.settings import ReadSettings
+from services.projections.streams import Places, Streams, Tailer
+
+_CHECKPOINT = "select position, incarnation from projections.checkpoint"
+_DEFINITION = "select definition from projections.workflow_versions where workflow_id = $1 and version = $2"
+_PLACES = "select run_id, workflow_id from projections.runs where run_id = any($1)"
+NATS_RETRY_S = 1.0
+_log = logging.getLogger(__name__)
+
+
+class Conditions:
+    """A `where` of constant terms, each with one parameter; values never become text."""
+
+    def __init__(self, *values: Any) -> None:
+        self.values: list[Any] = list(values)
+        self._terms: list[str] = []
+
+    def add(self, term: str, value: Any) -> "Conditions":
+        """Ask for `term`, in which `{}` stands for the value; nothing is asked for None."""
+        if value is not None:
+            self.values.append(value)
+            self._terms.append(term.format(f"${len(self.values)}"))
+        return self
+
+    def page(self, order: str, limit: int) -> str:
+        """The clauses `where`, `order by` and `limit`, asking for one row more than a page has."""
+        where = f" where {' and '.join(self._terms)}" if self._terms else ""
+        self.values.append(limit + 1)
+        return f"{where} order by {order} limit ${len(self.values)}"
+
+
+class Reads:
+    """Everything a handler needs; open between `lifespan`'s two ends."""
+
+    pool: asyncpg.Pool
+    log: PostgresEventLog
+    streams: Streams
+
+    def __init__(self, settings: Settings, limits: ReadSettings) -> None:
+        self.limits = limits
+        self._settings = settings
+        self._graphs: OrderedDict[tuple[UUID | None, str, int], Graph] = OrderedDict()
+        self._projected = asyncio.Event()
+        self._position = 0
+        self._incarnation: UUID | None = None
+
+    @asynccontextmanager
+    async def lifespan(self, _app: Litestar) -> AsyncIterator[None]:
+        """Connections to Postgres and, as soon as it answers, NATS; without NATS everything works, a little later."""
+        assert self._settings.database_url, "FLOWFORGE_DATABASE_URL names no server"
+        dsn = self._settings.database_url
+        self.pool = asyncpg.create_pool(
+            dsn,
+            min_size=0,
+            max_size=self.limits.pool_size_max,
+            command_timeout=15,
+            server_settings={"application_name": "flowforge-reads", "timezone": "UTC", "jit": "off"},
+        )
+        await self.pool
+        self.log = await PostgresEventLog.connect(dsn, application_name="flowforge-reads")
+        places = Places(self.log, self._place_runs, self.limits.runs_placed_max)
+        tailer = Tailer(self.log, places, self.limits)
+        self.streams = Streams(self.log, tailer, places, self.limits)
+        tasks = [asyncio.create_task(tailer.run()), asyncio.create_task(self._hear(tailer))]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.log.close()
+            self.pool.terminate()
+
+    async def _hear(self, tailer: Tailer) -> None:
+        """Nudges, from as soon as NATS is there; without them log and checkpoint are looked at now and then."""
+        if self._settings.nats_url is None:
+            return
+        subjects = Subjects(self._settings.namespace)
+        nats = broker(self._settings, "reads")
+
+        async def on_appended(_: Msg) -> None:
+            tailer.nudge()
+
+        async def on_projected(_: Msg) -> None:
+            self._projected.set()
+
+        try:
+            while True:
+                try:
+                    client = await nats.connect()
+                    break
+                except (OSError, TimeoutError) as fault:
+                    _log.warning("NATS is not there yet: %s", fault)
+                    await asyncio.sleep(NATS_RETRY_S)
+            await client.subscribe(subjects.appended, cb=on_appended)
+            await client.subscribe(subjects.projected, cb=on_projected)
+            await asyncio.Event().wait()
+        finally:
+            with contextlib.suppress(Exception):
+                await nats.stop()
+
+    async def holder(self, digest: bytes) -> Principal | None:
+        """Whose key has this SHA-256."""
+        return await key_holder(self.pool, digest)
+
+    # --- read your own writes -----------------------------------------------------------------------------------------
+
+    async def position(self) -> int:
+        """Where the read models stand."""
+        row = await self.pool.fetchrow(_CHECKPOINT)
+        assert row is not None
+        self._position, self._incarnation = row
+        return self._position
+
+    async def wait_for(self, position: int) -> None:
+        """Until the read models have what was logged at `position`. Raises a 503 `Problem` after `after_wait_s`."""
+        deadline = time.monotonic() + self.limits.after_wait_s
+        while position > self._position and position > await self.position():
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise unavailable(f"the read models stand at {self._position} and do not have position {position} yet")
+            self._projected.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left_s, self.limits.checkpoint_poll_s)):
+                    await self._projected.wait()
+
+    async def cursors(self, *scope: object) -> Cursors:
+        """Cursors of one list, good for this log only."""
+        if self._incarnation is None:
+            await self.position()
+        return Cursors(self._incarnation, *scope)
+
+    # --- definitions --------------------------------------------------------------------------------------------------
+
+    async def graph(self, workflow_id: str, version: int) -> Graph | None:
+        """The graph of that version; None where there is no such."""
+        key = (self._incarnation, workflow_id, version)
+        graph = self._graphs.get(key)
+        if graph is None:
+            definition = await self.pool.fetchval(_DEFINITION, workflow_id, version)
+            if definition is None:
+                return None
+            graph = self._graphs[key] = graph_of(definition)
+            if len(self._graphs) > self.limits.graphs_cached_max:
+                self._graphs.popitem(last=False)
+        return graph
+
+    async def _place_runs(self, run_ids: Sequence[UUID]) -> dict[UUID, str]:
+        return dict(await self.pool.fetch(_PLACES, run_ids))
+
+
+def raw(text: str | None) -> msgspec.Raw:
+    """JSON text of a column, to be answered as it is."""
+    return msgspec.Raw(b"null" if text is None else text.encode())

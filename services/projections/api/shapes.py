@@ -1,0 +1,254 @@
+"""The shapes of answers (interface.md, section 3, "Shapes")."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from flowforge.definition import Edge
+from msgspec import UNSET, UnsetType
+
+from infra.http.paging import Page
+from services.projections.graph import GraphNode
+
+
+class TriggerView(msgspec.Struct):
+    """By which trigger a run was started."""
+
+    type: str
+    id: str
+
+
+class CauseView(msgspec.Struct):
+    """The event for which a trigger was evaluated: its id in the log, and the names its sender gave it."""
+
+    event_id: UUID
+    type: str
+    id: str
+    source: str
+
+
+class Progress(msgspec.Struct):
+    """How far a run is: `percent` counts nodes that have ended in whatever way."""
+
+    completed_nodes: int
+    total_nodes: int
+    percent: int
+    current_step: str | None
+
+
+class NodeRun(msgspec.Struct):
+    """One node of the workflow's own graph inside one run."""
+
+    node_id: str
+    type: str
+    status: str
+    skip_reason: str | None
+    attempt: int
+    progress: float | None
+    progress_message: str | None
+    input: msgspec.Raw
+    output: msgspec.Raw
+    error: msgspec.Raw
+    job_id: UUID | None
+    job_type: str | None
+    queue: str | None
+    worker: str | None
+    dependencies: list[str]
+    dependents: list[str]
+    queued_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    retry_at: datetime | None
+    duration_ms: int | None
+    instances_count: int | None
+
+
+class NodeInstance(msgspec.Struct):
+    """One iteration of a map."""
+
+    node_id: str
+    instance: str
+    status: str
+    attempt: int
+    progress: float | None
+    input: msgspec.Raw
+    output: msgspec.Raw
+    error: msgspec.Raw
+    job_id: UUID | None
+    worker: str | None
+    queued_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    duration_ms: int | None
+
+
+class NodeRunDetail(NodeRun):
+    """A node run with its iterations."""
+
+    instances: Page[NodeInstance]
+
+
+class Run(msgspec.Struct):
+    """A run. `node_runs` is left out of lists."""
+
+    run_id: UUID
+    workflow_id: str
+    workflow_version: int
+    status: str
+    trigger: TriggerView
+    cause: CauseView
+    parent_run_id: UUID | None
+    actor: str | None
+    labels: msgspec.Raw
+    input_data: msgspec.Raw
+    variables: msgspec.Raw
+    output_data: msgspec.Raw
+    error: msgspec.Raw
+    priority: int
+    depth: int
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    duration_ms: int | None
+    progress: Progress
+    estimated_time_remaining_ms: int | None
+    execution_path: list[str]
+    position: int
+    node_runs: list[NodeRun] | UnsetType = UNSET
+
+
+class Version(msgspec.Struct):
+    """One version of a workflow, without its definition."""
+
+    workflow_id: str
+    version: int
+    rolled_back_to: int | None
+    created_at: datetime
+    created_by: str | None
+    position: int
+
+
+class GraphView(msgspec.Struct):
+    """The graph of a workflow version."""
+
+    workflow_id: str
+    version: int
+    nodes: list[GraphNode]
+    edges: list[Edge]
+
+
+class DiffView(msgspec.Struct):
+    """What changed from one version to another."""
+
+    workflow_id: str
+    from_version: int
+    to_version: int
+    changes: list[Any]
+
+
+class DecisionView(msgspec.Struct):
+    """Why a trigger fired, or why not."""
+
+    trigger_id: str
+    trigger_version: int
+    workflow_id: str
+    cause: CauseView
+    decision: str
+    reason: str | None
+    detail: str | None
+    consumed: list[UUID]
+    run_id: UUID | None
+    decided_at: datetime
+    position: int
+
+
+class TriggerStats(msgspec.Struct):
+    """How often a trigger gave which answer."""
+
+    workflow_id: str
+    trigger_id: str
+    total: int
+    decisions: dict[str, int]
+    last_decided_at: datetime | None
+    last_fired_at: datetime | None
+
+
+class Effect(msgspec.Struct):
+    """What a received event led to."""
+
+    workflow_id: str
+    trigger_id: str
+    decision: str
+    run_id: UUID | None
+
+
+class ReceivedEvent(msgspec.Struct):
+    """An event of an external system, and the decisions it caused."""
+
+    position: int
+    event_id: UUID
+    id: str
+    source: str
+    type: str
+    subject: str | None
+    time: str | None
+    datacontenttype: str | None
+    data: msgspec.Raw
+    received_at: datetime
+    caused: list[Effect]
+
+
+class DeadLetter(msgspec.Struct):
+    """A message that could not be handled, with its cause."""
+
+    id: UUID
+    service: str
+    subject: str
+    reason: str
+    body: str
+    body_encoding: str
+    deliveries: int
+    quarantined_at: datetime
+    position: int
+
+
+class AuditEntry(msgspec.Struct):
+    """Who asked for what."""
+
+    position: int
+    actor: str | None
+    action: str
+    subject: str
+    at: datetime
+
+
+class LogLine(msgspec.Struct):
+    """One line that a job wrote."""
+
+    node_id: str
+    instance: str
+    attempt: int
+    line: int
+    text: str
+    job_id: UUID
+    at: datetime
+
+
+class Stats(msgspec.Struct):
+    """The installation in numbers."""
+
+    workflows: dict[str, int]
+    runs: dict[str, int]
+    received_events: int
+    dead_letters: int
+    log_position: int
+    projected_position: int
+
+
+class Health(msgspec.Struct):
+    """Whether this part does its work."""
+
+    status: str
+    log_position: int | None = None
+    projected_position: int | None = None

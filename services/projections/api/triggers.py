@@ -1,0 +1,117 @@
+"""Reading triggers: as they are set, why each fired or did not, and how often."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from flowforge.events import Decision
+from litestar import get
+
+from infra.http.authentication import VIEWER
+from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
+from infra.http.problems import not_found
+from services.projections.api.reads import Conditions, Reads
+from services.projections.api.shapes import CauseView, DecisionView, TriggerStats
+
+_TRIGGERS = """
+    select w.version, v.definition from projections.workflows w
+    join projections.workflow_versions v on v.workflow_id = w.id and v.version = w.version where w.id = $1
+"""
+_DECISIONS = """
+    select position, workflow_id, trigger_id, trigger_version, cause_event_id, cause_type, cause_id, cause_source,
+           decision, reason, detail, consumed, run_id, decided_at
+    from projections.decisions
+"""
+_STATS = """
+    select decision, count(*), max(decided_at) from projections.decisions
+    where workflow_id = $1 and trigger_id = $2 group by decision
+"""
+_HAS_DECISION = "select exists (select from projections.decisions where workflow_id = $1 and trigger_id = $2)"
+
+
+class _Definition(msgspec.Struct):
+    triggers: list[dict[str, Any]] = []
+
+
+_definition = msgspec.json.Decoder(_Definition)
+
+
+@get("/{workflow_id:str}/triggers", opt=VIEWER)
+async def list_triggers(reads: Reads, workflow_id: str) -> Page[dict[str, Any]]:
+    """The triggers of the newest version, in its order; their secrets are left out."""
+    return Page(await _triggers(reads, workflow_id))
+
+
+async def _triggers(reads: Reads, workflow_id: str) -> list[dict[str, Any]]:
+    row = await reads.pool.fetchrow(_TRIGGERS, workflow_id)
+    if row is None:
+        raise not_found("workflow", workflow_id)
+    return [
+        {**trigger, "workflow_id": workflow_id, "version": row["version"]}
+        for trigger in _definition.decode(row["definition"]).triggers
+    ]
+
+
+async def _check_trigger(reads: Reads, workflow_id: str, trigger_id: str) -> None:
+    """One that was removed keeps its decisions."""
+    known = any(trigger.get("id") == trigger_id for trigger in await _triggers(reads, workflow_id))
+    if not known and not await reads.pool.fetchval(_HAS_DECISION, workflow_id, trigger_id):
+        raise not_found(f"trigger of workflow '{workflow_id}'", trigger_id)
+
+
+@get("/{workflow_id:str}/triggers/{trigger_id:str}/decisions", opt=VIEWER)
+async def list_decisions(
+    reads: Reads,
+    workflow_id: str,
+    trigger_id: str,
+    cause: str | None = None,
+    decision: Decision | None = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: CursorText = None,
+) -> Page[DecisionView]:
+    """Why it fired, why not, newest first; `cause` is the id of the event in the log, or the one its sender gave it."""
+    await _check_trigger(reads, workflow_id, trigger_id)
+    cursors = await reads.cursors("decisions", workflow_id, trigger_id, cause, decision)
+    conditions = Conditions().add("workflow_id = {}", workflow_id).add("trigger_id = {}", trigger_id)
+    conditions.add("decision = {}", decision)
+    conditions.add("(cause_id = {0} or cause_event_id::text = lower({0}))", cause)
+    if (before := cursors.read(cursor, int)) is not None:
+        conditions.add("position < {}", before[0])
+    rows = await reads.pool.fetch(_DECISIONS + conditions.page("position desc", limit), *conditions.values)
+    return cursors.page([_decision(row) for row in rows], limit, [[row["position"]] for row in rows])
+
+
+def _decision(row: Mapping[str, Any]) -> DecisionView:
+    return DecisionView(
+        trigger_id=row["trigger_id"],
+        trigger_version=row["trigger_version"],
+        workflow_id=row["workflow_id"],
+        cause=CauseView(row["cause_event_id"], row["cause_type"], row["cause_id"], row["cause_source"]),
+        decision=row["decision"],
+        reason=row["reason"],
+        detail=row["detail"],
+        consumed=row["consumed"],
+        run_id=row["run_id"],
+        decided_at=row["decided_at"],
+        position=row["position"],
+    )
+
+
+@get("/{workflow_id:str}/triggers/{trigger_id:str}/stats", opt=VIEWER)
+async def read_stats(reads: Reads, workflow_id: str, trigger_id: str) -> TriggerStats:
+    """How often it gave which answer."""
+    await _check_trigger(reads, workflow_id, trigger_id)
+    rows = await reads.pool.fetch(_STATS, workflow_id, trigger_id)
+    counts = {decision: count for decision, count, _ in rows}
+    latest = {decision: at for decision, _, at in rows}
+    return TriggerStats(
+        workflow_id=workflow_id,
+        trigger_id=trigger_id,
+        total=sum(counts.values()),
+        decisions=counts,
+        last_decided_at=max(latest.values(), default=None),
+        last_fired_at=latest.get("fired"),
+    )
+
+
+HANDLERS = [list_triggers, list_decisions, read_stats]

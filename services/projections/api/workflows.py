@@ -1,0 +1,166 @@
+"""Reading workflows: the list, one as it was written, its graph, versions, differences, and what of it runs now."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Response, Router, get
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+from litestar.params import Parameter
+
+from infra.http.authentication import VIEWER
+from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
+from infra.http.problems import not_found
+from services.projections.api import triggers
+from services.projections.api.reads import Conditions, Reads
+from services.projections.api.runs import active_runs
+from services.projections.api.shapes import DiffView, GraphView, Run, Version
+from services.projections.differences import differences
+
+WorkflowStatus = Literal["draft", "active", "archived"]
+VERSION_MAX = 2**31 - 1
+VersionNumber = Annotated[int | None, Parameter(ge=1, le=VERSION_MAX)]
+_WORKFLOWS = """
+    select w.id, w.version, w.status, w.created_at, w.created_by, w.created_position, w.updated_at, v.definition
+    from projections.workflows w
+    join projections.workflow_versions v on v.workflow_id = w.id and v.version = w.version
+"""
+_AT_VERSION = """
+    select w.id, v.version, w.version as newest, w.status, w.created_at, w.created_by, w.updated_at, v.definition
+    from projections.workflows w join projections.workflow_versions v on v.workflow_id = w.id
+    where w.id = $1 and v.version = coalesce($2::int, w.version)
+"""
+_VERSIONS = (
+    "select workflow_id, version, rolled_back_to, created_at, created_by, position from projections.workflow_versions"
+)
+_DEFINITION = "select definition from projections.workflow_versions where workflow_id = $1 and version = $2"
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+@get("/", opt=VIEWER)
+async def list_workflows(
+    reads: Reads,
+    experiment_id: str | None = None,
+    tag: str | None = None,
+    status: WorkflowStatus | None = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: CursorText = None,
+) -> Page[dict[str, Any]]:
+    """Workflows, the newest created first."""
+    cursors = await reads.cursors("workflows", experiment_id, tag, status)
+    conditions = Conditions().add("w.experiment_id = {}", experiment_id).add("{} = any(w.tags)", tag)
+    conditions.add("w.status = {}", status)
+    if (before := cursors.read(cursor, int)) is not None:
+        conditions.add("w.created_position < {}", before[0])
+    rows = await reads.pool.fetch(_WORKFLOWS + conditions.page("w.created_position desc", limit), *conditions.values)
+    page = cursors.page(rows, limit, [[row["created_position"]] for row in rows])
+    return Page([_workflow(row) for row in page.items], page.next_cursor)
+
+
+def _workflow(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The definition's fields as written, and what the server knows beside them."""
+    return {
+        **_fields.decode(row["definition"]),
+        "status": row["status"],
+        "version": row["version"],
+        "created_at": row["created_at"],
+        "updated_at": row["updated_at"],
+        "created_by": row["created_by"],
+    }
+
+
+@get("/{workflow_id:str}", opt=VIEWER)
+async def read_workflow(reads: Reads, workflow_id: str, version: VersionNumber = None) -> Response[dict[str, Any]]:
+    """A workflow at its newest version, or at the one asked for; the ETag is the version."""
+    row = await reads.pool.fetchrow(_AT_VERSION, workflow_id, version)
+    if row is None:
+        raise _missing(workflow_id, version)
+    fields = _workflow(row)
+    if row["version"] != row["newest"]:
+        fields["status"] = _fields.decode(row["definition"]).get("status", "active")
+    return Response(fields, headers={"ETag": f'"{row["version"]}"'})
+
+
+@get("/{workflow_id:str}/graph", opt=VIEWER)
+async def read_graph(reads: Reads, workflow_id: str, version: VersionNumber = None) -> GraphView:
+    """Nodes with what they wait for, and edges."""
+    chosen = version or await newest_version(reads, workflow_id)
+    graph = await reads.graph(workflow_id, chosen)
+    if graph is None:
+        raise _missing(workflow_id, version)
+    return GraphView(workflow_id, chosen, list(graph.nodes.values()), graph.edges)
+
+
+@get("/{workflow_id:str}/versions", opt=VIEWER)
+async def list_versions(
+    reads: Reads, workflow_id: str, limit: Limit = LIMIT_DEFAULT, cursor: CursorText = None
+) -> Page[Version]:
+    """All versions, newest first."""
+    await newest_version(reads, workflow_id)
+    cursors = await reads.cursors("versions", workflow_id)
+    conditions = Conditions().add("workflow_id = {}", workflow_id)
+    if (before := cursors.read(cursor, int)) is not None:
+        conditions.add("version < {}", before[0])
+    rows = await reads.pool.fetch(_VERSIONS + conditions.page("version desc", limit), *conditions.values)
+    return cursors.page([Version(*row) for row in rows], limit, [[row["version"]] for row in rows])
+
+
+@get("/{workflow_id:str}/diff", opt=VIEWER)
+async def read_diff(
+    reads: Reads,
+    workflow_id: str,
+    before: Annotated[int, Parameter(query="from", ge=1, le=VERSION_MAX)],
+    after: Annotated[int | None, Parameter(query="to", ge=1, le=VERSION_MAX)] = None,
+) -> DiffView:
+    """What changed from one version to another (the newest, if none is named)."""
+    last = after or await newest_version(reads, workflow_id)
+    old = msgspec.json.decode(await _definition(reads, workflow_id, before))
+    new = msgspec.json.decode(await _definition(reads, workflow_id, last))
+    return DiffView(workflow_id, before, last, list(differences(old, new)))
+
+
+async def _definition(reads: Reads, workflow_id: str, version: int) -> str:
+    definition = await reads.pool.fetchval(_DEFINITION, workflow_id, version)
+    if definition is None:
+        raise _missing(workflow_id, version)
+    return definition
+
+
+@get("/{workflow_id:str}/active", opt=VIEWER)
+async def list_active(
+    reads: Reads, workflow_id: str, limit: Limit = LIMIT_DEFAULT, cursor: CursorText = None
+) -> Page[Run]:
+    """The runs that have not ended, newest first, each with the trigger that started it."""
+    await newest_version(reads, workflow_id)
+    return await active_runs(reads, workflow_id, limit, cursor)
+
+
+async def newest_version(reads: Reads, workflow_id: str) -> int:
+    """Raises a 404 `Problem` for an unknown workflow."""
+    version = await reads.pool.fetchval("select version from projections.workflows where id = $1", workflow_id)
+    if version is None:
+        raise not_found("workflow", workflow_id)
+    return version
+
+
+def _missing(workflow_id: str, version: int | None) -> Exception:
+    return not_found("workflow", workflow_id if version is None else f"{workflow_id} version {version}")
+
+
+def not_for_browsers(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """The older addresses without `/api` are the console's for whoever asks for HTML."""
+    if "text/html" in connection.headers.get("accept", ""):
+        raise not_found("page", connection.url.path)
+
+
+HANDLERS = [list_workflows, read_workflow, read_graph, list_versions, read_diff, list_active]
+
+
+def routers() -> list[Router]:
+    """Under today's name and the older one."""
+    handlers = [*HANDLERS, *triggers.HANDLERS]
+    return [
+        Router("/api/workflows", route_handlers=handlers, tags=["workflows"]),
+        Router("/workflows", route_handlers=handlers, guards=[not_for_browsers], include_in_schema=False),
+    ]
