@@ -9,6 +9,7 @@ likes; `parse` takes both.
 """
 
 import difflib
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, cast, get_args
@@ -143,9 +144,7 @@ class DataTransformNode(NodeFields, tag="data_transform", kw_only=True, frozen=T
 
 
 Node = StartNode | EndNode | JobNode | ScriptNode | DataTransformNode
-NODE_TYPES: dict[str, type[Node]] = {
-    cast("str", kind.__struct_config__.tag): kind for kind in get_args(Node)
-}
+NODE_TYPES: dict[str, type[Node]] = {cast("str", kind.__struct_config__.tag): kind for kind in get_args(Node)}
 
 
 class Edge(Part, kw_only=True, frozen=True):
@@ -194,9 +193,7 @@ class EventTrigger(TriggerFields, tag="event", kw_only=True, frozen=True):
 
 
 Trigger = ManualTrigger | EventTrigger
-TRIGGER_TYPES: dict[str, type[Trigger]] = {
-    cast("str", kind.__struct_config__.tag): kind for kind in get_args(Trigger)
-}
+TRIGGER_TYPES: dict[str, type[Trigger]] = {cast("str", kind.__struct_config__.tag): kind for kind in get_args(Trigger)}
 
 
 class Workflow(Part, kw_only=True, frozen=True):
@@ -221,7 +218,7 @@ class Workflow(Part, kw_only=True, frozen=True):
         if self.edges or any(node.order_index is None for node in self.nodes):
             return self.edges
         chain = sorted(self.nodes, key=lambda node: cast("int", node.order_index))
-        return [Edge(source_node_id=a.id, target_node_id=b.id) for a, b in zip(chain, chain[1:], strict=False)]
+        return [Edge(source_node_id=a.id, target_node_id=b.id) for a, b in itertools.pairwise(chain)]
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -346,7 +343,7 @@ def _fault(text: str, value: object, kind: Any, path: str) -> Fault:
     match = _AT_PATH.match(text)
     message = match["message"] if match else text
     below = (match["path"] or "$")[1:] if match else ""
-    kinds = {"Node": NODE_TYPES, "Trigger": TRIGGER_TYPES}.get("Node" if kind is Node else "Trigger" if kind is Trigger else "", {})
+    kinds: Mapping[str, Any] = NODE_TYPES if kind is Node else TRIGGER_TYPES if kind is Trigger else {}
     if unknown := _UNKNOWN_FIELD.search(message):
         return Fault(path + below, message, _did_you_mean(unknown["field"], _field_names(kind, value, below)))
     if below == ".type" and kinds and (wrong := _UNKNOWN_TYPE.search(message)):
@@ -376,8 +373,19 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(names)}"
 
 
+_KINDS: dict[type, str] = {dict: "object", list: "array", type(None): "null"}
+
+
 def _kind(value: object) -> str:
-    names: dict[type, str] = {dict: "object", list: "array", str: "str", int: "int", float: "float", bool: "bool", type(None): "null"}
+    names: dict[type, str] = {
+        dict: "object",
+        list: "array",
+        str: "str",
+        int: "int",
+        float: "float",
+        bool: "bool",
+        type(None): "null",
+    }
     return names.get(type(value), type(value).__name__)
 
 
@@ -386,7 +394,7 @@ class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoa
 
     yaml_implicit_resolvers: Mapping[str, Any] = {}
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: ARG002 - its signature is PyYAML's
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -405,8 +413,12 @@ for _tag, _pattern, _first in (
     ("tag:yaml.org,2002:null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
     ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
     ("tag:yaml.org,2002:int", r"^[-+]?(?:0|[1-9][0-9]*)$", list("-+0123456789")),
-    ("tag:yaml.org,2002:float", r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?$", list("-+.0123456789")),
+    (
+        "tag:yaml.org,2002:float",
+        r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?$",
+        list("-+.0123456789"),
+    ),
 ):
     _Loader.add_implicit_resolver(_tag, re.compile(_pattern), _first)
 _Loader.add_constructor("tag:yaml.org,2002:map", _construct_map)
-_Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(node.value))
+_Loader.add_constructor("tag:yaml.org,2002:float", lambda _loader, node: float(node.value))

@@ -104,7 +104,7 @@ class Shell:
         """Publish outside a turn, until each message is acknowledged."""
         await self.publisher.arrive(await self.publisher.send(messages))
 
-    # --- life ---------------------------------------------------------------------------------------------------------
+    # --- life ------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Begin; returns at once. `is_ready` is set once this process owns its part and turns."""
@@ -117,7 +117,7 @@ class Shell:
             await pull.stop()
         try:
             async with asyncio.timeout(STOP_S):
-                while len(self.intake) or self.turn.is_busy:
+                while len(self.intake) or self.turn.is_busy:  # noqa: ASYNC110 - a stop, once
                     await asyncio.sleep(0.01)
                 await self.turn.settled()
                 await self._keep_cursors()
@@ -196,7 +196,7 @@ class Shell:
         except Unavailable as fault:
             _log.warning("%s: cursors not kept: %s", self.service.name, fault)
 
-    # --- NATS comes and goes --------------------------------------------------------------------------------------------
+    # --- NATS comes and goes ---------------------------------------------------------------------------------------
 
     def reconnected(self) -> None:
         """Called by the connection. What was asked of the old server is void, and its store may be empty."""
@@ -264,7 +264,7 @@ class Shell:
             await self.log.set_cursor(f"heard:{self.service.name}", heard)
             self._kept["heard"] = heard
 
-    # --- what is not a stream's message ---------------------------------------------------------------------------------
+    # --- what is not a stream's message ----------------------------------------------------------------------------
 
     async def command(self, subject: str, body: bytes, reply_to: str) -> None:
         """A command came by request and reply."""

@@ -121,7 +121,7 @@ class Turn:
                     "%s: the log is unavailable, %d messages put back: %s", self.service.name, len(batch), fault
                 )
                 await self._put_back(batch)
-            except Exception:  # the pull loop is one of the two places that catch everything
+            except Exception:  # noqa: BLE001 - the pull loop is one of the two places that catch everything
                 _log.exception("%s: a turn failed, %d messages put back", self.service.name, len(batch))
                 await self._put_back(batch)
             self.last_turn_at = now()

@@ -81,7 +81,7 @@ class ExecutionService:
         self._shell = shell
         self._runs = Runs(self._log, shell.client, self._subjects)
 
-    # --- the shell asks ---------------------------------------------------------------------------------------------------
+    # --- the shell asks --------------------------------------------------------------------------------------------
 
     def key(self, message: Message) -> Hashable:
         """The run. Raises ValueError for a subject or body that names none."""
@@ -147,7 +147,7 @@ class ExecutionService:
             self._open.add(run.id)
         return said
 
-    def refused(self, key: Hashable, answer: Answer) -> None:
+    def refused(self, key: Hashable, answer: Answer) -> None:  # noqa: ARG002 - whatever the reason, it is read anew
         """Somebody appended first (or a decision failed half way): what is in memory is no longer the truth."""
         if isinstance(key, UUID):
             self._runs.drop(key)
@@ -193,7 +193,7 @@ class ExecutionService:
                 _log.warning("cannot look for lost jobs yet: %s", fault)
                 self._look_soon()
 
-    # --- deciding -----------------------------------------------------------------------------------------------------------
+    # --- deciding --------------------------------------------------------------------------------------------------
 
     def _apply(self, step: deciding.Step, message: Message) -> Refusal | None:
         kind, data = message.event.type, message.event.data
@@ -221,7 +221,7 @@ class ExecutionService:
             return JobFailed(attempt=said.attempt, delivery=said.delivery, worker=said.worker, error=error)
         return said
 
-    # --- loading ------------------------------------------------------------------------------------------------------------
+    # --- loading ---------------------------------------------------------------------------------------------------
 
     async def _hand_over(self, key: str, messages: Sequence[Message]) -> None:
         """JetStream gave a job up: let it be reported as lost, under the advisory's own acknowledgement."""
@@ -252,7 +252,7 @@ class ExecutionService:
             except (TimeoutError, NatsError) as fault:
                 _log.warning("job message %d stays on the queue, never to be delivered: %s", sequence, fault)
 
-    # --- lost jobs ------------------------------------------------------------------------------------------------------------
+    # --- lost jobs -------------------------------------------------------------------------------------------------
 
     def _look_soon(self) -> None:
         self._signs_of_life.clear()
@@ -310,7 +310,7 @@ class ExecutionService:
         self._open |= found
         self._is_open_known = True
 
-    # --- saying -----------------------------------------------------------------------------------------------------------------
+    # --- saying ----------------------------------------------------------------------------------------------------
 
     def _said(self, run: Run, event: RunEvent, stored: StoredEvent) -> list[Outgoing]:
         message = self._event_message(run, stored)

@@ -81,7 +81,7 @@ def bindings(
 
 def _node_view(run: Run, node_id: str) -> dict[str, Any]:
     node = run.nodes[node_id]
-    error = None if node.error is None else msgspec.to_builtins(node.error)
+    error = None if node.error is None else _decode(_encode(node.error))
     return {"output": output_value(run, node_id), "status": node.status, "error": error}
 
 

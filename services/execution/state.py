@@ -197,7 +197,7 @@ def fold(plan: Plan, events: Sequence[tuple[RunEvent, datetime]]) -> Run:
     return run
 
 
-def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:
+def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C901, PLR0912, PLR0915 - one line per event
     """Fold one event, in place."""
     run.version += 1
     match event:

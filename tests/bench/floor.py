@@ -47,7 +47,7 @@ class FloorServers:
 @asynccontextmanager
 async def floor_servers(home: Path, script: Path) -> AsyncGenerator[FloorServers]:
     """A nats-server and a Postgres, started as `up` starts its own."""
-    home.mkdir(parents=True)
+    await asyncio.to_thread(home.mkdir, parents=True)
     log, password = home / "servers.log", secrets.token_hex(16)
     folder = embedded_nats.NatsFolder(home / "nats")
     nats_port, postgres_port = free_port(), free_port()

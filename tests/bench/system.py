@@ -1,6 +1,7 @@
 """What is measured: a whole FlowForge of its own, one worker, and a publisher with an external system's login."""
 
 import asyncio
+import itertools
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
+import asyncpg
 import httpx
 import nats
 import psutil
@@ -98,28 +100,22 @@ class Bench:
         await subscription.unsubscribe()
         return times
 
-    async def projected(self, position_of: str = "head") -> None:
+    async def projected(self) -> None:
         """Wait until the read models have all that is logged now."""
-        position = (
-            (await self.http.get("/api/stats")).json()[position_of] if position_of != "head" else await self._head()
-        )
+        position = await self.head()
         answer = await self.http.get("/api/workflows", params={"after": position, "limit": 1}, timeout=60)
         while answer.status_code == 503:
             answer = await self.http.get("/api/workflows", params={"after": position, "limit": 1}, timeout=60)
         answer.raise_for_status()
 
-    async def _head(self) -> int:
-        import asyncpg
+    async def head(self) -> int:
+        """The last position of the log."""
 
         connection = await asyncpg.connect(self.cluster.endpoints.database)
         try:
             return int(await connection.fetchval("select position from eventlog.head"))
         finally:
             await connection.close()
-
-    async def head(self) -> int:
-        """The last position of the log."""
-        return await self._head()
 
 
 def event(event_type: str) -> bytes:
@@ -143,7 +139,7 @@ def workflow(name: str, nodes: Sequence[str], edges: Sequence[tuple[str, str]], 
 
 def chain(name: str, length: int) -> dict[str, Any]:
     nodes = [f"n{i}" for i in range(length)]
-    return workflow(name, nodes, list(zip(nodes, nodes[1:], strict=False)))
+    return workflow(name, nodes, list(itertools.pairwise(nodes)))
 
 
 def wide(name: str, width: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from flowforge.envelope import decode
 from flowforge.identity import derived_uuid, event_id, event_id_text
 from hypothesis import given
 from hypothesis import strategies as st
+
 from infra.bus import Envelopes
 from infra.bus.message import logged_event
 from infra.eventlog import StoredEvent

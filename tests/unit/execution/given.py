@@ -9,6 +9,7 @@ from flowforge.definition import parse
 from flowforge.events import Cause, Event, RunEvent, TimerFired, TimerSet, TriggerRef, WorkflowTriggered, decode, encode
 from flowforge.identity import derived_uuid
 from flowforge.reports import JobCompleted, JobFailed, JobProgressed, JobStarted, Report, ReportedError
+
 from services.execution import decide
 from services.execution.plan import Plan
 from services.execution.state import Run, Unit, fold
@@ -27,9 +28,14 @@ class Scenario:
         self.plan = Plan(workflow, 1)
         self.now = NOW
         first = WorkflowTriggered(
-            run_id=RUN, workflow_id="wf", workflow_version=1, trigger=TriggerRef(type="manual", id="manual"),
-            trigger_version=1, cause=Cause(event_id=CAUSE, type="RunRequested", id="1", source="/test", stream_id=CAUSE),
-            input_data=msgspec.Raw(msgspec.json.encode(input_data)), **triggered,
+            run_id=RUN,
+            workflow_id="wf",
+            workflow_version=1,
+            trigger=TriggerRef(type="manual", id="manual"),
+            trigger_version=1,
+            cause=Cause(event_id=CAUSE, type="RunRequested", id="1", source="/test", stream_id=CAUSE),
+            input_data=msgspec.Raw(msgspec.json.encode(input_data)),
+            **triggered,
         )
         self.history: list[tuple[Any, datetime]] = [(first, NOW)]
 
@@ -59,11 +65,20 @@ class Scenario:
     def started(self, node_id: str, attempt: int = 1, delivery: int = 1) -> list[Event]:
         return self.report(node_id, JobStarted(attempt=attempt, delivery=delivery, worker="w"))
 
-    def completes(self, node_id: str, output: Any = None, attempt: int = 1, delivery: int = 1, instance: str = "") -> list[Event]:
+    def completes(
+        self, node_id: str, output: Any = None, attempt: int = 1, delivery: int = 1, instance: str = ""
+    ) -> list[Event]:
         raw = msgspec.Raw(msgspec.json.encode(output))
         return self.report(node_id, JobCompleted(attempt=attempt, delivery=delivery, output=raw), instance)
 
-    def fails(self, node_id: str, code: str = "NODE_EXECUTION_FAILED", attempt: int = 1, instance: str = "", retryable: bool = True) -> list[Event]:
+    def fails(
+        self,
+        node_id: str,
+        code: str = "NODE_EXECUTION_FAILED",
+        attempt: int = 1,
+        instance: str = "",
+        retryable: bool = True,
+    ) -> list[Event]:
         error = ReportedError(code=code, message="it broke", retryable=retryable)
         return self.report(node_id, JobFailed(attempt=attempt, error=error), instance)
 
@@ -77,8 +92,14 @@ class Scenario:
         """The last timer of that purpose comes due."""
         timer = next(e for e, _ in reversed(self.history) if isinstance(e, TimerSet) and e.purpose == purpose)
         fired = TimerFired(
-            timer_id=timer.timer_id, run_id=RUN, workflow_id="wf", due_at=timer.due_at, purpose=timer.purpose,
-            node_id=timer.node_id, instance=timer.instance, attempt=timer.attempt,
+            timer_id=timer.timer_id,
+            run_id=RUN,
+            workflow_id="wf",
+            due_at=timer.due_at,
+            purpose=timer.purpose,
+            node_id=timer.node_id,
+            instance=timer.instance,
+            attempt=timer.attempt,
         )
         self.now = max(self.now, timer.due_at)
         return self.when(lambda step: decide.timer(step, fired))

@@ -5,7 +5,9 @@ from flowforge.events import NodeRetried, ReportIgnored
 from flowforge.reports import JobCompleted
 from given import Scenario, job, kinds
 
-RETRIED = {"nodes": [job("a", retry_policy={"max_attempts": 3, "delay_ms": 100, "backoff_multiplier": 3, "max_delay_ms": 200})]}
+RETRIED = {
+    "nodes": [job("a", retry_policy={"max_attempts": 3, "delay_ms": 100, "backoff_multiplier": 3, "max_delay_ms": 200})]
+}
 
 
 def test_a_failed_attempt_waits_and_is_handed_out_again():

@@ -5,6 +5,7 @@ import pytest
 from flowforge.events import NodeQueued, NodeSkipped, RunFailed
 from flowforge.refusals import Refusal
 from given import Scenario, edge, job, kinds
+
 from services.execution import decide
 
 CHAIN = {"nodes": [job("a"), job("b")], "edges": [edge("a", "b")]}
@@ -49,7 +50,11 @@ def test_markers_and_transforms_need_no_worker():
         {
             "nodes": [
                 {"id": "start", "type": "start"},
-                {"id": "sum", "type": "data_transform", "expressions": {"twice": "${input.n * 2}", "text": "n=${input.n}"}},
+                {
+                    "id": "sum",
+                    "type": "data_transform",
+                    "expressions": {"twice": "${input.n * 2}", "text": "n=${input.n}"},
+                },
                 {"id": "end", "type": "end", "output": {"result": "${nodes.sum.output.twice}"}},
             ],
             "edges": [edge("start", "sum"), edge("sum", "end")],
@@ -78,7 +83,9 @@ def test_edges_route_named_outputs_to_named_inputs():
 
 
 def test_a_missing_named_output_fails_the_node_that_wants_it():
-    run = Scenario({"nodes": [job("a"), job("b")], "edges": [edge("a", "b", source_output="rows", target_input="data")]})
+    run = Scenario(
+        {"nodes": [job("a"), job("b")], "edges": [edge("a", "b", source_output="rows", target_input="data")]}
+    )
     run.start()
     run.completes("a", {"lines": 1})
     error = run.unit("b").error
@@ -99,8 +106,14 @@ def test_an_expression_that_cannot_be_evaluated_names_itself_and_what_is_missing
 
 def test_run_variables_have_defaults_are_overridden_and_set_by_nodes():
     definition = {
-        "variables": [{"name": "region", "default_value": "eu"}, {"name": "count", "type": "number", "default_value": 0}],
-        "nodes": [job("a", output_mapping={"count": "${output.n + variables.count}"}), job("b", payload={"c": "${variables.count}", "r": "${variables.region}"})],
+        "variables": [
+            {"name": "region", "default_value": "eu"},
+            {"name": "count", "type": "number", "default_value": 0},
+        ],
+        "nodes": [
+            job("a", output_mapping={"count": "${output.n + variables.count}"}),
+            job("b", payload={"c": "${variables.count}", "r": "${variables.region}"}),
+        ],
         "edges": [edge("a", "b")],
     }
     run = Scenario(definition, variables={"region": msgspec.Raw(b'"us"')})
@@ -112,7 +125,9 @@ def test_run_variables_have_defaults_are_overridden_and_set_by_nodes():
 
 
 def test_the_output_mapping_of_the_workflow_is_the_runs_output():
-    run = Scenario({"nodes": [job("a")], "output_mapping": {"path": "${nodes.a.output.path}", "status": "${nodes.a.status}"}})
+    run = Scenario(
+        {"nodes": [job("a")], "output_mapping": {"path": "${nodes.a.output.path}", "status": "${nodes.a.status}"}}
+    )
     run.start()
     run.completes("a", {"path": "/x"})
     assert run.output() == {"path": "/x", "status": "completed"}
@@ -219,8 +234,8 @@ def test_an_attempt_that_takes_too_long_fails_with_job_timeout_and_may_be_retrie
 
 
 def mapped(**fields: object) -> Scenario:
-    nodes = [job("list"), job("each", for_each="${nodes.list.output}", input_mapping={"it": "${item}", "at": "${index}"}, **fields), job("sum")]
-    return Scenario({"nodes": nodes, "edges": [edge("list", "each"), edge("each", "sum")]})
+    each = job("each", for_each="${nodes.list.output}", input_mapping={"it": "${item}", "at": "${index}"}, **fields)
+    return Scenario({"nodes": [job("list"), each, job("sum")], "edges": [edge("list", "each"), edge("each", "sum")]})
 
 
 def test_a_map_runs_once_per_item_and_its_output_is_their_list_in_order():

@@ -8,7 +8,9 @@ from given import Scenario, edge, job, kinds
 DONE, FAILED = "completed", "failed"
 
 
-def after(target: dict[str, Any], ends: dict[str, str], edges: list[dict[str, Any]] | None = None, **source: Any) -> str:
+def after(
+    target: dict[str, Any], ends: dict[str, str], edges: list[dict[str, Any]] | None = None, **source: Any
+) -> str:
     """The status of `target` once its sources ended as told, without fail_fast."""
     nodes = [job(name, **source) for name in ends]
     run = Scenario(
@@ -72,13 +74,21 @@ def test_a_node_none_of_whose_branches_was_taken_is_skipped_as_such_and_so_is_wh
     run = Scenario(
         {
             "nodes": [job("a"), job("no"), job("below"), job("join", run_if="none_failed")],
-            "edges": [edge("a", "no", condition="false"), edge("no", "below"), edge("below", "join"), edge("a", "join")],
+            "edges": [
+                edge("a", "no", condition="false"),
+                edge("no", "below"),
+                edge("below", "join"),
+                edge("a", "join"),
+            ],
         }
     )
     run.start()
     run.completes("a", {})
     assert run.statuses() == {
-        "a": "completed", "no": "skipped:branch_not_taken", "below": "skipped:branch_not_taken", "join": "queued",
+        "a": "completed",
+        "no": "skipped:branch_not_taken",
+        "below": "skipped:branch_not_taken",
+        "join": "queued",
     }
 
 
@@ -107,10 +117,22 @@ def test_upstream_skipped_is_told_apart_from_upstream_failed():
 def test_fail_fast_cancels_what_runs_skips_what_waits_and_lets_cleanup_run():
     run = Scenario(
         {
-            "nodes": [job("a"), job("b"), job("slow"), job("later"), job("alarm"), job("after-alarm"), job("tidy", run_if="all_done")],
+            "nodes": [
+                job("a"),
+                job("b"),
+                job("slow"),
+                job("later"),
+                job("alarm"),
+                job("after-alarm"),
+                job("tidy", run_if="all_done"),
+            ],
             "edges": [
-                edge("a", "b"), edge("slow", "later"), edge("b", "alarm", dependency="on_failure"),
-                edge("a", "alarm", dependency="on_failure"), edge("alarm", "after-alarm"), edge("later", "tidy"),
+                edge("a", "b"),
+                edge("slow", "later"),
+                edge("b", "alarm", dependency="on_failure"),
+                edge("a", "alarm", dependency="on_failure"),
+                edge("alarm", "after-alarm"),
+                edge("later", "tidy"),
             ],
         }
     )
@@ -118,15 +140,23 @@ def test_fail_fast_cancels_what_runs_skips_what_waits_and_lets_cleanup_run():
     events = run.fails("a")
     assert "RunFailing" in kinds(events)
     assert run.statuses() == {
-        "a": "failed", "b": "skipped:upstream_failed", "slow": "cancelled", "later": "skipped:run_failed",
-        "alarm": "skipped:upstream_failed", "after-alarm": "skipped:upstream_failed", "tidy": "queued",
+        "a": "failed",
+        "b": "skipped:upstream_failed",
+        "slow": "cancelled",
+        "later": "skipped:run_failed",
+        "alarm": "skipped:upstream_failed",
+        "after-alarm": "skipped:upstream_failed",
+        "tidy": "queued",
     }
     assert kinds(run.completes("tidy"))[-1] == "RunFailed"
 
 
 def test_an_error_handler_runs_on_failure_and_the_run_is_failed():
     run = Scenario(
-        {"nodes": [job("a"), job("alarm"), job("log")], "edges": [edge("a", "alarm", dependency="on_failure"), edge("alarm", "log")]}
+        {
+            "nodes": [job("a"), job("alarm"), job("log")],
+            "edges": [edge("a", "alarm", dependency="on_failure"), edge("alarm", "log")],
+        }
     )
     run.start()
     run.fails("a")
