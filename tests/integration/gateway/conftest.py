@@ -1,18 +1,20 @@
 """Gateway before the real catalog process, on real NATS and Postgres; HTTP without a socket."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
 import nats
 import pytest
-from nats.aio.client import Client
 
 from infra.bus.topology import declare
 from infra.embedded.front import lifespan
@@ -21,7 +23,6 @@ from services.gateway.api import create_app
 
 ROLES = ("viewer", "operator", "editor", "admin")
 READY_TIMEOUT_S = 20
-Ask = Callable[..., Awaitable[httpx.Response]]
 
 
 def start_service(name: str, environment: dict[str, str], log: Path) -> tuple[subprocess.Popen[bytes], int]:
@@ -56,26 +57,63 @@ def environment(service_dsn: str, nats_url: str, namespace: str, tmp_path: Path)
 
 
 @pytest.fixture
-async def client(nats_url: str, namespace: str) -> AsyncIterator[Client]:
-    """A connection with every right, the streams declared."""
+async def streams(nats_url: str, namespace: str) -> AsyncGenerator[None]:
+    """The streams of the namespace; their room is given back in the end."""
     connection = await nats.connect(nats_url)
-    await declare(connection, namespace)
-    yield connection
-    await connection.close()
+    try:
+        await declare(connection, namespace)
+        yield
+        jetstream = connection.jetstream()
+        for stream in await jetstream.streams_info():
+            if stream.config.name is not None and namespace.upper() in stream.config.name.upper():
+                await jetstream.delete_stream(stream.config.name)
+    finally:
+        await connection.close()
 
 
-@pytest.fixture
-async def catalog(
-    client: Client, environment: dict[str, str], tmp_path: Path
-) -> AsyncIterator[subprocess.Popen[bytes]]:
-    log = tmp_path / "catalog.log"
-    process, ready = start_service("catalog", environment, log)
+@contextlib.asynccontextmanager
+async def running(name: str, environment: dict[str, str], folder: Path) -> AsyncGenerator[subprocess.Popen[bytes]]:
+    """The service's process, from ready to stopped."""
+    log = folder / f"{name}.log"
+    process, ready = start_service(name, environment, log)
     try:
         await until_ready(process, ready, log)
         yield process
     finally:
-        process.terminate()
+        process.kill()
         process.wait(10)
+
+
+@pytest.fixture
+async def catalog(
+    streams: None, environment: dict[str, str], tmp_path: Path
+) -> AsyncGenerator[subprocess.Popen[bytes]]:
+    async with running("catalog", environment, tmp_path) as process:
+        yield process
+
+
+@pytest.fixture
+async def triggers(
+    streams: None, environment: dict[str, str], tmp_path: Path
+) -> AsyncGenerator[subprocess.Popen[bytes]]:
+    async with running("triggers", environment, tmp_path) as process:
+        yield process
+
+
+@pytest.fixture
+async def execution(
+    streams: None, environment: dict[str, str], tmp_path: Path
+) -> AsyncGenerator[subprocess.Popen[bytes]]:
+    async with running("execution", environment, tmp_path) as process:
+        yield process
+
+
+@pytest.fixture
+def start(
+    streams: None, environment: dict[str, str], tmp_path: Path
+) -> Callable[[str], AbstractAsyncContextManager[Any]]:
+    """Start a service when the test says so."""
+    return lambda name: running(name, environment, tmp_path)
 
 
 @pytest.fixture
@@ -91,8 +129,8 @@ async def keys(postgres_dsn: str) -> dict[str, str]:
 
 @pytest.fixture
 async def http(
-    client: Client, service_dsn: str, nats_url: str, namespace: str, keys: dict[str, str]
-) -> AsyncIterator[httpx.AsyncClient]:
+    service_dsn: str, nats_url: str, namespace: str, keys: dict[str, str]
+) -> AsyncGenerator[httpx.AsyncClient]:
     """The gateway as an administrator sees it."""
     app = create_app(Settings(database_url=service_dsn, nats_url=nats_url, namespace=namespace))
     async with lifespan(app):  # type: ignore[arg-type]

@@ -1,0 +1,67 @@
+"""Who may call what: every route is walked, so that none is forgotten."""
+
+import httpx
+import pytest
+from litestar.routes import HTTPRoute
+
+from infra.http.authentication import Role
+from infra.settings import Settings
+from services.gateway.api import create_app
+
+RANK: tuple[Role, ...] = ("viewer", "operator", "editor", "admin")
+NEEDED = {
+    "POST /api/workflows": "editor",
+    "POST /api/workflows/validate": "viewer",
+    "PUT /api/workflows/{workflow_id}": "editor",
+    "DELETE /api/workflows/{workflow_id}": "editor",
+    "POST /api/workflows/{workflow_id}/rollback": "editor",
+    "POST /api/workflows/{workflow_id}/execute": "operator",
+    "POST /api/workflows/{workflow_id}/triggers": "editor",
+    "PATCH /api/workflows/{workflow_id}/triggers/{trigger_id}": "editor",
+    "DELETE /api/workflows/{workflow_id}/triggers/{trigger_id}": "editor",
+    "POST /api/runs/{run_id}/cancel": "operator",
+    "POST /api/events": "operator",
+}
+
+
+def routes() -> list[tuple[str, str]]:
+    app = create_app(Settings(database_url="postgresql://none", nats_url="nats://none"))
+    return [
+        (method, route.path_format)
+        for route in app.routes
+        if isinstance(route, HTTPRoute) and not route.path.startswith("/schema")
+        for method in route.methods
+        if method != "OPTIONS"
+    ]
+
+
+OLDER = {"/workflows": "/api/workflows", "/api/workflow-executions": "/api/runs"}
+
+
+def test_every_route_is_listed_here() -> None:
+    assert {f"{method} {newer(path)}" for method, path in routes()} == set(NEEDED)
+
+
+def newer(path: str) -> str:
+    old = next((old for old in OLDER if path.startswith(old)), None)
+    return (path if old is None else OLDER[old] + path.removeprefix(old)).rstrip("/")
+
+
+async def test_nobody_gets_in_without_a_key(http: httpx.AsyncClient) -> None:
+    for method, path in routes():
+        for headers in ({"Authorization": ""}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic x"}):
+            answer = await http.request(method, path.replace("{", "").replace("}", ""), json={}, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHORIZED"), (method, path)
+
+
+async def test_each_role_gets_as_far_as_it_may(
+    http: httpx.AsyncClient, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.commanding.answers_wait_s", 0.0)  # nobody is there: 503, or refused before
+    for role in RANK:
+        for route, needed in NEEDED.items():
+            method, path = route.split(" ")
+            headers = {"Authorization": f"Bearer {keys[role]}"}
+            answer = await http.request(method, path.replace("{", "").replace("}", ""), json={}, headers=headers)
+            is_let_in = RANK.index(role) >= RANK.index(needed)  # type: ignore[arg-type]
+            assert (answer.status_code == 403) != is_let_in, (role, route, answer.status_code)
