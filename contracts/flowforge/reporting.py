@@ -146,6 +146,7 @@ class Reporting:
             "attempt": self._job.attempt,
             "delivery": self.delivery,
             "node_id": self._job.node_id,
+            "instance": self._job.instance,
             "worker": self._worker,
         }
 

@@ -37,6 +37,7 @@ class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
     attempt: int
     delivery: int = 1
     node_id: str = ""
+    instance: str = ""
     worker: str = ""
 
 
