@@ -55,6 +55,8 @@ class _Filed(Generic[T]):
 
     def matching(self, text: str) -> Iterator[T]:
         for length in self._lengths:
+            if length > len(text):
+                continue
             for pattern, value in self._filed.get(self._part(text, length), {}).values():
                 if pattern.matches(text):
                     yield value
@@ -68,7 +70,7 @@ class Patterns(Generic[T]):
         self._values: dict[str, T] = {}
         self._exact: dict[str, T] = {}
         self._by_beginning: _Filed[T] = _Filed(lambda text, length: text[:length])
-        self._by_ending: _Filed[T] = _Filed(lambda text, length: text[max(len(text) - length, 0) :])
+        self._by_ending: _Filed[T] = _Filed(lambda text, length: text[len(text) - length :])
 
     def __len__(self) -> int:
         return len(self._values)

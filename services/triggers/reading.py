@@ -11,8 +11,11 @@ from flowforge.identity import identity_key
 from flowforge.refusals import Refusal, invalid
 
 from infra.bus import Message
+from services.triggers.settings import JSON_DEPTH_MAX
 
 REQUEST_RUN, RECEIVE_EVENTS = RequestRun.__name__, ReceiveEvents.__name__
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _commands: dict[str, msgspec.json.Decoder[Any]] = {
     REQUEST_RUN: msgspec.json.Decoder(RequestRun),
@@ -25,6 +28,7 @@ class _Commanded(msgspec.Struct):
 
 
 _commanded = msgspec.json.Decoder(_Commanded)
+_anything = msgspec.json.Decoder()
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -36,14 +40,14 @@ class Arrival(msgspec.Struct, frozen=True):
 
 
 def key_of(message: Message) -> Hashable:
-    """The identity of an external event; of a command, its name and id. Raises ValueError for what is no text."""
+    """The identity of an external event; of a command, its name and id. Raises ValueError for what nobody could read."""
     if message.origin == "command":
         name = message.tokens[-1]
         try:
             return name, _commanded.decode(message.event.data).command_id
         except (msgspec.DecodeError, UnicodeDecodeError):
             return "unreadable", message.reply_to
-    require_text(message.body)
+    require_readable(message.body)
     return event_identity(message.event)
 
 
@@ -54,7 +58,7 @@ def command_of(message: Message) -> RequestRun | ReceiveEvents | Refusal:
     if decoder is None:
         return invalid("Unknown command", f"triggers know no command '{name}'", [])
     try:
-        require_text(message.body)
+        require_readable(message.body)
         command = decoder.decode(message.event.data)
     except (msgspec.DecodeError, ValueError, RecursionError) as fault:
         return invalid("Malformed command", str(fault), [{"path": "$", "message": str(fault)}])
@@ -95,12 +99,23 @@ def traceparent_of(event: CloudEvent) -> str | None:
     return given if given is not None and _TRACEPARENT.fullmatch(given) else None
 
 
-def require_text(body: bytes | msgspec.Raw) -> None:
-    """Raises ValueError: raw JSON is not looked at by its decoder, and the log takes text only."""
+def require_readable(body: bytes | msgspec.Raw) -> None:
+    """Raises ValueError for JSON that others could not read: raw fields are not looked at when a message is decoded."""
     try:
-        str(body, "utf-8")
-    except UnicodeDecodeError as fault:
-        raise ValueError(f"the message is no UTF-8 text: {fault}") from fault
+        _anything.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise ValueError(f"the message cannot be read: {fault}") from fault
+    text = bytes(body)
+    if text.count(b"[") + text.count(b"{") > JSON_DEPTH_MAX and _depth(text) > JSON_DEPTH_MAX:
+        raise ValueError(f"the message is nested deeper than {JSON_DEPTH_MAX} levels")
+
+
+def _depth(text: bytes) -> int:
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", text)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _malformed(command: ReceiveEvents) -> list[dict[str, Any]]:

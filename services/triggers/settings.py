@@ -4,6 +4,8 @@ PAYLOAD_INLINE_BYTES_MAX = 256 * 1024
 """Larger data is kept beside the log, under its content hash; the event holds the reference."""
 VARIABLES_BYTES_MAX = 256 * 1024
 """Of one request, all together."""
+JSON_DEPTH_MAX = 200
+"""Of an event or command, levels; more than every reader of the log can take is not logged."""
 RUNS_PER_CAUSE_MAX = 1_000
 """What would fire beyond is suppressed `depth_exceeded` (interface.md 2.1)."""
 RULE_OUT_ABOVE_COUNT = 8

@@ -1,0 +1,179 @@
+"""Runs asked for by hand, and events that come by HTTP."""
+
+import pytest
+from flowforge.events import EventReceived, RunRequested
+from triggers_spec import Spec, command, on_event, plain
+
+from services.triggers.settings import PAYLOAD_INLINE_BYTES_MAX
+
+
+@pytest.fixture
+def spec() -> Spec:
+    return Spec()
+
+
+def event(event_id: str, **more: object) -> dict[str, object]:
+    return {"specversion": "1.0", "id": event_id, "source": "/shop", "type": "file.arrived", **more}
+
+
+async def test_a_request_is_granted_with_what_it_asked_for(spec: Spec):
+    await spec.workflow("w", variables=[{"name": "region", "default_value": "eu"}])
+    answer = await spec.command(
+        "RequestRun", command_id="c1", actor="ada", workflow_id="w", input_data={"n": 1}, variables={"region": "us"},
+        labels={"why": "test"}, priority=3, timeout_ms=1000,
+    )  # fmt: skip
+    [run] = await spec.runs()
+    assert plain(run.input_data) == {"n": 1}
+    assert plain(run.variables["region"]) == "us"
+    assert (run.labels, run.priority, run.timeout_ms, run.trigger.type) == ({"why": "test"}, 3, 1000, "manual")
+    [requested, triggered] = (await spec.log.read(0))[1:]
+    assert answer["ok"] == {
+        "run_id": str(run.run_id), "position": triggered.position, "workflow_id": "w", "workflow_version": 1,
+    }  # fmt: skip
+    assert requested.actor == triggered.actor == "ada"
+    assert triggered.correlation_id == triggered.causation_id == requested.event_id == run.cause.event_id
+    assert (run.cause.id, run.cause.type) == ("c1", "RunRequested")
+
+
+async def test_a_run_by_hand_counts_under_the_manual_trigger(spec: Spec):
+    await spec.workflow("w", on_event(), {"id": "by-hand", "type": "manual"})
+    await spec.workflow("v")
+    await spec.command("RequestRun", command_id="c1", workflow_id="w")
+    await spec.command("RequestRun", command_id="c2", workflow_id="v")
+    assert [run.trigger.id for run in await spec.runs()] == ["by-hand", "manual"]
+
+
+async def test_the_same_command_again_gets_the_same_answer_from_a_new_owner(spec: Spec):
+    await spec.workflow("w", {"id": "by-hand", "type": "manual"})
+    first = await spec.command("RequestRun", command_id="c1", workflow_id="w")
+    await spec.workflow("w", input_schema={"required": ["x"]})
+    spec.restart()
+    assert await spec.command("RequestRun", command_id="c1", workflow_id="w") == first
+    await spec.archived("w")
+    spec.restart()
+    assert await spec.command("RequestRun", command_id="c1", workflow_id="w") == first
+    assert len(await spec.logged(RunRequested)) == 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code", "told"),
+    [
+        ({"workflow_id": "daily-reprt"}, 404, "NOT_FOUND", "did you mean 'daily-report'?"),
+        ({"workflow_id": "zzz"}, 404, "NOT_FOUND", "there is no workflow 'zzz'"),
+        ({"version": 7}, 404, "NOT_FOUND", "'7'"),
+        ({"input_data": {"n": "x"}}, 422, "INPUT_INVALID", "$.input_data.n"),
+        ({"input_data": []}, 422, "INPUT_INVALID", "$.input_data"),
+        ({"variables": {"regin": "x"}}, 422, "INVALID", "known: region, tags"),
+        ({"variables": {"region": 7}}, 422, "INVALID", "expected string, got number"),
+        ({"variables": {"tags": {}}}, 422, "INVALID", "expected array, got object"),
+        ({"variables": {"region": None}}, 422, "INVALID", "got null"),
+        ({"variables": {"region": "x" * 300_000}}, 413, "PAYLOAD_TOO_LARGE", "at most"),
+    ],
+)
+async def test_what_cannot_be_granted_is_refused_and_not_logged(
+    spec: Spec, request_: dict[str, object], status: int, code: str, told: str
+):
+    await spec.workflow(
+        "daily-report",
+        input_schema={"type": "object", "properties": {"n": {"type": "integer"}}},
+        variables=[{"name": "region", "default_value": "eu"}, {"name": "tags", "type": "array", "default_value": []}],
+    )
+    before = (await spec.log.head()).position
+    answer = await spec.command("RequestRun", command_id="c1", **({"workflow_id": "daily-report"} | request_))
+    refused = answer["refused"]
+    assert (refused["status"], refused["code"]) == (status, code)
+    assert told in refused["detail"] + str(refused.get("errors"))
+    assert (await spec.log.head()).position == before
+
+
+async def test_drafts_run_by_hand_and_archived_ones_do_not(spec: Spec):
+    await spec.workflow("w", status="draft")
+    assert "ok" in await spec.command("RequestRun", command_id="c1", workflow_id="w")
+    await spec.archived("w")
+    refused = (await spec.command("RequestRun", command_id="c2", workflow_id="w"))["refused"]
+    assert (refused["status"], refused["code"]) == (409, "INVALID_FLOW_STATE")
+
+
+async def test_an_older_version_is_checked_by_its_own_rules(spec: Spec):
+    await spec.workflow("w", input_schema={"required": ["old"]})
+    await spec.workflow("w", input_schema={"required": ["new"]})
+    answer = await spec.command("RequestRun", command_id="c1", workflow_id="w", version=1, input_data={"old": 1})
+    assert answer["ok"]["workflow_version"] == 1
+    refused = await spec.command("RequestRun", command_id="c2", workflow_id="w", version=1, input_data={"new": 1})
+    assert refused["refused"]["code"] == "INPUT_INVALID"
+
+
+async def test_a_large_input_is_kept_beside_the_log(spec: Spec):
+    await spec.workflow("w")
+    await spec.command(
+        "RequestRun", command_id="c1", workflow_id="w", input_data={"text": "x" * PAYLOAD_INLINE_BYTES_MAX}
+    )
+    [asked], [run] = await spec.logged(RunRequested), await spec.runs()
+    assert plain(asked.input_data) == plain(run.input_data)
+    assert await spec.log.get_blob(plain(run.input_data)["$blob"]) is not None
+
+
+async def test_events_of_one_command_are_causes_of_their_own(spec: Spec):
+    await spec.workflow("w", on_event())
+    answer = await spec.command("ReceiveEvents", command_id="c1", actor="ada", events=[event("e1"), event("e2")])
+    received = await spec.log.read(0, types={"EventReceived"})
+    assert answer["ok"]["items"] == [
+        {
+            "id": name, "source": "/shop", "event_id": str(stored.event_id), "position": stored.position,
+            "duplicate": False,
+        }
+        for name, stored in zip(("e1", "e2"), received, strict=True)
+    ]  # fmt: skip
+    assert answer["ok"]["position"] == received[-1].position
+    runs = {run.cause.id: run for run in await spec.runs()}
+    assert {str(run.cause.event_id) for run in runs.values()} == {item["event_id"] for item in answer["ok"]["items"]}
+
+
+async def test_events_known_already_are_answered_where_they_stand(spec: Spec):
+    await spec.workflow("w", on_event())
+    await spec.event("e1", data=1)
+    [known] = await spec.log.read(0, types={"EventReceived"})
+    events = [event("e0", data=1), event("e1", data=1), event("e2"), event("e2")]
+    items = (await spec.command("ReceiveEvents", command_id="c1", events=events))["ok"]["items"]
+    assert [item["duplicate"] for item in items] == [False, True, False, True]
+    assert items[1]["event_id"] == str(known.event_id)
+    assert items[2]["event_id"] == items[3]["event_id"]
+    assert len(await spec.logged(EventReceived)) == 3
+    again = spec.answers[-1]["ok"]["items"]
+    assert [item["event_id"] for item in again] == [item["event_id"] for item in items]
+    assert all(item["duplicate"] for item in again)
+
+
+async def test_an_event_is_no_duplicate_of_the_try_whose_outcome_was_unknown(spec: Spec):
+    await spec.workflow("w", on_event())
+    await spec.event("e0")
+    # the append is done and its answer lost: the shell appends the same group again
+    message = command("ReceiveEvents", command_id="c1", events=[event("e1")])
+    key = spec.service.key(message)
+    await spec.service.load([key], [message])
+    work = spec.service.decide(key, [message])
+    assert work.append is not None
+    await spec.log.append([work.append])
+    [answer] = await spec.log.append([work.append])
+    spec.service.refused(key, answer)
+    await spec.service.load([key], [message])
+    [(_, body)] = spec.service.decide(key, [message]).answers
+    assert b'"duplicate":false' in body
+
+
+@pytest.mark.parametrize(
+    "events", [[], [{"id": "e"}], [event("e1"), event("")], [event("e1"), 7], [event("e1", specversion="0.3")]]
+)
+async def test_what_is_no_event_is_refused_whole(spec: Spec, events: list[object]):
+    answer = await spec.command("ReceiveEvents", command_id="c1", events=events)
+    assert answer["refused"]["status"] == 422
+    assert (await spec.log.head()).position == 0
+
+
+@pytest.mark.parametrize(
+    "message",
+    [command("RequestRun"), command("RequestRun", command_id="c"), command("Nonsense", command_id="c")],
+)
+async def test_a_malformed_command_is_answered(spec: Spec, message: object):
+    await spec.deliver([message])  # type: ignore[list-item]
+    assert spec.answers[0]["refused"]["status"] == 422

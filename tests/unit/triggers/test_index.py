@@ -1,0 +1,163 @@
+"""The index answers what looking at every trigger would answer, whatever was saved, changed and archived before."""
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from flowforge.envelope import decode_external
+from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowUpdated
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infra.expressions import Scope, compile_lazily, equalities, index_key
+from services.triggers.cause import ReceivedCause
+from services.triggers.index import Index
+from services.triggers.patterns import Pattern
+from services.triggers.settings import RULE_OUT_ABOVE_COUNT
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+FILTERS = [
+    None,
+    'event.data.kind == "csv"',
+    '"json" == event.data.kind && event.data.size > 2',
+    "event.data.size == 1",
+    "event.data.size == 2 && event.data.urgent == true",
+    'event.subject == "s" && event.data.kind == "csv"',
+    "event.data.deep.er == -1",
+    'event.data.kind == "csv" || event.data.size == 1',
+    "event.data.size > 1",
+    "nonsense ((",
+]
+types = st.sampled_from(["a.b", "a.c", "a.*", "*", "*.b"])
+sources = st.sampled_from(["/s", "/t", "/*", "*"])
+triggers = st.tuples(types, sources, st.sampled_from(FILTERS))
+workflows = st.lists(triggers, max_size=14)
+saves = st.lists(st.tuples(st.sampled_from("uvw"), st.none() | workflows), max_size=8)
+data = st.fixed_dictionaries(
+    {},
+    optional={
+        "kind": st.sampled_from(["csv", "json", "", 1]),
+        "size": st.sampled_from([0, 1, 1.0, 2, 3, True, None, "1"]),
+        "urgent": st.sampled_from([True, False, 1]),
+        "deep": st.sampled_from([{"er": -1}, {"er": 1}, {}, [], None]),
+    },
+)
+
+
+def event(event_type: str, source: str, value: Any, subject: str | None) -> ReceivedCause:
+    body = {"specversion": "1.0", "id": "e", "source": source, "type": event_type, "data": value}
+    text = json.dumps(body if subject is None else body | {"subject": subject}).encode()
+    return ReceivedCause(decode_external(text), text, NOW)
+
+
+events = st.builds(
+    event, st.sampled_from(["a.b", "a.c", "z"]), st.sampled_from(["/s", "/t"]), data, st.none() | st.just("s")
+)
+
+
+def applied(history: list[tuple[str, list[tuple[str, str, str | None]] | None]]) -> Index:
+    index = Index()
+    versions: dict[str, int] = {}
+    for workflow_id, wanted in history:
+        version = versions.get(workflow_id, 0)
+        if wanted is None:
+            if version:
+                index.apply(workflow_id, WorkflowArchived(workflow_id=workflow_id), version + 1)
+            continue
+        versions[workflow_id] = version + 1
+        document = {
+            "id": workflow_id,
+            "triggers": [
+                {"id": f"t{n}", "type": "event", "config": {"event_type": kind, "source": source, "filter": condition}}
+                for n, (kind, source, condition) in enumerate(wanted)
+            ],
+        }
+        kind = WorkflowUpdated if version else WorkflowCreated
+        definition = msgspec.Raw(json.dumps(document).encode())
+        fact = kind(workflow_id=workflow_id, workflow_version=version + 1, definition=definition)
+        index.apply(workflow_id, fact, version + 1)
+    return index
+
+
+def fits(pattern: str, text: str) -> bool:
+    return Pattern(pattern).matches(text) if "*" in pattern else pattern == text
+
+
+def by_looking_at_all(index: Index, cause: ReceivedCause) -> list[tuple[str, str]]:
+    """The oracle: every trigger of every workflow, one by one."""
+    everything = [
+        (workflow.workflow_id, trigger) for workflow in index.workflows.values() for trigger in workflow.event_triggers
+    ]
+    found: list[tuple[str, str]] = []
+    for workflow_id, trigger in everything:
+        config = trigger.config
+        if not fits(config.event_type, cause.fact.type) or not fits(config.source, cause.fact.source):
+            continue
+        bucket_count = sum(
+            other.config.event_type == config.event_type and other.config.source == config.source
+            for _, other in everything
+        )
+        if bucket_count <= RULE_OUT_ABOVE_COUNT or meets(config.filter, cause):
+            found.append((workflow_id, trigger.id))
+    return sorted(found)
+
+
+def meets(condition: str | None, cause: ReceivedCause) -> bool:
+    if condition is None or condition == "nonsense ((":
+        return True
+    for path, wanted in equalities(compile_lazily(condition, Scope.FILTER)).items():
+        value: Any = cause.bindings
+        for step in path:
+            if not isinstance(value, dict) or step not in value:
+                return False
+            value = value[step]
+        if index_key(value) != index_key(wanted):
+            return False
+    return True
+
+
+@settings(max_examples=300, deadline=None)
+@given(saves, st.lists(events, min_size=1, max_size=5))
+def test_the_index_finds_what_looking_at_all_finds(
+    history: list[tuple[str, list[tuple[str, str, str | None]] | None]], causes: list[ReceivedCause]
+):
+    index = applied(history)
+    for cause in causes:
+        assert [rule.key for rule in index.candidates(cause)] == by_looking_at_all(index, cause)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(triggers, min_size=RULE_OUT_ABOVE_COUNT + 1, max_size=40), events)
+def test_nothing_that_would_fire_is_ruled_out(wanted: list[tuple[str, str, str | None]], cause: ReceivedCause):
+    index = applied([("w", wanted)])
+    found = {rule.key[1] for rule in index.candidates(cause)}
+    for trigger in index.workflows["w"].event_triggers:
+        config = trigger.config
+        if trigger.id in found or config.filter is None or config.filter == "nonsense ((":
+            continue
+        if fits(config.event_type, cause.fact.type) and fits(config.source, cause.fact.source):
+            try:
+                holds = compile_lazily(config.filter, Scope.FILTER).holds(cause.bindings)
+            except Exception:  # noqa: BLE001 - whatever cannot be evaluated does not fire
+                holds = False
+            assert not holds
+
+
+def test_matching_does_not_grow_with_the_number_of_triggers():
+    conditions = [f'event.data.env == "prod" && event.data.customer == "c{n}"' for n in range(5_000)]
+    index = applied([("w", [("a.b", "/s", condition) for condition in conditions])])
+    found = index.candidates(event("a.b", "/s", {"env": "prod", "customer": "c4711"}, None))
+    assert [rule.key[1] for rule in found] == ["t4711"]
+    cause = event("a.b", "/s", {"env": "prod", "customer": "nobody"}, None)
+    start = time.perf_counter()
+    for _ in range(100):
+        assert index.candidates(cause) == []
+    assert time.perf_counter() - start < 0.1, "a look-up takes 10 µs, looking at 5,000 triggers takes 100 times as long"
+
+
+def test_the_index_empties_with_its_workflows():
+    index = applied([("w", [("a.b", "/s", FILTERS[1])] * 20), ("w", [])])
+    assert index.candidates(event("a.b", "/s", {"kind": "csv"}, None)) == []
+    assert len(index._rules) == 0  # pyright: ignore[reportPrivateUsage]

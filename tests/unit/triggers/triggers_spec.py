@@ -1,0 +1,178 @@
+"""Given workflows, when messages come, then this is logged, said and answered.
+
+Each message is delivered twice: the second time must change nothing. The loop here is the shell's turn without NATS.
+"""
+
+import json
+from collections.abc import Callable, Hashable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+from flowforge.envelope import CloudEvent, decode_external, encode
+from flowforge.events import (
+    AnyEvent,
+    TriggerDecided,
+    WorkflowArchived,
+    WorkflowCreated,
+    WorkflowTriggered,
+    WorkflowUpdated,
+)
+from flowforge.events import decode as decode_event
+from flowforge.events import encode as encode_event
+from flowforge.identity import named_stream
+
+from infra.bus import Message, Outgoing, Work
+from infra.eventlog import Append, Appended, Duplicate, EventLog, MemoryEventLog, NewEvent, StoredEvent, StreamAppend
+from services.triggers.handlers import Triggers
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+Kind = TypeVar("Kind", bound=AnyEvent)
+
+
+class Spec:
+    """One log and one service; `restart` gives a new service on the same log."""
+
+    def __init__(self, log: EventLog | None = None) -> None:
+        self.log = log or MemoryEventLog()
+        self.said: list[Outgoing] = []
+        self.answers: list[dict[str, Any]] = []
+        self.before_append: Callable[[], None] | None = None
+        self._instant = START
+        self._versions: dict[str, int] = {}
+        self._stream_versions: dict[str, int] = {}
+        self.service = self._new_service()
+
+    def _new_service(self) -> Triggers:
+        return Triggers(self.log, "ns", self._clock)
+
+    def _clock(self) -> datetime:
+        self._instant += timedelta(microseconds=100)
+        return self._instant
+
+    def restart(self) -> None:
+        self.service = self._new_service()
+
+    # --- given ----------------------------------------------------------------------------------------------------
+
+    async def workflow(self, workflow_id: str, *triggers: dict[str, Any], **fields: Any) -> int:
+        """Save a version; answers its number."""
+        version = self._versions[workflow_id] = self._versions.get(workflow_id, 0) + 1
+        kind = WorkflowCreated if version == 1 else WorkflowUpdated
+        document = {"id": workflow_id, "name": workflow_id, "nodes": [], "triggers": list(triggers), **fields}
+        definition = msgspec.Raw(json.dumps(document).encode())
+        await self._log(workflow_id, kind(workflow_id=workflow_id, workflow_version=version, definition=definition))
+        return version
+
+    async def archived(self, workflow_id: str) -> None:
+        await self._log(workflow_id, WorkflowArchived(workflow_id=workflow_id))
+
+    async def _log(self, workflow_id: str, fact: WorkflowCreated | WorkflowUpdated | WorkflowArchived) -> None:
+        stream_id = named_stream("workflow", workflow_id)
+        before = self._stream_versions.get(workflow_id, 0)
+        stream = StreamAppend("workflow", stream_id, before, [NewEvent(type(fact).__name__, encode_event(fact))])
+        [answer] = await self.log.append([Append([stream], self._clock(), changes_definitions=True)])
+        assert isinstance(answer, Appended)
+        self._stream_versions[workflow_id] = before + 1
+
+    # --- when -----------------------------------------------------------------------------------------------------
+
+    async def event(
+        self, event_id: str = "e1", event_type: str = "file.arrived", data: Any = None, **more: Any
+    ) -> None:
+        await self.deliver([inbox(event_id, event_type, data, **more)])
+
+    async def command(self, name: str, **data: Any) -> dict[str, Any]:
+        """The answer, which a repeat of the command gets too."""
+        await self.deliver([command(name, **data)])
+        first, again = self.answers[-2:]
+        if name == "RequestRun":
+            assert again == first
+        return first
+
+    async def deliver(self, batch: Sequence[Message]) -> list[StoredEvent]:
+        """One turn with these messages, then another; answers what the first one logged."""
+        before = (await self.log.head()).position
+        await self.turn(batch)
+        logged = await self.log.read(before, 100_000)
+        said_count = len(self.said)
+        await self.turn(batch)
+        assert (await self.log.head()).position == before + len(logged), "a message delivered again changed something"
+        assert len(self.said) == said_count
+        return logged
+
+    async def turn(self, batch: Sequence[Message]) -> None:
+        pending: dict[Hashable, list[Message]] = {}
+        for message in batch:
+            pending.setdefault(self.service.key(message), []).append(message)
+        for _ in range(20):
+            if not pending:
+                return
+            pending = await self._race(pending)
+        raise AssertionError("the turn does not end")
+
+    async def _race(self, pending: dict[Hashable, list[Message]]) -> dict[Hashable, list[Message]]:
+        await self.service.load(pending.keys(), [message for messages in pending.values() for message in messages])
+        works: dict[Hashable, Work] = {}
+        for key, messages in pending.items():
+            try:
+                works[key] = self.service.decide(key, messages)
+            except LookupError:  # as the shell does with any exception: alone, once more
+                self.service.refused(key, Duplicate(0))
+                await self.service.load([key], messages)
+                works[key] = self.service.decide(key, messages)
+        if self.before_append is not None:
+            self.before_append()
+        answers = await self.log.append([work.append for work in works.values() if work.append is not None])
+        lost: dict[Hashable, list[Message]] = {}
+        for key, work in works.items():
+            if work.append is not None:
+                answer = answers.pop(0)
+                if not isinstance(answer, Appended):
+                    self.service.refused(key, answer)
+                    lost[key] = pending[key]
+                    continue
+                self.said += self.service.logged(key, work, await self._stored(work.append))
+            self.answers += [json.loads(body) for _, body in work.answers]
+        return lost
+
+    async def _stored(self, append: Append) -> list[StoredEvent]:
+        streams = await self.log.read_streams([stream.stream_id for stream in append.streams])
+        return [event for stream in append.streams for event in streams[stream.stream_id]]
+
+    # --- then -----------------------------------------------------------------------------------------------------
+
+    async def logged(self, kind: type[Kind]) -> list[Kind]:
+        """All facts of that type, in order."""
+        events = await self.log.read(0, 100_000, types={kind.__name__})
+        facts = [decode_event(event.type, event.data) for event in events]
+        return [fact for fact in facts if isinstance(fact, kind)]
+
+    async def runs(self) -> list[WorkflowTriggered]:
+        return await self.logged(WorkflowTriggered)
+
+    async def decisions(self) -> list[tuple[str, str, str]]:
+        return [(fact.trigger_id, fact.decision, fact.reason) for fact in await self.logged(TriggerDecided)]
+
+
+def inbox(event_id: str, event_type: str = "file.arrived", data: Any = None, **more: Any) -> Message:
+    """A message of an external system."""
+    body = json.dumps(
+        {"specversion": "1.0", "id": event_id, "source": "/shop", "type": event_type, "data": data} | more
+    ).encode()
+    return Message("ns.inbox.events", body, decode_external(body), "stream", "$JS.ACK.INBOX.triggers.1.1.1.1.0")
+
+
+def command(name: str, **data: Any) -> Message:
+    event = CloudEvent(id="m", source="/gateway", type=name, data=msgspec.Raw(json.dumps(data).encode()))
+    return Message(f"ns.commands.triggers.{name}", encode(event), event, "command", "_INBOX.1")
+
+
+def on_event(trigger_id: str = "t", event_type: str = "file.arrived", **more: Any) -> dict[str, Any]:
+    config = {"event_type": event_type}
+    config |= {name: more.pop(name) for name in ("source", "filter") if name in more}
+    return {"id": trigger_id, "type": "event", "config": config, **more}
+
+
+def plain(raw: msgspec.Raw) -> Any:
+    return json.loads(bytes(raw))
