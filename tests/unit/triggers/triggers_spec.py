@@ -4,7 +4,7 @@ Each message is delivered twice: the second time must change nothing. The loop h
 """
 
 import json
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -37,7 +37,8 @@ class Spec:
         self.log = log or MemoryEventLog()
         self.said: list[Outgoing] = []
         self.answers: list[dict[str, Any]] = []
-        self.before_append: Callable[[], None] | None = None
+        self.before_append: Callable[[], Awaitable[object]] | None = None
+        """Done once, between a decision and its append."""
         self._instant = START
         self._versions: dict[str, int] = {}
         self._stream_versions: dict[str, int] = {}
@@ -122,7 +123,8 @@ class Spec:
                 await self.service.load([key], messages)
                 works[key] = self.service.decide(key, messages)
         if self.before_append is not None:
-            self.before_append()
+            happening, self.before_append = self.before_append, None
+            await happening()
         answers = await self.log.append([work.append for work in works.values() if work.append is not None])
         lost: dict[Hashable, list[Message]] = {}
         for key, work in works.items():
