@@ -1,0 +1,298 @@
+"""The load of every case: workflows of each kind, started over NATS and HTTP while a fault is injected.
+
+Every sender does what the promise asks of senders: it sends the same thing under the same identity until it is
+answered. What was answered is remembered, and so is what was only tried.
+"""
+
+import asyncio
+import itertools
+import time
+from typing import Any
+
+import httpx
+import msgspec
+from flowforge.envelope import CloudEvent, encode, now
+from flowforge.events import RUN_ENDINGS, decode
+from nats.errors import Error as NatsError
+
+from infra.eventlog import StoredEvent
+from tests.faults import invariants
+from tests.faults.system import SUBJECTS, System
+
+SOURCE = "/faults"
+SENT_WITHIN_S = 60.0
+QUIET_WITHIN_S = 60.0
+PACE_S = 0.04
+RETRY_WAIT_S = 0.1
+ACK_TIMEOUT_S = 1.0
+STUCK_SHOWN_MAX = 3
+LARGE = 300_000
+"""Characters of an output that travels by reference."""
+
+_job = {"type": "job", "job_type": "step"}
+
+
+def _on(event_type: str, filter_: str | None = None) -> list[dict[str, Any]]:
+    config = {"event_type": event_type, **({"filter": filter_} if filter_ else {})}
+    return [{"id": "on", "type": "event", "config": config}]
+
+
+DEFINITIONS: list[dict[str, Any]] = [
+    {
+        "id": "chain",
+        "name": "Three jobs in a row, the second with a large output",
+        "nodes": [
+            {"id": "a", **_job, "payload": {"n": "${input.n}"}},
+            {"id": "b", **_job, "payload": {"n": "${input.n}", "size": "${input.size}"}},
+            {"id": "c", **_job, "payload": {"n": "${nodes.b.output.n}"}},
+        ],
+        "edges": [{"source_node_id": "a", "target_node_id": "b"}, {"source_node_id": "b", "target_node_id": "c"}],
+        "output_mapping": {"n": "${nodes.c.output.n}"},
+        "triggers": _on("faults.chain", "event.data.n % 2 == 0"),
+    },
+    {
+        "id": "map",
+        "name": "One instance per item, then a join",
+        "nodes": [
+            {"id": "each", **_job, "for_each": "${input.items}", "max_parallel": 3, "payload": {"n": "${item}"}},
+            {"id": "join", "type": "data_transform", "expressions": {"all": "${nodes.each.output.map(o, o.n)}"}},
+        ],
+        "edges": [{"source_node_id": "each", "target_node_id": "join"}],
+        "triggers": _on("faults.map"),
+    },
+    {
+        "id": "retry",
+        "name": "Succeeds at the second attempt",
+        "nodes": [
+            {
+                "id": "flaky",
+                "type": "job",
+                "job_type": "flaky",
+                "timeout_ms": 30_000,
+                "retry_policy": {"max_attempts": 3, "delay_ms": 100, "backoff_multiplier": 1},
+            }
+        ],
+        "triggers": _on("faults.retry"),
+    },
+    {
+        "id": "script",
+        "name": "A script of the built-in worker",
+        "nodes": [
+            {
+                "id": "shell",
+                "type": "script",
+                "language": "bash",
+                "env": {"N": "${input.n}"},
+                "source": 'echo "working on $N"; printf "%s" "$N" > "$FLOWFORGE_OUTPUT"',
+            }
+        ],
+        "triggers": _on("faults.script"),
+    },
+    {
+        "id": "cleanup",
+        "name": "A branch fails, what exists for failure runs",
+        "nodes": [
+            {"id": "broken", "type": "job", "job_type": "broken"},
+            {"id": "after", **_job, "payload": {}},
+            {"id": "tidy", **_job, "payload": {"n": 0}},
+        ],
+        "edges": [
+            {"source_node_id": "broken", "target_node_id": "after"},
+            {"source_node_id": "broken", "target_node_id": "tidy", "dependency": "on_failure"},
+        ],
+        "triggers": _on("faults.cleanup"),
+    },
+    {
+        "id": "long",
+        "name": "One job that takes as long as it is told",
+        "nodes": [{"id": "work", "type": "job", "job_type": "long", "payload": {"ms": "${input.ms}"}}],
+        "triggers": _on("faults.long"),
+    },
+]
+TRIGGERS = {
+    definition["triggers"][0]["config"]["event_type"]: invariants.Trigger(
+        definition["id"], "on", is_half=definition["id"] == "chain"
+    )
+    for definition in DEFINITIONS
+}
+POLICIES = {("retry", "flaky"): 3}
+ENDINGS = {"cleanup": "RunFailed"}
+_runs = itertools.count(1)
+
+
+async def register(system: System) -> None:
+    """Save the workflows of the load."""
+    for definition in DEFINITIONS:
+        await system.client.save_workflow(definition)
+
+
+class Load:
+    """What one case sends, and what came of it."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.name = f"load{next(_runs)}"
+        self.sent = invariants.Sent()
+        self._number = itertools.count(1)
+        self._key = system.cluster.admin_key
+        self._deadline = 0.0
+
+    async def begin(self) -> None:
+        """Everything before this belongs to earlier cases."""
+        await self.system.read_on()
+        self.system.history.begin()
+        self._first_said = await self.system.last_said_sequence() + 1
+
+    async def send(self, rounds: int = 2) -> None:
+        """Send one of everything, `rounds` times, a little apart; returns once each is accepted."""
+        self._deadline = time.monotonic() + SENT_WITHIN_S
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {self._key}"}, timeout=15) as http:
+            sending = [one for _ in range(rounds) for one in self._round(http)]
+            await asyncio.gather(*(self._later(place * PACE_S, one) for place, one in enumerate(sending)))
+
+    def _round(self, http: httpx.AsyncClient) -> list[Any]:
+        data = [{"n": next(self._number), "size": 0} for _ in range(4)]
+        data[1]["size"] = data[0]["size"] = LARGE
+        return [
+            *(self.publish("faults.chain", each) for each in data),
+            self.publish("faults.map", {"items": [1, 2, 3, 4, 5]}),
+            self.execute(http, "chain", {"n": next(self._number), "size": 0}),
+            self.publish("faults.retry", {}),
+            self.save(http),
+            self.publish("faults.cleanup", {}),
+            self.announce(http, "faults.chain", {"n": next(self._number), "size": 0}),
+            self.announce(http, "faults.chain", {"n": next(self._number), "size": 0}),
+            self.publish("faults.script", {"n": next(self._number)}),
+            self.execute(http, "map", {"items": [1, 2]}),
+            self.save(http),
+        ]
+
+    async def _later(self, delay_s: float, one: Any) -> None:
+        """The pace of the load: a fault shall meet it half way."""
+        await asyncio.sleep(delay_s)
+        await one
+
+    # --- ways in ------------------------------------------------------------------------------------------------------
+
+    async def publish(self, event_type: str, data: dict[str, Any]) -> str:
+        """One event over NATS, under one id, until it is acknowledged."""
+        event = self._event(event_type, data)
+        body = encode(event)
+        jetstream = self.system.outside.jetstream(timeout=ACK_TIMEOUT_S)
+        self._deadline = self._deadline or time.monotonic() + SENT_WITHIN_S
+        while True:
+            try:
+                await jetstream.publish(
+                    SUBJECTS.inbox("faults"), body, stream=SUBJECTS.inbox_stream, headers={"Nats-Msg-Id": event.id}
+                )
+            except (NatsError, TimeoutError, OSError) as fault:
+                await self._again(f"the event {event.id} is not acknowledged: {fault!r}")
+            else:
+                self.sent.accepted[event.source, event.id] = event.type, data.get("n", 0)
+                return event.id
+
+    async def announce(self, http: httpx.AsyncClient, event_type: str, data: dict[str, Any]) -> None:
+        """One event over HTTP."""
+        event = self._event(event_type, data)
+        await self._post(http, "POST", "/api/events", encode(event), event.id)
+        self.sent.accepted[event.source, event.id] = event.type, data.get("n", 0)
+
+    async def execute(self, http: httpx.AsyncClient, workflow_id: str, data: dict[str, Any]) -> str:
+        """One run by hand; its key is the run's label."""
+        key = f"{self.name}-run-{next(self._number)}"
+        body = msgspec.json.encode({"input_data": data, "labels": {"key": key}})
+        self.sent.requested.setdefault(key, set())
+        answer = await self._post(http, "POST", f"/api/workflows/{workflow_id}/execute", body, key)
+        self.sent.requested[key].add(answer["run_id"])
+        again = await self._post(http, "POST", f"/api/workflows/{workflow_id}/execute", body, key)
+        self.sent.requested[key].add(again["run_id"])
+        return answer["run_id"]
+
+    async def save(self, http: httpx.AsyncClient) -> None:
+        """One workflow of its own."""
+        workflow_id = f"{self.name}-saved-{next(self._number)}"
+        body = msgspec.json.encode({"id": workflow_id, "name": "Saved", "nodes": [{"id": "start", "type": "start"}]})
+        await self._post(http, "POST", "/api/workflows", body, workflow_id)
+        self.sent.saved.append(workflow_id)
+
+    def _event(self, event_type: str, data: dict[str, Any]) -> CloudEvent:
+        identity = f"{self.name}-{next(self._number)}"
+        return CloudEvent(
+            id=identity, source=SOURCE, type=event_type, time=now(), data=msgspec.Raw(msgspec.json.encode(data))
+        )
+
+    async def _post(self, http: httpx.AsyncClient, method: str, path: str, body: bytes, key: str) -> dict[str, Any]:
+        """Ask under one key until somebody answers; a refusal is none of the answers expected here."""
+        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+        while True:
+            try:
+                response = await http.request(method, self.system.http + path, content=body, headers=headers)
+            except httpx.TransportError as fault:
+                told = repr(fault)
+            else:
+                if response.status_code < 300:
+                    return response.json()
+                told = f"{response.status_code} {response.text[:500]}"
+                assert response.status_code >= 500, f"{method} {path} under {key} was refused: {told}"
+            await self._again(f"{method} {path} under {key} is not answered: {told}")
+
+    async def _again(self, told: str) -> None:
+        assert time.monotonic() < self._deadline, f"{told}\n{self.system.tails()}"
+        await asyncio.sleep(RETRY_WAIT_S)
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    async def quiet(self, timeout_s: float = QUIET_WITHIN_S) -> None:
+        """Wait until every run has ended and nothing is left on NATS. Fails with what is stuck, and why."""
+        await self.system.until(self._runs_ended, timeout_s, self.stuck)
+        await self.system.until(self._nothing_left, timeout_s, lambda: "\n".join(self._left))
+
+    async def _runs_ended(self) -> bool:
+        events = await self.system.read_on()
+        self._missing = invariants.not_received(events, self.sent)
+        self._open = invariants.open_runs(events)
+        return not self._missing and not self._open
+
+    async def _nothing_left(self) -> bool:
+        self._left = invariants.left_over(await self.system.queues())
+        return not self._left
+
+    def stuck(self) -> str:
+        """Which runs have not ended, and what happened in them."""
+        lines = list(self._missing)
+        lines.append(f"{len(self._open)} runs have not ended")
+        for run_id in list(self._open)[:STUCK_SHOWN_MAX]:
+            lines.append(f"run {run_id}")
+            lines += [_line(event) for event in self.system.history.events if event.stream_id == run_id]
+        return "\n".join(lines)
+
+    async def check(self, *, is_all_said: bool = True) -> None:
+        """Every invariant; `is_all_said` is not asked where NATS lost what it held."""
+        system = self.system
+        events = await system.read_on()
+        known = system.history
+        found = [
+            *invariants.accepted_once(events, self.sent),
+            *invariants.one_run_per_firing(events),
+            *invariants.decided_once(events, self.sent, TRIGGERS),
+            *invariants.contiguous(events, known.position, known.versions),
+            *invariants.ends_or_waits(events),
+            *invariants.ended_as_expected(events, ENDINGS),
+            *invariants.accepted_results(events, POLICIES),
+            *invariants.left_over(await system.queues()),
+        ]
+        if is_all_said:
+            found += invariants.said(events, await system.said(self._first_said))
+        found += await invariants.chain_is_whole(system.reader_dsn)
+        found += await invariants.read_models_are_fresh(system.log, system.service_dsn)
+        assert not found, "\n".join(found) + "\n" + system.tails()
+
+
+def _line(event: StoredEvent) -> str:
+    body = decode(event.type, event.data)
+    told = {name: str(value)[:80] for name, value in msgspec.structs.asdict(body).items() if name != "variables"}
+    kept = {name: value for name, value in told.items() if name in ("node_id", "instance", "attempt", "delivery", "purpose")}
+    return f"  {event.position} v{event.version} {event.recorded_at:%H:%M:%S.%f} {event.type} {kept}"
+
+
+assert RUN_ENDINGS
