@@ -1,8 +1,13 @@
 """Orders, in the imperative: what the gateway asks the services to do. `Command.command_id` makes a repeat harmless."""
 
+import base64
+import zlib
+
 import msgspec
 
 from flowforge.events import NULL
+
+UNPACKED_BYTES_MAX = 16 * 1024 * 1024
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -13,16 +18,21 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class CreateWorkflow(Command, kw_only=True, frozen=True):
-    """To catalog. Answers `{id, version, position, warnings}`."""
+    """To catalog. Answers `{id, version, position, warnings}`.
 
-    definition: msgspec.Raw
+    A definition that is too large for the bus travels compressed: see `packed`.
+    """
+
+    definition: msgspec.Raw = NULL
+    definition_packed: str = ""
 
 
 class UpdateWorkflow(Command, kw_only=True, frozen=True):
     """To catalog: a new version; `expected_version` is what If-Match named."""
 
     workflow_id: str
-    definition: msgspec.Raw
+    definition: msgspec.Raw = NULL
+    definition_packed: str = ""
     expected_version: int | None = None
 
 
@@ -44,7 +54,8 @@ class ArchiveWorkflow(Command, kw_only=True, frozen=True):
 class ValidateWorkflow(Command, kw_only=True, frozen=True):
     """To catalog: answers the report of interface.md 1.5, stores nothing."""
 
-    definition: msgspec.Raw
+    definition: msgspec.Raw = NULL
+    definition_packed: str = ""
 
 
 class AddTrigger(Command, kw_only=True, frozen=True):
@@ -95,6 +106,25 @@ class CancelRun(Command, kw_only=True, frozen=True):
 
     run_id: str
     reason: str = ""
+
+
+def packed(definition: bytes) -> str:
+    """A definition compressed (zlib, base64), for `definition_packed`."""
+    return base64.b64encode(zlib.compress(definition)).decode()
+
+
+def definition_of(command: CreateWorkflow | UpdateWorkflow | ValidateWorkflow) -> msgspec.Raw:
+    """The definition that a command carries, however it does. Raises ValueError for one that cannot be unpacked."""
+    if not command.definition_packed:
+        return command.definition
+    unpacking = zlib.decompressobj()
+    try:
+        definition = unpacking.decompress(base64.b64decode(command.definition_packed), UNPACKED_BYTES_MAX)
+    except zlib.error as fault:
+        raise ValueError(f"the definition cannot be unpacked: {fault}") from fault
+    if not unpacking.eof:
+        raise ValueError(f"the definition is no whole one, or larger than {UNPACKED_BYTES_MAX} bytes")
+    return msgspec.Raw(definition)
 
 
 COMMANDS: dict[str, tuple[str, type[Command]]] = {

@@ -196,12 +196,8 @@ def _invalid(checked: Checked) -> Refusal:
     report = checked.report
     first = report.errors[0]
     others = f", and {len(report.errors) - 1} more" if len(report.errors) > 1 else ""
-    return invalid(
-        "Definition invalid",
-        f"{first.message} (at {first.path}){others}",
-        cast("list[dict[str, Any]]", msgspec.to_builtins(report.errors)),
-        **{name: msgspec.to_builtins(getattr(report, name)) for name in report.__struct_fields__ if name != "errors"},
-    )
+    found = cast("dict[str, Any]", msgspec.to_builtins(report))
+    return invalid("Definition invalid", f"{first.message} (at {first.path}){others}", found.pop("errors"), **found)
 
 
 def _other_id(expected: str, given: object) -> Refusal:

@@ -10,7 +10,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-from flowforge.commands import COMMANDS, CreateWorkflow, ValidateWorkflow
+from flowforge.commands import COMMANDS, CreateWorkflow, UpdateWorkflow, ValidateWorkflow, definition_of
 from flowforge.commands import Command as AnyCommand
 from flowforge.envelope import encode as encode_envelope
 from flowforge.envelope import now
@@ -23,10 +23,11 @@ from infra.bus import Message, Outgoing, Work
 from infra.bus.message import Decode, logged_event
 from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
 from services.catalog.decide import Command, Decided, decide
-from services.catalog.settings import followers_max, said_bytes_max
+from services.catalog.settings import answer_bytes_max, findings_shown_least, followers_max, said_bytes_max
 from services.catalog.state import State, evolve, initial
 from services.catalog.validation import Finding, check, validate
 
+_WITH_DEFINITION = (CreateWorkflow, UpdateWorkflow, ValidateWorkflow)
 _MINE = {name: kind for name, (service, kind) in COMMANDS.items() if service == "catalog"}
 
 
@@ -94,8 +95,8 @@ class Catalog:
             if isinstance(command, _Undecodable):
                 work.answers.append((message, _rejected(command.refusal)))
             elif isinstance(command, ValidateWorkflow):
-                report = msgspec.to_builtins(validate(msgspec.json.decode(command.definition)))
-                work.answers.append((message, _accepted(cast("dict[str, Any]", report))))
+                report = validate(msgspec.json.decode(command.definition))
+                work.answers.append((message, _fitting(cast("dict[str, Any]", msgspec.to_builtins(report)))))
             elif not isinstance(key, str):
                 work.answers.append((message, _answer_of(key, Loaded(), decide(initial, cast("Command", command)))))
             elif self._decide_one(key, message, cast("Command", command), work):
@@ -185,9 +186,12 @@ def _command(message: Message) -> AnyCommand | _Undecodable:
     if kind is None:
         return _Undecodable(_malformed(f"catalog knows no command '{message.event.type}'"))
     try:
-        return msgspec.json.decode(message.event.data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        command = msgspec.json.decode(message.event.data, type=kind)
+        if isinstance(command, _WITH_DEFINITION) and command.definition_packed:
+            return msgspec.structs.replace(command, definition=definition_of(command), definition_packed="")
+    except (msgspec.DecodeError, ValueError, RecursionError) as fault:
         return _Undecodable(_malformed(str(fault)))
+    return command
 
 
 def _malformed(detail: str) -> Refusal:
@@ -251,4 +255,18 @@ def _accepted(ok: dict[str, Any]) -> bytes:
 
 
 def _rejected(refusal: Refusal) -> bytes:
-    return msgspec.json.encode(Rejected(refusal))
+    body = msgspec.json.encode(Rejected(refusal))
+    if len(body) <= answer_bytes_max:
+        return body
+    fewer = refusal.errors[:findings_shown_least]
+    return msgspec.json.encode(Rejected(msgspec.structs.replace(refusal, errors=fewer, extra={})))
+
+
+def _fitting(report: dict[str, Any]) -> bytes:
+    """A report, cut to what an answer can carry: names may be long, and there may be very many."""
+    body = _accepted(report)
+    if len(body) <= answer_bytes_max:
+        return body
+    return _accepted(
+        {name: value[:findings_shown_least] if isinstance(value, list) else value for name, value in report.items()}
+    )

@@ -11,11 +11,19 @@ said_bytes_max = 1_000_000
 followers_max = 15
 """How many further commands for one workflow are decided in one turn; the others are asked to come again."""
 
-findings_shown_max = 200
+findings_shown_max = 100
 """Errors of one report, and as many warnings."""
 
-nodes_shown_max = 100
+nodes_shown_max = 50
 """Nodes named by one finding."""
 
-ids_shown_max = 5_000
+ids_shown_max = 1_000
 """Ids in each list of a report."""
+
+message_chars_max = 1_000
+"""Of one finding's message; as many of its path and of its resolution."""
+
+answer_bytes_max = 900_000
+"""An answer that would be larger than the bus takes shows few findings."""
+
+findings_shown_least = 3

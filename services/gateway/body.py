@@ -1,7 +1,8 @@
 """Bodies of requests: read once, refused with the place of what is wrong."""
 
+import asyncio
 import re
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from flowforge.definition import from_text
@@ -9,7 +10,7 @@ from flowforge.errors import DefinitionInvalid
 from litestar import Request
 
 from infra.http.problems import Problem
-from services.gateway.settings import json_depth_max
+from services.gateway.settings import json_depth_max, yaml_values_max
 
 Shape = TypeVar("Shape")
 JSON_TYPES = frozenset({"application/json", "application/merge-patch+json"})
@@ -37,13 +38,30 @@ async def definition_body(request: AnyRequest) -> bytes:
         return await json_body(request, JSON_TYPES | YAML_TYPES)
     body = await request.body()
     try:
-        text = msgspec.json.encode(from_text(body.removeprefix(_BOM)))
+        text = await asyncio.to_thread(_json_of_yaml, body.removeprefix(_BOM))
     except (DefinitionInvalid, ValueError, RecursionError, TypeError) as fault:
         message = fault.message if isinstance(fault, DefinitionInvalid) else f"no YAML document: {fault}"
         path = fault.path if isinstance(fault, DefinitionInvalid) else "$"
         raise _broken(message, path) from fault
     _check_depth(text)
     return text
+
+
+def _json_of_yaml(body: bytes) -> bytes:
+    document = from_text(body)
+    if _values_count(document, {}) > yaml_values_max:
+        raise ValueError(f"it has more than {yaml_values_max} values, its aliases written out")
+    return msgspec.json.encode(document)
+
+
+def _values_count(value: object, known: dict[int, int]) -> int:
+    """How many values it has once every alias is written out; each part is looked at once."""
+    if not isinstance(value, (dict, list)):
+        return 1
+    if id(value) not in known:
+        parts = cast("dict[str, object]", value).values() if isinstance(value, dict) else cast("list[object]", value)
+        known[id(value)] = 1 + sum(_values_count(part, known) for part in parts)
+    return known[id(value)]
 
 
 def shaped(body: bytes, kind: type[Shape]) -> Shape:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from flowforge.commands import Command
+from flowforge.commands import Command, packed
 from litestar import Response
 
 from infra.http.problems import bad_request
@@ -12,6 +12,7 @@ from services.gateway.body import AnyRequest
 from services.gateway.commanding import Services
 from services.gateway.idempotency import once
 from services.gateway.reply import Reply
+from services.gateway.settings import definition_plain_bytes_max
 from services.gateway.store import Store
 
 
@@ -60,6 +61,13 @@ def expected_version(request: AnyRequest) -> int | None:
     if not version.isascii() or not version.isdecimal() or len(version) > 9:
         raise bad_request("header.If-Match", 'one version, as in the ETag of a save: "3"')
     return int(version)
+
+
+def definition_fields(body: bytes) -> dict[str, Any]:
+    """A definition as part of a command, compressed where it is large."""
+    if len(body) <= definition_plain_bytes_max:
+        return {"definition": raw(body)}
+    return {"definition_packed": packed(body)}
 
 
 def raw(body: bytes) -> msgspec.Raw:

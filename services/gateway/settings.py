@@ -5,8 +5,14 @@ from flowforge.definition import DEFINITION_BYTES_MAX
 body_bytes_max = DEFINITION_BYTES_MAX + 256 * 1024
 """Of a request."""
 
+definition_plain_bytes_max = 512 * 1024
+"""A larger one goes to catalog compressed."""
+
 json_depth_max = 200
 """Nested objects and lists of a request; what expressions can be given."""
+
+yaml_values_max = 500_000
+"""Of a YAML document, its aliases written out."""
 
 events_per_request_max = 10_000
 events_bytes_per_command_max = 768 * 1024

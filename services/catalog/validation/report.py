@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from services.catalog.settings import findings_shown_max, ids_shown_max, nodes_shown_max
+from services.catalog.settings import findings_shown_max, ids_shown_max, message_chars_max, nodes_shown_max
 
 Severity = Literal["error", "warning"]
 
@@ -53,7 +53,14 @@ class Findings:
     def _add(self, severity: Severity, kind: str, path: str, message: str, mend: str, nodes: Iterable[str]) -> None:
         names = list(nodes)[:nodes_shown_max]
         self.found.append(
-            Finding(type=kind, nodes=names, path=path, message=message, severity=severity, suggested_resolution=mend)
+            Finding(
+                type=kind,
+                nodes=names,
+                path=_cut(path),
+                message=_cut(message),
+                severity=severity,
+                suggested_resolution=_cut(mend),
+            )
         )
 
     def report(self) -> Report:
@@ -64,13 +71,30 @@ class Findings:
             is_valid=not errors,
             errors=_shown(errors),
             warnings=_shown(warnings),
-            circular_dependencies=[cycle[:ids_shown_max] for cycle in self.cycles[:findings_shown_max]],
+            circular_dependencies=_cut_cycles(self.cycles),
             unreachable_nodes=self.unreachable[:ids_shown_max],
             orphaned_nodes=self.orphaned[:ids_shown_max],
         )
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= message_chars_max else f"{text[: message_chars_max - 1]}…"
+
+
+def _cut_cycles(cycles: list[list[str]]) -> list[list[str]]:
+    """As many as fit, the first one in any case."""
+    shown: list[list[str]] = []
+    left = ids_shown_max
+    for cycle in cycles:
+        if left <= 0:
+            break
+        shown.append(cycle[:left])
+        left -= len(cycle)
+    return shown
+
+
 def _shown(findings: list[Finding]) -> list[Finding]:
+    """The first of them, and how many more there are."""
     if len(findings) <= findings_shown_max:
         return findings
     rest = findings[findings_shown_max:]

@@ -11,7 +11,7 @@ from msgspec import Meta
 from infra.http.authentication import EDITOR, VIEWER
 from services.gateway import reply
 from services.gateway.body import AnyRequest, definition_body, json_body, shaped
-from services.gateway.context import expected_version, gateway, raw
+from services.gateway.context import definition_fields, expected_version, gateway
 from services.gateway.reply import Reply
 
 
@@ -33,7 +33,7 @@ async def create(request: AnyRequest) -> Response[bytes]:
     return await gateway(request).carry_out(
         request,
         body,
-        lambda command_id, actor: CreateWorkflow(command_id=command_id, actor=actor, definition=raw(body)),
+        lambda command_id, actor: CreateWorkflow(command_id=command_id, actor=actor, **definition_fields(body)),
         lambda answer: saved(answer, 201, Location=f"/api/workflows/{answer['id']}"),
     )
 
@@ -42,7 +42,7 @@ async def create(request: AnyRequest) -> Response[bytes]:
 async def validate(request: AnyRequest) -> Response[bytes]:
     """200 with everything that is wrong with it; nothing is stored."""
     body = await definition_body(request)
-    command = ValidateWorkflow(command_id=str(new_uuid()), actor=request.user.name, definition=raw(body))
+    command = ValidateWorkflow(command_id=str(new_uuid()), actor=request.user.name, **definition_fields(body))
     return reply.of(200, await gateway(request).ask(request, command)).response()
 
 
@@ -57,7 +57,7 @@ async def update(request: AnyRequest, workflow_id: str) -> Response[bytes]:
             command_id=command_id,
             actor=actor,
             workflow_id=workflow_id,
-            definition=raw(body),
+            **definition_fields(body),
             expected_version=version,
         ),
         saved,

@@ -1,5 +1,6 @@
 """What a stranger may send, and the answer it gets: a problem document that says where, never a stack trace."""
 
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -50,7 +51,14 @@ async def test_broken_yaml_is_told_with_its_position(http: httpx.AsyncClient) ->
     assert problem["errors"][0]["path"].startswith("line 3")
 
 
-@pytest.mark.parametrize("text", ["!!python/object/apply:os.system [ls]", "a: &a [*a]", "{" * 5_000, "- &x 1\n- *y"])
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 8)}]\n" for before, name in pairwise("abcdefghijklmnop")
+)
+
+
+@pytest.mark.parametrize(
+    "text", [LAUGHS, "!!python/object/apply:os.system [ls]", "a: &a [*a]", "{" * 5_000, "- &x 1\n- *y"]
+)
 async def test_yaml_that_is_no_plain_data_is_refused(http: httpx.AsyncClient, text: str) -> None:
     assert_problem(await http.post("/api/workflows", content=text, headers=YAML), 400)
 

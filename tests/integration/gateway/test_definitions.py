@@ -126,3 +126,23 @@ async def test_triggers_are_added_changed_and_removed_as_versions(http: httpx.As
 async def test_older_path_names_answer(http: httpx.AsyncClient) -> None:
     assert (await http.post("/workflows", json=hello())).status_code == 201
     assert (await http.put("/workflows/hello", json=hello(name="Two"))).json()["version"] == 2
+
+
+async def test_a_definition_larger_than_a_message_on_the_bus_is_saved(http: httpx.AsyncClient) -> None:
+    nodes = [{"id": f"node-{n}", "type": "job", "job_type": "x", "payload": {"n": n}} for n in range(10_000)]
+    edges = [{"source_node_id": f"node-{n}", "target_node_id": f"node-{n + 1}"} for n in range(9_999)]
+    body = hello(nodes=nodes, edges=edges)
+    assert (await http.post("/api/workflows/validate", json=body)).json()["is_valid"]
+    assert (await http.post("/api/workflows", json=body)).status_code == 201
+    assert (await http.put("/api/workflows/hello", json={**body, "name": "Two"})).json()["version"] == 2
+
+
+async def test_the_worst_definition_still_gets_an_answer(http: httpx.AsyncClient) -> None:
+    names = [f"{n:063d}" for n in range(9_000)]
+    nodes = [{"id": name, "type": "job", "job_type": "x", "payload": "${\u0001" * 20} for name in names]
+    pairs = [*zip(names[::2], names[1::2], strict=True), *zip(names[1::2], names[::2], strict=True)]
+    edges = [{"source_node_id": source, "target_node_id": target} for source, target in pairs]
+    report = (await http.post("/api/workflows/validate", json=hello(nodes=nodes, edges=edges))).json()
+    assert (report["is_valid"], bool(report["errors"])) == (False, True)
+    refused = await http.post("/api/workflows", json=hello(nodes=nodes, edges=edges))
+    assert (refused.status_code, bool(refused.json()["errors"])) == (422, True)
