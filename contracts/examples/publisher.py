@@ -17,12 +17,12 @@ from pathlib import Path
 import nats
 
 
-def announcement(name: str, folder: Path, report: Path) -> dict[str, object]:
+def announcement(event_id: str, name: str, folder: Path, report: Path) -> dict[str, object]:
     """The CloudEvent: its `type` is what triggers match, `source` and `id` together are its identity."""
     files = sorted(folder.glob("*.csv"))
     return {
         "specversion": "1.0",
-        "id": str(uuid.uuid4()),
+        "id": event_id,
         "source": "/examples/publisher",
         "type": "dataset.published",
         "datacontenttype": "application/json",
@@ -56,9 +56,10 @@ def main() -> None:
     options.add_argument("--folder", required=True, type=Path)
     options.add_argument("--report", required=True, type=Path, help="where the report shall be written")
     options.add_argument("--name", default="Figures of the United States government")
+    options.add_argument("--id", default="", help="the event's id, else a new one; the same again starts nothing twice")
     options.add_argument("--subject", default="flowforge.inbox.datasets")
     given = options.parse_args()
-    event = announcement(given.name, given.folder, given.report)
+    event = announcement(given.id or str(uuid.uuid4()), given.name, given.folder, given.report)
     asyncio.run(publish(given.nats, given.subject, event))
     print(json.dumps(event))
 

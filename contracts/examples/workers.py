@@ -1,6 +1,6 @@
 """Serves the job types of the example workflows. Beside a running `flowforge up`, from the repository's folder:
 
-    flowforge worker contracts.examples.workers:worker
+flowforge worker contracts.examples.workers:worker
 """
 
 import asyncio
