@@ -25,10 +25,11 @@ from flowforge.subjects import JOB_DELIVERIES_MAX, JOB_LEASE_S, Subjects, job_co
 ACK_PENDING_MAX = 100_000
 PULLS_WAITING_MAX = 4_096
 PULL_EXPIRES_S = 10
+"""Below JOB_LEASE_S: when a job of a hung worker is handed out again, that worker's open requests are gone."""
 PULL_HEARTBEAT_S = 2
 PULL_SILENCE_S = 3 * PULL_HEARTBEAT_S
 _NANOSECONDS = 1_000_000_000
-_VERIFIED = ("filter_subject", "ack_policy", "ack_wait", "max_deliver", "max_ack_pending")
+_VERIFIED = ("filter_subject", "deliver_subject", "ack_policy", "ack_wait", "max_deliver", "max_ack_pending")
 _log = logging.getLogger("flowforge.worker")
 
 
