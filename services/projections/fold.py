@@ -317,6 +317,7 @@ def _received(models: ReadModels, stored: StoredEvent, event: EventReceived) -> 
             time=None if event.time is None else event.time.isoformat().replace("+00:00", "Z"),
             datacontenttype=_clean(event.datacontenttype),
             data=_text(event.data),
+            extensions=_json(event.extensions),
             received_at=stored.recorded_at,
         )
     )

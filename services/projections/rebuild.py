@@ -8,7 +8,7 @@ that no reader sees the models go back.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from itertools import takewhile
 from typing import Any
@@ -125,7 +125,7 @@ async def verify(log: EventLog, dsn: str, report: Report = _silent, settings: Lo
 
 
 @asynccontextmanager
-async def _scratch(log: EventLog, dsn: str, schema: str) -> AsyncIterator[asyncpg.Connection]:
+async def _scratch(log: EventLog, dsn: str, schema: str) -> AsyncGenerator[asyncpg.Connection]:
     """Empty read models in `schema`, which nobody else uses until the end; then they are gone."""
     connection = await store.connect(dsn, schema)
     try:

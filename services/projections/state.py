@@ -146,6 +146,7 @@ class ReceivedRow(msgspec.Struct, gc=False):
     time: str | None
     datacontenttype: str | None
     data: Json
+    extensions: Json
     received_at: datetime
 
 

@@ -138,6 +138,7 @@ create table received_events (
     time            text,
     datacontenttype text,
     data            json not null,
+    extensions      json not null,
     received_at     timestamptz not null
 );
 create index received_events_of_type on received_events (type, position);

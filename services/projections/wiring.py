@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -37,7 +37,7 @@ class Projections:
         self.app = FastStream(self._broker, lifespan=self._life, logger=None)
 
     @asynccontextmanager
-    async def _life(self) -> AsyncIterator[None]:
+    async def _life(self) -> AsyncGenerator[None]:
         dsn = self._settings.database_url
         assert dsn, "FLOWFORGE_DATABASE_URL names no server"
         log = await opened(self._settings)

@@ -1,7 +1,7 @@
 """Reading what came in, what could not be handled, who did what, and the installation in numbers."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from litestar import Response, Router, get
@@ -14,7 +14,7 @@ from services.projections.api.runs import utc
 from services.projections.api.shapes import AuditEntry, DeadLetter, Effect, ReceivedEvent, Stats
 
 _RECEIVED = """
-    select position, event_id, id, source, type, subject, time, datacontenttype, data, received_at
+    select position, event_id, id, source, type, subject, time, datacontenttype, data, extensions, received_at
     from projections.received_events
 """
 _EFFECTS = """
@@ -59,7 +59,8 @@ async def list_received(
 
 
 def _received(row: Any, effects: list[Effect]) -> ReceivedEvent:
-    return ReceivedEvent(**{**dict(row), "data": raw(row["data"])}, caused=effects)
+    fields = {**dict(row), "data": raw(row["data"]), "extensions": raw(row["extensions"]), "caused": effects}
+    return ReceivedEvent(**cast("dict[str, Any]", fields))
 
 
 @get("/dead-letters", opt=VIEWER)

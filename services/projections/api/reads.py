@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -70,7 +70,7 @@ class Reads:
         self._incarnation: UUID | None = None
 
     @asynccontextmanager
-    async def lifespan(self, _app: Litestar) -> AsyncIterator[None]:
+    async def lifespan(self, _app: Litestar) -> AsyncGenerator[None]:
         """Connections to Postgres and, as soon as it answers, NATS; without NATS everything works, a little later."""
         assert self._settings.database_url, "FLOWFORGE_DATABASE_URL names no server"
         dsn = self._settings.database_url

@@ -195,6 +195,7 @@ class ReceivedEvent(msgspec.Struct):
     time: str | None
     datacontenttype: str | None
     data: msgspec.Raw
+    extensions: msgspec.Raw
     received_at: datetime
     caused: list[Effect]
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -129,7 +130,7 @@ def failing_events(run_id: UUID) -> list[Event]:
     ]
 
 
-async def append_chain_run(log: EventLog, clock: Clock, number: int, *, fails: bool = False, **fields: object) -> UUID:
+async def append_chain_run(log: EventLog, clock: Clock, number: int, *, fails: bool = False, **fields: Any) -> UUID:
     """Log an event from outside and the whole run it started; the run's id."""
     group, cause = received(number, clock())
     first = triggered(cause, clock(), **fields)

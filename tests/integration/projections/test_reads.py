@@ -1,10 +1,12 @@
 """What is in the log is answered over HTTP, in the promised shapes."""
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from flowforge.errors import RunError
 from flowforge.events import (
+    Event,
     MessageQuarantined,
     NodeCompleted,
     NodeQueued,
@@ -47,7 +49,7 @@ async def head(log: EventLog) -> int:
     return (await log.head()).position
 
 
-async def get(client: AsyncClient, log: EventLog, path: str, **query: object) -> dict:
+async def get(client: AsyncClient, log: EventLog, path: str, **query: Any) -> dict[str, Any]:
     response = await client.get(path, params={"after": await head(log), **query})
     assert response.status_code == 200, response.text
     return response.json()
@@ -149,7 +151,7 @@ async def test_a_map_shows_its_instances_in_pages(client: AsyncClient, log: Even
     clock = Clock()
     group, cause = received(1, clock())
     first = triggered(cause, clock())
-    events = [first, RunStarted(total_nodes=3), NodeStarted(node_id="a", instances_count=12)]
+    events: list[Event] = [first, RunStarted(total_nodes=3), NodeStarted(node_id="a", instances_count=12)]
     for item in range(12):
         events += [
             NodeQueued(node_id="a", instance=str(item), job_id=job_id(first.run_id, f"a{item}"), input=raw(item)),

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -20,6 +21,7 @@ from flowforge.subjects import Subjects
 from histories import Clock, append_chain_run, append_chain_runs, created, job_id
 from httpx import AsyncClient
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from serving import served
 
 from infra.bus.topology import declare
@@ -86,7 +88,7 @@ async def test_a_nudged_event_is_visible_within_milliseconds(
     await log.append([created()])
     subjects, told = Subjects(namespace), asyncio.Queue[int]()
 
-    async def on_projected(message: nats.aio.msg.Msg) -> None:
+    async def on_projected(message: Msg) -> None:
         told.put_nowait(int(message.data))
 
     await bus.subscribe(subjects.projected, cb=on_projected)
@@ -182,7 +184,7 @@ def _enveloped(report: JobLogged) -> bytes:
     )
 
 
-async def _lines(client: AsyncClient, path: str, count: int) -> list[dict]:
+async def _lines(client: AsyncClient, path: str, count: int) -> list[dict[str, Any]]:
     async with asyncio.timeout(10):
         while len(items := (await client.get(path)).json()["items"]) < count:
             await asyncio.sleep(0.02)

@@ -1,8 +1,9 @@
 """Live events over HTTP: from the first or from where one was, each once, in order, to the end of the run."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -22,7 +23,7 @@ from services.projections.settings import ReadSettings
 class Heard(msgspec.Struct):
     type: str
     position: int
-    data: dict
+    data: dict[str, Any]
 
 
 class Listening:
@@ -59,7 +60,7 @@ class Listening:
 
 
 @asynccontextmanager
-async def listening(client: AsyncClient, path: str, after: int | None = None) -> AsyncIterator[Listening]:
+async def listening(client: AsyncClient, path: str, after: int | None = None) -> AsyncGenerator[Listening]:
     headers = {} if after is None else {"Last-Event-ID": str(after)}
     async with client.stream("GET", path, headers=headers) as response:
         assert response.status_code == 200, await response.aread()
