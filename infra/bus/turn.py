@@ -141,6 +141,8 @@ class Turn:
         self._stopping = True
 
     async def _put_back(self, batch: Sequence[Message]) -> None:
+        if self.on_unknown_outcome is not None:
+            await self.on_unknown_outcome()  # the turn may have failed between its append and its publishing
         for message in batch:
             await settling.answer(
                 self._client, message, _encode(Rejected(unavailable("the event log does not answer")))
