@@ -19,7 +19,8 @@ import msgspec
 from infra.embedded import logs
 from infra.embedded.home import Endpoints, Home, Processes
 from infra.embedded.process import send, spawn
-from infra.embedded.supervisor import START_TIMEOUT_S, STOP_TIMEOUT_S, Service
+from infra.embedded.services import Service
+from infra.embedded.supervisor import START_TIMEOUT_S, STOP_TIMEOUT_S
 
 LOOK_INTERVAL_S = 0.02
 READY_TIMEOUT_S = 30.0

@@ -10,7 +10,6 @@ Run it from the main thread of a process of its own: it reaps every child of the
 import argparse
 import asyncio
 import contextlib
-import hashlib
 import os
 import signal
 import subprocess
@@ -18,28 +17,23 @@ import sys
 import time
 from collections.abc import Coroutine, Generator, Sequence
 from pathlib import Path
-from urllib.parse import quote, urlsplit
 
-import asyncpg
 import msgspec
-import nats as nats_client
-from nats.errors import Error as NatsError
 
-from infra.bus.topology import TopologyMismatch, declare
 from infra.embedded import logs, nats, postgres
 from infra.embedded.account import Account, unprivileged
+from infra.embedded.addresses import Addresses
 from infra.embedded.announce import Announcer, JsonAnnouncer, PersonAnnouncer
-from infra.embedded.home import Endpoints, Home, Processes, UpError, write_private
+from infra.embedded.home import Home, Processes, UpError, write_private
 from infra.embedded.keeper import Keeper
 from infra.embedded.ports import LOOPBACK, free_port, is_free
+from infra.embedded.preparation import admit_administrator, create_database, declare_streams, prepare_tables
 from infra.embedded.process import exit_words, spawn
 from infra.embedded.readiness import READY_FD
 from infra.embedded.reaper import Reaper
-from infra.embedded.stale import SUPERVISED, StillThereError, end_stale
-from infra.eventlog.connections import UnsuitableServer, refuse_pooler
-from infra.eventlog.migrate import migrate
-from infra.eventlog.types import Unavailable
-from infra.settings import Settings, SettingsError, is_loopback, load_settings
+from infra.embedded.services import Service, default_services
+from infra.embedded.stale import StillThereError, end_stale
+from infra.settings import Settings, SettingsError, load_settings
 
 START_TIMEOUT_S = 60.0
 SERVICE_GRACE_S = 4.0
@@ -47,35 +41,7 @@ NATS_GRACE_S = 1.5
 POSTGRES_GRACE_S = 3.0
 STOP_TIMEOUT_S = 10.0
 LOG_CHECK_INTERVAL_S = 60.0
-CONNECT_TIMEOUT_S = 5
-CONNECT_TRIES_MAX = 1
 RETRY_INTERVAL_S = 0.25
-EVENT_LOG = "eventlog.events"
-FRONT = "front"
-
-
-class Service(msgspec.Struct, frozen=True):
-    """A process to keep alive: `command` says when it is ready by one byte into FLOWFORGE_READY_FD."""
-
-    name: str
-    command: tuple[str, ...]
-    has_database: bool = True
-    """Whether it gets the services' login of the event log; workers, who run what others wrote, do not."""
-
-
-def default_services() -> tuple[Service, ...]:
-    """The services of FlowForge, each as a process of its own."""
-    named = ("catalog", "triggers", "execution", "scheduler", "projections")
-    front = ("--reads", "services.projections.api:create_app", "--writes", "services.gateway.api:create_app")
-    return (
-        *(Service(name, _module(f"services.{name}")) for name in named),
-        Service("workers", _module("services.workers"), has_database=False),
-        Service(FRONT, _module("infra.embedded.front", *front)),
-    )
-
-
-def _module(name: str, *arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", name, *arguments)
 
 
 async def up(
@@ -113,9 +79,7 @@ class Supervisor:
         self._reaper = Reaper()
         self._keepers: dict[str, Keeper] = {}
         self._is_up = False
-        self._has_own_logins = True
         self._began_at = time.monotonic()
-        self._http_port = self._nats_port = self._postgres_port = 0
 
     async def run(self) -> None:
         stop = asyncio.Event()
@@ -143,29 +107,29 @@ class Supervisor:
             raise UpError(str(error)) from None
         if stale:
             self._announcer.found_stale(stale)
-        self._take_ports()
+        self._addresses = self._take_addresses()
         await _both(self._prepare_database(), self._prepare_bus())
         self._home.admin_key()
         for service in self._services:
             self._add(self._service_keeper(service))
         await self._wait_until_ready()
-        await self._admit_administrator()
+        await admit_administrator(self._addresses.database("owner"), self._home.admin_key())
         self._tell_where()
 
-    def _take_ports(self) -> None:
+    def _take_addresses(self) -> Addresses:
         settings = self._settings
-        self._http_port = _port(settings.http_port, settings.http_host, "FLOWFORGE_HTTP_PORT")
-        if settings.nats_url is None:
-            self._nats_port = _port(settings.nats_port, LOOPBACK, "FLOWFORGE_NATS_PORT")
-        self._postgres_port = free_port()
+        http_port = _port(settings.http_port, settings.http_host, "FLOWFORGE_HTTP_PORT")
+        nats_port = _port(settings.nats_port, LOOPBACK, "FLOWFORGE_NATS_PORT") if settings.nats_url is None else 0
+        ports = {"http_port": http_port, "nats_port": nats_port, "postgres_port": free_port()}
+        return Addresses(settings, self._home, self._credentials, **ports)
 
     async def _prepare_database(self) -> None:
         if self._settings.database_url is None:
             await self._initialise_postgres()
             keeper = self._add(self._postgres_keeper())
             await self._ready_or_dead(keeper)
-            await _create_database(self._login("owner", "postgres"), postgres.DATABASE)
-        await self._migrate()
+            await create_database(self._addresses.database("owner", "postgres"), postgres.DATABASE)
+        await prepare_tables(self._settings, self._addresses, self._credentials)
 
     async def _initialise_postgres(self) -> None:
         """initdb beside the final place, then one rename: a folder that is there is whole."""
@@ -182,7 +146,7 @@ class Supervisor:
             status = await self._reaper.watch(
                 spawn(
                     draft.initdb_command(password_file),
-                    env=self._server_environment(),
+                    env=self._addresses.server_environment(),
                     log=log,
                     account=draft.account,
                     cwd=draft.folder,
@@ -194,58 +158,17 @@ class Supervisor:
             raise UpError(f"Postgres could not be prepared ({exit_words(status)}):\n{logs.tail(log)}")
         draft.folder.rename(self._cluster.folder)
 
-    async def _migrate(self) -> None:
-        passwords, owner_url = self._credentials.postgres, self._login("owner")
-        try:
-            if self._settings.database_url is not None:
-                await refuse_pooler(owner_url, "flowforge up")
-            migrated = await migrate(
-                owner_url,
-                service_password=passwords["service"],
-                reader_password=passwords["reader"],
-                namespace=self._settings.namespace,
-            )
-        except UnsuitableServer as error:
-            raise UpError(str(error)) from error
-        except (Unavailable, OSError, asyncpg.PostgresError) as error:
-            raise UpError(f"The database of FLOWFORGE_DATABASE_URL cannot be used: {error}") from error
-        self._has_own_logins = migrated.has_own_logins
-
     async def _prepare_bus(self) -> None:
         if self._settings.nats_url is None:
             keeper = self._add(self._nats_keeper())
             await self._ready_or_dead(keeper)
-        await self._declare_streams()
-
-    async def _declare_streams(self) -> None:
-        faults: list[Exception] = []
-
-        async def remember(fault: Exception) -> None:
-            faults.append(fault)
-
-        try:
-            connection = await nats_client.connect(
-                self._nats_login(nats.SUPERVISOR),
-                connect_timeout=CONNECT_TIMEOUT_S,
-                max_reconnect_attempts=CONNECT_TRIES_MAX,
-                reconnect_time_wait=0,
-                error_cb=remember,
-            )
-        except (OSError, NatsError) as error:
-            cause = faults[-1] if faults else error
-            raise UpError(f"The NATS of FLOWFORGE_NATS_URL cannot be used: {cause}") from error
-        try:
-            await declare(connection, self._settings.namespace)
-        except TopologyMismatch as error:
-            raise UpError(str(error)) from error
-        finally:
-            await connection.close()
+        await declare_streams(self._addresses.bus(nats.SUPERVISOR), self._settings.namespace)
 
     async def _declare_streams_again(self) -> None:
         """After a restart of NATS: its folder may have been emptied. Goes on until it worked."""
         while True:
             try:
-                return await self._declare_streams()
+                return await declare_streams(self._addresses.bus(nats.SUPERVISOR), self._settings.namespace)
             except Exception as error:  # noqa: BLE001  whatever it is: it is told, and tried again
                 self._announcer.could_not_start("streams", error)
                 await asyncio.sleep(RETRY_INTERVAL_S)
@@ -271,32 +194,12 @@ class Supervisor:
             ready.cancel()
             died.cancel()
 
-    async def _admit_administrator(self) -> None:
-        """Let the gateway know the hash of the administrator's key, where it keeps keys."""
-        connection = await asyncpg.connect(self._login("owner"), timeout=CONNECT_TIMEOUT_S)
-        try:
-            if await connection.fetchval("select to_regclass('gateway.keys')") is not None:
-                await connection.execute(
-                    "insert into gateway.keys (hash, name, role, created_at) values ($1, 'admin', 'admin', now())"
-                    " on conflict (hash) do nothing",
-                    hashlib.sha256(self._home.admin_key().encode()).digest(),
-                )
-        finally:
-            await connection.close()
-
     def _tell_where(self) -> None:
-        host = LOOPBACK if not is_loopback(self._settings.http_host) else self._settings.http_host
-        endpoints = Endpoints(
-            http=f"http://{f'[{host}]' if ':' in host else host}:{self._http_port}",
-            nats=self._nats_login(nats.EXTERNAL),
-            database=self._login("reader"),
-            event_log=EVENT_LOG,
-            worker_nats=self._nats_login(nats.WORKER),
-        )
+        endpoints = self._addresses.endpoints()
         write_private(self._home.endpoints_file, msgspec.json.format(msgspec.json.encode(endpoints)) + b"\n")
+        self._announcer.is_up(self._home, endpoints, time.monotonic() - self._began_at)
         self._is_up = True
         self._write_processes()
-        self._announcer.is_up(self._home, endpoints, time.monotonic() - self._began_at)
 
     # --- what is kept alive
 
@@ -315,8 +218,8 @@ class Supervisor:
             "postgres",
             self._reaper,
             lambda _ready: spawn(
-                self._cluster.server_command(self._postgres_port),
-                env=self._server_environment(),
+                self._cluster.server_command(self._addresses.postgres_port),
+                env=self._addresses.server_environment(),
                 log=self._home.log("postgres"),
                 account=self._cluster.account,
                 death_signal=postgres.DEATH_SIGNAL,
@@ -329,10 +232,10 @@ class Supervisor:
 
     def _nats_keeper(self) -> Keeper:
         def launch(_ready: int) -> subprocess.Popen[bytes]:
-            self._nats.write_config(self._nats_port, self._credentials.nats, self._settings.namespace)
+            self._nats.write_config(self._addresses.nats_port, self._credentials.nats, self._settings.namespace)
             return spawn(
                 self._nats.server_command(),
-                env=self._server_environment(),
+                env=self._addresses.server_environment(),
                 log=self._home.log("nats"),
                 death_signal=nats.DEATH_SIGNAL,
                 cwd=self._nats.folder,
@@ -342,7 +245,7 @@ class Supervisor:
             "nats",
             self._reaper,
             launch,
-            probe=lambda _pid: nats.is_ready(self._nats_port),
+            probe=lambda _pid: nats.is_ready(self._addresses.nats_port),
             when_back=self._declare_streams_again,
             stop_grace_s=NATS_GRACE_S,
         )
@@ -351,62 +254,12 @@ class Supervisor:
         def launch(ready: int) -> subprocess.Popen[bytes]:
             return spawn(
                 service.command,
-                env={**self._service_environment(service), READY_FD: str(ready)},
+                env={**self._addresses.service_environment(service), READY_FD: str(ready)},
                 log=self._home.log(service.name),
                 pass_fds=(ready,),
             )
 
         return Keeper(service.name, self._reaper, launch, stop_grace_s=SERVICE_GRACE_S)
-
-    def _server_environment(self) -> dict[str, str]:
-        """Servers get nothing of ours but the mark by which a later start finds them."""
-        return {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "LC_ALL": "C.UTF-8",
-            "TZ": "UTC",
-            SUPERVISED: str(self._home.folder),
-        }
-
-    def _service_environment(self, service: Service) -> dict[str, str]:
-        settings = self._settings
-        environment = {name: value for name, value in os.environ.items() if name != "FLOWFORGE_DATABASE_URL"}
-        environment |= {
-            "PYTHONUNBUFFERED": "1",
-            SUPERVISED: str(self._home.folder),
-            "FLOWFORGE_HOME": str(self._home.folder),
-            "FLOWFORGE_NATS_URL": self._nats_login(service.name),
-            "FLOWFORGE_NAMESPACE": settings.namespace,
-            "FLOWFORGE_HTTP_HOST": settings.http_host,
-            "FLOWFORGE_HTTP_PORT": str(self._http_port),
-            "FLOWFORGE_AUTH": settings.auth,
-            "FLOWFORGE_SCRIPT_PATHS": os.pathsep.join(map(str, settings.script_paths)),
-            "FLOWFORGE_LOG_LEVEL": settings.log_level,
-        }
-        if settings.nats_url is None:
-            environment["FLOWFORGE_NATS_INBOX_PREFIX"] = nats.inbox_prefix(service.name)
-        if service.has_database:
-            environment["FLOWFORGE_DATABASE_URL"] = self._login("service")
-        return environment
-
-    def _login(self, role: str, database: str = postgres.DATABASE) -> str:
-        """The database's URL for one of our roles, wherever the database is; the owner's where there is but that."""
-        given, password = self._settings.database_url, self._credentials.postgres[role]
-        is_owner = role == "owner" or not self._has_own_logins
-        if given is None:
-            user = postgres.OWNER if is_owner else f"{self._settings.namespace}_{role}"
-            return postgres.login_url(self._postgres_port, user, password, database)
-        if is_owner:
-            return given
-        parts = urlsplit(given)
-        login = f"{quote(self._settings.namespace)}_{role}:{quote(password)}"
-        return parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}").geturl()
-
-    def _nats_login(self, user: str) -> str:
-        """The bus's URL for one of our logins; a server that is not ours has the one login given for it."""
-        if self._settings.nats_url is not None:
-            return self._settings.nats_url
-        login = user if user in self._credentials.nats else nats.WORKER
-        return nats.login_url(self._nats_port, login, self._credentials.nats[login])
 
     # --- while it runs, and the end
 
@@ -458,15 +311,6 @@ async def _both(first: Coroutine[None, None, None], second: Coroutine[None, None
             group.create_task(second)
     except* UpError as errors:
         raise errors.exceptions[0] from None
-
-
-async def _create_database(owner_url: str, name: str) -> None:
-    connection = await asyncpg.connect(owner_url, timeout=CONNECT_TIMEOUT_S)
-    try:
-        if not await connection.fetchval("select exists (select from pg_database where datname = $1)", name):
-            await connection.execute(f'create database "{name}"')
-    finally:
-        await connection.close()
 
 
 @contextlib.contextmanager

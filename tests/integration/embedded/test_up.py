@@ -23,8 +23,8 @@ from infra.embedded.account import unprivileged
 from infra.embedded.cluster import Cluster, ClusterError
 from infra.embedded.ports import free_port
 from infra.embedded.process import children_of, is_alive, parent_of
+from infra.embedded.services import Service
 from infra.embedded.stale import SUPERVISED
-from infra.embedded.supervisor import Service
 
 READY = "from infra.embedded.readiness import say_ready\nimport os, signal, sys, time\nsay_ready()\n"
 LIVES = READY + "signal.pause()"

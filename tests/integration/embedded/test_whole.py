@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 
 from infra.embedded.cluster import Cluster
-from infra.embedded.supervisor import default_services
+from infra.embedded.services import default_services
 
 FIRST_START_S = 10
 LATER_START_S = 5
