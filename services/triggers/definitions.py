@@ -47,6 +47,13 @@ class Definitions:
             if self.is_stale:
                 await self._catch_up()
 
+    async def look(self) -> None:
+        """Catch up if a definition has changed since. May raise `Unavailable`."""
+        head = await self._log.head()
+        if head.definitions_position > self.index.position or head.incarnation != self._incarnation:
+            self.is_stale = True
+        await self.refresh()
+
     async def _catch_up(self) -> None:
         head = await self._log.head()
         if head.incarnation != self._incarnation:

@@ -101,6 +101,11 @@ class Triggers:
         if not isinstance(command, RequestRun):
             return
         await self.definitions.load_version(command.workflow_id, command.version)
+        if not isinstance(self._decide_request(command, self._clock()), Refusal):
+            return
+        # a refusal is not appended, so nobody else tells that it was made on old definitions
+        await self.definitions.look()
+        await self.definitions.load_version(command.workflow_id, command.version)
         if isinstance(self._decide_request(command, self._clock()), Refusal):
             # refused now; but if it was granted before, it gets the same answer again
             self._tried_at.setdefault(self.key(message), frozenset())

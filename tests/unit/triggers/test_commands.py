@@ -86,6 +86,18 @@ async def test_what_cannot_be_granted_is_refused_and_not_logged(
     assert (await spec.log.head()).position == before
 
 
+async def test_a_workflow_can_be_run_from_the_moment_its_save_is_answered(spec: Spec):
+    await spec.workflow("other")
+    await spec.command("RequestRun", command_id="c0", workflow_id="other")
+    await spec.workflow("w", input_schema={"required": ["x"]})
+    refused = await spec.command("RequestRun", command_id="c1", workflow_id="w", input_data={"y": 1})
+    assert refused["refused"]["code"] == "INPUT_INVALID"
+    await spec.workflow("w", input_schema={"required": ["y"]})
+    assert "ok" in await spec.command("RequestRun", command_id="c2", workflow_id="w", input_data={"y": 1})
+    await spec.workflow("w")
+    assert "ok" in await spec.command("RequestRun", command_id="c3", workflow_id="w", version=3)
+
+
 async def test_drafts_run_by_hand_and_archived_ones_do_not(spec: Spec):
     await spec.workflow("w", status="draft")
     assert "ok" in await spec.command("RequestRun", command_id="c1", workflow_id="w")
