@@ -23,6 +23,7 @@ from services.gateway.api import create_app
 
 ROLES = ("viewer", "operator", "editor", "admin")
 READY_TIMEOUT_S = 20
+Start = Callable[..., AbstractAsyncContextManager[Any]]
 
 
 def start_service(name: str, environment: dict[str, str], log: Path) -> tuple[subprocess.Popen[bytes], int]:
@@ -109,11 +110,9 @@ async def execution(
 
 
 @pytest.fixture
-def start(
-    streams: None, environment: dict[str, str], tmp_path: Path
-) -> Callable[[str], AbstractAsyncContextManager[Any]]:
-    """Start a service when the test says so."""
-    return lambda name: running(name, environment, tmp_path)
+def start(streams: None, environment: dict[str, str], tmp_path: Path) -> Start:
+    """Start a service when the test says so, with further variables in its environment."""
+    return lambda name, **further: running(name, environment | further, tmp_path)
 
 
 @pytest.fixture
