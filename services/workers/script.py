@@ -140,9 +140,9 @@ def _program(name: str) -> str:
 
 
 def _failed(status: int, stderr: list[str]) -> str:
-    how = f"exit status {status}" if status > 0 else f"ended by {_signal_name(-status)}"
+    how = f"failed with exit status {status}" if status > 0 else f"was ended by {_signal_name(-status)}"
     said = "\n".join(stderr)[-settings.stderr_chars_shown :].strip()
-    return f"the script failed with {how}: {said}" if said else f"the script failed with {how}"
+    return f"the script {how}: {said}" if said else f"the script {how}"
 
 
 def _signal_name(number: int) -> str:

@@ -36,19 +36,23 @@ class Workspace:
             return msgspec.Raw(b"null")
         except OSError as fault:
             raise _invalid(f"cannot be read: {fault.strerror}") from fault
-        with os.fdopen(handle, "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise _invalid("is no ordinary file")
-            if found.st_size > settings.output_bytes_max:
-                raise JobError(
-                    f"the script wrote {found.st_size} bytes to FLOWFORGE_OUTPUT, at most {settings.output_bytes_max} "
-                    "are allowed",
-                    code=ErrorCode.PAYLOAD_TOO_LARGE,
-                    retryable=False,
-                )
-            text = file.read(settings.output_bytes_max + 1)
-        return _checked(text)
+        try:
+            _check_file(os.fstat(handle))
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                return _checked(file.read(settings.output_bytes_max + 1))
+        finally:
+            os.close(handle)
+
+
+def _check_file(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise _invalid("is no ordinary file")
+    if found.st_size > settings.output_bytes_max:
+        raise JobError(
+            f"the script wrote {found.st_size} bytes to FLOWFORGE_OUTPUT, at most {settings.output_bytes_max} are allowed",
+            code=ErrorCode.PAYLOAD_TOO_LARGE,
+            retryable=False,
+        )
 
 
 def _checked(text: bytes) -> msgspec.Raw:
