@@ -96,6 +96,7 @@ def _malformed(body: bytes, message: str) -> Problem:
     line = body.count(b"\n", 0, offset) + 1
     column = offset - (body.rfind(b"\n", 0, offset) + 1) + 1
     words = _BYTE.sub("", message).removeprefix("JSON is malformed: ").strip()
+    words = "it ends too early" if message == "Input data was truncated" and offset == len(body) else words
     return _broken(f"the body is no JSON: {words} at line {line}, column {column}", "$", line=line, column=column)
 
 

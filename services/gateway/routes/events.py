@@ -69,14 +69,14 @@ async def _received(
 ) -> list[dict[str, Any]]:
     """The answers, in order; as many commands as the bus needs, all on their way at once."""
     commands = [
-        ReceiveEvents(command_id=_part(command_id, number), actor=request.user.name, events=part)
-        for number, part in enumerate(_parts(events))
+        ReceiveEvents(command_id=part_id(command_id, number), actor=request.user.name, events=part)
+        for number, part in enumerate(parts(events))
     ]
     answers = await asyncio.gather(*(here.ask(request, command) for command in commands))
     return [item for answer in answers for item in answer["items"]]
 
 
-def _parts(events: list[msgspec.Raw]) -> list[list[msgspec.Raw]]:
+def parts(events: list[msgspec.Raw]) -> list[list[msgspec.Raw]]:
     parts: list[list[msgspec.Raw]] = [[]]
     size = 0
     for event in events:
@@ -88,6 +88,6 @@ def _parts(events: list[msgspec.Raw]) -> list[list[msgspec.Raw]]:
     return parts
 
 
-def _part(command_id: str, number: int) -> str:
+def part_id(command_id: str, number: int) -> str:
     """The id of the first part is the request's own."""
     return command_id if number == 0 else str(named_stream("command", f"{UUID(command_id)}/{number}"))

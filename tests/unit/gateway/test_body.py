@@ -1,0 +1,74 @@
+"""What a body must be before anybody looks at what it says."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from flowforge.definition import from_text
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.http.problems import Problem
+from services.gateway.body import check_json, shaped
+from services.gateway.routes.runs import Execute
+from services.gateway.settings import json_depth_max
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.sampled_from(["[[[", '"', "\\", "{"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+@given(VALUES)
+def test_sound_json_passes(value: Any) -> None:
+    check_json(msgspec.json.encode(value))
+
+
+@given(st.binary(max_size=50))
+def test_whatever_else_is_sent_is_a_400_or_nothing(body: bytes) -> None:
+    found: list[Problem] = []
+    try:
+        check_json(body)
+    except Problem as problem:
+        found.append(problem)
+    assert all((problem.status, problem.errors[0]["path"]) == (400, "$") for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"{", "the body is no JSON: it ends too early at line 1, column 2"),
+        (b'{\n  "a" 1\n}', "the body is no JSON: expected ':' at line 2, column 7"),
+        (b"\xff", "the body is no JSON: invalid character at line 1, column 1"),
+    ],
+)
+def test_the_place_of_the_fault_is_told(body: bytes, words: str) -> None:
+    with pytest.raises(Problem) as raised:
+        check_json(body)
+    assert raised.value.detail == words
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_depth_is_counted_by_brackets_outside_of_texts(opening: bytes, closing: bytes) -> None:
+    check_json(opening * json_depth_max + b'"[[[[{{{{\\"[["' + closing * json_depth_max)
+    with pytest.raises(Problem, match="nested deeper than 200 levels"):
+        check_json(opening * (json_depth_max + 1) + b"1" + closing * (json_depth_max + 1))
+
+
+def test_many_brackets_beside_each_other_are_not_deep() -> None:
+    check_json(b"[" + b",".join([b"[]"] * 10_000) + b"]")
+
+
+def test_the_path_of_what_does_not_fit_is_told() -> None:
+    with pytest.raises(Problem) as raised:
+        shaped(b'{"options": {"timeout_ms": "soon"}}', Execute)
+    problem = raised.value.document()
+    assert (problem["status"], problem["errors"][0]["path"]) == (422, "$.options.timeout_ms")
+
+
+def test_no_body_is_an_empty_object() -> None:
+    assert shaped(b"", Execute) == Execute()
+
+
+def test_yaml_is_read_as_json_is() -> None:
+    assert from_text("a: 2020-01-01\nb: yes\nc: 1_0") == {"a": "2020-01-01", "b": "yes", "c": "1_0"}
