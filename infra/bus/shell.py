@@ -142,7 +142,7 @@ class Shell:
             self._tasks.append(turning)
             self.is_ready.set()
             while not self._is_lost:
-                await self._tick()
+                await self._look_around()
             turning.cancel()
             await asyncio.gather(turning, return_exceptions=True)
             self._tasks.remove(turning)
@@ -172,6 +172,13 @@ class Shell:
                 await asyncio.sleep(0.2)
             else:
                 return
+
+    async def _look_around(self) -> None:
+        try:
+            await self._tick()
+        except Exception:  # noqa: BLE001 - of the pull loop: a shell that no longer looks around would fail unseen
+            _log.exception("%s: a look around failed", self.service.name)
+            self._needs_resay = True
 
     async def _tick(self) -> None:
         try:
