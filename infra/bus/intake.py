@@ -15,9 +15,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
 
 from infra.bus.message import Decode, Message
-from infra.bus.topology import Hearing
+from infra.bus.topology import Hearing, consumer_config
 
 PULL_COUNT = 1_000
 PULL_EXPIRES_S = 30
@@ -103,7 +104,20 @@ class StandingPull:
         if not self.is_silent:
             _log.warning("consumer %s of %s is silent, asking again", self.hearing.durable, self.hearing.stream)
         self.is_silent = True
+        try:
+            await self._make_sure_it_exists()
+        except (NatsError, TimeoutError) as fault:
+            _log.warning("consumer %s of %s: %s", self.hearing.durable, self.hearing.stream, fault)
         await self._ask()
+
+    async def _make_sure_it_exists(self) -> None:
+        """A deleted consumer looks like an idle one; a new one begins at the start of its stream, and repeats are no harm."""
+        jetstream = self._client.jetstream(timeout=2)
+        try:
+            await jetstream.consumer_info(self.hearing.stream, self.hearing.durable)
+        except NotFoundError:
+            _log.warning("consumer %s of %s was deleted, making it again", self.hearing.durable, self.hearing.stream)
+            await jetstream.add_consumer(self.hearing.stream, consumer_config(self.hearing))
 
     async def ask_again(self) -> None:
         """After a reconnect: what was asked of the old connection is void."""
@@ -132,12 +146,10 @@ class StandingPull:
             _log.warning("cannot pull from %s: %s", self.hearing.stream, fault)
 
     async def _arrived(self, msg: Msg) -> None:
-        self._heard_at = time.monotonic()
         if msg.headers is not None and (status := msg.headers.get("Status")) is not None:
-            self.is_silent = False
-            if status != "100":
-                await self._ended(status)
+            self._told(status, int(msg.headers.get("Nats-Pending-Messages", PULL_COUNT)))
             return
+        self._heard_at = time.monotonic()
         self.is_silent = False
         self._asked -= 1
         try:
@@ -149,13 +161,16 @@ class StandingPull:
         if self._asked <= 0:
             self.refill()
 
-    async def _ended(self, status: str) -> None:
-        """408: the request expired; 409: the consumer was deleted or changed; 503: nobody answers."""
-        self._asked = 0
+    def _told(self, status: str, unfilled: int) -> None:
+        """100: alive and idle; 408: a request expired with so many unfilled; others: the consumer is not there."""
+        if status in ("100", "408"):
+            self._heard_at = time.monotonic()
+            self.is_silent = False
         if status == "408":
-            await self._ask()
-        else:
-            # `look` asks again after the silence; at once would spin while the consumer is missing
+            self._asked = max(0, self._asked - unfilled)
+            self.refill()
+        elif status != "100":
+            # `look` asks again within a second or two; at once would spin while the consumer is missing
             self._heard_at = time.monotonic() - SILENCE_S + 1
 
 

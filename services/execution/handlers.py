@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from flowforge import events as facts
 from flowforge.commands import CancelRun
-from flowforge.envelope import CloudEvent, now
+from flowforge.envelope import CloudEvent, NotAnEvent, now
 from flowforge.events import NodeQueued, RunEvent, TimerFired, WorkflowTriggered
 from flowforge.refusals import Accepted, Refusal, Rejected, not_found
 from flowforge.reports import REPORT_TYPES, JobCompleted, JobFailed, JobRequested, Report, ReportedError
@@ -50,7 +50,10 @@ class Advisory(msgspec.Struct):
 
 def decode_advisory(body: bytes) -> CloudEvent:
     """A server advisory in the envelope that the shell knows."""
-    advisory = msgspec.json.decode(body, type=Advisory)
+    try:
+        advisory = msgspec.json.decode(body, type=Advisory)
+    except msgspec.DecodeError as fault:
+        raise NotAnEvent(f"no advisory: {fault}") from fault
     return CloudEvent(id=advisory.id, source="/nats", type=advisory.type, data=msgspec.Raw(body))
 
 
