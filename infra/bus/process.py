@@ -5,7 +5,6 @@ FastStream is composed here rather than in each `wiring.py`, because it is the s
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -16,7 +15,8 @@ from flowforge.subjects import Subjects
 from nats.aio.client import Client
 
 from infra.bus.shell import Shell, ShellService
-from infra.eventlog import EventLog, PostgresEventLog
+from infra.embedded.readiness import say_ready
+from infra.eventlog import EventLog, PostgresEventLog, Unavailable
 from infra.settings import Settings, load_settings
 
 GRACEFUL_TIMEOUT_S = 4.0
@@ -70,17 +70,9 @@ async def opened(settings: Settings) -> PostgresEventLog:
     while True:
         try:
             return await PostgresEventLog.connect(settings.database_url)
-        except OSError as fault:
+        except Unavailable as fault:
             _log.warning("Postgres is not there yet: %s", fault)
             await asyncio.sleep(CONNECT_WAIT_S)
-
-
-def notify_ready() -> None:
-    """Tell the supervisor, once, through the file descriptor that it named."""
-    descriptor = os.environ.pop("FLOWFORGE_READY_FD", "")
-    if descriptor:
-        os.write(int(descriptor), b"1")
-        os.close(int(descriptor))
 
 
 async def _whole(message: NatsMessage) -> NatsMessage:
@@ -129,7 +121,7 @@ def _reconnected(shells: list[Shell]) -> None:
 
 async def _ready_once(shell: Shell) -> None:
     await shell.is_ready.wait()
-    notify_ready()
+    say_ready()
 
 
 def run_service(name: str, build: Build, around: Callable[[FastStream], Awaitable[None]] | None = None) -> None:
