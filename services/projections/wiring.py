@@ -13,7 +13,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from infra.bus.process import broker, connected, notify_ready, opened
+from infra.bus.process import broker, connected, opened
+from infra.embedded.readiness import say_ready
 from infra.eventlog import EventLog
 from infra.settings import Settings
 from services.projections.job_logs import JobLogs
@@ -88,7 +89,7 @@ class Projections:
 
 async def _say_ready(loop: Loop) -> None:
     await loop.is_ready.wait()
-    notify_ready()
+    say_ready()
 
 
 async def _renew(log: EventLog, dsn: str) -> None:
