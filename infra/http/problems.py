@@ -6,6 +6,7 @@ client ever sees a stack trace. `errors[]` items have at least `path` and `messa
 
 import logging
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -115,11 +116,15 @@ def _faults(extra: object) -> list[dict[str, str]]:
     faults = [cast("dict[str, Any]", item) for item in cast("list[object]", extra) if isinstance(item, dict)]
     return [
         {
-            "path": ".".join(str(part) for part in (fault.get("source"), fault.get("key")) if part),
+            "path": ".".join(_word(part) for part in (fault.get("source"), fault.get("key")) if part),
             "message": str(fault.get("message", "")),
         }
         for fault in faults
     ]
+
+
+def _word(part: object) -> str:
+    return str(part.value if isinstance(part, Enum) else part)
 
 
 def _answer_unavailable(request: Request[Any, Any, Any], fault: Exception) -> Response[bytes]:

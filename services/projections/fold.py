@@ -56,8 +56,8 @@ from services.projections.state import (
 
 NODE_ENDINGS = frozenset({"completed", "failed", "skipped", "cancelled"})
 RUN_ENDED = frozenset({"completed", "failed", "cancelled", "partial"})
-WITHOUT_ROWS = frozenset({"ReportIgnored", "TimerSet", "TimerFired"})
-"""Events that no read model shows; they are read from the log."""
+WITHOUT_ROWS = frozenset({"ReportIgnored", "TimerSet", "TimerFired", "RunCancelRequested"})
+"""Events that change no row of their run."""
 
 PRIORITY_MAX = 2**31 - 1
 

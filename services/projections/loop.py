@@ -17,6 +17,8 @@ from services.projections import store
 from services.projections.projector import Projector, check_log
 from services.projections.settings import LoopSettings
 
+# A statement that waited for the lock would keep Postgres from cleaning up as long as it waits.
+_TRY_LOCK = "select pg_try_advisory_lock($1)"
 _log = logging.getLogger(__name__)
 _NOT_THERE = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, Unavailable)
 _MAY_PASS = (
@@ -67,7 +69,8 @@ class Loop:
     async def _own(self) -> None:
         connection = await store.connect(self._dsn, store.LIVE_SCHEMA)
         try:
-            await connection.execute("select pg_advisory_lock($1)", self._lock)
+            while not await connection.fetchval(_TRY_LOCK, self._lock):  # noqa: ASYNC110  nobody here could tell us
+                await asyncio.sleep(self._settings.stand_by_poll_s)
             projector = await self._prepared(connection)
             self.is_ready.set()
             while True:

@@ -16,6 +16,7 @@ class LoopSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Under steady load a turn starts no sooner after the last one, so that it finds more; a lone event never waits."""
     poll_s: float = 1.0
     reconnect_wait_s: float = 0.2
+    stand_by_poll_s: float = 0.2
     cached_runs_max: int = 20_000
     rebuild_batch_size: int = 20_000
     exchange_lock_timeout_ms: int = 500
