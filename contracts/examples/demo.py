@@ -66,7 +66,9 @@ class Story:
     def expect(self, claim: str, is_so: bool, otherwise: object = "") -> None:
         """A claim that must hold for the demonstration to succeed."""
         sign = Text("  ok  ", "green") if is_so else Text("  NOT ", "bold red")
-        self.console.print(sign.append(claim, "default").append("" if is_so else f": {otherwise}", "red"))
+        self.console.print(
+            sign.append(claim, "default").append("" if is_so else f": {otherwise}", "red"), soft_wrap=True
+        )
         if not is_so:
             self.broken.append(claim)
 
@@ -344,7 +346,8 @@ def main() -> int:
     options.add_argument("--home", type=Path, help="a folder to use and to keep, instead of one that is removed")
     given = options.parse_args()
     story = Story()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.default_int_handler)
     scratch = None if given.home else Path(tempfile.mkdtemp(prefix="flowforge-demo-"))
     if scratch is not None:
         scratch.chmod(0o711)  # the account of Postgres passes through, where we are root
@@ -365,7 +368,7 @@ def main() -> int:
     story.times()
     if given.home:
         story.console.print(Text(f"\nKept: {system.home} and {system.out}", "dim"))
-    verdict = f"\n{len(story.broken)} expectations did not hold" if story.broken else "\nAll expectations held."
+    verdict = f"\n{len(story.broken)} of the expectations did not hold." if story.broken else "\nAll expectations held."
     story.console.print(Text(verdict, "bold red" if story.broken else "bold green"))
     return 1 if story.broken else 0
 
