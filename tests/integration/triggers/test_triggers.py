@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from flowforge.events import TriggerDecided, WorkflowTriggered, decode
 from triggers_stage import Installation, on_event
 
@@ -75,6 +76,16 @@ async def test_a_message_that_is_no_event_is_put_aside_and_others_keep_flowing(i
     await installation.next_run()
     await installation.until_inbox_is_empty()
     assert len(await installation.logged("MessageQuarantined")) == 2
+
+
+@pytest.mark.parametrize("data", ["\u0000", "\U0001f600", {"": [[[]]] * 99, "a": 2**63, "b": 1e308}, [None] * 1000])
+async def test_whatever_json_holds_comes_through(installation: Installation, data: object):
+    await installation.start()
+    await installation.save("w", on_event())
+    await installation.publish("e1", data=data, subject="\u0000\u2028")
+    run = decode("WorkflowTriggered", (await installation.next_run()).data)
+    assert isinstance(run, WorkflowTriggered)
+    assert json.loads(bytes(run.input_data)) == data
 
 
 async def test_a_run_by_hand_is_answered_once_it_is_logged(installation: Installation):

@@ -104,7 +104,7 @@ class Installation:
     async def until_inbox_is_empty(self) -> None:
         """Every event that was published is dealt with."""
         async with asyncio.timeout(WAIT_S):
-            while not await self.inbox_is_empty():  # noqa: ASYNC110 - the condition is on the server
+            while not await self.inbox_is_empty():
                 await asyncio.sleep(0.01)
 
 
