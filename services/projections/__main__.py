@@ -12,8 +12,10 @@ from collections.abc import Callable
 
 import msgspec
 import uvloop
+from flowforge.events import UnknownEvent
 
-from infra.eventlog import PostgresEventLog
+from infra.eventlog import PostgresEventLog, Unavailable
+from infra.eventlog.connections import UnsuitableServer
 from infra.settings import Settings, SettingsError, load_settings
 from services.projections.projector import LogBroken, LogChanged
 from services.projections.rebuild import Busy, Difference, Progress, Rebuilt, Verified, rebuild, verify
@@ -36,7 +38,7 @@ def main() -> int:
         return _serve(settings)
     try:
         return uvloop.run(_once(settings, arguments.command, _writer(as_json=arguments.json)))
-    except (Busy, LogChanged, LogBroken) as fault:
+    except (Busy, LogChanged, LogBroken, UnknownEvent, UnsuitableServer, Unavailable, OSError) as fault:
         print(fault, file=sys.stderr)
         return 1
 
@@ -48,7 +50,8 @@ def _serve(settings: Settings) -> int:
 
 
 async def _once(settings: Settings, command: str, write: Callable[[Progress | Rebuilt | Verified], None]) -> int:
-    assert settings.database_url, "FLOWFORGE_DATABASE_URL names no server"
+    if settings.database_url is None:
+        raise UnsuitableServer("FLOWFORGE_DATABASE_URL names no server")
     async with await PostgresEventLog.connect(settings.database_url) as log:
         if command == "rebuild":
             write(await rebuild(log, settings.database_url, write))

@@ -213,6 +213,19 @@ async def test_verify_names_the_first_difference(
     await connection.close()
 
 
+async def test_who_may_only_read_may_still_read_after_a_rebuild(
+    live: Loop, log: PostgresEventLog, service_dsn: str, reader_dsn: str
+):
+    await log.append([created()])
+    await rebuild(log, service_dsn)
+    reader = await asyncpg.connect(reader_dsn)
+    for name in store.TABLE_NAMES:
+        await reader.fetch(f"select * from projections.{name}")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await reader.execute("delete from projections.runs")
+    await reader.close()
+
+
 async def test_two_rebuilds_at_once_are_refused(live: Loop, log: PostgresEventLog, service_dsn: str):
     await log.append([created()])
     holder = await store.connect(service_dsn, store.NEXT_SCHEMA)

@@ -200,10 +200,10 @@ async def test_rebuild_and_verify_are_commands(
     await projected(service_dsn, (await log.head()).position)
     environment = {**os.environ, "FLOWFORGE_DATABASE_URL": service_dsn, "FLOWFORGE_NATS_URL": nats_url}
 
-    def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    def command(*arguments: str, **changed: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-m", "services.projections", *arguments],
-            env=environment,
+            env={**environment, **changed},
             capture_output=True,
             text=True,
             check=False,
@@ -219,6 +219,9 @@ async def test_rebuild_and_verify_are_commands(
     connection = await asyncpg.connect(service_dsn)
     await connection.execute("update projections.runs set priority = 3")
     await connection.close()
+    nowhere = await asyncio.to_thread(command, "verify", FLOWFORGE_DATABASE_URL="postgresql://x@127.0.0.1:1/x")
+    assert nowhere.returncode == 1
+    assert "Traceback" not in nowhere.stderr
     broken = await asyncio.to_thread(command, "verify", "--json")
     assert broken.returncode == 1
     assert msgspec.json.decode(broken.stdout.splitlines()[-1])["difference"]["column"] == "priority"
