@@ -47,7 +47,8 @@ _decoder = msgspec.json.Decoder(CloudEvent)
 _external = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
 _REQUIRED = ("id", "source", "specversion", "type")
-_KNOWN = frozenset(CloudEvent.__struct_fields__) | {"data_base64"}
+_OURS = frozenset({"position", "streamversion", "actor"})
+"""Set by FlowForge alone; what an external system writes there counts for nothing."""
 ATTRIBUTE_LENGTH_MAX = 512
 
 
@@ -86,6 +87,8 @@ def decode_external(body: bytes) -> CloudEvent:
             raise NotAnEvent(f"attribute '{name}' must be a string") from fault
         if not value or len(value) > ATTRIBUTE_LENGTH_MAX or "\x00" in value:
             raise NotAnEvent(f"attribute '{name}' must have 1 to {ATTRIBUTE_LENGTH_MAX} characters")
+    if _OURS & attributes.keys():
+        body = _encoder.encode({name: value for name, value in attributes.items() if name not in _OURS})
     return decode(body)
 
 

@@ -26,7 +26,7 @@ RUNS_KEPT_S = 3600
 DUPLICATE_WINDOW_S = 20
 ACK_WAIT_S = 5
 ACK_PENDING_MAX = 20_000
-STREAM_BYTES_MAX = 8 * 1024**3
+GIB = 1024**3
 BLOBS_KEPT_S = 7 * 86_400
 
 
@@ -45,11 +45,21 @@ class Hearing:
 
 
 def streams(subjects: Subjects, replicas: int = 1) -> list[StreamConfig]:
-    """The streams of a namespace. The inbox is on disk before it is acknowledged; the others only repeat the log."""
+    """The streams of a namespace. The inbox is on disk before it is acknowledged; the others only repeat the log.
+
+    Each has a limit in bytes, which bounds disk and, as every run has subjects of its own, the server's memory: the runs
+    stream keeps an hour, or about five million events if those come first.
+    """
     ns = subjects.namespace
 
     def stream(
-        name: str, filters: list[str], retention: RetentionPolicy, *, max_age_s: float = 0, durable: bool = False
+        name: str,
+        filters: list[str],
+        retention: RetentionPolicy,
+        *,
+        gib: float = 1,
+        max_age_s: float = 0,
+        durable: bool = False,
     ) -> StreamConfig:
         return StreamConfig(
             name=name,
@@ -57,7 +67,7 @@ def streams(subjects: Subjects, replicas: int = 1) -> list[StreamConfig]:
             retention=retention,
             storage=StorageType.FILE,
             max_age=max_age_s,
-            max_bytes=STREAM_BYTES_MAX,
+            max_bytes=int(gib * GIB),
             discard=DiscardPolicy.NEW if retention is RetentionPolicy.WORK_QUEUE else DiscardPolicy.OLD,
             duplicate_window=DUPLICATE_WINDOW_S,
             num_replicas=replicas,
@@ -68,13 +78,13 @@ def streams(subjects: Subjects, replicas: int = 1) -> list[StreamConfig]:
     queue, limits = RetentionPolicy.WORK_QUEUE, RetentionPolicy.LIMITS
     advisory = f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{subjects.jobs_stream}.>"
     return [
-        stream(subjects.inbox_stream, [f"{ns}.inbox.>"], queue, durable=True),
-        stream(subjects.runs_stream, [f"{ns}.runs.>"], limits, max_age_s=RUNS_KEPT_S),
-        stream(subjects.workflows_stream, [f"{ns}.workflows.>"], limits, max_age_s=RUNS_KEPT_S),
-        stream(subjects.jobs_stream, [f"{ns}.jobs.>"], queue),
+        stream(subjects.inbox_stream, [f"{ns}.inbox.>"], queue, gib=4, durable=True),
+        stream(subjects.runs_stream, [f"{ns}.runs.>"], limits, gib=2, max_age_s=RUNS_KEPT_S),
+        stream(subjects.workflows_stream, [f"{ns}.workflows.>"], limits, gib=0.25, max_age_s=RUNS_KEPT_S),
+        stream(subjects.jobs_stream, [f"{ns}.jobs.>"], queue, gib=4),
         stream(subjects.reports_stream, [f"{ns}.reports.>"], queue),
-        stream(subjects.timers_stream, [f"{ns}.timers.>"], queue),
-        stream(subjects.advisories_stream, [advisory], queue),
+        stream(subjects.timers_stream, [f"{ns}.timers.>"], queue, gib=0.25),
+        stream(subjects.advisories_stream, [advisory], queue, gib=0.0625),
     ]
 
 

@@ -50,7 +50,8 @@ class Tally:
                 raise RuntimeError("a bug met this message")
             if said["seq"] not in seen:
                 seen.append(said["seq"])
-                events.append(NewEvent("Counted", msgspec.json.encode({"word": key, "seq": said["seq"]})))
+                data = b"not JSON" if said.get("unfit") else msgspec.json.encode({"word": key, "seq": said["seq"]})
+                events.append(NewEvent("Counted", data))
             if message.origin == "command":
                 answers.append((message, msgspec.json.encode({"ok": {"count": len(seen)}})))
         if not events:

@@ -81,6 +81,21 @@ async def test_a_poison_message_is_quarantined_with_its_cause_and_its_neighbours
     await shell.stop()
 
 
+async def test_what_no_log_could_take_is_put_aside_and_the_others_are_logged(stage: Stage):
+    await stage.say("a", 1)
+    await stage.say("b", 2, unfit=True)
+    await stage.say("c", 3)
+    shell, _ = await stage.shell()
+    await until(lambda: len(stage.heard) == 2, "the neighbours are counted")
+
+    async def is_quarantined() -> bool:
+        return len(await stage.quarantined()) == 1
+
+    await until(is_quarantined, "the unfit one is put aside")
+    await until(stage.nothing_is_left, "nothing waits")
+    await shell.stop()
+
+
 async def test_bytes_that_are_no_event_are_quarantined_at_once(stage: Stage):
     shell, _ = await stage.shell()
     await stage.publish(b"\xff\x00 not JSON")
