@@ -163,13 +163,16 @@ class Shell:
         self._pulls.append(pull)
 
     async def _persist(self, deed: Callable[[], "asyncio.Future[None]"] | Callable[[], object]) -> None:
-        """Do it until the log and NATS let it be done."""
+        """Do it until the log and NATS let it be done; a bug is told, and tried again all the same."""
         while True:
             try:
                 await deed()  # type: ignore[misc]
             except (Unavailable, NatsError, OSError) as fault:
                 _log.warning("%s: %s; trying again", self.service.name, fault)
                 await asyncio.sleep(0.2)
+            except Exception:  # noqa: BLE001 - of the pull loop: it would fail unseen
+                _log.exception("%s: %s failed, trying again", self.service.name, deed)
+                await asyncio.sleep(TICK_S)
             else:
                 return
 
@@ -257,7 +260,7 @@ class Shell:
 
     async def _keep_cursors(self) -> None:
         said, now_s = self.turn.said_position, time.monotonic()
-        if said > self._kept["said"]:
+        if said > self._kept["said"] and not self._needs_resay:  # below it, something may be unsaid
             await self.log.set_cursor(f"said:{self.service.name}", said)
             self._kept["said"] = said
         if not self.service.hears:

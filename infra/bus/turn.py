@@ -23,6 +23,7 @@ from flowforge.events import MessageQuarantined, encode
 from flowforge.identity import derived_uuid
 from flowforge.refusals import Refusal, Rejected, unavailable
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
 from infra.bus import settling
 from infra.bus.intake import Intake
@@ -141,21 +142,43 @@ class Turn:
         self._stopping = True
 
     async def _put_back(self, batch: Sequence[Message]) -> None:
-        if self.on_unknown_outcome is not None:
-            await self.on_unknown_outcome()  # the turn may have failed between its append and its publishing
+        await self._outcome_is_unknown()  # the turn may have failed between its append and its publishing
         for message in batch:
-            await settling.answer(
-                self._client, message, _encode(Rejected(unavailable("the event log does not answer")))
-            )
             if message.origin == "log":
                 asyncio.get_running_loop().call_later(LATER_S, self._intake.put, message)
-        await settling.ask_again_later(self._client, batch, LATER_S)
+        try:
+            for message in batch:
+                body = _encode(Rejected(unavailable("the event log does not answer")))
+                await settling.answer(self._client, message, body)
+            await settling.ask_again_later(self._client, batch, LATER_S)
+        except NatsError as fault:
+            _log.warning("%s: not put back, they come again by themselves: %s", self.service.name, fault)
         await asyncio.sleep(UNAVAILABLE_WAIT_S[-1])
+
+    async def _outcome_is_unknown(self) -> None:
+        if self.on_unknown_outcome is not None:
+            await self.on_unknown_outcome()
 
     async def _turn(self, batch: Sequence[Message]) -> None:
         service, point = self.service, self._point
         failpoint(f"{point}.turn_taken")
         pending = await self._by_key(batch)
+        try:
+            said, position = await self._decide_and_log(pending)
+        except BaseException:
+            for key in pending:  # what was decided and perhaps not logged is not to be taken for the truth
+                service.refused(key, Duplicate(0))
+            raise
+        if position:
+            await self._publisher.tell(self._appended_subject.decode(), b"%d" % position)
+        publication = await self._publisher.send(said)
+        failpoint(f"{point}.after_publish")
+        await self._unsettled.acquire()
+        self._tail = asyncio.create_task(self._settle(batch, publication, position, self._tail))
+
+    async def _decide_and_log(self, pending: dict[Hashable, list[Message]]) -> tuple[list[Outgoing], int]:
+        """What is to be said of the batch, and the last position that it was logged at (0: nothing was)."""
+        service, point = self.service, self._point
         said: list[Outgoing] = []
         position = 0
         for race in range(RACES_MAX + 1):
@@ -165,7 +188,7 @@ class Turn:
                 raise Unavailable(f"{len(pending)} groups lost {RACES_MAX} races in a row")
             works = await self._decide(pending)
             failpoint(f"{point}.before_append")
-            answers = await self._append([work.append for work in works.values() if work.append is not None])
+            answers = await self._append_all(works, pending)
             failpoint(f"{point}.after_append")
             lost: dict[Hashable, list[Message]] = {}
             for key, work in works.items():
@@ -173,7 +196,9 @@ class Turn:
                     await self._answer(work)
                     said += work.also_say
                     continue
-                answer = answers.pop(0)
+                answer = answers[key]
+                if answer is None:
+                    continue
                 if not isinstance(answer, Appended):
                     service.refused(key, answer)
                     lost[key] = pending[key]
@@ -186,12 +211,7 @@ class Turn:
                 if work.later:
                     lost[key] = work.later
             pending = lost
-        if position:
-            await self._publisher.tell(self._appended_subject.decode(), b"%d" % position)
-        publication = await self._publisher.send(said)
-        failpoint(f"{point}.after_publish")
-        await self._unsettled.acquire()
-        self._tail = asyncio.create_task(self._settle(batch, publication, position, self._tail))
+        return said, position
 
     async def _settle(
         self, batch: Sequence[Message], publication: Publication, position: int, before: asyncio.Task[None] | None
@@ -206,6 +226,9 @@ class Turn:
             self.said_position = max(self.said_position, position)
             heard = max((message.event.position or 0 for message in batch), default=0)
             self.handled_position = max(self.handled_position, heard)
+        except Exception:  # noqa: BLE001 - of the pull loop: unacknowledged messages come again
+            _log.exception("%s: a turn is logged, and could not be said or acknowledged", self.service.name)
+            await self._outcome_is_unknown()
         finally:
             self._unsettled.release()
 
@@ -295,19 +318,46 @@ class Turn:
         await settling.take_out(self._client, message)
         message.origin = "log"
 
+    async def _append_all(
+        self, works: dict[Hashable, Work], pending: dict[Hashable, list[Message]]
+    ) -> dict[Hashable, Answer | None]:
+        """The log's answer for each group. One that no log could take (None) is put aside with its messages, alone."""
+        groups = {key: work.append for key, work in works.items() if work.append is not None}
+        try:
+            return dict(zip(groups, await self._append(list(groups.values())), strict=True))
+        except ValueError:
+            answers: dict[Hashable, Answer | None] = {}
+            for key, group in groups.items():
+                try:
+                    answers[key] = (await self._append([group]))[0]
+                except ValueError as fault:
+                    answers[key] = None
+                    self.service.refused(key, Duplicate(0))
+                    for message in pending[key]:
+                        await self._bug(message, fault)
+            return answers
+
     async def _append(self, groups: list[Append]) -> list[Answer]:
         """Append, waiting out a log that does not answer; an unknown outcome meets its own past at the next decision."""
         if not groups:
             return []
+        try:
+            return await self.log.append(groups)
+        except Unavailable as fault:
+            answers = await self._append_again(groups, fault)
+        if not all(isinstance(answer, Appended) for answer in answers):
+            await self._outcome_is_unknown()  # an earlier try was done after it was reported as failed
+        return answers
+
+    async def _append_again(self, groups: list[Append], fault: Unavailable) -> list[Answer]:
         for wait_s in UNAVAILABLE_WAIT_S:
+            _log.warning("%s: append failed, trying again: %s", self.service.name, fault)
+            await asyncio.sleep(wait_s)
             try:
                 return await self.log.append(groups)
-            except Unavailable as fault:
-                _log.warning("%s: append failed, reading back: %s", self.service.name, fault)
-                if self.on_unknown_outcome is not None:
-                    await self.on_unknown_outcome()
-                await asyncio.sleep(wait_s)
-        return await self.log.append(groups)
+            except Unavailable as again:
+                fault = again
+        raise fault
 
     async def _answer(self, work: Work) -> None:
         for message, body in work.answers:

@@ -102,7 +102,10 @@ class Runs:
             self._keep(fold(await self._plan(triggered.workflow_id, triggered.workflow_version), events))
 
     def _keep(self, run: Run) -> None:
-        """Into memory; what it refers to is loaded before it is decided on."""
+        """Into memory, unless a turn was faster; what it refers to is loaded before it is decided on."""
+        known = self._runs.get(run.id)
+        if known is not None and known.version >= run.version:
+            return
         for value in (run.triggered.input_data, *(node.output for node in run.nodes.values())):
             if (reference := inputs.blob_hash(value)) is not None:
                 run.blobs.setdefault(reference, None)

@@ -1,0 +1,84 @@
+"""A turn, or a start, that fails half way: nothing that was only decided counts, nothing that was logged stays unsaid."""
+
+from collections.abc import Sequence
+
+from infra.bus import Outgoing
+from infra.bus.turn import UNAVAILABLE_WAIT_S
+from infra.eventlog import Answer, Append, Conflict, MemoryEventLog, StoredEvent, Unavailable
+from tests.integration.bus.conftest import Stage, until
+from tests.integration.bus.tally import Tally
+
+
+class Away(MemoryEventLog):
+    """A log that does not answer the next `times` appends."""
+
+    times = 0
+
+    async def append(self, groups: Sequence[Append]) -> list[Answer]:
+        if self.times:
+            self.times -= 1
+            raise Unavailable("no answer")
+        return await super().append(groups)
+
+
+class Late(MemoryEventLog):
+    """A log whose first append is reported as failed while it is still under way: it is done when it is tried again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.underway: Sequence[Append] | None = None
+        self.is_read = False
+
+    async def append(self, groups: Sequence[Append]) -> list[Answer]:
+        if self.underway is None:
+            self.underway = groups
+            raise Unavailable("the connection broke")
+        if not self.is_read:
+            self.is_read = True
+            await super().append(self.underway)
+        return await super().append(groups)
+
+
+class Stumbling(Tally):
+    """Fails once when it is asked what to say again."""
+
+    stumbles = 1
+
+    async def resay(self, events: Sequence[StoredEvent]) -> list[Outgoing]:
+        if self.stumbles:
+            self.stumbles -= 1
+            raise RuntimeError("a bug that shows once")
+        return await super().resay(events)
+
+
+async def test_what_was_decided_and_not_logged_is_forgotten(stage: Stage):
+    stage.log = log = Away()
+    shell, _ = await stage.shell(log=log)
+    log.times = len(UNAVAILABLE_WAIT_S) + 1  # longer than one turn has patience for
+    await stage.say("a", 1)
+    await until(lambda: stage.heard == [{"word": "a", "seq": 1}], "it is counted once the log answers again")
+    assert await stage.counted() == [("a", 1)]
+    await until(stage.nothing_is_left, "everything is acknowledged")
+    await shell.stop()
+
+
+async def test_an_append_that_was_done_later_than_it_was_read_back_is_said(stage: Stage):
+    stage.log = log = Late()
+    shell, _ = await stage.shell(log=log)
+    await stage.say("a", 1)
+    await until(lambda: {"word": "a", "seq": 1} in stage.heard, "it is told, although another try logged it")
+    assert await stage.counted() == [("a", 1)]
+    assert isinstance((await log.append(list(log.underway or [])))[0], Conflict)
+    await shell.stop()
+
+
+async def test_a_start_that_fails_for_a_bug_is_tried_again(stage: Stage):
+    first, _ = await stage.shell()
+    await stage.say("a", 1)
+    await until(lambda: len(stage.heard) == 1, "the first counts")
+    await first.stop()
+    await stage.log.set_cursor("said:execution", 0)
+    second, _ = await stage.shell(Stumbling(stage.log, stage.namespace))
+    await stage.say("a", 2)
+    await until(lambda: {"word": "a", "seq": 2} in stage.heard, "the next process does its work")
+    await second.stop()
