@@ -68,7 +68,7 @@ class Catalog:
         self._namespace = namespace
         self._subjects = Subjects(namespace)
         self._loaded: dict[str, Loaded] = {}
-        self._pending: dict[str, tuple[Message, str, list[Finding]]] = {}
+        self._pending: dict[str, tuple[Message, list[Finding]]] = {}
 
     # --- load ---------------------------------------------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ class Catalog:
             traceparent=message.event.traceparent,
             changes_definitions=True,
         )
-        self._pending[key] = (message, command.command_id, decided.warnings)
+        self._pending[key] = (message, decided.warnings)
         return True
 
     # --- after the append ---------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class Catalog:
     def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
         """Answer the command, and say its events."""
         workflow_id = cast("str", key)
-        message, _, warnings = self._pending.pop(workflow_id)
+        message, warnings = self._pending.pop(workflow_id)
         state = self._loaded.pop(workflow_id).state
         for stored in events:
             state = evolve(state, _event(stored))

@@ -14,6 +14,9 @@ followers_max = 15
 findings_shown_max = 100
 """Errors of one report, and as many warnings."""
 
+words_compared_max = 10_000
+"""Known words with which misspelled ones are compared for one report; 0.1 ms each at worst."""
+
 nodes_shown_max = 50
 """Nodes named by one finding."""
 

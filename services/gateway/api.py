@@ -30,7 +30,9 @@ def create_app(settings: Settings) -> Litestar:
         pool, client = await asyncio.gather(open_pool(settings.database_url), connect(settings))
         store = Store(pool)
         keys.lookup = partial(key_holder, pool)
-        app.state.gateway = Gateway(Services(client, settings.namespace), store)
+        services = Services(client, settings.namespace)
+        await services.start()
+        app.state.gateway = Gateway(services, store)
         sweeping = asyncio.create_task(store.sweep())
         try:
             yield

@@ -1,14 +1,15 @@
 """Commands on their way to the services, and their answers back: NATS request and reply.
 
 A command keeps its id however often it is sent, and a service that has carried it out answers it as the first time; so
-silence is answered by asking again, until the caller has waited long enough.
+silence is answered by asking again, until the caller has waited long enough. All tries of a command share one reply
+subject, unlike `request` of nats-py: whoever is slow is heard all the same.
 """
 
 import asyncio
 import logging
 import re
 import time
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from typing import Any
 
 import msgspec
@@ -18,8 +19,8 @@ from flowforge.envelope import CloudEvent, encode
 from flowforge.refusals import Accepted, Refusal, Rejected
 from flowforge.subjects import Subjects
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import NoRespondersError
 
 from infra.failpoints import failpoint
 from infra.http.problems import Problem, of_refusal, unavailable
@@ -36,6 +37,8 @@ from services.gateway.settings import (
 _log = logging.getLogger(__name__)
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _HEADROOM_BYTES = 1024
+_NOBODY_LISTENS = "503"
+_NOT_NOW = 503
 
 
 class _Answer(msgspec.Struct):
@@ -76,6 +79,13 @@ class Services:
         self._client = client
         self._subjects = Subjects(namespace)
         self._source = f"/{namespace}/gateway"
+        self._inbox = client.new_inbox()
+        self._tokens = count(1)
+        self._heard: dict[str, asyncio.Queue[Msg]] = {}
+
+    async def start(self) -> None:
+        """Begin to hear answers."""
+        await self._client.subscribe(f"{self._inbox}.*", cb=self._arrived)
 
     async def ask(self, command: Command, traceparent: str | None = None) -> dict[str, Any]:
         """What the service answered. Raises `Problem`: its refusal; 413 before sending; 503 when nobody answers."""
@@ -114,27 +124,44 @@ class Services:
         )
 
     async def _answer(self, subject: str, body: bytes, service: str) -> Accepted | Rejected:
+        token = str(next(self._tokens))
+        heard = self._heard[token] = asyncio.Queue[Msg]()
         deadline = time.monotonic() + answers_wait_s
-        for wait_s in chain(retry_waits_s, repeat(retry_waits_s[-1])):
-            answer = await self._try(subject, body, min(answer_wait_s, deadline - time.monotonic()))
-            if answer is not None:
-                return answer
-            if time.monotonic() + wait_s >= deadline:
-                break
-            await asyncio.sleep(wait_s)
+        try:
+            for wait_s in chain(retry_waits_s, repeat(retry_waits_s[-1])):
+                timeout_s = min(answer_wait_s, deadline - time.monotonic())
+                answer = await self._try(subject, body, f"{self._inbox}.{token}", heard, timeout_s)
+                if answer is not None:
+                    return answer
+                if time.monotonic() + wait_s >= deadline:
+                    break
+                await asyncio.sleep(wait_s)
+        finally:
+            del self._heard[token]
         _log.warning("%s does not answer", service)
         raise unavailable(f"the service '{service}' does not answer; nothing is lost by asking again")
 
-    async def _try(self, subject: str, body: bytes, timeout_s: float) -> Accepted | Rejected | None:
-        """One try; None when it is worth another."""
+    async def _try(
+        self, subject: str, body: bytes, reply_to: str, heard: asyncio.Queue[Msg], timeout_s: float
+    ) -> Accepted | Rejected | None:
+        """Send it once more and wait for an answer, to this or to an earlier try; None when it is worth another."""
         try:
-            message = await self._client.request(subject, body, timeout=timeout_s)
-        except NoRespondersError:
+            await self._client.publish(subject, body, reply=reply_to)
+            async with asyncio.timeout(timeout_s):
+                message = await heard.get()
+        except TimeoutError:
             return None
-        except (NatsError, TimeoutError, OSError) as fault:
-            _log.info("no answer on %s: %s", subject, fault)
+        except (NatsError, OSError) as fault:
+            _log.info("cannot send on %s: %s", subject, fault)
+            return None
+        if message.headers is not None and message.headers.get("Status") == _NOBODY_LISTENS:
             return None
         answer = _decoder.decode(message.data)
         if answer.refused is None:
             return Accepted(answer.ok or {})
-        return None if answer.refused.status == 503 else Rejected(answer.refused)
+        return None if answer.refused.status == _NOT_NOW else Rejected(answer.refused)
+
+    async def _arrived(self, message: Msg) -> None:
+        heard = self._heard.get(message.subject.rpartition(".")[2])
+        if heard is not None:
+            heard.put_nowait(message)

@@ -3,7 +3,7 @@
 from flowforge.definition import Edge, Node, Port
 
 from services.catalog.validation.draft import Draft, Placed
-from services.catalog.validation.report import Findings, did_you_mean
+from services.catalog.validation.report import Findings
 from services.catalog.validation.structure import Shape
 
 _JSON_TYPES: dict[type, str] = {
@@ -62,7 +62,7 @@ def _port(node: Node, ports: list[Port], name: str | None, path: str, kind: str,
         return None
     port = next((port for port in ports if port.name == name), None)
     if port is None:
-        mend = did_you_mean(name, [port.name for port in ports], f"add it to {kind}s of '{node.id}'")
+        mend = findings.did_you_mean(name, [port.name for port in ports], f"add it to {kind}s of '{node.id}'")
         findings.error("MISSING_PORT", path, f"the node '{node.id}' has no {kind} '{name}'", mend, [node.id])
     return port
 

@@ -2,11 +2,18 @@
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
 from typing import Literal
 
 import msgspec
 
-from services.catalog.settings import findings_shown_max, ids_shown_max, message_chars_max, nodes_shown_max
+from services.catalog.settings import (
+    findings_shown_max,
+    ids_shown_max,
+    message_chars_max,
+    nodes_shown_max,
+    words_compared_max,
+)
 
 Severity = Literal["error", "warning"]
 
@@ -41,6 +48,7 @@ class Findings:
         self.cycles: list[list[str]] = []
         self.unreachable: list[str] = []
         self.orphaned: list[str] = []
+        self._comparisons_left = words_compared_max
 
     def error(self, kind: str, path: str, message: str, mend: str, nodes: Iterable[str] = ()) -> None:
         """A reason why the workflow is refused."""
@@ -49,6 +57,13 @@ class Findings:
     def warning(self, kind: str, path: str, message: str, mend: str, nodes: Iterable[str] = ()) -> None:
         """Something that its author probably did not mean."""
         self._add("warning", kind, path, message, mend, nodes)
+
+    def did_you_mean(self, word: str, known: Iterable[str], otherwise: str) -> str:
+        """A suggestion: the known word that is nearest to `word`, or else `otherwise`."""
+        words = list(islice(known, self._comparisons_left))
+        self._comparisons_left -= len(words)
+        close = difflib.get_close_matches(word, words, n=1)
+        return f"did you mean `{close[0]}`?" if close else otherwise
 
     def _add(self, severity: Severity, kind: str, path: str, message: str, mend: str, nodes: Iterable[str]) -> None:
         names = list(nodes)[:nodes_shown_max]
@@ -107,9 +122,3 @@ def _shown(findings: list[Finding]) -> list[Finding]:
         suggested_resolution="mend those shown, then validate again",
     )
     return [*findings[:findings_shown_max], more]
-
-
-def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
-    """A suggestion: the known word that is nearest to `word`, or else `otherwise`."""
-    close = difflib.get_close_matches(word, list(known)[:1_000], n=1)
-    return f"did you mean `{close[0]}`?" if close else otherwise

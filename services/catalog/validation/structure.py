@@ -7,7 +7,7 @@ from flowforge.definition import Edge, Node
 
 from services.catalog.validation import graph
 from services.catalog.validation.draft import Draft, Placed
-from services.catalog.validation.report import Findings, did_you_mean
+from services.catalog.validation.report import Findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _check_edges(draft: Draft, shape: Shape, findings: Findings) -> None:
                     "MISSING_DEPENDENCY",
                     f"{edge.at}.{end}",
                     f"the edge {_written(edge.item)} names a node '{name}' that does not exist",
-                    did_you_mean(name, shape.number, "add the node, or remove the edge"),
+                    findings.did_you_mean(name, shape.number, "add the node, or remove the edge"),
                     [name],
                 )
         if not edge.at:
@@ -116,10 +116,12 @@ def _written(edge: Edge) -> str:
 
 
 def _check_cycles(shape: Shape, findings: Findings) -> None:
-    for cycle in graph.cycles(shape.successors):
+    cycles = graph.cycles(shape.successors)
+    places = {(source, target): edge.at for source, target, edge in shape.edges} if cycles else {}
+    for cycle in cycles:
         names = [shape.id(number) for number in cycle]
         findings.cycles.append(names)
-        closing = _edge_between(shape, cycle[-1], cycle[0])
+        closing = places[cycle[-1], cycle[0]]
         if len(names) == 1:
             message = f"the node '{names[0]}' has an edge to itself"
             mend = "remove the edge; to repeat a node over a list, use for_each"
@@ -128,10 +130,6 @@ def _check_cycles(shape: Shape, findings: Findings) -> None:
             message = f"these nodes wait for each other: {' → '.join([*shown, names[0]])}"
             mend = f"remove one of the edges, for instance {names[-1]} → {names[0]}"
         findings.error("CIRCULAR_DEPENDENCY", closing or "$.edges", message, mend, names)
-
-
-def _edge_between(shape: Shape, source: int, target: int) -> str:
-    return next((edge.at for start, end, edge in shape.edges if (start, end) == (source, target)), "")
 
 
 def _check_islands(draft: Draft, shape: Shape, findings: Findings) -> None:

@@ -18,7 +18,7 @@ from msgspec import UNSET
 from infra.expressions import Expression, ExpressionFault, Scope, compile_condition, compile_template
 from infra.expressions.limits import template_depth_max
 from services.catalog.validation.draft import Draft, Placed
-from services.catalog.validation.report import Findings, did_you_mean
+from services.catalog.validation.report import Findings
 from services.catalog.validation.structure import Shape
 
 NODE_PARTS = ("output", "status", "error")
@@ -156,7 +156,7 @@ class _Reader:
             elif chain.name == "variables" and not is_asked_for and self._variables_are_known:
                 self._check_variable(text, path, first)
             elif chain.name == "run" and first not in RUN_PARTS:
-                mend = did_you_mean(first, RUN_PARTS, f"a run has {', '.join(RUN_PARTS)}")
+                mend = self._findings.did_you_mean(first, RUN_PARTS, f"a run has {', '.join(RUN_PARTS)}")
                 self._findings.error("EXPRESSION_ERROR", path, f"a run has no '{first}'", mend, self._owner(text))
 
     def _absent(self, text: Text, path: str, name: str) -> None:
@@ -171,14 +171,14 @@ class _Reader:
 
     def _check_variable(self, text: Text, path: str, name: str) -> None:
         if name not in self._variables:
-            mend = did_you_mean(name, self._variables, f"declare it: variables: [{{name: {name}}}]")
+            mend = self._findings.did_you_mean(name, self._variables, f"declare it: variables: [{{name: {name}}}]")
             self._findings.error("UNKNOWN_VARIABLE", path, f"there is no variable '{name}'", mend, self._owner(text))
 
     def _check_node(self, text: Text, path: str, name: str, steps: tuple[str | int, ...]) -> None:
         number = self._shape.number.get(name)
         if number is None:
             if self._nodes_are_known and name not in self._unread_ids:
-                mend = did_you_mean(name, self._shape.number, "name a node of this workflow")
+                mend = self._findings.did_you_mean(name, self._shape.number, "name a node of this workflow")
                 self._findings.error(
                     "MISSING_DEPENDENCY", path, f"the expression names a node '{name}' that does not exist", mend,
                     [*self._owner(text), name],
@@ -186,7 +186,7 @@ class _Reader:
             return
         if len(steps) > 1 and steps[1] not in NODE_PARTS:
             part = str(steps[1])
-            mend = did_you_mean(part, NODE_PARTS, f"did you mean nodes.{name}.output.{part}?")
+            mend = self._findings.did_you_mean(part, NODE_PARTS, f"did you mean nodes.{name}.output.{part}?")
             self._findings.error(
                 "EXPRESSION_ERROR", path, f"a node has {', '.join(NODE_PARTS)}, but no '{part}'", mend,
                 self._owner(text),
