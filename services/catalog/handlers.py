@@ -104,7 +104,8 @@ class Catalog:
                 work.later = list(followers[:followers_max])
                 busy = _rejected(unavailable(f"many changes of the workflow '{key}' at once; try again"))
                 work.answers += [(follower, busy) for follower in followers[followers_max:]]
-                break
+                return work
+        self._loaded.pop(cast("str", key), None)
         return work
 
     def _decide_one(self, key: str, message: Message, command: Command, work: Work) -> bool:

@@ -36,6 +36,7 @@ async def definition_body(request: AnyRequest) -> bytes:
     """A definition as JSON, whether it came as JSON or as YAML. Raises a 400 or 415 `Problem`."""
     if _media_type(request) not in YAML_TYPES:
         return await json_body(request, JSON_TYPES | YAML_TYPES)
+    _check_type(request, YAML_TYPES)
     body = await request.body()
     try:
         text = await asyncio.to_thread(_json_of_yaml, body.removeprefix(_BOM))
@@ -125,6 +126,8 @@ def _media_type(request: AnyRequest) -> str:
 
 def _check_type(request: AnyRequest, accepted: frozenset[str]) -> None:
     media_type = _media_type(request)
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "compressed bodies are not read; send it as it is", code="UNSUPPORTED_MEDIA_TYPE")
     if media_type and media_type not in accepted:
         kinds = ", ".join(sorted(accepted))
         raise Problem(415, f"cannot read '{media_type}'; send {kinds}", code="UNSUPPORTED_MEDIA_TYPE")

@@ -1,5 +1,6 @@
 """What a stranger may send, and the answer it gets: a problem document that says where, never a stack trace."""
 
+import gzip
 from itertools import pairwise
 from typing import Any
 
@@ -72,6 +73,11 @@ async def test_a_body_that_is_too_large_is_refused(http: httpx.AsyncClient, path
 async def test_a_content_type_that_nobody_reads_is_refused(http: httpx.AsyncClient, path: str) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     assert_problem(await http.post(path, content=b"a=b", headers=headers), 415)
+
+
+async def test_a_compressed_body_is_refused(http: httpx.AsyncClient) -> None:
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    assert_problem(await http.post("/api/workflows", content=gzip.compress(b"{}"), headers=headers), 415, "compressed")
 
 
 async def test_an_unknown_path_and_a_wrong_method_are_problems_too(http: httpx.AsyncClient) -> None:
