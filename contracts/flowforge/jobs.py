@@ -24,9 +24,9 @@ from flowforge.subjects import JOB_DELIVERIES_MAX, JOB_LEASE_S, Subjects, job_co
 
 ACK_PENDING_MAX = 100_000
 PULLS_WAITING_MAX = 4_096
-PULL_EXPIRES_S = 10
+PULL_EXPIRES_S = JOB_LEASE_S * 2 / 3
 """Below JOB_LEASE_S: when a job of a hung worker is handed out again, that worker's open requests are gone."""
-PULL_HEARTBEAT_S = 2
+PULL_HEARTBEAT_S = PULL_EXPIRES_S / 5
 PULL_SILENCE_S = 3 * PULL_HEARTBEAT_S
 _NANOSECONDS = 1_000_000_000
 _VERIFIED = ("filter_subject", "deliver_subject", "ack_policy", "ack_wait", "max_deliver", "max_ack_pending")
@@ -145,8 +145,8 @@ class StandingPull:
         self._low_count = self.outstanding_count // 2
         request = {
             "batch": count,
-            "expires": PULL_EXPIRES_S * _NANOSECONDS,
-            "idle_heartbeat": PULL_HEARTBEAT_S * _NANOSECONDS,
+            "expires": int(PULL_EXPIRES_S * _NANOSECONDS),
+            "idle_heartbeat": int(PULL_HEARTBEAT_S * _NANOSECONDS),
         }
         return self._client.publish(self._next, json.dumps(request).encode(), reply=self._inbox)
 

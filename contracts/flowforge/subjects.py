@@ -3,6 +3,7 @@
 The namespace is the first token of every subject; streams of another namespace than `flowforge` carry it as a prefix.
 """
 
+import os
 import re
 
 DEFAULT_NAMESPACE = "flowforge"
@@ -69,7 +70,7 @@ def job_consumer(queue: str, job_type: str) -> str:
     return f"{token(queue)}--{token(job_type)}"
 
 
-JOB_LEASE_S = 15
-"""A delivered job without an in-progress acknowledgement for so long is given to another worker."""
-JOB_HEARTBEAT_S = 5
+JOB_LEASE_S = float(os.environ.get("FLOWFORGE_JOB_LEASE_S") or 15)
+"""A delivered job without an in-progress acknowledgement for so long is given to another worker. The same everywhere."""
+JOB_HEARTBEAT_S = JOB_LEASE_S / 3
 JOB_DELIVERIES_MAX = 3

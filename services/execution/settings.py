@@ -1,5 +1,7 @@
 """Every limit of this service."""
 
+from flowforge.subjects import JOB_LEASE_S
+
 RUNS_CACHED_MAX = 20_000
 """Runs kept in memory; the longest unused are read from the log again when needed."""
 PLANS_CACHED_MAX = 2_000
@@ -7,7 +9,7 @@ INPUT_INLINE_BYTES_MAX = 512 * 1024
 """A larger computed input is refused with PAYLOAD_TOO_LARGE (an output of a job travels by reference and is not)."""
 OUTPUT_VALUE_BYTES_MAX = 64 * 1024 * 1024
 MAP_INSTANCES_MAX = 100_000
-JOBS_LOOKED_AT_AFTER_S = 20
+JOBS_LOOKED_AT_AFTER_S = JOB_LEASE_S + 5
 """After a start, or after NATS was away: how long workers have to give a sign of life before lost jobs are said again."""
 OPEN_RUNS_KEPT_EVERY_S = 10
 """How often the position below which no run is open is kept."""

@@ -25,7 +25,7 @@ def found() -> set[str]:
 
 def turning() -> set[str]:
     """The services that are the shell's turn around decisions of their own."""
-    files = (ROOT / "services").glob("*/wiring.py")
+    files = (ROOT / "services").glob("*/*.py")
     return {name for file in files for name in _RUNS.findall(file.read_text())}
 
 

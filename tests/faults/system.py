@@ -29,6 +29,8 @@ from infra.eventlog import PostgresEventLog, StoredEvent, Unavailable
 
 LOOK_INTERVAL_S = 0.05
 LOG_TAIL_LINES = 25
+LEASE_S = 3
+"""Of a job; a worker that dies with one costs the case so long."""
 WORKER = "worker"
 SUBJECTS = Subjects()
 WORK_QUEUES = (
@@ -81,7 +83,7 @@ class System:
         self._armed.mkdir(parents=True)
         env = {
             "FLOWFORGE_FAILPOINTS_ONCE": str(self._markers),
-            "FLOWFORGE_NATS_INBOX_PREFIX": "",
+            "FLOWFORGE_JOB_LEASE_S": str(LEASE_S),
             **(environment or {}),
         }
         names = [WORKER] if workers == 1 else [f"{WORKER}{number}" for number in range(1, workers + 1)]
