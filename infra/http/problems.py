@@ -145,6 +145,7 @@ exception_handlers: ExceptionHandlersMap = {
     TimeoutError: _answer_unavailable,
     asyncpg.PostgresConnectionError: _answer_unavailable,
     asyncpg.InterfaceError: _answer_unavailable,
+    asyncpg.InternalClientError: _answer_unavailable,
     asyncpg.exceptions.OperatorInterventionError: _answer_unavailable,
     asyncpg.exceptions.InsufficientResourcesError: _answer_unavailable,
     Exception: _answer_bug,

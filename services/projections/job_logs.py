@@ -37,7 +37,14 @@ _INSERT = f"""
 _SWEEP = f"delete from {_LINES} where logged_at < now() - make_interval(days => $1)"  # noqa: S608
 _NANOSECONDS = 1_000_000_000
 LINE_NUMBER_MAX = 2**31
-_NOT_THERE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable)
+_NOT_THERE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    Unavailable,
+)
 _log = logging.getLogger(__name__)
 _decode = msgspec.json.Decoder(JobLogged).decode
 

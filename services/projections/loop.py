@@ -20,7 +20,14 @@ from services.projections.settings import LoopSettings
 # A statement that waited for the lock would keep Postgres from cleaning up as long as it waits.
 _TRY_LOCK = "select pg_try_advisory_lock($1)"
 _log = logging.getLogger(__name__)
-_NOT_THERE = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, Unavailable)
+_NOT_THERE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what asyncpg says of a connection that was cut between two statements
+    Unavailable,
+)
 _MAY_PASS = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
