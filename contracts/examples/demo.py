@@ -348,10 +348,8 @@ def main() -> int:
     story = Story()
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, signal.default_int_handler)
-    scratch = None if given.home else Path(tempfile.mkdtemp(prefix="flowforge-demo-"))
-    if scratch is not None:
-        scratch.chmod(0o711)  # the account of Postgres passes through, where we are root
-    system = System(story, given.home.absolute() if given.home else scratch / "home")
+    home = given.home.absolute() if given.home else scratch_folder() / "home"
+    system = System(story, home)
     try:
         tell(story, system)
         end(story, system)
@@ -363,14 +361,21 @@ def main() -> int:
         return 130
     finally:
         system.stop()
-        if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
+        if given.home is None and not story.broken:
+            shutil.rmtree(home.parent, ignore_errors=True)
     story.times()
-    if given.home:
-        story.console.print(Text(f"\nKept: {system.home} and {system.out}", "dim"))
-    verdict = f"\n{len(story.broken)} of the expectations did not hold." if story.broken else "\nAll expectations held."
-    story.console.print(Text(verdict, "bold red" if story.broken else "bold green"))
+    if given.home or story.broken:
+        story.console.print(Text(f"\nKept: {system.home} (logs/ in it) and {system.out}", "dim"), soft_wrap=True)
+    verdict = f"{len(story.broken)} of the expectations did not hold." if story.broken else "All expectations held."
+    story.console.print(Text(f"\n{verdict}", "bold red" if story.broken else "bold green"))
     return 1 if story.broken else 0
+
+
+def scratch_folder() -> Path:
+    """A fresh folder that another account may pass through: Postgres runs as one, where we are root."""
+    folder = Path(tempfile.mkdtemp(prefix="flowforge-demo-"))
+    folder.chmod(0o711)
+    return folder
 
 
 if __name__ == "__main__":
