@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -24,12 +24,12 @@ from nats.errors import Error as NatsError
 from flowforge import envelope, home
 from flowforge.blobs import Blobs, Fetch
 from flowforge.errors import ErrorCode, Unreachable
-from flowforge.jobs import ConsumerMismatch, StandingPull, ensure_job_consumer
 from flowforge.performing import HandedBack, Handler, Outcome, Running, perform
 from flowforge.publisher import Publisher
 from flowforge.reporting import Reporting
 from flowforge.reports import JobRequested, ReportedError
-from flowforge.subjects import JOB_HEARTBEAT_S, Subjects, job_consumer
+from flowforge.subjects import JOB_HEARTBEAT_S, Subjects
+from flowforge.taking import Taking
 
 STARTED_AFTER_S = 0.02
 """A job that ends sooner sends no JobStarted; its ending report carries the time."""
@@ -40,8 +40,6 @@ LAST_REPORTS_S = 5.0
 RECONNECT_WAIT_S = 0.2
 PING_INTERVAL_S = 10
 TICK_S = 1.0
-RETRY_WAIT_S = 0.25
-RETRY_WAIT_MAX_S = 2.0
 NAK_DELAY_S = 1.0
 REMEMBERED_COUNT = 10_000
 JETSTREAM_TIMEOUT_S = 5
@@ -64,16 +62,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: Fetch | None = None
 
 
-class Intake:
-    """The jobs of one type, taken as room allows."""
-
-    def __init__(self, handler: Handler, pull: StandingPull) -> None:
-        self.handler = handler
-        self.pull = pull
-        self.lost = asyncio.Event()
-        self.is_bound = False
-
-
 class Serving:
     """One run of a worker, from connecting to the last acknowledgement."""
 
@@ -84,13 +72,12 @@ class Serving:
         self._subjects = Subjects(options.namespace)
         self._client = Client()
         self._pool = ThreadPoolExecutor(options.concurrency, thread_name_prefix="flowforge-job")
-        self._intakes: list[Intake] = []
         self._running: dict[tuple[UUID, int], Running] = {}
         self._backlog: deque[Running] = deque()
         self._begun: deque[Running] = deque()
         self._busy_count = 0
-        self._ended: dict[tuple[UUID, int], None] = {}
-        self._cancelled: dict[str, int] = {}
+        self._ended: OrderedDict[tuple[UUID, int], None] = OrderedDict()
+        self._cancelled: OrderedDict[str, int] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
         self._is_stopping = False
@@ -114,10 +101,16 @@ class Serving:
         self._blobs = Blobs(self._jetstream, self._subjects.blobs_bucket, self._options.elsewhere)
         await self._publisher.start()
         await self._client.subscribe(self._subjects.cancel("*"), cb=self._heard_cancel)
-        background = [self._loop.create_task(self._tick())]
-        for handler in self._handlers.values():
-            intake = await self._open_intake(handler)
-            background.append(self._loop.create_task(self._take(intake)))
+        self._taking = Taking(
+            self._client,
+            self._subjects,
+            self._options.queue,
+            places_count=self._options.concurrency,
+            busy_count=lambda: self._busy_count,
+            deliver=self._delivered,
+            ready=self._ready,
+        )
+        background = [self._loop.create_task(self._tick()), *await self._taking.start(self._handlers)]
         await self._until_end(stop, background)
         if self._closed.is_set():
             raise Unreachable(f"NATS at {home.without_password(self._url)} ended the connection: {self._told_fault}")
@@ -184,83 +177,9 @@ class Serving:
             await self._settle(running.reply, _PROGRESS)
             if running.reporting.is_started_told:
                 await running.reporting.started()
-        for intake in self._intakes:
-            intake.pull.forget()
-            intake.lost.set()
+        self._taking.reconnected()
 
-    # --- taking jobs ------------------------------------------------------------------------------------------------
-
-    async def _open_intake(self, handler: Handler) -> Intake:
-        pull = StandingPull(
-            self._client,
-            self._subjects.jobs_stream,
-            job_consumer(self._options.queue, handler.job_type),
-            deliver=self._delivered,
-            low=self._refill,
-            lost=lambda reason: self._lost(intake, reason),
-        )
-        intake = Intake(handler, pull)
-        self._intakes.append(intake)
-        await pull.start()
-        return intake
-
-    def _lost(self, intake: Intake, reason: str) -> None:
-        _log.warning("jobs of type %s do not come: %s; asking anew", intake.handler.job_type, reason)
-        intake.lost.set()
-
-    async def _take(self, intake: Intake) -> None:
-        """Bind to the consumer, again whenever it is lost."""
-        wait_s = RETRY_WAIT_S
-        while True:
-            intake.lost.clear()
-            began_at = time.monotonic()
-            intake.is_bound = await self._bind(intake)
-            if intake.is_bound:
-                if all(each.is_bound for each in self._intakes):
-                    self._ready()
-                self._refill()
-                await intake.lost.wait()
-            if time.monotonic() - began_at > RETRY_WAIT_MAX_S:
-                wait_s = RETRY_WAIT_S
-                continue
-            await asyncio.sleep(wait_s)
-            wait_s = min(RETRY_WAIT_MAX_S, wait_s * 2)
-
-    async def _bind(self, intake: Intake) -> bool:
-        try:
-            await ensure_job_consumer(self._jetstream, self._subjects, self._options.queue, intake.handler.job_type)
-        except (NatsError, ConsumerMismatch) as fault:
-            _log.warning("no consumer for jobs of type %s yet: %s", intake.handler.job_type, fault or repr(fault))
-            return False
-        intake.pull.forget()
-        return True
-
-    def _refill(self) -> None:
-        """Ask for as many jobs as there is room for: idle job types keep a small share open, busy ones get the rest.
-
-        A job type with nothing asked for always gets one, so that none waits for the others; with more job types than
-        `concurrency` a job may then wait here for its turn.
-        """
-        concurrency = self._options.concurrency
-        bound = [intake for intake in self._intakes if intake.is_bound]
-        if self._is_stopping or not bound or self._busy_count >= concurrency:
-            return
-        room = concurrency - self._busy_count - sum(intake.pull.outstanding_count for intake in bound)
-        share = concurrency if len(bound) == 1 else max(1, concurrency // (2 * len(bound)))
-        low = [intake for intake in bound if intake.pull.outstanding_count <= share // 2]
-        for intake in low:
-            outstanding_count = intake.pull.outstanding_count
-            count = room if intake.pull.is_busy else min(room, share - outstanding_count)
-            count = max(count, 0 if outstanding_count else 1)
-            if count:
-                room -= count
-                self._spawn(self._sent(intake, intake.pull.ask(count)))
-
-    async def _sent(self, intake: Intake, asking: Coroutine[None, None, None]) -> None:
-        try:
-            await asking
-        except NatsError as fault:
-            self._lost(intake, repr(fault))
+    # --- jobs that arrive -------------------------------------------------------------------------------------------
 
     def _delivered(self, message: Msg) -> None:
         delivery = _delivery(message.reply)
@@ -373,7 +292,7 @@ class Serving:
         self._busy_count -= 1
         if self._backlog and not self._is_stopping:
             self._begin(self._backlog.popleft())
-        self._refill()
+        self._taking.refill()
 
     # --- stopping jobs ----------------------------------------------------------------------------------------------
 
@@ -403,8 +322,7 @@ class Serving:
         while True:
             await asyncio.sleep(TICK_S)
             await self._publisher.tick()
-            for intake in self._intakes:
-                intake.pull.look()
+            self._taking.look()
             due = time.monotonic() - JOB_HEARTBEAT_S + TICK_S / 2
             for running in list(self._running.values()):
                 if running.sign_at <= due and not running.is_abandoned:
@@ -416,10 +334,7 @@ class Serving:
     async def _end(self, background: list[asyncio.Task[None]]) -> None:
         """Take no more, let what runs end, hand back the rest, tell everything, close."""
         self._is_stopping = True
-        for task in background[1:]:
-            task.cancel()
-        for intake in self._intakes:
-            await intake.pull.stop()
+        await self._taking.stop()
         while self._backlog:
             waiting = self._backlog.popleft()
             self._running.pop(waiting.key, None)
@@ -500,7 +415,7 @@ def _cancelled_attempt(body: bytes) -> int | None:
         return None
 
 
-def _remember(known: dict[Any, Any], key: object, value: object) -> None:
+def _remember(known: OrderedDict[Any, Any], key: object, value: object) -> None:
     known[key] = value
     if len(known) > REMEMBERED_COUNT:
-        del known[next(iter(known))]
+        known.popitem(last=False)

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from flowforge import Job, Unreachable, Worker
 from flowforge.jobs import ConsumerMismatch, ensure_job_consumer, job_consumer_config
+from flowforge.reports import JobRequested
 from flowforge.subjects import job_consumer
 from nats.errors import Error as NatsError
 
@@ -142,7 +143,7 @@ async def test_a_zombie_reports_under_an_older_delivery(
 
 
 async def test_reports_survive_a_killed_server(own_nats: Nats, namespace: str) -> None:
-    worker = Worker(nats_url=own_nats.url, namespace=namespace)
+    worker = Worker(nats_url=own_nats.url, namespace=namespace, stop_grace_s=1)
     go_on, reached = asyncio.Event(), asyncio.Event()
 
     @worker.job("work")
@@ -157,8 +158,7 @@ async def test_reports_survive_a_killed_server(own_nats: Nats, namespace: str) -
         await execution.report(job, "JobStarted")
         own_nats.kill()
         own_nats.start()
-        again = await execution.report(job, "JobStarted", count=2)
-        assert again.event.id == f"{job.job_id}-1-1-started-2"
+        await _said_alive_again(execution, job)
         own_nats.kill()
         go_on.set()
         own_nats.start()
@@ -171,7 +171,7 @@ async def test_reports_survive_a_killed_server(own_nats: Nats, namespace: str) -
 
 
 async def test_a_server_that_lost_everything_is_filled_anew(own_nats: Nats, namespace: str) -> None:
-    worker = Worker(nats_url=own_nats.url, namespace=namespace)
+    worker = Worker(nats_url=own_nats.url, namespace=namespace, stop_grace_s=1)
     go_on, calls = asyncio.Event(), 0
 
     @worker.job("work")
@@ -188,7 +188,7 @@ async def test_a_server_that_lost_everything_is_filled_anew(own_nats: Nats, name
         own_nats.empty()
         own_nats.start()
         await _declared(execution, namespace)
-        await execution.report(job, "JobStarted", count=2)
+        await _said_alive_again(execution, job)
         again = await execution.hand_out(job_id=job.job_id, run_id=job.run_id)  # said again by execution
         await _delivered(execution)
         go_on.set()
@@ -230,7 +230,7 @@ async def test_a_deleted_consumer_is_made_anew(execution: Execution, make_worker
 
 
 async def test_a_worker_waits_for_a_stream_that_is_not_there_yet(nats_url: str, namespace: str) -> None:
-    worker = Worker(nats_url=nats_url, namespace=namespace)
+    worker = Worker(nats_url=nats_url, namespace=namespace, stop_grace_s=1)
 
     @worker.job("work")
     async def work(_job: Job) -> None:
@@ -276,7 +276,8 @@ async def test_a_worker_that_stops_ends_what_it_runs(execution: Execution, make_
     told = await execution.ending(job)
     assert msgspec.json.decode(told.report.output) == "in time"
     assert execution.of(later) == []
-    assert (await execution.consumer()).num_pending == 1
+    left = await execution.consumer()
+    assert left.num_pending + left.num_ack_pending == 1  # on the queue, or handed back to it
 
 
 async def test_a_worker_that_stops_hands_back_what_does_not_end(execution: Execution, make_worker: MakeWorker) -> None:
@@ -335,7 +336,7 @@ async def test_a_worker_finds_a_server_that_moved(
     with contextlib.ExitStack() as servers:
         first = _server(servers, tmp_path / "first")
         (home / "endpoints.json").write_bytes(msgspec.json.encode({"worker_nats": first.url}))
-        worker = Worker(namespace=namespace)
+        worker = Worker(namespace=namespace, stop_grace_s=1)
 
         @worker.job("work")
         async def work(_job: Job) -> None:
@@ -378,6 +379,11 @@ async def serving_from(worker: Worker, url: str, namespace: str) -> AsyncGenerat
         running = asyncio.create_task(worker.run())
         await execution.ending(await execution.hand_out())
     yield running
+
+
+async def _said_alive_again(execution: Execution, job: JobRequested) -> None:
+    """A second JobStarted, as another message than the first, which may come twice too."""
+    await execution.until(lambda: any(told.event.id == f"{job.job_id}-1-1-started-2" for told in execution.of(job)))
 
 
 async def _declared(execution: Execution, namespace: str) -> None:
