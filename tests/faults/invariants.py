@@ -95,8 +95,12 @@ def accepted_once(events: Sequence[StoredEvent], sent: Sent) -> list[str]:
         for key, runs in sent.requested.items()
         if len(runs) > 1
     ]
-    saved = Counter(msgspec.json.decode(event.data)["workflow_id"] for event in events if event.type == "WorkflowCreated")
-    found += [f"I1: workflow {name} was saved and is logged {saved[name]} times" for name in sent.saved if saved[name] != 1]
+    saved = Counter(
+        msgspec.json.decode(event.data)["workflow_id"] for event in events if event.type == "WorkflowCreated"
+    )
+    found += [
+        f"I1: workflow {name} was saved and is logged {saved[name]} times" for name in sent.saved if saved[name] != 1
+    ]
     return found
 
 

@@ -18,6 +18,7 @@ from flowforge import Client
 from flowforge.subjects import Subjects
 from nats.aio.client import Client as NatsClient
 from nats.errors import Error as NatsError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from infra.bus.topology import hearings
 from infra.embedded import nats as embedded_nats
@@ -172,9 +173,7 @@ class System:
     async def queues(self) -> list[Queue]:
         """What lies on NATS that somebody ought to take. Raises NatsError while it does not answer."""
         jetstream = self.nats.jetstream(timeout=2)
-        found: list[Queue] = []
-        for stream in WORK_QUEUES:
-            found.append(Queue(stream, waiting=(await jetstream.stream_info(stream)).state.messages))
+        found = [Queue(name, waiting=(await jetstream.stream_info(name)).state.messages) for name in WORK_QUEUES]
         for hearing in (hearing for heard in hearings(SUBJECTS).values() for hearing in heard):
             info = await jetstream.consumer_info(hearing.stream, hearing.durable)
             left = (info.num_pending or 0) + (info.num_ack_pending or 0)
@@ -187,10 +186,10 @@ class System:
         pulled = await self.nats.jetstream(timeout=5).pull_subscribe(
             f"{SUBJECTS.namespace}.runs.>",
             stream=SUBJECTS.runs_stream,
-            config=nats.js.api.ConsumerConfig(
-                deliver_policy=nats.js.api.DeliverPolicy.BY_START_SEQUENCE,
+            config=ConsumerConfig(
+                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
                 opt_start_seq=max(1, first_sequence),
-                ack_policy=nats.js.api.AckPolicy.NONE,
+                ack_policy=AckPolicy.NONE,
                 inactive_threshold=5,
             ),
         )

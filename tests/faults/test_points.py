@@ -3,7 +3,14 @@
 from services.workers.wiring import FAILPOINTS
 from tests.faults import points
 
-STEPS_OF_THE_TURN = {"turn_taken", "before_append", "after_append", "after_publish", "before_acknowledge", "after_acknowledge"}
+STEPS_OF_THE_TURN = {
+    "turn_taken",
+    "before_append",
+    "after_append",
+    "after_publish",
+    "before_acknowledge",
+    "after_acknowledge",
+}
 KNOWN = {
     "*.after_resay",
     *(f"*.{step}" for step in STEPS_OF_THE_TURN),

@@ -291,7 +291,9 @@ class Load:
 def _line(event: StoredEvent) -> str:
     body = decode(event.type, event.data)
     told = {name: str(value)[:80] for name, value in msgspec.structs.asdict(body).items() if name != "variables"}
-    kept = {name: value for name, value in told.items() if name in ("node_id", "instance", "attempt", "delivery", "purpose")}
+    kept = {
+        name: value for name, value in told.items() if name in ("node_id", "instance", "attempt", "delivery", "purpose")
+    }
     return f"  {event.position} v{event.version} {event.recorded_at:%H:%M:%S.%f} {event.type} {kept}"
 
 
