@@ -55,6 +55,7 @@ class Taking:
         self._deliver = deliver
         self._ready = ready
         self._intakes: list[Intake] = []
+        self._binding: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopped = False
 
@@ -64,12 +65,13 @@ class Taking:
             intake = self._intake(job_type)
             self._intakes.append(intake)
             await intake.pull.start()
-        return [self._spawn(self._take(intake)) for intake in self._intakes]
+        self._binding = [self._spawn(self._take(intake)) for intake in self._intakes]
+        return self._binding
 
     async def stop(self) -> None:
         """Take no more; what is on its way is still delivered before this returns."""
         self._is_stopped = True
-        for task in list(self._tasks):
+        for task in self._binding:
             task.cancel()
         for intake in self._intakes:
             await intake.pull.stop()
