@@ -43,7 +43,13 @@ class Ownership:
                     self._dsn, timeout=5, server_settings={"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2"}
                 )
                 await connection.execute("select pg_advisory_lock($1)", self._key, timeout=None)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as fault:
+            except (
+                OSError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                TimeoutError,
+            ) as fault:
                 _log.warning("cannot take ownership yet: %s", fault)
                 await asyncio.sleep(WAIT_S)
                 continue

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import msgspec
+from flowforge.refusals import Rejected, too_large
 from nats.aio.client import Client
 
 from infra.bus.message import Message
@@ -40,6 +42,9 @@ async def take_out(client: Client, message: Message) -> None:
 
 
 async def answer(client: Client, message: Message, body: bytes) -> None:
-    """Answer a command."""
-    if message.origin == "command":
-        await client.publish(message.reply_to, body)
+    """Answer a command. An answer that the bus cannot carry is told as such."""
+    if message.origin != "command":
+        return
+    if len(body) > client.max_payload:
+        body = msgspec.json.encode(Rejected(too_large(f"the answer has {len(body)} bytes, too many for the bus")))
+    await client.publish(message.reply_to, body)

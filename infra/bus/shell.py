@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 from flowforge import envelope as envelopes
 from flowforge.envelope import NotAnEvent
-from flowforge.refusals import Refusal, Rejected
+from flowforge.refusals import Refusal, Rejected, unavailable
 from flowforge.subjects import Subjects
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -136,6 +136,7 @@ class Shell:
             if self._ownership is not None:
                 await self._ownership.acquire()
             self._is_lost = False
+            self.is_ready.clear()
             self.service.forget_all()
             await self._persist(self._take_over)
             turning = asyncio.create_task(self.turn.run())
@@ -221,6 +222,7 @@ class Shell:
         await self.service.nats_was_away()
 
     def _ownership_lost(self) -> None:
+        self.is_ready.clear()
         self._is_lost = True
         self._wakes.set()
 
@@ -282,6 +284,10 @@ class Shell:
             event = envelopes.decode(body)
         except NotAnEvent as fault:
             refusal = Refusal(code="MALFORMED", status=400, title="Malformed command", detail=str(fault))
+            await self.client.publish(reply_to, msgspec.json.encode(Rejected(refusal)))
+            return
+        if not self.is_ready.is_set():  # a stand-by, or not yet up: the owner, asked again, will do it
+            refusal = unavailable(f"{self.service.name} is not ready")
             await self.client.publish(reply_to, msgspec.json.encode(Rejected(refusal)))
             return
         self.intake.put(Message(subject, body, event, "command", reply_to))
