@@ -109,14 +109,11 @@ class Client:
             data=NULL if data is None else msgspec.Raw(msgspec.json.encode(data)),
         )
         if self._nats_address() is None:
-            await self._publish_over_http(event)
+            # source and id make a repeat harmless: an Idempotency-Key is not needed
+            await self._asking().write("POST", "/api/events", msgspec.Raw(envelope.encode(event)))
         else:
             await self._publish_over_nats(event)
         return event.id
-
-    async def _publish_over_http(self, event: CloudEvent) -> None:
-        headers = {"Idempotency-Key": _event_key(event)}
-        await self._asking().write("POST", "/api/events", msgspec.Raw(envelope.encode(event)), headers)
 
     async def _publish_over_nats(self, event: CloudEvent) -> None:
         """JetStream keeps the same message id once, so that asking again after a silence is harmless."""
