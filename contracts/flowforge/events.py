@@ -21,7 +21,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Anything in the log."""
 
 
-# --- workflows: stream type `workflow`, written by catalog ------------------------------------------------------------
+# --- workflows: stream type `workflow`, written by catalog --------------------------------------------------------
 
 
 class WorkflowCreated(Event, kw_only=True, frozen=True):
@@ -47,7 +47,7 @@ class WorkflowArchived(Event, kw_only=True, frozen=True):
     workflow_id: str
 
 
-# --- causes and decisions: stream type `cause`, written by triggers -----------------------------------------------------
+# --- causes and decisions: stream type `cause`, written by triggers -----------------------------------------------
 
 
 class EventReceived(Event, kw_only=True, frozen=True):
@@ -109,7 +109,7 @@ class TriggerDecided(Event, kw_only=True, frozen=True):
     consumed: list[UUID] = []
 
 
-# --- runs: stream type `run`; version 1 by triggers, the rest by execution ----------------------------------------------
+# --- runs: stream type `run`; version 1 by triggers, the rest by execution ----------------------------------------
 
 
 class WorkflowTriggered(Event, kw_only=True, frozen=True):
@@ -275,7 +275,7 @@ class RunCancelled(Event, kw_only=True, frozen=True):
     reason: str = ""
 
 
-# --- timers: stream type `timer`, written by scheduler ------------------------------------------------------------------
+# --- timers: stream type `timer`, written by scheduler ------------------------------------------------------------
 
 
 class TimerFired(Event, kw_only=True, frozen=True):
@@ -291,7 +291,7 @@ class TimerFired(Event, kw_only=True, frozen=True):
     attempt: int = 0
 
 
-# --- quarantine: stream type `quarantine`, written by whoever met the message ---------------------------------------------
+# --- quarantine: stream type `quarantine`, written by whoever met the message -------------------------------------
 
 
 class MessageQuarantined(Event, kw_only=True, frozen=True):
