@@ -13,13 +13,34 @@ from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 from nats.js.object_store import ObjectStore
 
+from flowforge import home
 from flowforge.errors import FlowForgeError
 from flowforge.reports import OUTPUT_INLINE_BYTES_MAX, BlobRef
 
+SERVER_TIMEOUT_S = 30.0
 _MARK = b'"$blob"'
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 Fetch = Callable[[str], Awaitable[bytes | None]]
+
+
+async def from_server(name: str) -> bytes | None:
+    """The blob as the server of the installation has it, where its address and key are found; None otherwise.
+
+    The log keeps large payloads too: they outlive the object store.
+    """
+    import httpx  # noqa: PLC0415 - rarely needed, and slow to import
+
+    url, key = home.endpoints().http, home.admin_key()
+    if not url:
+        return None
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        async with httpx.AsyncClient(timeout=SERVER_TIMEOUT_S, trust_env=False) as http:
+            response = await http.get(f"{url}/api/blobs/{name}", headers=headers)
+    except httpx.HTTPError:
+        return None
+    return response.content if response.is_success else None
 
 
 class BlobMissing(FlowForgeError):

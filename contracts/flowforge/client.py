@@ -284,13 +284,10 @@ class Client:
                     f"no address of FlowForge is known: start `flowforge up` (it writes {self._home}/endpoints.json), "
                     "set FLOWFORGE_HOME to where it runs, or set FLOWFORGE_URL"
                 )
-            self._http = Asking(url if "://" in url else f"http://{url}", self._key or self._admin_key())
+            self._http = Asking(
+                url if "://" in url else f"http://{url}", self._key or installation.admin_key(self._home)
+            )
         return self._http
-
-    def _admin_key(self) -> str | None:
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            return (self._home / "admin.key").read_text().strip() or None
-        return None
 
     def _nats_address(self) -> str | None:
         """Given, or of the installation; one named by an explicit HTTP address has no NATS that we know."""

@@ -4,6 +4,7 @@
 only. What is given explicitly wins over the environment, the environment over the files.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -40,6 +41,13 @@ def endpoints(home: str | Path | None = None) -> Endpoints:
         return Endpoints()
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise Unreachable(f"{path} cannot be read ({fault}): start `flowforge up` anew, it writes the file") from fault
+
+
+def admin_key(home: str | Path | None = None) -> str | None:
+    """The key of the installation's first user, if it is ours to read."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return (home_folder(home) / "admin.key").read_text().strip() or None
+    return None
 
 
 def worker_nats_url(given: str | None = None) -> str:

@@ -19,6 +19,7 @@ from flowforge.reporting import MESSAGE_CHARS_MAX, Reporting
 from flowforge.reports import OUTPUT_BYTES_MAX, JobRequested, ReportedError
 
 TRACEBACK_CHARS_MAX = 4_000
+CODE_CHARS_MAX = 200
 BLOB_TRIES_COUNT = 60
 BLOB_RETRY_WAIT_S = 0.5
 StopReason = Literal["cancelled", "deadline", "stopped"]
@@ -138,7 +139,9 @@ async def _resolve(running: Running, blobs: Blobs) -> ReportedError | None:
 async def _output(result: Any, blobs: Blobs) -> Outcome:
     try:
         data = _encode(result)
-    except (TypeError, ValueError, OverflowError, RecursionError) as fault:
+        if isinstance(result, msgspec.Raw):  # passed on as it is, by whoever says that it is JSON
+            msgspec.json.decode(data)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.DecodeError) as fault:
         told = f"the output is not JSON: {fault}"[:MESSAGE_CHARS_MAX]
         return ReportedError(code=ErrorCode.OUTPUT_INVALID, message=told, retryable=False)
     if len(data) > OUTPUT_BYTES_MAX:
@@ -168,7 +171,10 @@ def failure(fault: BaseException) -> ReportedError:
     text = str(fault).encode(errors="replace").decode()
     if isinstance(fault, JobError):
         return ReportedError(
-            code=fault.code, message=text[:MESSAGE_CHARS_MAX], retryable=fault.retryable, details=details
+            code=fault.code[:CODE_CHARS_MAX],
+            message=text[:MESSAGE_CHARS_MAX],
+            retryable=fault.retryable,
+            details=details,
         )
     told = f"{type(fault).__name__}: {text}" if text else type(fault).__name__
     return ReportedError(message=told[:MESSAGE_CHARS_MAX], details=details)

@@ -22,7 +22,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from flowforge import envelope, home
-from flowforge.blobs import Blobs, Fetch
+from flowforge.blobs import Blobs, from_server
 from flowforge.errors import ErrorCode, Unreachable
 from flowforge.performing import HandedBack, Handler, Outcome, Running, perform
 from flowforge.publisher import Publisher
@@ -59,7 +59,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     stop_grace_s: float
     passed: Callable[[str], None]
     """Called at `before_report` and `after_report`; what it raises hands the job back."""
-    elsewhere: Fetch | None = None
 
 
 class Serving:
@@ -77,7 +76,7 @@ class Serving:
         self._begun: deque[Running] = deque()
         self._busy_count = 0
         self._ended: OrderedDict[tuple[UUID, int], None] = OrderedDict()
-        self._cancelled: OrderedDict[str, int] = OrderedDict()
+        self._cancelled: OrderedDict[UUID, int] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
         self._is_stopping = False
@@ -98,7 +97,7 @@ class Serving:
             return
         self._publisher = Publisher(self._client)
         self._jetstream = self._client.jetstream(timeout=JETSTREAM_TIMEOUT_S)
-        self._blobs = Blobs(self._jetstream, self._subjects.blobs_bucket, self._options.elsewhere)
+        self._blobs = Blobs(self._jetstream, self._subjects.blobs_bucket, from_server)
         await self._publisher.start()
         await self._client.subscribe(self._subjects.cancel("*"), cb=self._heard_cancel)
         self._taking = Taking(
@@ -227,7 +226,7 @@ class Serving:
         self._busy_count += 1
         running.began_at = time.monotonic()
         running.reporting.started_at = datetime.now(UTC)
-        if self._cancelled.get(str(running.request.job_id), 0) >= running.request.attempt:
+        if self._cancelled.get(running.request.job_id, 0) >= running.request.attempt:
             running.stop("cancelled")
         if running.request.deadline is not None:
             left_s = (running.request.deadline - running.reporting.started_at).total_seconds()
@@ -298,12 +297,15 @@ class Serving:
 
     async def _heard_cancel(self, message: Msg) -> None:
         """Stop the attempts up to the one named; where none is named, those that are here now."""
-        job_id = message.subject.rpartition(".")[2]
+        try:
+            job_id = UUID(message.subject.rpartition(".")[2])
+        except ValueError:
+            return  # no job of ours
         attempt = _cancelled_attempt(message.data)
         if attempt is not None:
             _remember(self._cancelled, job_id, attempt)
         for running in list(self._running.values()):
-            if str(running.request.job_id) == job_id and (attempt is None or running.request.attempt <= attempt):
+            if running.request.job_id == job_id and (attempt is None or running.request.attempt <= attempt):
                 self._stop_job(running, "cancelled")
 
     def _stop_job(self, running: Running, reason: Any) -> None:

@@ -21,6 +21,7 @@ from flowforge import (
     Worker,
     Workflow,
 )
+from flowforge.blobs import from_server
 
 from infra.embedded.cluster import Cluster
 from infra.embedded.ports import free_port
@@ -143,7 +144,9 @@ async def test_what_a_handler_says_about_its_failure_is_read(client: Client, wor
     assert second["status"] == "skipped"
 
 
-async def test_a_large_output_reaches_the_next_node_and_the_reader(client: Client, worker: Worker, name: str) -> None:
+async def test_a_large_output_reaches_the_next_node_and_the_reader(
+    client: Client, cluster: Cluster, worker: Worker, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     large = "x" * 1_000_000
 
     @worker.job(name)
@@ -156,6 +159,9 @@ async def test_a_large_output_reaches_the_next_node_and_the_reader(client: Clien
     (first, second) = sorted(run["node_runs"], key=lambda row: row["node_id"])
     assert second["output"] == len(large)
     assert await client.blob(first["output"]["$blob"]) == large
+    monkeypatch.setenv("FLOWFORGE_HOME", str(cluster.home.folder))
+    kept = await from_server(first["output"]["$blob"])  # where workers look when the object store has lost it
+    assert kept == f'"{large}"'.encode()
 
 
 async def test_following_goes_on_when_the_server_was_killed(

@@ -352,6 +352,42 @@ async def test_a_worker_finds_a_server_that_moved(
                 await running
 
 
+COMMAND = """
+import threading
+from flowforge import Worker
+worker = Worker(stop_grace_s=0.1)
+
+@worker.job("work")
+async def work(job):
+    return "served"
+
+@worker.job("stuck")
+def stuck(job):
+    threading.Event().wait()
+"""
+
+
+async def test_the_command_serves_until_sigterm_even_with_a_stuck_thread(
+    execution: Execution, tmp_path: Path, nats_url: str, namespace: str
+) -> None:
+    (tmp_path / "own_jobs.py").write_text(COMMAND)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flowforge.worker", "own_jobs:worker"],
+        cwd=tmp_path,
+        env={**os.environ, "FLOWFORGE_NATS_URL": nats_url, "FLOWFORGE_NAMESPACE": namespace},
+    )
+    try:
+        told = await execution.ending(await execution.hand_out())
+        stuck = await execution.hand_out("stuck")
+        await execution.report(stuck, "JobStarted")
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, WAIT_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert msgspec.json.decode(told.report.output) == "served"
+
+
 async def test_no_address_is_told_with_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWFORGE_HOME", str(tmp_path))
     monkeypatch.delenv("FLOWFORGE_NATS_URL", raising=False)

@@ -111,12 +111,14 @@ async def test_what_a_handler_raises_fails_the_attempt(execution: Execution, mak
             raise SystemExit(3)
         if job.payload == "bad output":
             return {"not": object()}
+        if job.payload == "raw output":
+            return msgspec.Raw(b"{")
         raise ValueError("7 is not even")
 
     async with serving(worker):
         told = {
             kind: (await execution.ending(await execution.hand_out(payload=kind))).report.error
-            for kind in ("own", "exit", "plain", "bad output")
+            for kind in ("own", "exit", "plain", "bad output", "raw output")
         }
     assert (told["own"].code, told["own"].message, told["own"].retryable) == (
         "CUSTOMER_UNKNOWN", "no such customer", False,
@@ -125,7 +127,7 @@ async def test_what_a_handler_raises_fails_the_attempt(execution: Execution, mak
     assert told["plain"].message == "ValueError: 7 is not even"
     assert "raise ValueError" in msgspec.json.decode(told["plain"].details)["traceback"]
     assert told["exit"].message == "SystemExit: 3"
-    assert told["bad output"].code == "OUTPUT_INVALID"
+    assert told["bad output"].code == told["raw output"].code == "OUTPUT_INVALID"
     assert "object" in told["bad output"].message
 
 
