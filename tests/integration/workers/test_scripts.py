@@ -267,11 +267,12 @@ async def test_a_worker_that_must_end_hands_its_scripts_back(execution: Executio
 async def test_a_failure_around_the_report_loses_nothing(
     execution: Execution, start: Start, point: str, action: str
 ) -> None:
-    failing = await asyncio.to_thread(start, FLOWFORGE_FAILPOINTS=f"{point}={action}")
+    lease = {"FLOWFORGE_JOB_LEASE_S": "2"}
+    failing = await asyncio.to_thread(start, FLOWFORGE_FAILPOINTS=f"{point}={action}", **lease)
     job = await execution.hand_out("script", payload={"language": "bash", "source": "true"})
     if action == "die":
         assert await asyncio.to_thread(failing.wait, WAIT_S) == 137
-        await asyncio.to_thread(start)
+        await asyncio.to_thread(start, **lease)
     told = await execution.ending(job)
     await execution.settled("script")
     assert told.kind == "JobCompleted"
