@@ -42,7 +42,9 @@ class Ownership:
                 connection = await asyncpg.connect(
                     self._dsn, timeout=5, server_settings={"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2"}
                 )
-                await connection.execute("select pg_advisory_lock($1)", self._key, timeout=None)
+                # asked again and again: a statement that waited would keep Postgres from cleaning up all the while
+                while not await connection.fetchval("select pg_try_advisory_lock($1)", self._key):  # noqa: ASYNC110
+                    await asyncio.sleep(WAIT_S)
             except (
                 OSError,
                 asyncpg.PostgresError,

@@ -104,6 +104,11 @@ class Shell:
         """Publish outside a turn, until each message is acknowledged."""
         await self.publisher.arrive(await self.publisher.send(messages))
 
+    @property
+    def heard_position(self) -> int:
+        """What the log held up to here has been handled (kept some seconds behind)."""
+        return self._kept["heard"]
+
     # --- life ------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:

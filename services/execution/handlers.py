@@ -24,7 +24,7 @@ from services.execution import decide as deciding
 from services.execution import inputs, jobs
 from services.execution.lost_jobs import queued_jobs
 from services.execution.runs import Runs
-from services.execution.settings import JOBS_LOOKED_AT_AFTER_S
+from services.execution.settings import JOBS_LOOKED_AT_AFTER_S, OPEN_RUNS_KEPT_EVERY_S
 from services.execution.state import Run
 
 _log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ _triggered = msgspec.json.Decoder(WorkflowTriggered)
 _fired = msgspec.json.Decoder(TimerFired)
 _cancel = msgspec.json.Decoder(CancelRun)
 _job = msgspec.json.Decoder(JobRequested)
+_OPEN_CURSOR = "open:execution"
 _ADVISORY = "io.nats.jetstream.advisory.v1.max_deliver"
 
 
@@ -70,11 +71,14 @@ class ExecutionService:
         self._log = log
         self._subjects = Subjects(namespace)
         self._envelopes = Envelopes(namespace)
-        self._open: set[UUID] = set()
+        self._open: dict[UUID, int] = {}
+        """Runs that have not ended, with the position of their first event."""
         self._is_open_known = False
         self._steps: dict[UUID, deciding.Step] = {}
         self._signs_of_life: set[UUID] = set()
         self._look_at: float | None = None
+        self._open_kept = 0
+        self._open_kept_at = 0.0
         self._spent_jobs: list[int] = []
         self.inbound = {self._subjects.advisories_stream: decode_advisory}
 
@@ -144,10 +148,10 @@ class ExecutionService:
         for event, stored in zip(step.events, events, strict=True):
             said += self._said(run, event, stored)
         if run.is_ended:
-            self._open.discard(run.id)
+            self._open.pop(run.id, None)
             self._runs.drop(run.id)
         else:
-            self._open.add(run.id)
+            self._open[run.id] = run.position
         return said
 
     def refused(self, key: Hashable, answer: Answer) -> None:  # noqa: ARG002 - whatever the reason, it is read anew
@@ -187,6 +191,7 @@ class ExecutionService:
     async def tick(self) -> None:
         """Each second: evict what is long unused, look for lost jobs when it is time."""
         self._runs.evict()
+        await self._keep_open_position()
         await self._drop_spent_jobs()
         if self._look_at is not None and time.monotonic() >= self._look_at and self._client.is_connected:
             self._look_at = None
@@ -209,7 +214,8 @@ class ExecutionService:
             return deciding.cancel(step, command.reason, command.command_id)
         else:
             job_id = UUID(message.tokens[3])
-            self._signs_of_life.add(job_id)
+            if self._look_at is not None:
+                self._signs_of_life.add(job_id)
             deciding.report(step, job_id, self._report(step.run, message))
         return None
 
@@ -271,7 +277,7 @@ class ExecutionService:
         for run_id in list(self._open):
             run = self._runs.get(run_id)
             if run is None or run.is_ended:
-                self._open.discard(run_id)
+                self._open.pop(run_id, None)
                 continue
             lost += await self._lost_jobs(run, queued)
         if lost:
@@ -298,20 +304,31 @@ class ExecutionService:
         return said
 
     async def _find_open_runs(self) -> None:
-        """Once per process: every run that was triggered and has not ended."""
+        """Once per process: every run that was triggered and has not ended, above the position kept for that."""
         if self._is_open_known:
             return
-        position, kinds = 0, {"WorkflowTriggered", *facts.RUN_ENDINGS}
-        found: set[UUID] = set()
+        position, kinds = await self._log.get_cursor(_OPEN_CURSOR), {"WorkflowTriggered", *facts.RUN_ENDINGS}
+        found: dict[UUID, int] = {}
         while page := await self._log.read(position, 5_000, types=kinds):
             for stored in page:
                 if stored.type == "WorkflowTriggered":
-                    found.add(stored.stream_id)
+                    found[stored.stream_id] = stored.position
                 else:
-                    found.discard(stored.stream_id)
+                    found.pop(stored.stream_id, None)
             position = page[-1].position
-        self._open |= found
+        self._open = found | self._open
         self._is_open_known = True
+
+    async def _keep_open_position(self) -> None:
+        """Below it no run is open, so that the next process need not look there."""
+        now_s = time.monotonic()
+        if not self._is_open_known or now_s < self._open_kept_at + OPEN_RUNS_KEPT_EVERY_S:
+            return
+        self._open_kept_at = now_s
+        position = min(min(self._open.values(), default=2**62) - 1, self._shell.heard_position)
+        if position > self._open_kept:
+            await self._log.set_cursor(_OPEN_CURSOR, position)
+            self._open_kept = position
 
     # --- saying ----------------------------------------------------------------------------------------------------
 

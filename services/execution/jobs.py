@@ -51,9 +51,17 @@ def job_message(run: Run, queued: NodeQueued, stored: StoredEvent, subjects: Sub
 
 
 def stop_message(run: Run, event: NodeCancelled | NodeFailed | NodeRetried, subjects: Subjects) -> Outgoing:
-    """Tell the worker, if one has it, that nobody waits for this job any more."""
+    """Tell the worker, if one has it, that nobody waits for this attempt (or one before it) any more."""
     job_id = run.job_id(event.node_id, event.instance)
-    body = encode(CloudEvent(id=str(job_id), source=f"/{subjects.namespace}/run/{run.id}", type="CancelJob"))
+    attempt = event.attempt - 1 if isinstance(event, NodeRetried) else event.attempt
+    body = encode(
+        CloudEvent(
+            id=f"{job_id}-{attempt}",
+            source=f"/{subjects.namespace}/run/{run.id}",
+            type="CancelJob",
+            data=msgspec.Raw(_encode({"attempt": attempt})),
+        )
+    )
     return Outgoing(subjects.cancel(job_id), body, is_kept=False)
 
 

@@ -84,7 +84,7 @@ class Runs:
             triggered = _triggered.decode(message.event.data)
             if triggered.run_id in missing and triggered.run_id not in known and triggered.run_id not in fresh:
                 plan = await self._plan(triggered.workflow_id, triggered.workflow_version)
-                self._keep(Run(plan, triggered))
+                self._keep(Run(plan, triggered, message.event.position or 0))
                 fresh.add(triggered.run_id)
         return fresh
 
@@ -99,7 +99,9 @@ class Runs:
                 (cast("RunEvent", facts.decode(stored.type, stored.data)), stored.recorded_at) for stored in history
             ]
             triggered = cast("WorkflowTriggered", events[0][0])
-            self._keep(fold(await self._plan(triggered.workflow_id, triggered.workflow_version), events))
+            run = fold(await self._plan(triggered.workflow_id, triggered.workflow_version), events)
+            run.position = history[0].position
+            self._keep(run)
 
     def _keep(self, run: Run) -> None:
         """Into memory, unless a turn was faster; what it refers to is loaded before it is decided on."""

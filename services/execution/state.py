@@ -119,6 +119,7 @@ class Run:
         "maps",
         "nodes",
         "plan",
+        "position",
         "retries",
         "started_at",
         "status",
@@ -128,8 +129,9 @@ class Run:
         "waiting_slot",
     )
 
-    def __init__(self, plan: Plan, triggered: WorkflowTriggered) -> None:
+    def __init__(self, plan: Plan, triggered: WorkflowTriggered, position: int = 0) -> None:
         self.id = triggered.run_id
+        self.position = position
         self.plan = plan
         self.triggered = triggered
         self.version = 1
