@@ -2,9 +2,9 @@
 
 Permissions are allow-lists. What a program may publish follows from what it owns; consumers are reached through the
 JetStream API subjects of single streams (ADR-1 and ADR-37 of nats-architecture-and-design name them). Nobody but the
-supervisor may create, change, purge or delete a stream. Replies are sent by permission to answer, so that nobody may
-publish into the inboxes of others, and each of our programs listens on an inbox prefix of its own: what an external
-system overhears on `_INBOX.>` belongs to external systems.
+supervisor may create, change, purge or delete a stream; execution takes spent jobs off theirs. Replies are sent by
+permission to answer, so that nobody may publish into the inboxes of others, and each of our programs listens on an
+inbox prefix of its own: what an external system overhears on `_INBOX.>` belongs to external systems.
 """
 
 import json
@@ -92,6 +92,7 @@ def _service(user: str, subjects: Subjects) -> Permissions:
             *_use_consumers("*"),
             "$JS.ACK.>",
             *objects,
+            *((f"$JS.API.STREAM.MSG.DELETE.{subjects.jobs_stream}",) if user == "execution" else ()),
         ),
         subscribe=(
             f"{inbox_prefix(user)}.>",
@@ -112,6 +113,7 @@ def _worker(user: str, subjects: Subjects) -> Permissions:
             f"$JS.ACK.{jobs}.>",
             *_bucket(subjects.blobs_bucket, may_write=True),
         ),
+        publish_never=tuple(f"$JS.API.CONSUMER.{verb}.{jobs}.>" for verb in ("DELETE", "UNPIN", "PAUSE")),
         subscribe=(f"{inbox_prefix(user)}.>", f"_INBOX_{user}.>", f"{namespace}.cancels.>"),
     )
 

@@ -24,7 +24,12 @@ from services.execution import decide as deciding
 from services.execution import inputs, jobs
 from services.execution.lost_jobs import queued_jobs
 from services.execution.runs import Runs
-from services.execution.settings import JOBS_LOOKED_AT_AFTER_S, OPEN_RUNS_KEPT_EVERY_S
+from services.execution.settings import (
+    JOBS_LOOKED_AT_AFTER_S,
+    OPEN_RUNS_KEPT_EVERY_S,
+    SPENT_JOBS_LOOKED_FOR_EVERY_S,
+)
+from services.execution.spent_jobs import look_for_spent_jobs
 from services.execution.state import Run
 
 _log = logging.getLogger(__name__)
@@ -80,6 +85,7 @@ class ExecutionService:
         self._open_kept = 0
         self._open_kept_at = 0.0
         self._spent_jobs: list[int] = []
+        self._spent_looked_at = 0.0
         self.inbound = {self._subjects.advisories_stream: decode_advisory}
 
     def attached(self, shell: Shell) -> None:
@@ -192,6 +198,7 @@ class ExecutionService:
         """Each second: evict what is long unused, look for lost jobs when it is time."""
         self._runs.evict()
         await self._keep_open_position()
+        await self._look_for_spent_jobs()
         await self._drop_spent_jobs()
         if self._look_at is not None and time.monotonic() >= self._look_at and self._client.is_connected:
             self._look_at = None
@@ -252,6 +259,18 @@ class ExecutionService:
             self._shell.intake.put(Message(subject, message.body, event, message.origin, message.reply_to))
             self._spent_jobs.append(sequence)
             message.origin = "log"
+
+    async def _look_for_spent_jobs(self) -> None:
+        now_s = time.monotonic()
+        if not self._open or not self._client.is_connected:
+            return
+        if now_s < self._spent_looked_at + SPENT_JOBS_LOOKED_FOR_EVERY_S:
+            return
+        self._spent_looked_at = now_s
+        try:
+            await look_for_spent_jobs(self._client, self._subjects.jobs_stream)
+        except (TimeoutError, NatsError) as fault:
+            _log.warning("cannot look for spent jobs now: %s", fault)
 
     async def _drop_spent_jobs(self) -> None:
         while self._spent_jobs and self._client.is_connected:

@@ -11,5 +11,7 @@ OUTPUT_VALUE_BYTES_MAX = 64 * 1024 * 1024
 MAP_INSTANCES_MAX = 100_000
 JOBS_LOOKED_AT_AFTER_S = JOB_LEASE_S + 5
 """After a start, or after NATS was away: how long workers have to give a sign of life before lost jobs are said again."""
+SPENT_JOBS_LOOKED_FOR_EVERY_S = 3
+"""How long after its last delivery ran out a job without any worker left is known to be lost."""
 OPEN_RUNS_KEPT_EVERY_S = 10
 """How often the position below which no run is open is kept."""
