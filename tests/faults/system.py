@@ -5,6 +5,8 @@ is what was logged during it; `History` remembers where each stream stood before
 """
 
 import asyncio
+import shutil
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -25,6 +27,7 @@ from infra.embedded import nats as embedded_nats
 from infra.embedded import postgres as embedded_postgres
 from infra.embedded.cluster import Cluster
 from infra.embedded.home import Credentials
+from infra.embedded.process import send
 from infra.embedded.supervisor import Service, default_services
 from infra.eventlog import PostgresEventLog, StoredEvent, Unavailable
 
@@ -112,8 +115,10 @@ class System:
         await self._sit_down()
 
     async def stop(self) -> None:
-        await self._stand_up()
-        await self.cluster.stop()
+        try:
+            await self._stand_up()
+        finally:
+            await self.cluster.stop()
 
     async def kill_up_and_start_again(self) -> None:
         """kill -9 of `up`, then `up` on the same home."""
@@ -158,6 +163,15 @@ class System:
         """Whether the fault was really injected (I12)."""
         return (self._markers / point).exists()
 
+    async def kill_nats_and_delete_its_store(self) -> None:
+        """Held still, robbed of its folder and killed: the next nats-server finds nothing."""
+        pid = self.cluster.kill("nats", signal.SIGSTOP)
+        gone = self.home / "nats" / "gone"
+        (self.home / "nats" / "store").rename(gone)
+        send(pid, signal.SIGKILL)
+        await self.cluster.wait_ready("nats", after=pid)
+        shutil.rmtree(gone)
+
     # --- seeing -------------------------------------------------------------------------------------------------------
 
     async def read_on(self) -> list[StoredEvent]:
@@ -169,6 +183,10 @@ class System:
         except Unavailable:
             pass
         return history.events
+
+    async def has_logged(self, kind: str, count: int = 1) -> bool:
+        """Whether so many events of a type were logged since the case began."""
+        return sum(event.type == kind for event in await self.read_on()) >= count
 
     async def queues(self) -> list[Queue]:
         """What lies on NATS that somebody ought to take. Raises NatsError while it does not answer."""
