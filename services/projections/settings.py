@@ -38,6 +38,8 @@ class ReadSettings(msgspec.Struct, frozen=True, kw_only=True):
     pool_size_max: int = 8
     after_wait_s: float = 5.0
     """How long `?after=` waits for the read models."""
+    catch_up_wait_s: float = 0.5
+    """How long a read without it waits, so that who reads at once what was written sees it."""
     checkpoint_poll_s: float = 0.25
     stream_keep_alive_s: float = 15.0
     stream_poll_s: float = 1.0

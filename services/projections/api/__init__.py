@@ -11,7 +11,7 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from infra.http.authentication import VIEWER, Authentication, KeyRing
+from infra.http.authentication import PUBLIC, VIEWER, Authentication, KeyRing
 from infra.http.problems import bad_request, exception_handlers, unavailable
 from infra.http.queries import only_known_queries
 from infra.settings import Settings
@@ -31,11 +31,13 @@ def create_app(settings: Settings, limits: ReadSettings | None = None) -> Litest
     async def provide_reads() -> Reads:
         return reads
 
-    async def read_own_writes(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        """Guard: `?after=<position>` waits until the read models have it."""
+    async def read_own_writes(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        """Guard: `?after=<position>` waits until the read models have it; without it they get a moment to catch up."""
         given = connection.query_params.get(AFTER)
         if given is not None:
             await reads.wait_for(_position(given))
+        elif handler.opt.items() & PUBLIC.items() == set():
+            await reads.catch_up()
 
     return Litestar(
         route_handlers=[
@@ -82,7 +84,8 @@ def _openapi() -> OpenAPIConfig:
         version="1",
         description=(
             "Every read takes `?after=<position>`: it is answered once the read models have what was logged there, "
-            "so that you see what you have just written."
+            "so that you see what you have just written. A read without it waits a moment for what is logged already, "
+            "and answers with what there is."
         ),
         openapi_router=Router("/schema", route_handlers=[], opt=VIEWER),
         render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],

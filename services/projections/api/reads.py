@@ -139,15 +139,24 @@ class Reads:
 
     async def wait_for(self, position: int) -> None:
         """Until the read models have what was logged at `position`. Raises a 503 `Problem` after `after_wait_s`."""
-        deadline = time.monotonic() + self.limits.after_wait_s
+        if not await self._have(position, self.limits.after_wait_s):
+            raise unavailable(f"the read models stand at {self._position} and do not have position {position} yet")
+
+    async def catch_up(self) -> None:
+        """Until the read models have what is logged now, or `catch_up_wait_s` have passed."""
+        await self._have((await self.log.head()).position, self.limits.catch_up_wait_s)
+
+    async def _have(self, position: int, wait_s: float) -> bool:
+        deadline = time.monotonic() + wait_s
         while position > self._position and position > await self.position():
             left_s = deadline - time.monotonic()
             if left_s <= 0:
-                raise unavailable(f"the read models stand at {self._position} and do not have position {position} yet")
+                return False
             self._projected.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(left_s, self.limits.checkpoint_poll_s)):
                     await self._projected.wait()
+        return True
 
     async def cursors(self, *scope: object) -> Cursors:
         """Cursors of one list, good for this log only."""
