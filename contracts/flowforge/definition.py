@@ -12,6 +12,7 @@ import difflib
 import itertools
 import re
 from collections.abc import Iterable, Mapping
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
@@ -180,6 +181,26 @@ class EventConfig(Part, kw_only=True, frozen=True):
     filter: str | None = None
 
 
+CatchUp = Literal["none", "latest", "all"]
+
+
+class ScheduleConfig(Part, kw_only=True, frozen=True):
+    """When it fires: `cron` (5 fields, or 6 with seconds first) or `every_ms`, in `timezone` (an IANA name).
+
+    `start_at` and `end_at` belong to it; without an offset they are meant in `timezone`. `catch_up`: what is done about
+    firings missed while nothing ran.
+    """
+
+    cron: str | None = None
+    every_ms: int | None = None
+    timezone: str = "UTC"
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+    exclude_dates: list[date] = []
+    catch_up: CatchUp = "latest"
+    jitter_ms: int = 0
+
+
 class ManualTrigger(TriggerFields, tag="manual", kw_only=True, frozen=True):
     """Fired by people and by `execute`."""
 
@@ -192,7 +213,13 @@ class EventTrigger(TriggerFields, tag="event", kw_only=True, frozen=True):
     config: EventConfig
 
 
-Trigger = ManualTrigger | EventTrigger
+class ScheduleTrigger(TriggerFields, tag="schedule", kw_only=True, frozen=True):
+    """Fired by the clock."""
+
+    config: ScheduleConfig
+
+
+Trigger = ManualTrigger | EventTrigger | ScheduleTrigger
 TRIGGER_TYPES: dict[str, type[Trigger]] = {cast("str", kind.__struct_config__.tag): kind for kind in get_args(Trigger)}
 
 

@@ -64,7 +64,7 @@ class EventReceived(Event, kw_only=True, frozen=True):
 
 
 class RunRequested(Event, kw_only=True, frozen=True):
-    """A person or program asked for a run (`execute`)."""
+    """A person or program asked for a run (`execute`), or fired the trigger `trigger_id` by hand."""
 
     workflow_id: str
     command_id: str
@@ -74,6 +74,7 @@ class RunRequested(Event, kw_only=True, frozen=True):
     labels: dict[str, str] = {}
     priority: int = 0
     timeout_ms: int | None = None
+    trigger_id: str | None = None
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -291,6 +292,38 @@ class TimerFired(Event, kw_only=True, frozen=True):
     attempt: int = 0
 
 
+# --- schedules: stream type `schedule`, version 1 by scheduler, what was decided of it by triggers ----------------
+
+
+class ScheduleFired(Event, kw_only=True, frozen=True):
+    """A schedule came due. Its stream's id derives from the nominal time `scheduled_at`: each exists once.
+
+    `previous_at` and `next_at` are the schedule's neighbouring nominal times; `due_at` is when it was due with its jitter.
+    """
+
+    workflow_id: str
+    trigger_id: str
+    trigger_version: int
+    scheduled_at: datetime
+    previous_at: datetime | None = None
+    next_at: datetime | None = None
+    due_at: datetime
+
+
+class ScheduleMissed(Event, kw_only=True, frozen=True):
+    """Firings that came due while nothing ran, and are not caught up: `count` of them, from `first_at` to `last_at`.
+
+    `has_more`: there were so many that they were not counted to the end."""
+
+    workflow_id: str
+    trigger_id: str
+    trigger_version: int
+    first_at: datetime
+    last_at: datetime
+    count: int
+    has_more: bool = False
+
+
 # --- quarantine: stream type `quarantine`, written by whoever met the message -------------------------------------
 
 
@@ -327,8 +360,9 @@ RunEvent = (
     | RunCancelled
 )
 TimerEvent = TimerFired
+ScheduleEvent = ScheduleFired | ScheduleMissed
 QuarantineEvent = MessageQuarantined
-AnyEvent = WorkflowEvent | CauseEvent | RunEvent | TimerEvent | QuarantineEvent
+AnyEvent = WorkflowEvent | CauseEvent | RunEvent | TimerEvent | ScheduleEvent | QuarantineEvent
 
 EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(AnyEvent)}
 RUN_ENDINGS = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})

@@ -49,7 +49,10 @@ class Subjects:
         return f"{self.namespace}.cancels.{job_id}"
 
     def timer(self, run_id: object) -> str:
-        return f"{self.namespace}.timers.{run_id}"
+        return f"{self.namespace}.timers.runs.{run_id}"
+
+    def schedule(self, workflow_id: str) -> str:
+        return f"{self.namespace}.timers.schedules.{workflow_id}"
 
     def command(self, service: str, command: str) -> str:
         return f"{self.namespace}.commands.{service}.{command}"

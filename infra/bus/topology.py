@@ -94,14 +94,20 @@ def hearings(subjects: Subjects) -> dict[str, list[Hearing]]:
     reports = tuple(f"{ns}.reports.*.*.{kind}" for kind in ("JobStarted", "JobProgressed", "JobCompleted", "JobFailed"))
     advisory = f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{subjects.jobs_stream}.>"
     return {
-        "triggers": [Hearing(subjects.inbox_stream, "triggers", (f"{ns}.inbox.>",))],
+        "triggers": [
+            Hearing(subjects.inbox_stream, "triggers", (f"{ns}.inbox.>",)),
+            Hearing(subjects.timers_stream, "triggers", (f"{ns}.timers.schedules.>",)),
+        ],
         "execution": [
             Hearing(subjects.runs_stream, "execution", (f"{ns}.runs.*.*.WorkflowTriggered",)),
             Hearing(subjects.reports_stream, "execution", reports),
-            Hearing(subjects.timers_stream, "execution", (f"{ns}.timers.>",)),
+            Hearing(subjects.timers_stream, "execution", (f"{ns}.timers.runs.>",)),
             Hearing(subjects.advisories_stream, "execution", (advisory,)),
         ],
-        "scheduler": [Hearing(subjects.runs_stream, "scheduler", (f"{ns}.runs.*.*.TimerSet",))],
+        "scheduler": [
+            Hearing(subjects.runs_stream, "scheduler", (f"{ns}.runs.*.*.TimerSet",)),
+            Hearing(subjects.workflows_stream, "scheduler", (f"{ns}.workflows.>",)),
+        ],
         "projections": [Hearing(subjects.reports_stream, "projections", (f"{ns}.reports.*.*.JobLogged",))],
     }
 
@@ -126,9 +132,11 @@ async def declare(client: Client, namespace: str, replicas: int = 1) -> None:
     subjects = Subjects(namespace)
     for wanted in streams(subjects, replicas):
         await _declare_stream(jetstream, wanted)
-    for service_hearings in hearings(subjects).values():
-        for hearing in service_hearings:
-            await _declare_consumer(jetstream, hearing)
+    every = [hearing for service_hearings in hearings(subjects).values() for hearing in service_hearings]
+    for hearing in every:  # first: on a work queue, the filter of a new one may overlap what an old one had
+        await _remove_if_changed(jetstream, hearing)
+    for hearing in every:
+        await _declare_consumer(jetstream, hearing)
     try:
         await jetstream.object_store(subjects.blobs_bucket)
     except (BucketNotFoundError, NotFoundError):
@@ -159,13 +167,18 @@ async def _declare_stream(jetstream: JetStreamContext, wanted: StreamConfig) -> 
 
 
 async def _declare_consumer(jetstream: JetStreamContext, hearing: Hearing) -> None:
+    try:
+        await jetstream.consumer_info(hearing.stream, hearing.durable)
+    except NotFoundError:
+        await jetstream.add_consumer(hearing.stream, consumer_config(hearing))
+
+
+async def _remove_if_changed(jetstream: JetStreamContext, hearing: Hearing) -> None:
     wanted = consumer_config(hearing)
     try:
         existing = (await jetstream.consumer_info(hearing.stream, hearing.durable)).config
     except NotFoundError:
-        await jetstream.add_consumer(hearing.stream, wanted)
         return
     fields = ("filter_subject", "filter_subjects", "ack_wait", "max_deliver", "max_ack_pending")
     if any((getattr(existing, field) or None) != (getattr(wanted, field) or None) for field in fields):
         await jetstream.delete_consumer(hearing.stream, hearing.durable)
-        await jetstream.add_consumer(hearing.stream, wanted)

@@ -7,12 +7,13 @@
 Nominal times are found in wall-clock time and mapped to instants by the rules of Debian's cron. Zone data is read
 through `zoneinfo`: the machine's if it has one, else that of the package `tzdata`.
 
-Read in this order: limits, faults, fields, dates, cron, zones, instants, schedule, firings.
+Read in this order: limits, faults, fields, dates, cron, zones, instants, schedule, firings, written.
 """
 
 from infra.schedules.faults import ScheduleFault
 from infra.schedules.firings import CatchUp, Firing, Missed, between, missed, next_after, upcoming
 from infra.schedules.schedule import Schedule, ScheduleSpec, compile_schedule
+from infra.schedules.written import schedule_of
 
 __all__ = [
     "CatchUp",
@@ -25,5 +26,6 @@ __all__ = [
     "compile_schedule",
     "missed",
     "next_after",
+    "schedule_of",
     "upcoming",
 ]

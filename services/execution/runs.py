@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from flowforge import events as facts
 from flowforge.definition import parse
-from flowforge.events import EventReceived, RunEvent, RunRequested, WorkflowTriggered
+from flowforge.events import EventReceived, RunEvent, RunRequested, ScheduleFired, WorkflowTriggered
 from flowforge.identity import named_stream
 from flowforge.jobs import ensure_job_consumer
 from flowforge.reports import JobCompleted
@@ -154,8 +154,10 @@ class Runs:
         first = facts.decode(history[0].type, history[0].data) if history else None
         if isinstance(first, EventReceived):
             return cast("dict[str, Any]", msgspec.to_builtins(msgspec.json.decode(history[0].data)))
-        data = msgspec.json.decode(first.input_data) if isinstance(first, RunRequested) else None
         cause = triggered.cause
+        if isinstance(first, ScheduleFired):
+            return {"id": cause.id, "source": cause.source, "type": cause.type, **_scheduled(first)}
+        data = msgspec.json.decode(first.input_data) if isinstance(first, RunRequested) else None
         return {"id": cause.id, "source": cause.source, "type": cause.type, "data": data}
 
     async def _keep_blob(self, message: Message) -> None:
@@ -176,3 +178,9 @@ class Runs:
             if data is None or await self._log.put_blob(data) != reference:
                 return
         run.blobs[reference] = msgspec.json.decode(data)
+
+
+def _scheduled(fired: ScheduleFired) -> dict[str, Any]:
+    """Time and data of a firing, as triggers and their templates see them."""
+    data = {name: getattr(fired, name) for name in ("scheduled_at", "previous_at", "next_at")}
+    return cast("dict[str, Any]", msgspec.to_builtins({"time": fired.scheduled_at, "data": data}))

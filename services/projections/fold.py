@@ -26,6 +26,8 @@ from flowforge.events import (
     RunFailing,
     RunRequested,
     RunStarted,
+    ScheduleFired,
+    ScheduleMissed,
     TimerFired,
     TimerSet,
     TriggerDecided,
@@ -88,7 +90,7 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             _triggered(models, stored, event)
         case RunStarted() | RunCompleted() | RunFailed() | RunCancelled() | RunFailing():
             _fold_run(models, stored, event)
-        case ReportIgnored() | TimerSet() | TimerFired():
+        case ReportIgnored() | TimerSet() | TimerFired() | ScheduleFired() | ScheduleMissed():
             pass
         case EventReceived():
             _received(models, stored, event)

@@ -10,6 +10,7 @@ from services.catalog.validation import values
 from services.catalog.validation.draft import node_at, read
 from services.catalog.validation.ports import check_ports
 from services.catalog.validation.report import Findings, Report
+from services.catalog.validation.schedules import check_schedules
 from services.catalog.validation.structure import check_structure, shape_of
 from services.catalog.validation.texts import check_texts
 
@@ -45,6 +46,7 @@ def check(document: object) -> Checked:
     check_ports(draft, shape, findings)
     values.check_values(draft, findings)
     check_texts(draft, shape, findings)
+    check_schedules(draft, findings)
     return Checked(fields, findings.report(), workflow)
 
 
