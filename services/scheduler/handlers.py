@@ -7,6 +7,7 @@ to load the next window where that has come. So everything happens in turns, one
 import logging
 from collections.abc import Collection, Hashable, Sequence
 from datetime import datetime
+from typing import cast
 from uuid import UUID
 
 import msgspec
@@ -16,31 +17,55 @@ from flowforge.subjects import Subjects
 
 from infra.bus import Message, Outgoing, Shell, Work, envelope
 from infra.bus.message import Decode
-from infra.eventlog import Answer, Append, Conflict, EventLog, NewEvent, StoredEvent, StreamAppend, Unavailable
+from infra.eventlog import (
+    Answer,
+    Append,
+    Conflict,
+    DefinitionsChanged,
+    EventLog,
+    NewEvent,
+    StoredEvent,
+    StreamAppend,
+    Unavailable,
+)
 from infra.failpoints import failpoint
 from services.scheduler.clock import Alarm, Clock
 from services.scheduler.decide import decide
+from services.scheduler.definitions import FIRED as SCHEDULE_FIRED
+from services.scheduler.definitions import MISSED as SCHEDULE_MISSED
+from services.scheduler.definitions import WORKFLOW_TYPES, Schedules
 from services.scheduler.rebuilding import fired_among, timers_still_due, workflows_of
+from services.scheduler.schedules import ScheduleKey, missed_stream
+from services.scheduler.settings import CLOCK_WENT_BACK_S
 from services.scheduler.state import BEFORE_ALL, Timer, Timetable, timer_of, window_ends_at
 from services.scheduler.store import TimerStore
 
 _SET, _FIRED = TimerSet.__name__, TimerFired.__name__
 _DUE, _LOOK = "TimerDue", "LookAhead"
+_SCHEDULE_DUE, _DEFINED = "ScheduleDue", "Defined"
 _log = logging.getLogger(__name__)
 _timer_set = msgspec.json.Decoder(TimerSet)
 _timer_fired = msgspec.json.Decoder(TimerFired)
+
+
+class _Place(msgspec.Struct):
+    workflow_id: str
+
+
+_place = msgspec.json.Decoder(_Place)
 
 
 class Scheduler:
     """The service as the shell runs it."""
 
     name = "scheduler"
-    says = frozenset({_FIRED})
+    says = frozenset({_FIRED, SCHEDULE_FIRED, SCHEDULE_MISSED})
     hears = frozenset({_SET})
 
     def __init__(self, log: EventLog, store: TimerStore, namespace: str, clock: Clock) -> None:
         self.inbound: dict[str, Decode] = {}
         self.timetable = Timetable()
+        self.schedules = Schedules(log, store)
         self._subjects = Subjects(namespace)
         self._log = log
         self._store = store
@@ -48,7 +73,10 @@ class Scheduler:
         self._shell: Shell | None = None
         self._alarm: Alarm | None = None
         self._rings_at: datetime | None = None
-        self._is_looking = False
+        self._rung_at: dict[ScheduleKey, datetime] = {}
+        """Schedules that have something to do, since when: what is due then is not missed, however long the turns are."""
+        self._latest: datetime | None = None
+        """The latest time that the clock has shown."""
         self._fired: set[UUID] = set()
         """Logged, and still in the table."""
 
@@ -64,6 +92,9 @@ class Scheduler:
         now = self._clock.now()
         for timer in self.timetable.take_due(now):
             self._put(_DUE, str(timer.timer_id))
+        for key in self.schedules.calendar.take_due(now):
+            self._rung_at[key] = now
+            self._put(_SCHEDULE_DUE, "/".join(key))
         look_at = self.timetable.look_at
         if look_at is not None and look_at <= now:
             self._look()
@@ -75,13 +106,17 @@ class Scheduler:
 
     def _arm(self) -> None:
         """Have the alarm ring when there is something to do, and not before."""
-        instant = self.timetable.next_at()
+        instant = self._next_at()
         if instant == self._rings_at:
             return
         if self._alarm is not None:
             self._alarm.cancel()
         self._rings_at = instant
         self._alarm = None if instant is None else self._clock.call_at(instant, self._ring)
+
+    def _next_at(self) -> datetime | None:
+        instants = (self.timetable.next_at(), self.schedules.calendar.next_at())
+        return min((instant for instant in instants if instant is not None), default=None)
 
     def _put(self, event_type: str, name: str) -> None:
         assert self._shell is not None
@@ -91,14 +126,19 @@ class Scheduler:
     # --- the turn -------------------------------------------------------------------------------------------------
 
     def key(self, message: Message) -> Hashable:
-        """The timer. Raises ValueError for what sets none."""
+        """The timer, or the schedule. Raises ValueError for what is neither."""
+        if message.event.type in WORKFLOW_TYPES:
+            return _DEFINED
         match message.event.type:
+            case "ScheduleDue":
+                workflow_id, _, trigger_id = message.event.id.partition("/")
+                return workflow_id, trigger_id
             case "TimerSet":
                 return _fact(message).timer_id
             case "TimerDue":
                 return UUID(message.event.id)
-            case "LookAhead":
-                return _LOOK
+            case "LookAhead" | "Defined":
+                return message.event.type
             case other:
                 raise ValueError(f"the scheduler does not know {other}")
 
@@ -111,7 +151,21 @@ class Scheduler:
             await self._store.insert(timers)
             failpoint("scheduler.after_timers_kept")
             self.timetable.add(timers)
+        if _DEFINED in keys:
+            self.schedules.is_stale = True
+        await self.schedules.refresh(self._clock.now())
+        await self._see([key for key in keys if isinstance(key, tuple)])
         self._arm()
+
+    async def _see(self, keys: Collection[ScheduleKey]) -> None:
+        """Look at the nominal times that have come."""
+        if not keys:
+            return
+        for key in keys:
+            entry = self.schedules.calendar.entries.get(key)
+            if entry is not None:
+                entry.see(self._rung_at.get(key) or self._clock.now())
+        await self.schedules.check(keys)
 
     async def _open_window(self) -> None:
         if self.timetable.horizon == BEFORE_ALL and await self._store.is_empty():
@@ -136,6 +190,8 @@ class Scheduler:
 
     def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
         """A timer that is due fires."""
+        if isinstance(key, tuple):
+            return self._decide_schedule(cast("ScheduleKey", key))
         if not isinstance(key, UUID):
             return Work()
         timer, now = self.timetable.get(key), self._clock.now()
@@ -155,14 +211,57 @@ class Scheduler:
             )
         )
 
+    def _decide_schedule(self, key: ScheduleKey) -> Work:
+        """What of a schedule is due fires; what was missed and is not caught up is recorded."""
+        entry, now = self.schedules.calendar.entries.get(key), self._clock.now()
+        if entry is None:
+            self._rung_at.pop(key, None)
+            return Work()
+        streams = [
+            StreamAppend("schedule", stream_id, 0, [NewEvent(SCHEDULE_FIRED, encode(fact))])
+            for stream_id, fact in entry.due(now)
+        ]
+        given_up = entry.given_up()
+        if given_up is not None:
+            stream_id = missed_stream(key, given_up.last_at)
+            streams.append(StreamAppend("schedule", stream_id, 0, [NewEvent(SCHEDULE_MISSED, encode(given_up))]))
+        if not streams:
+            self._settled(key)
+            return Work()
+        return Work(Append(streams, now, definitions_position=self.schedules.position))
+
+    def _settled(self, key: ScheduleKey) -> None:
+        """Dealt with for now; it rings again when there is more to do."""
+        self._rung_at.pop(key, None)
+        entry = self.schedules.calendar.entries.get(key)
+        if entry is not None:
+            self.schedules.calendar.place(entry)
+        self._arm()
+
     def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:  # noqa: ARG002
         """Say that it fired."""
+        if isinstance(key, tuple):
+            schedule_key = cast("ScheduleKey", key)
+            self.schedules.dealt_with(events)
+            entry = self.schedules.calendar.entries.get(schedule_key)
+            if entry is not None:
+                entry.logged(event.stream_id for event in events)
+            self._settled(schedule_key)
+            return [self._say(event) for event in events]
         self._has_fired(key)
         return [self._say(event) for event in events]
 
     def refused(self, key: Hashable, answer: Answer) -> None:
         """A conflict means that it has fired before."""
-        if isinstance(answer, Conflict):
+        if isinstance(answer, DefinitionsChanged):
+            self.schedules.is_stale = True
+        elif isinstance(key, tuple):
+            entry = self.schedules.calendar.entries.get(cast("ScheduleKey", key))
+            if entry is not None:
+                entry.is_checked = False
+                if isinstance(answer, Conflict):
+                    entry.logged([answer.stream_id])
+        elif isinstance(answer, Conflict):
             self._has_fired(key)
 
     def _has_fired(self, key: Hashable) -> None:
@@ -171,9 +270,12 @@ class Scheduler:
         self._fired.add(key)
 
     def _say(self, stored: StoredEvent) -> Outgoing:
-        run_id = _timer_fired.decode(stored.data).run_id
         body = envelope(stored, self._subjects.namespace)
-        return Outgoing(self._subjects.timer(run_id), body, str(stored.event_id))
+        if stored.type == _FIRED:
+            subject = self._subjects.timer(_timer_fired.decode(stored.data).run_id)
+        else:
+            subject = self._subjects.schedule(_place.decode(stored.data).workflow_id)
+        return Outgoing(subject, body, str(stored.event_id))
 
     # --- the shell's other occasions --------------------------------------------------------------------------------
 
@@ -185,15 +287,19 @@ class Scheduler:
         """Start afresh from the table; the first thing that a turn does is to load the nearest timers."""
         self.timetable = Timetable()
         self._fired.clear()
+        self.schedules = Schedules(self._log, self._store)
+        self._rung_at.clear()
         self._arm()
         self._look()
 
     async def nats_was_away(self) -> None:
-        """What was set meanwhile is caught up from the log."""
+        """What was set meanwhile is caught up from the log; so is what was saved."""
+        self._put(_DEFINED, _DEFINED)
 
     async def tick(self) -> None:
         """Clear the table of what has fired; ring, if the clock has jumped ahead of the alarm."""
-        next_at = self.timetable.next_at()
+        await self._look_at_schedules()
+        next_at = self._next_at()
         if next_at is not None and next_at <= self._clock.now():
             if self._alarm is not None:
                 self._alarm.cancel()
@@ -208,6 +314,22 @@ class Scheduler:
             _log.warning("rows of timers that have fired are not deleted yet: %s", fault)
             return
         self._fired -= fired
+
+    async def _look_at_schedules(self) -> None:
+        """A clock that was put back, a change that nobody told, what the table does not have yet."""
+        now = self._clock.now()
+        if self._latest is not None and (self._latest - now).total_seconds() > CLOCK_WENT_BACK_S:
+            self.schedules.calendar.clock_went_back(now)
+            self._arm()
+            self._latest = None
+        self._latest = now if self._latest is None else max(self._latest, now)
+        try:
+            await self.schedules.look()
+            if self.schedules.is_stale:
+                self._put(_DEFINED, _DEFINED)
+            await self.schedules.keep()
+        except Unavailable as fault:
+            _log.warning("schedules cannot be looked after now: %s", fault)
 
 
 def _fact(message: Message) -> TimerSet:

@@ -16,3 +16,13 @@ READS_AT_ONCE_MAX = 4
 """Reads of the log at the same time, while runs are looked up."""
 CONNECTIONS_MAX = 2
 """To Postgres, beside those of the event log."""
+CATCH_UP_MAX = 1_000
+"""Missed firings of one schedule that `catch_up: all` fires; the rest, and no more one by one, is recorded as missed."""
+MISSED_AFTER_MS = 1_000
+"""A firing that comes up so late was missed; before that it is only late."""
+MISSED_COUNT_MAX = 10_000
+"""So many missed firings are counted beyond those that are listed."""
+FIRINGS_PER_TURN_MAX = 100
+"""Of one schedule."""
+DEFINITIONS_PAGE_COUNT = 500
+CLOCK_WENT_BACK_S = 1.0

@@ -1,12 +1,13 @@
-"""The table of timers that are still due (store.sql). Every method may raise `Unavailable`."""
+"""The tables of timers that are still due and of schedules (store.sql). Every method may raise `Unavailable`."""
 
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from infra.eventlog.connections import answering, open_pool
+from services.scheduler.schedules import Done, ScheduleKey
 from services.scheduler.settings import CONNECTIONS_MAX, ROWS_PER_STATEMENT_MAX, WINDOW_COUNT_MAX
 from services.scheduler.state import Place, Timer
 
@@ -21,6 +22,12 @@ _NEAREST = f"""
     where (due_at, timer_id) > ($1, $2) and due_at <= $3 order by due_at, timer_id limit {WINDOW_COUNT_MAX}
 """  # noqa: S608
 _DELETE = "delete from scheduler.timers where timer_id = any ($1::uuid[])"
+_SCHEDULES = "select workflow_id, trigger_id, fired_at, missed_until from scheduler.schedules"
+_KEEP_SCHEDULES = """
+    insert into scheduler.schedules
+    select * from unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[])
+    on conflict (workflow_id, trigger_id) do update set fired_at = excluded.fired_at, missed_until = excluded.missed_until
+"""
 _IS_EMPTY = "select not exists (select from scheduler.timers)"
 
 
@@ -51,6 +58,18 @@ class TimerStore:
     async def is_empty(self) -> bool:
         async with self._connection() as connection:
             return await connection.fetchval(_IS_EMPTY)
+
+    async def schedules(self) -> dict[ScheduleKey, Done]:
+        """Up to where each schedule has been dealt with."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(_SCHEDULES)
+        return {(workflow_id, trigger_id): Done(fired_at, until) for workflow_id, trigger_id, fired_at, until in rows}
+
+    async def keep_schedules(self, done: Mapping[ScheduleKey, Done]) -> None:
+        """Write these over what is kept of them."""
+        rows = [(*key, one.fired_at, one.missed_until) for key, one in sorted(done.items())]
+        async with self._connection() as connection:
+            await connection.execute(_KEEP_SCHEDULES, *map(list, zip(*rows, strict=True)))
 
     async def close(self) -> None:
         if self._pool is not None:

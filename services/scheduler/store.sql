@@ -23,3 +23,14 @@ create table if not exists scheduler.timers (
 );
 
 create index if not exists timers_due on scheduler.timers (due_at, timer_id);
+
+-- `schedules` has, of each schedule, the last nominal time that fired and the last one that was recorded as missed, as
+-- the log says them up to the cursor `schedules:scheduler`. Disposable: with an empty table the log is read from its start.
+
+create table if not exists scheduler.schedules (
+    workflow_id  text not null,
+    trigger_id   text not null,
+    fired_at     timestamptz,
+    missed_until timestamptz,
+    primary key (workflow_id, trigger_id)
+);
