@@ -29,10 +29,21 @@ class Logged(msgspec.Struct, frozen=True):
 
 def streams_of(decided: Decided, identity: bytes) -> list[StreamAppend]:
     """The cause's own stream, then one for each run that starts."""
+    if decided.first is None:
+        return _streams_after(decided, identity)
     events = [NewEvent(type(decided.first).__name__, encode(decided.first))]
     events += [NewEvent(_DECIDED, encode(decision)) for decision in decided.decisions]
     streams = [StreamAppend("cause", decided.stream_id, 0, events, identity)]
     streams += [StreamAppend("run", run.run_id, 0, [NewEvent(FIRED, encode(run))]) for run in decided.runs]
+    return streams
+
+
+def _streams_after(decided: Decided, identity: bytes) -> list[StreamAppend]:
+    """What is decided of a cause that somebody else has logged: once, whatever is decided."""
+    events = [NewEvent(_DECIDED, encode(decision)) for decision in decided.decisions]
+    streams = [StreamAppend("schedule", decided.stream_id, 1, events)] if events else []
+    streams += [StreamAppend("run", run.run_id, 0, [NewEvent(FIRED, encode(run))]) for run in decided.runs]
+    streams[0].identity = identity
     return streams
 
 

@@ -6,11 +6,12 @@ is asked: for a redelivered event, for a dry run, for "why not?".
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
 from flowforge.commands import RequestRun
+from flowforge.definition import EventTrigger
 from flowforge.events import (
     Cause,
     Decision,
@@ -34,6 +35,20 @@ _encode = msgspec.json.encode
 FIRST_DEPTH = 1
 
 
+class AnyCause(Protocol):
+    """What evaluating a trigger needs of a cause. Ids of runs derive from `recorded_at`."""
+
+    cause: Cause
+    data: msgspec.Raw
+    recorded_at: datetime
+    stream_id: UUID
+
+    @property
+    def bindings(self) -> dict[str, object]:
+        """Raises EvaluationFault."""
+        ...
+
+
 class NotFired(msgspec.Struct, frozen=True, gc=False):
     """Why a trigger does not start a run."""
 
@@ -47,7 +62,8 @@ class Decided(msgspec.Struct, frozen=True):
 
     stream_id: UUID
     cause: Cause
-    first: EventReceived | RunRequested
+    first: EventReceived | RunRequested | None
+    """The cause itself; None where it is in the log already, as version 1 of its stream."""
     decisions: list[TriggerDecided]
     runs: list[WorkflowTriggered]
     blobs: list[msgspec.Raw]
@@ -63,15 +79,15 @@ def decide_received(index: Index, cause: ReceivedCause) -> Decided:
         if not isinstance(answer, NotFired) and len(runs) == RUNS_PER_CAUSE_MAX:
             answer = NotFired("suppressed", "depth_exceeded", f"one cause starts at most {RUNS_PER_CAUSE_MAX:,} runs")
         if isinstance(answer, NotFired):
-            decisions.append(_declined(rule, cause, answer))
+            decisions.append(declined(rule, cause, answer))
             continue
         if is_large(answer):
             blobs.append(answer)
-        runs.append(_fired(rule, cause, answer))
+        runs.append(fired(rule, cause, answer))
     return Decided(cause.stream_id, cause.cause, cause.fact, decisions, runs, blobs)
 
 
-def evaluate(rule: Rule, cause: ReceivedCause) -> msgspec.Raw | NotFired:
+def evaluate(rule: Rule, cause: AnyCause) -> msgspec.Raw | NotFired:
     """The input of the run that this trigger starts for this cause, or why it starts none."""
     if rule.workflow.status != "active":
         return NotFired("suppressed", "workflow_inactive", f"the workflow is {rule.workflow.status}")
@@ -79,7 +95,7 @@ def evaluate(rule: Rule, cause: ReceivedCause) -> msgspec.Raw | NotFired:
         return NotFired("suppressed", "disabled")
     part = "filter"
     try:
-        condition = rule.trigger.config.filter
+        condition = rule.trigger.config.filter if isinstance(rule.trigger, EventTrigger) else None
         if condition is not None:
             expression = compile_lazily(condition, Scope.FILTER)
             if not expression.holds(cause.bindings):
@@ -154,7 +170,9 @@ def _started_by(version: Version, command: RequestRun) -> TriggerRef | Refusal:
     if trigger is None and not version.fault:
         return not_found(f"trigger of '{command.workflow_id}'", command.trigger_id)
     if trigger is not None and not trigger.enabled:
-        return invalid_state(f"the trigger '{trigger.id}' of '{command.workflow_id}' is disabled; enable it, then fire it")
+        return invalid_state(
+            f"the trigger '{trigger.id}' of '{command.workflow_id}' is disabled; enable it, then fire it"
+        )
     return TriggerRef("manual" if trigger is None else type_of(trigger), command.trigger_id)
 
 
@@ -185,7 +203,7 @@ def _request_refused(checked: Checked, status: str, command: RequestRun) -> Refu
     return None
 
 
-def _input(rule: Rule, cause: ReceivedCause) -> msgspec.Raw:
+def _input(rule: Rule, cause: AnyCause) -> msgspec.Raw:
     """Raises Fault."""
     if rule.trigger.input is msgspec.UNSET:
         return EMPTY_INPUT if is_null(cause.data) else cause.data
@@ -205,13 +223,14 @@ def _findings(checked: Checked, input_data: msgspec.Raw) -> list[Finding]:
     return checked.input_findings(json_value("input", input_data), "$.input") if checked.has_schema else []
 
 
-def _fired(rule: Rule, cause: ReceivedCause, input_data: msgspec.Raw) -> WorkflowTriggered:
+def fired(rule: Rule, cause: AnyCause, input_data: msgspec.Raw) -> WorkflowTriggered:
+    """The run that this trigger starts for this cause."""
     workflow_id, trigger_id = rule.key
     return WorkflowTriggered(
         run_id=run_id(cause.recorded_at, workflow_id, trigger_id, cause.stream_id),
         workflow_id=workflow_id,
         workflow_version=rule.workflow.newest.number,
-        trigger=TriggerRef("event", trigger_id),
+        trigger=TriggerRef(type_of(rule.trigger), trigger_id),
         trigger_version=rule.trigger_version,
         cause=cause.cause,
         consumed=[cause.cause.event_id],
@@ -220,7 +239,8 @@ def _fired(rule: Rule, cause: ReceivedCause, input_data: msgspec.Raw) -> Workflo
     )
 
 
-def _declined(rule: Rule, cause: ReceivedCause, answer: NotFired) -> TriggerDecided:
+def declined(rule: Rule, cause: AnyCause, answer: NotFired) -> TriggerDecided:
+    """The recorded answer of a trigger that starts no run."""
     workflow_id, trigger_id = rule.key
     return TriggerDecided(
         trigger_id=trigger_id,

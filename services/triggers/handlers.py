@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Collection, Hashable, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
+from uuid import UUID
 
 import msgspec
 from flowforge import envelope as envelopes
@@ -19,21 +20,26 @@ from flowforge.subjects import Subjects
 
 from infra.bus import Message, Outgoing, Work
 from infra.bus.message import Decode
-from infra.eventlog import Answer, Append, DefinitionsChanged, Duplicate, EventLog, StoredEvent, Unavailable
+from infra.eventlog import Answer, Append, Conflict, DefinitionsChanged, Duplicate, EventLog, StoredEvent, Unavailable
 from services.triggers.answers import FIRED, Logged, events_answer, refusal_answer, run_answer, said, streams_of
 from services.triggers.cause import ReceivedCause, received, same_event
 from services.triggers.decide import Decided, decide_received, decide_request
 from services.triggers.definitions import Definitions
 from services.triggers.known import KnownCause, find_known
 from services.triggers.reading import (
+    SCHEDULE_TYPES,
     Arrival,
     arrivals_of,
     command_identity,
     command_of,
     identities_of,
     key_of,
+    schedule_identity,
+    schedule_stream,
+    scheduled_of,
     traceparent_of,
 )
+from services.triggers.scheduled import decide_scheduled
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +64,7 @@ class Triggers:
 
     name = "triggers"
     says = frozenset({FIRED})
-    hears: frozenset[str] = frozenset()
+    hears = SCHEDULE_TYPES
 
     def __init__(self, log: EventLog, namespace: str, clock: Callable[[], datetime] = envelopes.now) -> None:
         self.subjects = Subjects(namespace)
@@ -94,7 +100,7 @@ class Triggers:
             if message.origin == "command":
                 await self._load_for(message)
         if self._tried_at and not self._tried_at.keys().isdisjoint(keys):
-            await self._recall(messages)
+            await self._recall([message for message in messages if not _is_scheduled(self.key(message))])
 
     async def _load_for(self, message: Message) -> None:
         command = command_of(message)
@@ -124,6 +130,8 @@ class Triggers:
 
     def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
         """The group to log for this cause, or the answer to give where there is nothing to log."""
+        if _is_scheduled(key):
+            return self._decide_scheduled(key, messages)
         if messages[0].origin == "command":
             command = command_of(messages[0])
             if isinstance(command, Refusal):
@@ -131,6 +139,16 @@ class Triggers:
             if isinstance(command, RequestRun):
                 return self._decide_run(key, command, messages)
         return self._decide_arrivals(key, messages)
+
+    def _decide_scheduled(self, key: Hashable, messages: Sequence[Message]) -> Work:
+        """A firing is decided once; the identity says whether it was."""
+        if key in self._tried_at:
+            return self._done(key, messages, b"")
+        [first, *_] = messages
+        stream_id = schedule_stream(first)
+        fact, event_id = scheduled_of(first), UUID(first.event.id)
+        decided = decide_scheduled(self.definitions.index, fact, event_id, stream_id, self.subjects.namespace)
+        return self._work(key, messages, {schedule_identity(stream_id): decided}, self._clock())
 
     def _decide_run(self, key: Hashable, command: RequestRun, messages: Sequence[Message]) -> Work:
         identity = command_identity(command.command_id)
@@ -261,6 +279,8 @@ class Triggers:
         opened = self._close(key)
         if isinstance(answer, DefinitionsChanged):
             self.definitions.is_stale = True
+        elif isinstance(answer, Conflict) and _is_scheduled(key):
+            self._tried_at[key] = frozenset()
         elif isinstance(answer, Duplicate) and answer.position:
             self._known.pop(key, None)
             tried_at = self._tried_at.get(key, frozenset[datetime]())
@@ -293,6 +313,10 @@ class Triggers:
             await self.definitions.refresh()
         except Unavailable as fault:
             _log.warning("definitions cannot be read yet: %s", fault)
+
+
+def _is_scheduled(key: Hashable) -> bool:
+    return isinstance(key, UUID)
 
 
 _place_of = msgspec.json.Decoder(_Place)

@@ -9,7 +9,7 @@ their decisions are recorded.
 from collections.abc import Iterator
 from typing import Any, cast
 
-from flowforge.definition import EventTrigger
+from flowforge.definition import EventTrigger, ScheduleTrigger
 from flowforge.events import WorkflowEvent
 
 from infra.expressions import (
@@ -64,11 +64,11 @@ class Checked:
 
 
 class Rule:
-    """One event trigger of the newest version of a workflow."""
+    """One trigger of the newest version of a workflow."""
 
     __slots__ = ("_template", "checked", "key", "trigger", "trigger_version", "workflow")
 
-    def __init__(self, workflow: Workflow, checked: Checked, trigger: EventTrigger) -> None:
+    def __init__(self, workflow: Workflow, checked: Checked, trigger: EventTrigger | ScheduleTrigger) -> None:
         self.key: RuleKey = (workflow.workflow_id, trigger.id)
         self.workflow = workflow
         self.checked = checked
@@ -85,7 +85,7 @@ class Rule:
 
     def terms(self) -> Terms:
         """What the event must equal for the filter to be true."""
-        if self.trigger.config.filter is None:
+        if not isinstance(self.trigger, EventTrigger) or self.trigger.config.filter is None:
             return ()
         try:
             demanded = equalities(compile_lazily(self.trigger.config.filter, Scope.FILTER))

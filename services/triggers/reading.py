@@ -2,17 +2,20 @@
 
 import re
 from collections.abc import Hashable, Iterator
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 import msgspec
 from flowforge.commands import ReceiveEvents, RequestRun
 from flowforge.envelope import CloudEvent, NotAnEvent, decode_external
+from flowforge.events import ScheduleFired, ScheduleMissed, decode
 from flowforge.identity import identity_key
 from flowforge.refusals import Refusal, invalid
 
 from infra.bus import Message
 from services.triggers.settings import JSON_DEPTH_MAX
 
+SCHEDULE_TYPES = frozenset({ScheduleFired.__name__, ScheduleMissed.__name__})
 REQUEST_RUN, RECEIVE_EVENTS = RequestRun.__name__, ReceiveEvents.__name__
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
@@ -40,15 +43,39 @@ class Arrival(msgspec.Struct, frozen=True):
 
 
 def key_of(message: Message) -> Hashable:
-    """The identity of an external event; of a command, its name and id. Raises ValueError for what nobody could read."""
+    """The identity of an external event; of a command, its name and id; of a firing, its stream.
+
+    Raises ValueError for what nobody could read.
+    """
     if message.origin == "command":
         name = message.tokens[-1]
         try:
             return name, _commanded.decode(message.event.data).command_id
         except (msgspec.DecodeError, UnicodeDecodeError):
             return "unreadable", message.reply_to
+    if message.event.type in SCHEDULE_TYPES and is_scheduled(message):
+        return schedule_stream(message)
     require_readable(message.body)
     return event_identity(message.event)
+
+
+def is_scheduled(message: Message) -> bool:
+    """Whether the scheduler says it; to others, who say what they like, only the inbox is open."""
+    return message.tokens[1] in ("timers", "log")
+
+
+def schedule_stream(message: Message) -> UUID:
+    """The stream of a firing, which names it. Raises ValueError."""
+    return UUID(message.event.source.rpartition("/")[2])
+
+
+def scheduled_of(message: Message) -> ScheduleFired | ScheduleMissed:
+    """The firing in a message. Raises msgspec.DecodeError."""
+    return cast("ScheduleFired | ScheduleMissed", decode(message.event.type, message.event.data))
+
+
+def schedule_identity(stream_id: UUID) -> bytes:
+    return identity_key("schedule", str(stream_id))
 
 
 def command_of(message: Message) -> RequestRun | ReceiveEvents | Refusal:

@@ -1,5 +1,7 @@
 """Every limit of triggers, with its unit."""
 
+from datetime import timedelta
+
 PAYLOAD_INLINE_BYTES_MAX = 256 * 1024
 """Larger data is kept beside the log, under its content hash; the event holds the reference."""
 VARIABLES_BYTES_MAX = 256 * 1024
@@ -18,3 +20,5 @@ NEAREST_LOOKED_AT_MAX = 5_000
 VERSIONS_CACHED_COUNT_MAX = 256
 """Older versions of workflows kept in memory."""
 READS_AT_ONCE_MAX = 16
+SCHEDULE_TICK = timedelta(microseconds=1)
+"""Nominal times are no closer."""
