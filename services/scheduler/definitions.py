@@ -106,8 +106,8 @@ class Schedules:
         self.calendar.take_out(workflow_id, plans)
         for plan in plans.values():
             known = self.calendar.entries.get(plan.key)
-            if known is not None and known.plan.in_force_at == plan.in_force_at:
-                known.plan = plan  # its times are the same
+            if known is not None and known.plan.has_times_of(plan):
+                known.plan = plan
             else:
                 self._begin(plan, now)
 

@@ -42,6 +42,9 @@ class Plan(msgspec.Struct, frozen=True):
     def key(self) -> ScheduleKey:
         return (self.workflow_id, self.trigger.id)
 
+    def has_times_of(self, other: "Plan") -> bool:
+        return self.in_force_at == other.in_force_at and self.trigger.config == other.trigger.config
+
 
 class Workflow(msgspec.Struct, frozen=True):
     """What of a workflow matters here. `triggers`: all schedules, with the version that gave them their shape."""
@@ -252,14 +255,19 @@ class Calendar:
         due: list[ScheduleKey] = []
         while self._heap and self._heap[0][0] <= now:
             instant, key = heapq.heappop(self._heap)
-            entry = self.entries.get(key)
-            if entry is not None and entry.rings_at == instant:
-                entry.rings_at = None
+            if self._is_placed(instant, key):
+                self.entries[key].rings_at = None
                 due.append(key)
         return due
 
     def next_at(self) -> datetime | None:
+        while self._heap and not self._is_placed(*self._heap[0]):
+            heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
+
+    def _is_placed(self, instant: datetime, key: ScheduleKey) -> bool:
+        entry = self.entries.get(key)
+        return entry is not None and entry.rings_at == instant
 
     def clock_went_back(self, now: datetime) -> None:
         """What was seen ahead of now is to be seen again; the log knows what of it has fired."""

@@ -1,0 +1,233 @@
+"""Schedules on real servers: each nominal time fires once, never early, and what was missed is caught up or recorded."""
+
+import asyncio
+import itertools
+import json
+import os
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from flowforge.envelope import now
+from flowforge.events import (
+    ScheduleFired,
+    ScheduleMissed,
+    WorkflowCreated,
+    WorkflowUpdated,
+    decode,
+    encode,
+)
+from flowforge.identity import named_stream
+from scheduler_stage import WAIT_S, HeldClock, Installation
+
+from infra.bus import envelope
+from infra.eventlog import Append, Appended, NewEvent, StreamAppend
+from infra.failpoints import KILLED_EXIT_STATUS
+
+MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
+
+
+def every(every_ms: int = 60_000, trigger_id: str = "t", *, enabled: bool = True, **config: Any) -> dict[str, Any]:
+    return {"id": trigger_id, "type": "schedule", "enabled": enabled, "config": {"every_ms": every_ms, **config}}
+
+
+async def save(
+    installation: Installation, at: datetime, *triggers: dict[str, Any], version: int = 1, workflow_id: str = "w"
+) -> None:
+    """What catalog does for a save."""
+    kind = WorkflowCreated if version == 1 else WorkflowUpdated
+    document = {"id": workflow_id, "name": workflow_id, "nodes": [], "triggers": list(triggers)}
+    fact = kind(
+        workflow_id=workflow_id, workflow_version=version, definition=msgspec.Raw(json.dumps(document).encode())
+    )
+    stream_id = named_stream("workflow", workflow_id)
+    stream = StreamAppend("workflow", stream_id, version - 1, [NewEvent(kind.__name__, encode(fact))])
+    [answer] = await installation.log.append([Append([stream], at, changes_definitions=True)])
+    assert isinstance(answer, Appended)
+    [stored] = await installation.log.read_stream(stream_id, version - 1)
+    subject = installation.subjects.workflow(workflow_id, kind.__name__)
+    await installation.client.jetstream().publish(subject, envelope(stored, installation.namespace), timeout=WAIT_S)
+
+
+async def fired(installation: Installation) -> list[datetime]:
+    events = await installation.log.read(0, 20_000, types={"ScheduleFired"})
+    facts = [decode(event.type, event.data) for event in events]
+    for event, fact in zip(events, facts, strict=True):
+        assert isinstance(fact, ScheduleFired)
+        assert event.recorded_at >= fact.due_at
+    return [fact.scheduled_at for fact in facts if isinstance(fact, ScheduleFired)]
+
+
+async def until_fired(installation: Installation, *expected: datetime) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while sorted(await fired(installation)) != sorted(expected):
+            await asyncio.sleep(0.02)
+
+
+async def missed(installation: Installation) -> list[ScheduleMissed]:
+    events = await installation.log.read(0, types={"ScheduleMissed"})
+    facts = [decode(event.type, event.data) for event in events]
+    return [fact for fact in facts if isinstance(fact, ScheduleMissed)]
+
+
+async def until_armed(clock: HeldClock, at: datetime) -> None:
+    """Everything so far is dealt with, and the next thing is due then."""
+    async with asyncio.timeout(WAIT_S):
+        while clock.next_alarm_at != at:
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def start() -> datetime:
+    return now().replace(second=30, microsecond=0)
+
+
+@pytest.fixture
+def first(start: datetime) -> datetime:
+    return start + 30 * SECOND
+
+
+@pytest.fixture
+def clock(start: datetime) -> HeldClock:
+    return HeldClock(start)
+
+
+async def test_it_fires_at_its_time_and_not_before(installation: Installation, clock: HeldClock, first: datetime):
+    await installation.start(clock)
+    await save(installation, clock.now(), every())
+    await until_armed(clock, first)
+    clock.move_to(first - SECOND)
+    assert installation.fired.empty()
+    clock.move_to(first)
+    event, _ = await installation.next_fired()
+    fact = decode(event.type, event.data)
+    assert fact == ScheduleFired(
+        workflow_id="w", trigger_id="t", trigger_version=1, scheduled_at=first, previous_at=first - MINUTE,
+        next_at=first + MINUTE, due_at=first,
+    )  # fmt: skip
+    await until_armed(clock, first + MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "fires", "gives_up"), [("latest", [4], [0, 3, 4]), ("none", [], [0, 4, 5]), ("all", range(5), None)]
+)
+async def test_what_was_missed_while_nobody_was_there(
+    installation: Installation, clock: HeldClock, first: datetime, catch_up: str, fires: Any, gives_up: Any
+):
+    await save(installation, clock.now(), every(catch_up=catch_up))
+    clock.move_to(first + 4 * MINUTE + 10 * SECOND)
+    await installation.start(clock)
+    await until_armed(clock, first + 5 * MINUTE)
+    await until_fired(installation, *(first + n * MINUTE for n in fires))
+    found = [(fact.first_at, fact.last_at, fact.count) for fact in await missed(installation)]
+    assert found == ([(first + gives_up[0] * MINUTE, first + gives_up[1] * MINUTE, gives_up[2])] if gives_up else [])
+    await installation.stop()
+    await installation.start(clock)
+    clock.move_to(first + 5 * MINUTE)
+    await until_fired(installation, *(first + n * MINUTE for n in fires), first + 5 * MINUTE)
+    assert len(await missed(installation)) == len(found)
+
+
+async def test_a_clock_that_jumps_ahead_catches_up_and_one_put_back_fires_nothing_twice(
+    installation: Installation, clock: HeldClock, first: datetime
+):
+    service = await installation.start(clock)
+    await save(installation, clock.now(), every())
+    await until_armed(clock, first)
+    clock.move_to(first)
+    await until_armed(clock, first + MINUTE)
+    clock.move_to(first + 3 * MINUTE + 10 * SECOND)
+    await until_armed(clock, first + 4 * MINUTE)
+    await until_fired(installation, first, first + 3 * MINUTE)
+    await service.tick()
+    clock.move_to(first - SECOND)
+    await service.tick()
+    await until_armed(clock, first)
+    clock.move_to(first)
+    await until_armed(clock, first + MINUTE)
+    assert await fired(installation) == [first, first + 3 * MINUTE]
+
+
+async def test_a_pause_makes_no_burst_and_a_change_voids_the_old_times(
+    installation: Installation, clock: HeldClock, first: datetime
+):
+    await installation.start(clock)
+    await save(installation, clock.now(), every(catch_up="all"))
+    await until_armed(clock, first)
+    await save(installation, clock.now(), every(catch_up="all", enabled=False), version=2)
+    async with asyncio.timeout(WAIT_S):
+        while clock.next_alarm_at == first:
+            clock.move_to(clock.now())
+            await asyncio.sleep(0.01)
+    clock.move_to(first + 5 * MINUTE + SECOND)
+    await save(installation, clock.now(), every(catch_up="all"), version=3)
+    await until_armed(clock, first + 6 * MINUTE)
+    await save(installation, clock.now(), every(catch_up="all", every_ms=90_000, start_at=first.isoformat()), version=4)
+    await until_armed(clock, first + 6 * MINUTE)
+    clock.move_to(first + 6 * MINUTE)
+    await until_armed(clock, first + 7.5 * MINUTE)
+    assert await fired(installation) == [first + 6 * MINUTE]
+    assert await missed(installation) == []
+
+
+async def test_a_change_that_nobody_told_voids_the_old_times_all_the_same(
+    installation: Installation, clock: HeldClock, first: datetime
+):
+    await installation.start(clock)
+    await save(installation, clock.now(), every())
+    await until_armed(clock, first)
+    document = {"id": "w", "name": "w", "nodes": [], "triggers": [every(enabled=False)]}
+    fact = WorkflowUpdated(workflow_id="w", workflow_version=2, definition=msgspec.Raw(json.dumps(document).encode()))
+    stream = StreamAppend("workflow", named_stream("workflow", "w"), 1, [NewEvent("WorkflowUpdated", encode(fact))])
+    await installation.log.append([Append([stream], clock.now(), changes_definitions=True)])
+    clock.move_to(first)
+    async with asyncio.timeout(WAIT_S):
+        while clock.next_alarm_at is None or clock.next_alarm_at <= first:
+            await asyncio.sleep(0.01)
+    assert await fired(installation) == []
+
+
+@pytest.mark.parametrize("point", ["before_append", "after_append", "after_publish"])
+async def test_killed_around_a_firing_each_time_fires_once(installation: Installation, tmp_path: Path, point: str):
+    await save(installation, now(), every(200, catch_up="all"))
+    environment = {
+        **os.environ,
+        "FLOWFORGE_DATABASE_URL": installation.dsn,
+        "FLOWFORGE_NATS_URL": installation.nats_url,
+        "FLOWFORGE_NAMESPACE": installation.namespace,
+        "FLOWFORGE_HOME": str(tmp_path),
+        "FLOWFORGE_FAILPOINTS": f"scheduler.{point}=die@4",
+    }
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.scheduler", env=environment)
+    assert await asyncio.wait_for(process.wait(), 30) == KILLED_EXIT_STATUS
+    await installation.start()
+    count = len(await fired(installation))
+    async with asyncio.timeout(WAIT_S):
+        while len(times := await fired(installation)) < count + 5:
+            await asyncio.sleep(0.05)
+    times.sort()
+    assert [b - a for a, b in itertools.pairwise(times)] == [timedelta(milliseconds=200)] * (len(times) - 1)
+
+
+@pytest.mark.bench
+async def test_ten_thousand_schedules_of_one_second_all_fire_once_within_ten(installation: Installation):
+    count, names = 10_000, 100
+    due_at = (now() + 25 * SECOND).replace(microsecond=0)
+    config = {"start_at": due_at.isoformat()}
+    for number in range(count // names):
+        triggers = [every(3_600_000, f"t{name}", **config) for name in range(names)]
+        await save(installation, now(), *triggers, workflow_id=f"w{number}")
+    assert now() < due_at - 10 * SECOND, "the machine is too slow to save them in time"
+    await installation.start()
+    async with asyncio.timeout(60):
+        while len(await fired(installation)) < count:
+            await asyncio.sleep(0.5)
+    events = await installation.log.read(0, 20_000, types={"ScheduleFired"})
+    assert len(events) == len({event.stream_id for event in events}) == count
+    last_s = (max(event.recorded_at for event in events) - due_at).total_seconds()
+    print(f"{count:,} schedules due at one instant: the last fired after {last_s:.2f} s")
+    assert last_s < 10
