@@ -278,6 +278,11 @@ class Client:
         """One page of why a trigger fired and why not, newest first. Filters: cause, decision; limit, cursor."""
         return await self._asking().read(f"/api/workflows/{workflow_id}/triggers/{trigger_id}/decisions", **filters)
 
+    async def upcoming(self, workflow_id: str, trigger_id: str, count: int = 10) -> list[dict[str, Any]]:
+        """When a schedule fires next: `scheduled_at` and `due_at` of so many firings."""
+        path = f"/api/workflows/{workflow_id}/triggers/{trigger_id}/upcoming"
+        return (await self._asking().read(path, count=count))["items"]
+
     async def health(self) -> dict[str, Any]:
         """What `/health/ready` answers, also when it is not ready."""
         return await self._asking().peek("/health/ready")

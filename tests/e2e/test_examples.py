@@ -54,6 +54,14 @@ def test_a_chain_runs_in_the_order_of_order_index(examples: Flowforge):
     assert completed == ["split", "count", "say"]
 
 
+def test_a_nightly_schedule_says_when_it_fires_next(examples: Flowforge):
+    ended = examples("triggers", "upcoming", "nightly", "every-night", "--count", "3", "--json")
+    [told] = ended.lines
+    assert [item["scheduled_at"][13:] for item in told["items"]] == [":30:00Z"] * 3
+    by_hand = examples("run", "nightly", "--input", '{"night": "today"}', "--watch", "--json")
+    assert output(by_hand) == {"report": "the night of today"}
+
+
 def test_fan_out_keeps_the_order_and_its_limit(examples: Flowforge):
     ended = examples("run", "fan-out", "--input", '{"numbers": [5, 4, 3, 2, 1]}', "--watch", "--json")
     assert output(ended) == {"squares": [25, 16, 9, 4, 1], "greatest": 25, "above_ten": 2}

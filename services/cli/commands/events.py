@@ -136,6 +136,36 @@ async def decisions(
     session.output.say(rows)
 
 
+@triggers.command
+async def upcoming(workflow: str, trigger: str, /, *, count: int = 10, session: Annotated[Session, Hidden]) -> None:
+    """When a schedule fires next.
+
+    Parameters
+    ----------
+    workflow
+        Id of the workflow.
+    trigger
+        Id of the trigger.
+    count
+        So many firings.
+    """
+    async with session.client() as client:
+        try:
+            items = await client.upcoming(workflow, trigger, count)
+        except Refused as refused:
+            if refused.status == 404:
+                raise await no_workflow(client, workflow, refused) from refused
+            raise
+    session.output.json({"items": items})
+    if not items:
+        session.output.say(Text("nothing to come: it is disabled, its workflow is not active, or it has ended", "dim"))
+        return
+    rows = table("scheduled", "due")
+    for item in items:
+        rows.add_row(Text(str(item["scheduled_at"]), no_wrap=True), Text(str(item["due_at"]), "dim", no_wrap=True))
+    session.output.say(rows)
+
+
 def _reason(item: dict[str, Any]) -> str:
     reason, detail = str(item.get("reason") or "").replace("_", " "), str(item.get("detail") or "")
     return f"{reason}: {detail}" if reason and detail else reason or detail

@@ -174,6 +174,13 @@ class TriggerStats(msgspec.Struct):
     last_fired_at: datetime | None
 
 
+class UpcomingView(msgspec.Struct):
+    """A firing to come: its nominal time, and when it is due with its jitter."""
+
+    scheduled_at: datetime
+    due_at: datetime
+
+
 class Effect(msgspec.Struct):
     """What a received event led to."""
 

@@ -1,20 +1,24 @@
 """Reading triggers: as they are set, why each fired or did not, and how often."""
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import msgspec
+from flowforge.definition import ScheduleTrigger, Trigger
 from flowforge.events import Decision
 from litestar import get
+from litestar.params import Parameter
 
 from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
-from infra.http.problems import not_found
+from infra.http.problems import bad_request, not_found
+from infra.schedules import schedule_of, upcoming
 from services.projections.api.reads import Conditions, Reads
-from services.projections.api.shapes import CauseView, DecisionView, TriggerStats
+from services.projections.api.shapes import CauseView, DecisionView, TriggerStats, UpcomingView
 
 _TRIGGERS = """
-    select w.version, v.definition from projections.workflows w
+    select w.version, w.status, v.definition from projections.workflows w
     join projections.workflow_versions v on v.workflow_id = w.id and v.version = w.version where w.id = $1
 """
 _DECISIONS = """
@@ -33,7 +37,13 @@ class _Definition(msgspec.Struct):
     triggers: list[dict[str, Any]] = []
 
 
+class _Typed(msgspec.Struct):
+    triggers: list[Trigger] = []
+
+
 _definition = msgspec.json.Decoder(_Definition)
+_typed = msgspec.json.Decoder(_Typed)
+UPCOMING_MAX = 1_000
 
 
 @get("/{workflow_id:str}/triggers", opt=VIEWER)
@@ -114,4 +124,24 @@ async def read_stats(reads: Reads, workflow_id: str, trigger_id: str) -> Trigger
     )
 
 
-HANDLERS = [list_triggers, list_decisions, read_stats]
+@get("/{workflow_id:str}/triggers/{trigger_id:str}/upcoming", opt=VIEWER)
+async def list_upcoming(
+    reads: Reads, workflow_id: str, trigger_id: str, count: Annotated[int, Parameter(ge=1, le=UPCOMING_MAX)] = 10
+) -> Page[UpcomingView]:
+    """When a schedule fires next, by the clock of the server; nothing while it or its workflow is not active."""
+    row = await reads.pool.fetchrow(_TRIGGERS, workflow_id)
+    if row is None:
+        raise not_found("workflow", workflow_id)
+    definition = _typed.decode(row["definition"])
+    trigger = next((trigger for trigger in definition.triggers if trigger.id == trigger_id), None)
+    if trigger is None:
+        raise not_found(f"trigger of workflow '{workflow_id}'", trigger_id)
+    if not isinstance(trigger, ScheduleTrigger):
+        raise bad_request("path.trigger_id", f"'{trigger_id}' is no schedule: nobody knows when it fires")
+    if not trigger.enabled or row["status"] != "active":
+        return Page([])
+    firings = upcoming(schedule_of(trigger.config, workflow_id, trigger_id), datetime.now(UTC), count)
+    return Page([UpcomingView(firing.scheduled_at, firing.due_at) for firing in firings])
+
+
+HANDLERS = [list_triggers, list_decisions, read_stats, list_upcoming]

@@ -217,9 +217,9 @@ async def test_killed_around_a_firing_each_time_fires_once(installation: Install
 async def test_ten_thousand_schedules_of_one_second_all_fire_once_within_ten(installation: Installation):
     count, names = 10_000, 100
     due_at = (now() + 25 * SECOND).replace(microsecond=0)
-    config = {"start_at": due_at.isoformat()}
+    start_at = due_at.isoformat()
     for number in range(count // names):
-        triggers = [every(3_600_000, f"t{name}", **config) for name in range(names)]
+        triggers = [every(3_600_000, f"t{name}", start_at=start_at) for name in range(names)]
         await save(installation, now(), *triggers, workflow_id=f"w{number}")
     assert now() < due_at - 10 * SECOND, "the machine is too slow to save them in time"
     await installation.start()
