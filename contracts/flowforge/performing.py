@@ -99,7 +99,10 @@ async def perform(running: Running, handler: Handler | None, pool: ThreadPoolExe
     try:
         result = await _handle(running, handler, pool)
     except asyncio.CancelledError as fault:
-        return running.stopped_outcome() or failure(fault)
+        stopped = running.stopped_outcome()
+        if stopped is None and (task := asyncio.current_task()) is not None and task.cancelling():
+            raise  # not the job is stopped but the worker that runs it
+        return stopped or failure(fault)
     except (Exception, SystemExit) as fault:  # noqa: BLE001 - the handler is not ours: whatever it raises is its outcome
         return running.stopped_outcome() or failure(fault)
     return running.stopped_outcome() or await _output(result, blobs)
@@ -114,7 +117,7 @@ async def _handle(running: Running, handler: Handler, pool: ThreadPoolExecutor) 
         running.thread = pool.submit(context.run, handler.call, running.job)
         return await asyncio.wrap_future(running.thread)
     except asyncio.CancelledError:
-        if (task := asyncio.current_task()) is not None:
+        if running.stopped_outcome() is not None and (task := asyncio.current_task()) is not None:
             task.uncancel()
         raise
     finally:
