@@ -22,6 +22,8 @@ from nats.js.api import (
 )
 from nats.js.errors import BucketNotFoundError, NotFoundError
 
+from infra.bus.stranded import free, free_all
+
 RUNS_KEPT_S = 3600
 DUPLICATE_WINDOW_S = 20
 ACK_WAIT_S = 5
@@ -129,6 +131,9 @@ async def declare(client: Client, namespace: str, replicas: int = 1) -> None:
     for service_hearings in hearings(subjects).values():
         for hearing in service_hearings:
             await _declare_consumer(jetstream, hearing)
+    for declared in streams(subjects, replicas):
+        if declared.retention is RetentionPolicy.WORK_QUEUE:
+            await free_all(jetstream, str(declared.name))
     try:
         await jetstream.object_store(subjects.blobs_bucket)
     except (BucketNotFoundError, NotFoundError):
@@ -161,7 +166,8 @@ async def _declare_stream(jetstream: JetStreamContext, wanted: StreamConfig) -> 
 async def _declare_consumer(jetstream: JetStreamContext, hearing: Hearing) -> None:
     wanted = consumer_config(hearing)
     try:
-        existing = (await jetstream.consumer_info(hearing.stream, hearing.durable)).config
+        info = await jetstream.consumer_info(hearing.stream, hearing.durable)
+        existing = info.config
     except NotFoundError:
         await jetstream.add_consumer(hearing.stream, wanted)
         return
@@ -169,3 +175,5 @@ async def _declare_consumer(jetstream: JetStreamContext, hearing: Hearing) -> No
     if any((getattr(existing, field) or None) != (getattr(wanted, field) or None) for field in fields):
         await jetstream.delete_consumer(hearing.stream, hearing.durable)
         await jetstream.add_consumer(hearing.stream, wanted)
+        return
+    await free(jetstream, await jetstream.stream_info(hearing.stream), info)

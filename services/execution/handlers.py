@@ -19,6 +19,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
 from infra.bus import Envelopes, Message, Outgoing, Shell, Work
+from infra.bus.stranded import free_all
 from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
 from services.execution import decide as deciding
 from services.execution import inputs, jobs
@@ -85,6 +86,7 @@ class ExecutionService:
         self._open_kept = 0
         self._open_kept_at = 0.0
         self._spent_jobs: list[int] = []
+        self._passed_jobs: dict[str, int] = {}
         self._spent_looked_at = 0.0
         self.inbound = {self._subjects.advisories_stream: decode_advisory}
 
@@ -192,6 +194,7 @@ class ExecutionService:
     async def nats_was_away(self) -> None:
         """Jobs may be lost; workers get time to speak first."""
         self._runs.consumers_may_be_gone()
+        await free_all(self._client.jetstream(timeout=2), self._subjects.jobs_stream)
         self._look_soon()
 
     async def tick(self) -> None:
@@ -269,6 +272,7 @@ class ExecutionService:
         self._spent_looked_at = now_s
         try:
             await look_for_spent_jobs(self._client, self._subjects.jobs_stream)
+            await free_all(self._client.jetstream(timeout=2), self._subjects.jobs_stream, self._passed_jobs)
         except (TimeoutError, NatsError) as fault:
             _log.warning("cannot look for spent jobs now: %s", fault)
 
