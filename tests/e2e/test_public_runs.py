@@ -655,3 +655,22 @@ def test_the_stream_of_a_workflow_starts_now_and_tells_its_runs(stranger: Strang
     assert run_ids[0] in streams
     assert run_ids[2] in streams
     assert run_ids[1] not in streams
+
+
+def test_a_failure_is_told_in_words_and_never_as_a_stack_of_ours(stranger: Stranger):
+    run = stranger.run(workflow(bash("a", "echo no luck >&2; exit 3")))
+    told = json.dumps([run, stranger.history(run["run_id"])])
+    assert "Traceback" not in told
+    assert ".py" not in told
+
+
+def test_data_in_env_stays_as_it_is_and_an_unknown_secret_fails_the_node(stranger: Stranger):
+    script = bash("a", 'echo "[$X] [$Y]"', env={"X": "${input}", "Y": "cost $${input}"})
+    run = stranger.run(workflow(script), input_data="${boom} $5")
+    assert [line["text"] for line in stranger.all(f"/api/runs/{run['run_id']}/logs")] == [
+        "[${boom} $5] [cost ${input}]"
+    ]
+    run = stranger.run(workflow(bash("a", "true", env={"X": "${secrets.token}"})))
+    assert run["status"] == "failed"
+    assert error_of(run, "a")["code"] == "EXPRESSION_ERROR"
+    assert "secrets.token" in error_of(run, "a")["message"]
