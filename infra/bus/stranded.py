@@ -1,9 +1,9 @@
-"""Consumers that stand ahead of their stream, and the messages that they would never deliver.
+"""Messages that a work queue holds and its consumer has passed: nobody would ever deliver them.
 
-A stream that acknowledges before it writes loses its last messages when nats-server is killed, while its consumers may
-have written that they were delivered. The stream then gives the same sequence numbers out again, and the consumer takes
-what gets them for delivered (seen with nats-server 2.15: `persist_mode: async`, kill -9). A consumer made anew begins
-where something may be left; what it delivers again is known.
+A stream that acknowledges before it writes forgets what it did last when nats-server is killed: messages that it removed
+as acknowledged are back, or its last ones are gone and their numbers given out again. Its consumers write their place by
+themselves, and may remember more (seen with nats-server 2.15: `persist_mode: async`, kill -9). What was told because of
+such messages may be lost as well, so they count as not handled: the consumer is made anew and delivers them once more.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ async def make_anew(jetstream: JetStreamContext, info: StreamInfo, name: str, co
     stream = str(info.config.name)
     with contextlib.suppress(NotFoundError):
         await jetstream.delete_consumer(stream, name)
-    if info.config.retention is RetentionPolicy.WORK_QUEUE:
+    if info.config.retention == RetentionPolicy.WORK_QUEUE:
         config = replace(config, deliver_policy=DeliverPolicy.ALL, opt_start_seq=None)
     else:
         first = max(1, info.state.last_seq - LOOKED_BACK_COUNT)
@@ -59,7 +59,7 @@ async def make_anew(jetstream: JetStreamContext, info: StreamInfo, name: str, co
 
 async def _first_passed(jetstream: JetStreamContext, info: StreamInfo, consumer: ConsumerInfo) -> int:
     """A work queue holds what is not acknowledged, so nothing of it may lie where all is; the first that does, or 0."""
-    if info.config.retention is not RetentionPolicy.WORK_QUEUE or not info.state.messages or not consumer.ack_floor:
+    if info.config.retention != RetentionPolicy.WORK_QUEUE or not info.state.messages or not consumer.ack_floor:
         return 0
     config = consumer.config
     for subject in config.filter_subjects or [config.filter_subject or ">"]:

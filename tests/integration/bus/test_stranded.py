@@ -1,4 +1,4 @@
-"""A stream that lost its last messages with nats-server, under a consumer that had written that they were delivered."""
+"""A work queue that forgot with nats-server that jobs were done, under a consumer that remembers."""
 
 import shutil
 import signal
@@ -11,9 +11,9 @@ import pytest
 from flowforge.jobs import ensure_job_consumer
 from flowforge.subjects import Subjects
 from nats.aio.client import Client
-from nats.js.api import StreamInfo
 
 from infra.bus import topology
+from infra.bus.stranded import free_all
 from infra.embedded import nats as embedded_nats
 from infra.embedded.ports import free_port
 from infra.embedded.process import spawn
@@ -47,46 +47,57 @@ class Nats:
             _reap(process)
 
 
-async def _do_jobs(client: Client, count: int) -> None:
-    for number in range(count):
-        await client.jetstream().publish(JOB, b"%d" % number, stream=SUBJECTS.jobs_stream)
+async def _do_jobs(client: Client, count: int) -> list[bytes]:
     pulled = await client.jetstream().pull_subscribe_bind(CONSUMER, SUBJECTS.jobs_stream)
-    for message in await pulled.fetch(count, timeout=5):
+    done = await pulled.fetch(count, timeout=5)
+    for message in done:
         await message.ack_sync()
+    return [message.data for message in done]
 
 
-async def _queue(client: Client) -> StreamInfo:
-    return await client.jetstream().stream_info(SUBJECTS.jobs_stream)
+async def _left_count(client: Client) -> int:
+    return (await client.jetstream().stream_info(SUBJECTS.jobs_stream)).state.messages
 
 
 @pytest.fixture
-async def robbed(tmp_path: Path) -> Nats:
-    """Five jobs were done; the stream knows of two, its consumer of all."""
+async def forgetful(tmp_path: Path) -> Nats:
+    """Three jobs were done: the consumer knows, the stream has them still."""
     server = Nats(tmp_path)
     async with server.running() as client:
         await topology.declare(client, "flowforge")
         await ensure_job_consumer(client.jetstream(), SUBJECTS, "default", "step")
-        await _do_jobs(client, 2)
+        for number in range(3):
+            await client.jetstream().publish(JOB, b"%d" % number, stream=SUBJECTS.jobs_stream)
     shutil.copytree(server.messages, tmp_path / "kept")
     async with server.running() as client:
         await _do_jobs(client, 3)
+        assert await _left_count(client) == 0
     shutil.rmtree(server.messages)
     shutil.copytree(tmp_path / "kept", server.messages)
     return server
 
 
-async def test_jobs_that_a_consumer_would_never_deliver_are_delivered_after_the_next_declaration(robbed: Nats):
-    async with robbed.running() as client:
-        assert (await _queue(client)).state.last_seq == 2
+async def test_the_next_declaration_has_them_delivered_again(forgetful: Nats):
+    async with forgetful.running() as client:
+        assert await _left_count(client) == 3
         await topology.declare(client, "flowforge")
-        await _do_jobs(client, 3)
-        assert (await _queue(client)).state.messages == 0
+        assert await _do_jobs(client, 3) == [b"0", b"1", b"2"]
+        assert await _left_count(client) == 0
 
 
-async def test_jobs_that_were_passed_already_are_found_below_the_floor(robbed: Nats):
-    async with robbed.running() as client:
-        for number in range(4):
-            await client.jetstream().publish(JOB, b"%d" % number, stream=SUBJECTS.jobs_stream)
+async def test_under_load_a_message_must_lie_there_at_two_looks(forgetful: Nats):
+    passed: dict[str, int] = {}
+    async with forgetful.running() as client:
+        for pending_count in (0, 3):
+            await free_all(client.jetstream(), SUBJECTS.jobs_stream, passed)
+            info = await client.jetstream().consumer_info(SUBJECTS.jobs_stream, CONSUMER)
+            assert info.num_pending == pending_count
+
+
+async def test_a_consumer_that_has_passed_nothing_stays_as_it_is(forgetful: Nats):
+    async with forgetful.running() as client:
         await topology.declare(client, "flowforge")
-        info = await client.jetstream().consumer_info(SUBJECTS.jobs_stream, CONSUMER)
-        assert info.num_pending == 4
+        before = await client.jetstream().consumer_info(SUBJECTS.jobs_stream, CONSUMER)
+        await topology.declare(client, "flowforge")
+        after = await client.jetstream().consumer_info(SUBJECTS.jobs_stream, CONSUMER)
+        assert after.created == before.created
