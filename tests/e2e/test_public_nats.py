@@ -183,6 +183,21 @@ async def test_a_worker_from_the_table_does_a_job(stranger: Stranger):
     assert [(row["job_id"], row["job_type"]) for row in jobs] == [(given["job_id"], job_type)]
 
 
+async def test_the_queue_of_a_job_type_is_there_once_the_save_is_answered(stranger: Stranger):
+    job_type = fresh("kind")
+    async with stranger.nats("worker_nats") as connection:
+        stream = connection.jetstream(timeout=ANSWER_S_MAX)
+        definition = workflow(job("a", job_type))
+        stranger.save(definition)
+        pulled = await stream.pull_subscribe_bind(f"default--{job_type}", stream="JOBS")
+        run_id = stranger.execute(definition["id"])
+        (message,) = await pulled.fetch(1, timeout=ANSWER_S_MAX)
+        worker = RawWorker(connection, job_type)
+        await worker.report(message, json.loads(message.data)["data"], "JobCompleted", output=1)
+        await message.ack()
+    assert (await ended(stranger, run_id))["status"] == "completed"
+
+
 async def test_a_job_waits_for_a_worker_that_comes_later(stranger: Stranger):
     job_type = fresh("kind")
     definition = workflow(job("a", job_type))
