@@ -32,6 +32,9 @@ GIB = 1024**3
 BLOBS_KEPT_S = 7 * 86_400
 
 
+REPORTS_DECIDED = ("JobStarted", "JobProgressed", "JobCompleted", "JobFailed")
+
+
 class TopologyMismatch(RuntimeError):
     """A stream exists with another shape than declared, and NATS cannot change it in place."""
 
@@ -84,7 +87,10 @@ def streams(subjects: Subjects, replicas: int = 1) -> list[StreamConfig]:
         stream(subjects.runs_stream, [f"{ns}.runs.>"], limits, gib=2, max_age_s=RUNS_KEPT_S),
         stream(subjects.workflows_stream, [f"{ns}.workflows.>"], limits, gib=0.25, max_age_s=RUNS_KEPT_S),
         stream(subjects.jobs_stream, [f"{ns}.jobs.>"], queue, gib=4),
-        stream(subjects.reports_stream, [f"{ns}.reports.>"], queue),
+        # only what somebody takes: another report would lie there for ever
+        stream(
+            subjects.reports_stream, [f"{ns}.reports.*.*.{kind}" for kind in (*REPORTS_DECIDED, "JobLogged")], queue
+        ),
         stream(subjects.timers_stream, [f"{ns}.timers.>"], queue, gib=0.25),
         stream(subjects.advisories_stream, [advisory], queue, gib=0.0625),
     ]
@@ -93,7 +99,7 @@ def streams(subjects: Subjects, replicas: int = 1) -> list[StreamConfig]:
 def hearings(subjects: Subjects) -> dict[str, list[Hearing]]:
     """Who hears what: service → its durable consumers."""
     ns = subjects.namespace
-    reports = tuple(f"{ns}.reports.*.*.{kind}" for kind in ("JobStarted", "JobProgressed", "JobCompleted", "JobFailed"))
+    reports = tuple(f"{ns}.reports.*.*.{kind}" for kind in REPORTS_DECIDED)
     advisory = f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{subjects.jobs_stream}.>"
     return {
         "triggers": [Hearing(subjects.inbox_stream, "triggers", (f"{ns}.inbox.>",))],
