@@ -674,3 +674,11 @@ def test_data_in_env_stays_as_it_is_and_an_unknown_secret_fails_the_node(strange
     assert run["status"] == "failed"
     assert error_of(run, "a")["code"] == "EXPRESSION_ERROR"
     assert "secrets.token" in error_of(run, "a")["message"]
+
+
+def test_the_lines_of_a_run_that_ended_are_there_at_once(stranger: Stranger):
+    definition = workflow(*(bash(f"n{number}", "echo said") for number in range(5)))
+    stranger.save(definition)
+    for _ in range(10):
+        run_id = stranger.ended(stranger.execute(definition["id"]))["run_id"]
+        assert [line["text"] for line in stranger.all(f"/api/runs/{run_id}/logs")] == ["said"] * 5
