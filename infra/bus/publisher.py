@@ -62,7 +62,7 @@ class Publisher:
 
     async def arrive(self, publication: Publication) -> None:
         """Wait until each message is acknowledged; what is not in time, or refused, is sent again, for ever."""
-        while not publication.arrived.is_set():
+        while publication.missing:  # not `arrived`: a refusal sets it too
             try:
                 await asyncio.wait_for(publication.arrived.wait(), ACKS_WAIT_S)
             except TimeoutError:
@@ -75,6 +75,13 @@ class Publisher:
             if publication.missing:
                 publication.arrived.clear()
                 await self._write(list(publication.missing.items()), publication)
+
+    def send_again(self) -> None:
+        """After a reconnect: what is not acknowledged was sent to a server that is no more."""
+        for publication in self._open.values():
+            publication.refused = "the connection was lost"
+            publication.arrived.set()
+        self._open.clear()
 
     async def tell(self, subject: str, body: bytes) -> None:
         """A message that nobody need hear; lost when the connection is down."""

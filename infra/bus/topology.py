@@ -22,12 +22,17 @@ from nats.js.api import (
 )
 from nats.js.errors import BucketNotFoundError, NotFoundError
 
+from infra.bus.stranded import free, free_all
+
 RUNS_KEPT_S = 3600
 DUPLICATE_WINDOW_S = 20
 ACK_WAIT_S = 5
 ACK_PENDING_MAX = 20_000
 GIB = 1024**3
 BLOBS_KEPT_S = 7 * 86_400
+
+
+REPORTS_DECIDED = ("JobStarted", "JobProgressed", "JobCompleted", "JobFailed")
 
 
 class TopologyMismatch(RuntimeError):
@@ -82,7 +87,10 @@ def streams(subjects: Subjects, replicas: int = 1) -> list[StreamConfig]:
         stream(subjects.runs_stream, [f"{ns}.runs.>"], limits, gib=2, max_age_s=RUNS_KEPT_S),
         stream(subjects.workflows_stream, [f"{ns}.workflows.>"], limits, gib=0.25, max_age_s=RUNS_KEPT_S),
         stream(subjects.jobs_stream, [f"{ns}.jobs.>"], queue, gib=4),
-        stream(subjects.reports_stream, [f"{ns}.reports.>"], queue),
+        # only what somebody takes: another report would lie there for ever
+        stream(
+            subjects.reports_stream, [f"{ns}.reports.*.*.{kind}" for kind in (*REPORTS_DECIDED, "JobLogged")], queue
+        ),
         stream(subjects.timers_stream, [f"{ns}.timers.>"], queue, gib=0.25),
         stream(subjects.advisories_stream, [advisory], queue, gib=0.0625),
     ]
@@ -91,7 +99,7 @@ def streams(subjects: Subjects, replicas: int = 1) -> list[StreamConfig]:
 def hearings(subjects: Subjects) -> dict[str, list[Hearing]]:
     """Who hears what: service → its durable consumers."""
     ns = subjects.namespace
-    reports = tuple(f"{ns}.reports.*.*.{kind}" for kind in ("JobStarted", "JobProgressed", "JobCompleted", "JobFailed"))
+    reports = tuple(f"{ns}.reports.*.*.{kind}" for kind in REPORTS_DECIDED)
     advisory = f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{subjects.jobs_stream}.>"
     return {
         "triggers": [
@@ -137,6 +145,9 @@ async def declare(client: Client, namespace: str, replicas: int = 1) -> None:
         await _remove_if_changed(jetstream, hearing)
     for hearing in every:
         await _declare_consumer(jetstream, hearing)
+    for declared in streams(subjects, replicas):
+        if declared.retention is RetentionPolicy.WORK_QUEUE:
+            await free_all(jetstream, str(declared.name))
     try:
         await jetstream.object_store(subjects.blobs_bucket)
     except (BucketNotFoundError, NotFoundError):
@@ -168,9 +179,11 @@ async def _declare_stream(jetstream: JetStreamContext, wanted: StreamConfig) -> 
 
 async def _declare_consumer(jetstream: JetStreamContext, hearing: Hearing) -> None:
     try:
-        await jetstream.consumer_info(hearing.stream, hearing.durable)
+        info = await jetstream.consumer_info(hearing.stream, hearing.durable)
     except NotFoundError:
         await jetstream.add_consumer(hearing.stream, consumer_config(hearing))
+        return
+    await free(jetstream, await jetstream.stream_info(hearing.stream), info)
 
 
 async def _remove_if_changed(jetstream: JetStreamContext, hearing: Hearing) -> None:

@@ -6,7 +6,7 @@ One with a wildcard there *follows elapsed time*: it fires at every instant at w
 so a skipped hour has no firings and a repeated hour has them twice. `0-23` is no wildcard, `*/5` is one, as in Debian.
 
 Instants are whole seconds since 1970 in UTC, wall-clock times as in `infra.schedules.cron`. A zone is taken to change
-its clocks at most once within 24 hours (none has done otherwise since 1970).
+its clocks at most once within 24 hours (since 1970 no two changes are less than 6 days apart).
 """
 
 from zoneinfo import ZoneInfo

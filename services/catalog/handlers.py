@@ -19,10 +19,11 @@ from flowforge.identity import named_stream
 from flowforge.refusals import Accepted, Refusal, Rejected, unavailable
 from flowforge.subjects import Subjects
 
-from infra.bus import Message, Outgoing, Work
+from infra.bus import Message, Outgoing, Shell, Work
 from infra.bus.message import Decode, logged_event
 from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
 from services.catalog.decide import Command, Decided, decide
+from services.catalog.job_queues import JobQueues
 from services.catalog.settings import answer_bytes_max, findings_shown_least, followers_max, said_bytes_max
 from services.catalog.state import State, evolve, initial
 from services.catalog.validation import Finding, check, validate
@@ -69,6 +70,11 @@ class Catalog:
         self._subjects = Subjects(namespace)
         self._loaded: dict[str, Loaded] = {}
         self._pending: dict[str, tuple[Message, list[Finding]]] = {}
+        self._queues: JobQueues | None = None
+
+    def attached(self, shell: Shell) -> None:
+        """Queues of job types are made over the shell's connection."""
+        self._queues = JobQueues(shell.client, self._subjects)
 
     # --- load ---------------------------------------------------------------------------------------------------------
 
@@ -77,8 +83,11 @@ class Catalog:
         command = _command(message)
         return _workflow_id(command) or (message.reply_to, message.event.id)
 
-    async def load(self, keys: Collection[Hashable], messages: Sequence[Message]) -> None:  # noqa: ARG002
-        """Read the streams of these workflows."""
+    async def load(self, keys: Collection[Hashable], messages: Sequence[Message]) -> None:
+        """Read the streams of these workflows; have the queues that their new versions name."""
+        if self._queues is not None:
+            commands = [_command(message) for message in messages]
+            await self._queues.make(c for c in commands if isinstance(c, CreateWorkflow | UpdateWorkflow))
         streams = {named_stream("workflow", key): key for key in keys if isinstance(key, str)}
         if not streams:
             return
@@ -165,7 +174,9 @@ class Catalog:
         self._pending.clear()
 
     async def nats_was_away(self) -> None:
-        """Nothing waits on NATS."""
+        """The queues may be lost; execution makes those anew that are in use."""
+        if self._queues is not None:
+            self._queues.may_be_gone()
 
     async def tick(self) -> None:
         """Nothing is due by the clock."""

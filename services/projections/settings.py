@@ -40,6 +40,7 @@ class ReadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long `?after=` waits for the read models."""
     catch_up_wait_s: float = 0.5
     """How long a read without it waits, so that who reads at once what was written sees it."""
+    lines_poll_s: float = 0.01
     checkpoint_poll_s: float = 0.25
     stream_keep_alive_s: float = 15.0
     stream_poll_s: float = 1.0
