@@ -84,7 +84,7 @@ class RemoveTrigger(Command, kw_only=True, frozen=True):
 
 
 class RequestRun(Command, kw_only=True, frozen=True):
-    """To triggers: execute. Answers `{run_id, position}`."""
+    """To triggers: execute, or with `trigger_id` fire that trigger by hand. Answers `{run_id, position}`."""
 
     workflow_id: str
     input_data: msgspec.Raw = NULL
@@ -93,6 +93,7 @@ class RequestRun(Command, kw_only=True, frozen=True):
     labels: dict[str, str] = {}
     priority: int = 0
     timeout_ms: int | None = None
+    trigger_id: str | None = None
 
 
 class ReceiveEvents(Command, kw_only=True, frozen=True):

@@ -64,7 +64,7 @@ class EventReceived(Event, kw_only=True, frozen=True):
 
 
 class RunRequested(Event, kw_only=True, frozen=True):
-    """A person or program asked for a run (`execute`)."""
+    """A person or program asked for a run (`execute`), or fired the trigger `trigger_id` by hand."""
 
     workflow_id: str
     command_id: str
@@ -74,6 +74,7 @@ class RunRequested(Event, kw_only=True, frozen=True):
     labels: dict[str, str] = {}
     priority: int = 0
     timeout_ms: int | None = None
+    trigger_id: str | None = None
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -145,7 +145,11 @@ class Triggers:
 
     def _decide_request(self, command: RequestRun, recorded_at: datetime) -> Decided | Refusal:
         found = self.definitions.find(command.workflow_id, command.version)
-        return found if isinstance(found, Refusal) else decide_request(*found, command, recorded_at)
+        if isinstance(found, Refusal):
+            return found
+        return decide_request(
+            *found, command, recorded_at, self.definitions.index.workflows[command.workflow_id].trigger_versions
+        )
 
     def _decide_arrivals(self, key: Hashable, messages: Sequence[Message]) -> Work:
         known = self._known.get(key, {})

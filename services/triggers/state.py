@@ -1,6 +1,6 @@
 """What triggers remember of a workflow: its newest version and where its older ones stand (pure)."""
 
-from typing import Any, assert_never
+from typing import Any, assert_never, cast
 
 import msgspec
 from flowforge.definition import EventTrigger, ManualTrigger, Trigger, Variable, WorkflowStatus
@@ -24,6 +24,10 @@ class Version(msgspec.Struct, frozen=True):
     number: int
     definition: Definition
     fault: str = ""
+
+    def trigger(self, trigger_id: str) -> Trigger | None:
+        """The trigger of that id."""
+        return next((trigger for trigger in self.definition.triggers if trigger.id == trigger_id), None)
 
     @property
     def manual_trigger_id(self) -> str:
@@ -54,6 +58,11 @@ class Workflow(msgspec.Struct, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(Definition)
+
+
+def type_of(trigger: Trigger) -> str:
+    """The word in its `type`."""
+    return cast("str", trigger.__struct_config__.tag)
 
 
 def version_of(event: WorkflowCreated | WorkflowUpdated) -> Version:

@@ -1,12 +1,28 @@
 """Triggers one by one: each change is a new version of the workflow."""
 
-from flowforge.commands import AddTrigger, ChangeTrigger, RemoveTrigger
-from litestar import Response, delete, patch, post
+from typing import Annotated
 
-from infra.http.authentication import EDITOR
-from services.gateway.body import AnyRequest, definition_body, json_body
+import msgspec
+from flowforge.commands import AddTrigger, ChangeTrigger, RemoveTrigger, RequestRun
+from flowforge.envelope import NULL
+from litestar import Response, delete, patch, post
+from msgspec import Meta
+
+from infra.http.authentication import EDITOR, OPERATOR
+from services.gateway import reply
+from services.gateway.body import AnyRequest, definition_body, json_body, shaped
 from services.gateway.context import expected_version, gateway, raw
+from services.gateway.routes.runs import Label, LabelValue
 from services.gateway.routes.workflows import saved
+from services.gateway.settings import labels_max
+
+
+class Fire(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `fire`: the run's input, variables and labels."""
+
+    input_data: msgspec.Raw = NULL
+    variables: dict[str, msgspec.Raw] = {}
+    labels: Annotated[dict[Label, LabelValue], Meta(max_length=labels_max)] = {}
 
 
 @post("/{workflow_id:str}/triggers", opt=EDITOR, summary="Add a trigger")
@@ -57,4 +73,30 @@ async def remove_trigger(request: AnyRequest, workflow_id: str, trigger_id: str)
             expected_version=version,
         ),
         saved,
+    )
+
+
+@post(
+    "/{workflow_id:str}/triggers/{trigger_id:str}/fire", opt=OPERATOR, status_code=202, summary="Fire a trigger by hand"
+)
+async def fire(request: AnyRequest, workflow_id: str, trigger_id: str) -> Response[bytes]:
+    """202 `{run_id, position}`: the run counts under this trigger, whatever its type and filter; `input_data` is its input.
+
+    404 for an unknown trigger; 409 while it is disabled or the workflow is not active: then nothing is recorded.
+    """
+    body = await json_body(request)
+    wanted = shaped(body, Fire)
+    return await gateway(request).carry_out(
+        request,
+        body,
+        lambda command_id, actor: RequestRun(
+            command_id=command_id,
+            actor=actor,
+            workflow_id=workflow_id,
+            trigger_id=trigger_id,
+            input_data=wanted.input_data,
+            variables=wanted.variables,
+            labels=wanted.labels,
+        ),
+        lambda answer: reply.of(202, answer, Location=f"/api/runs/{answer['run_id']}"),
     )
