@@ -2,6 +2,7 @@
 
 import base64
 import zlib
+from datetime import datetime
 
 import msgspec
 
@@ -96,6 +97,43 @@ class RequestRun(Command, kw_only=True, frozen=True):
     trigger_id: str | None = None
 
 
+class TryTrigger(Command, kw_only=True, frozen=True):
+    """To triggers: what this trigger would answer to this CloudEvent; stores nothing.
+
+    Answers `{decision, reason, detail, input?}`. With `workflow_id` the workflow's status, variables and schema count.
+    """
+
+    trigger: msgspec.Raw
+    event: msgspec.Raw
+    workflow_id: str | None = None
+
+
+class ExplainDecision(Command, kw_only=True, frozen=True):
+    """To triggers: what a trigger answered to the event logged at `position`, evaluated anew; stores nothing.
+
+    Answers `{decision: {trigger_version, decision, reason, detail} | null}`; null where the event does not concern it.
+    """
+
+    workflow_id: str
+    trigger_id: str
+    position: int
+
+
+class RehearseTrigger(Command, kw_only=True, frozen=True):
+    """To triggers: what this trigger would have answered to the events received in [since, until); stores nothing.
+
+    Answers `{evaluated, would_fire, did_fire, items, next_position}`, at most `limit` items, newest first, below the
+    position `before`.
+    """
+
+    trigger: msgspec.Raw
+    workflow_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 50
+    before: int | None = None
+
+
 class ReceiveEvents(Command, kw_only=True, frozen=True):
     """To triggers: CloudEvents that came by HTTP. Answers `{items: [{id, source, event_id, position}], position}`."""
 
@@ -141,7 +179,7 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
             RemoveTrigger,
             ValidateWorkflow,
         ),
-        "triggers": (RequestRun, ReceiveEvents),
+        "triggers": (RequestRun, ReceiveEvents, TryTrigger, ExplainDecision, RehearseTrigger),
         "execution": (CancelRun,),
     }.items()
     for kind in kinds

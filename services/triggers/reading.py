@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterator
 from typing import Any
 
 import msgspec
-from flowforge.commands import ReceiveEvents, RequestRun
+from flowforge.commands import ExplainDecision, ReceiveEvents, RehearseTrigger, RequestRun, TryTrigger
 from flowforge.envelope import CloudEvent, NotAnEvent, decode_external
 from flowforge.identity import identity_key
 from flowforge.refusals import Refusal, invalid
@@ -13,6 +13,8 @@ from flowforge.refusals import Refusal, invalid
 from infra.bus import Message
 from services.triggers.settings import JSON_DEPTH_MAX
 
+Question = TryTrigger | ExplainDecision | RehearseTrigger
+"""What is evaluated and answered, and never logged."""
 REQUEST_RUN, RECEIVE_EVENTS = RequestRun.__name__, ReceiveEvents.__name__
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
@@ -20,6 +22,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _commands: dict[str, msgspec.json.Decoder[Any]] = {
     REQUEST_RUN: msgspec.json.Decoder(RequestRun),
     RECEIVE_EVENTS: msgspec.json.Decoder(ReceiveEvents),
+    **{kind.__name__: msgspec.json.Decoder(kind) for kind in (TryTrigger, ExplainDecision, RehearseTrigger)},
 }
 
 
@@ -51,7 +54,7 @@ def key_of(message: Message) -> Hashable:
     return event_identity(message.event)
 
 
-def command_of(message: Message) -> RequestRun | ReceiveEvents | Refusal:
+def command_of(message: Message) -> RequestRun | ReceiveEvents | Question | Refusal:
     """The command in a message, or why it is none."""
     name = message.tokens[-1]
     decoder = _commands.get(name)
@@ -71,6 +74,8 @@ def arrivals_of(message: Message) -> Iterator[Arrival]:
     """The external events that a message brings; it was looked at by `command_of` where it is a command."""
     if message.origin != "command":
         yield Arrival(event_identity(message.event), message.event, message.body)
+        return
+    if message.tokens[-1] != RECEIVE_EVENTS:
         return
     for body in _commands[RECEIVE_EVENTS].decode(message.event.data).events:
         event = decode_external(bytes(body))

@@ -18,3 +18,14 @@ NEAREST_LOOKED_AT_MAX = 5_000
 VERSIONS_CACHED_COUNT_MAX = 256
 """Older versions of workflows kept in memory."""
 READS_AT_ONCE_MAX = 16
+REHEARSALS_AT_ONCE_MAX = 2
+REHEARSAL_PAGE_COUNT = 1_000
+"""Events of the history read at once."""
+REHEARSAL_STEP_COUNT = 50
+"""After so many of them the turns of the service go first."""
+REHEARSAL_ANSWER_BYTES_MAX = 700 * 1024
+"""Of the decisions in one answer; the others come with the next page."""
+FIRINGS_REMEMBERED_MAX = 10_000
+"""Of the real firings beside which decisions are shown."""
+CLOCK_DISORDER_S = 5
+"""So far apart neighbours in the log may have been recorded in the wrong order."""
