@@ -84,6 +84,23 @@ class RemoveTrigger(Command, kw_only=True, frozen=True):
     expected_version: int | None = None
 
 
+class TriggerChange(msgspec.Struct, frozen=True):
+    """One trigger and the JSON merge patch for it."""
+
+    workflow_id: str
+    trigger_id: str
+    patch: msgspec.Raw
+
+
+class ChangeTriggers(Command, kw_only=True, frozen=True):
+    """To catalog: all these changes, or none; one new version per workflow that changes.
+
+    Answers `{items: [{id, version, position, warnings}], position}`, one item per workflow.
+    """
+
+    items: list[TriggerChange]
+
+
 class RequestRun(Command, kw_only=True, frozen=True):
     """To triggers: execute, or with `trigger_id` fire that trigger by hand. Answers `{run_id, position}`."""
 
@@ -177,6 +194,7 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
             AddTrigger,
             ChangeTrigger,
             RemoveTrigger,
+            ChangeTriggers,
             ValidateWorkflow,
         ),
         "triggers": (RequestRun, ReceiveEvents, TryTrigger, ExplainDecision, RehearseTrigger),

@@ -44,6 +44,9 @@ connect_wait_s = 0.2
 reconnect_wait_s = 0.2
 ping_interval_s = 10
 
+bulk_items_max = 1_000
+"""Triggers changed by one request."""
+
 labels_max = 50
 label_chars_max = 200
 priority_max = 1_000

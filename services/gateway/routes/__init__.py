@@ -3,7 +3,7 @@
 from services.gateway.routes.dry_runs import try_trigger, what_if
 from services.gateway.routes.events import publish
 from services.gateway.routes.runs import cancel, execute
-from services.gateway.routes.triggers import add_trigger, change_trigger, fire, remove_trigger
+from services.gateway.routes.triggers import add_trigger, change_together, change_trigger, fire, remove_trigger
 from services.gateway.routes.workflows import archive, create, roll_back, update, validate
 
 WORKFLOWS = [
@@ -15,7 +15,7 @@ WORKFLOWS = [
 RUNS = [cancel]
 """Below `/api/runs`."""
 
-TRIGGERS = [try_trigger, what_if]
+TRIGGERS = [change_together, try_trigger, what_if]
 """Below `/api/triggers`."""
 
 EVENTS = [publish]

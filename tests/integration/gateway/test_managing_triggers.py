@@ -144,3 +144,27 @@ async def test_a_changed_trigger_is_compared_with_what_did_fire(http: httpx.Asyn
     assert never.json() == {
         "evaluated": 0, "would_fire": 0, "did_fire": 0, "decisions": {"items": [], "next_cursor": None},
     }  # fmt: skip
+
+
+async def test_many_triggers_are_changed_together_or_not_at_all(http: httpx.AsyncClient, postgres_dsn: str) -> None:
+    for name in ("a", "b"):
+        await http.post("/api/workflows", json=workflow(name))
+    items: list[dict[str, Any]] = [
+        {"workflow_id": name, "trigger_id": "on-file", "enabled": False} for name in ("a", "b")
+    ]
+    refused = await http.put("/api/triggers", json={"items": [*items, {**items[0], "trigger_id": "none"}]})
+    assert (refused.status_code, refused.json()["errors"][0]["path"]) == (422, "$.items[2]")
+    assert await logged(postgres_dsn, "WorkflowUpdated") == []
+    unclear = await http.put("/api/triggers", json={"items": [{**items[0], "patch": {}}]})
+    assert (unclear.status_code, unclear.json()["errors"][0]["path"]) == (422, "$.items[0]")
+    items[1] = {"workflow_id": "b", "trigger_id": "on-file", "patch": {"name": "Files"}}
+    headers = {"Idempotency-Key": "k"}
+    done = await http.put("/api/triggers", json={"items": items}, headers=headers)
+    assert done.status_code == 200, done.text
+    assert [(item["id"], item["version"]) for item in done.json()["items"]] == [("a", 2), ("b", 2)]
+    first, second = await logged(postgres_dsn, "WorkflowUpdated")
+    assert first["definition"]["triggers"][0]["enabled"] is False
+    assert second["definition"]["triggers"][0]["name"] == "Files"
+    assert (await http.put("/api/triggers", json={"items": items}, headers=headers)).json() == done.json()
+    fired = await http.post("/api/workflows/a/triggers/on-file/fire")
+    assert fired.status_code == 409
