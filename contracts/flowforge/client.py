@@ -17,6 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
@@ -277,6 +278,31 @@ class Client:
     async def decisions(self, workflow_id: str, trigger_id: str, **filters: Any) -> dict[str, Any]:
         """One page of why a trigger fired and why not, newest first. Filters: cause, decision; limit, cursor."""
         return await self._asking().read(f"/api/workflows/{workflow_id}/triggers/{trigger_id}/decisions", **filters)
+
+    async def try_trigger(
+        self, trigger: Mapping[str, Any], event: Mapping[str, Any], workflow_id: str | None = None
+    ) -> dict[str, Any]:
+        """What a trigger would answer to an event, `{decision, reason, detail, input?}`; nothing is stored."""
+        body = {"trigger": trigger, "event": event, "workflow_id": workflow_id}
+        return await self._asking().write("POST", "/api/triggers/test", body)
+
+    async def what_if(
+        self,
+        trigger: Mapping[str, Any],
+        workflow_id: str | None = None,
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        """What a trigger would have answered to the recorded history, beside what did fire; nothing is stored.
+
+        Answers `{evaluated, would_fire, did_fire, decisions {items, next_cursor}}`.
+        """
+        body = {"trigger": trigger, "workflow_id": workflow_id, "since": since, "until": until}
+        query = urlencode({"limit": limit, **({} if cursor is None else {"cursor": cursor})})
+        return await self._asking().write("POST", f"/api/triggers/what-if?{query}", body)
 
     async def health(self) -> dict[str, Any]:
         """What `/health/ready` answers, also when it is not ready."""
