@@ -29,3 +29,5 @@ FIRINGS_REMEMBERED_MAX = 10_000
 """Of the real firings beside which decisions are shown."""
 CLOCK_DISORDER_S = 5
 """So far apart neighbours in the log may have been recorded in the wrong order."""
+SHARED_COUNT_MAX = 10_000
+"""Small things that many workflows have alike, kept once."""
