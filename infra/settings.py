@@ -96,6 +96,8 @@ def _parsed(name: str, text: str, origin: str) -> object:
             return int(text)
         except ValueError:
             raise SettingsError(f"{origin}: {text!r} is not a number") from None
+    if name == "auth" and text not in ("on", "off"):
+        raise SettingsError(f"{origin}: {text!r} is neither 'on' nor 'off'")
     if name == "script_paths":
         return [part for part in text.split(os.pathsep) if part]
     return text

@@ -99,7 +99,10 @@ async def perform(running: Running, handler: Handler | None, pool: ThreadPoolExe
     try:
         result = await _handle(running, handler, pool)
     except asyncio.CancelledError as fault:
-        return running.stopped_outcome() or failure(fault)
+        stopped = running.stopped_outcome()
+        if stopped is None and (task := asyncio.current_task()) is not None and task.cancelling():
+            raise  # not the job is stopped but the worker that runs it
+        return stopped or failure(fault)
     except (Exception, SystemExit) as fault:  # noqa: BLE001 - the handler is not ours: whatever it raises is its outcome
         return running.stopped_outcome() or failure(fault)
     return running.stopped_outcome() or await _output(result, blobs)
@@ -114,7 +117,7 @@ async def _handle(running: Running, handler: Handler, pool: ThreadPoolExecutor) 
         running.thread = pool.submit(context.run, handler.call, running.job)
         return await asyncio.wrap_future(running.thread)
     except asyncio.CancelledError:
-        if (task := asyncio.current_task()) is not None:
+        if running.stopped_outcome() is not None and (task := asyncio.current_task()) is not None:
             task.uncancel()
         raise
     finally:
@@ -165,16 +168,21 @@ async def _tried(work: Callable[[], Awaitable[msgspec.Raw]]) -> msgspec.Raw:
 
 
 def failure(fault: BaseException) -> ReportedError:
-    """The error that a handler's exception is told as."""
-    trace = "".join(traceback.format_exception(fault))[-TRACEBACK_CHARS_MAX:]
-    details = msgspec.Raw(_encode({"traceback": trace.encode(errors="replace").decode()}))
+    """The error that a handler's exception is told as; one that was not raised as a `JobError` with its traceback."""
     text = str(fault).encode(errors="replace").decode()
     if isinstance(fault, JobError):
         return ReportedError(
-            code=fault.code[:CODE_CHARS_MAX],
-            message=text[:MESSAGE_CHARS_MAX],
-            retryable=fault.retryable,
-            details=details,
+            code=fault.code[:CODE_CHARS_MAX], message=text[:MESSAGE_CHARS_MAX], retryable=fault.retryable
         )
+    trace = "".join(traceback.format_exception(_from_handler(fault)))[-TRACEBACK_CHARS_MAX:]
+    details = msgspec.Raw(_encode({"traceback": trace.encode(errors="replace").decode()}))
     told = f"{type(fault).__name__}: {text}" if text else type(fault).__name__
     return ReportedError(message=told[:MESSAGE_CHARS_MAX], details=details)
+
+
+def _from_handler(fault: BaseException) -> BaseException:
+    """The same, its traceback without the steps that lead to the handler: those are ours and tell nobody anything."""
+    trace = fault.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    return fault.with_traceback(trace) if trace is not None else fault

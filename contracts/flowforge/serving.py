@@ -171,6 +171,7 @@ class Serving:
     async def _reconnected(self) -> None:
         _log.info("connected to NATS again")
         self._told_fault = ""
+        self._ended.clear()  # their reports may be lost with the server: what is handed out again is done again
         await self._publisher.reconnected()
         for running in list(self._running.values()):
             await self._settle(running.reply, _PROGRESS)

@@ -18,6 +18,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
 from infra.bus.message import Decode, Message
+from infra.bus.stranded import make_anew
 from infra.bus.topology import Hearing, consumer_config
 
 PULL_COUNT = 1_000
@@ -121,6 +122,13 @@ class StandingPull:
 
     async def ask_again(self) -> None:
         """After a reconnect: what was asked of the old connection is void."""
+        await self._ask()
+
+    async def begin_anew(self) -> None:
+        """After a restart of the server: the consumer may stand ahead of what its stream has kept (see `stranded`)."""
+        jetstream = self._client.jetstream(timeout=2)
+        info = await jetstream.stream_info(self.hearing.stream)
+        await make_anew(jetstream, info, self.hearing.durable, consumer_config(self.hearing))
         await self._ask()
 
     def _ask_soon(self) -> None:

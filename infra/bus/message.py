@@ -55,6 +55,7 @@ class Outgoing(msgspec.Struct, gc=False):
 class Work(msgspec.Struct, gc=False):
     """What a service decided for one aggregate: what to log, and the answers to commands once that is logged.
 
+    `aside` are messages that cannot mean anything, each with its cause: they are quarantined.
     `later` are messages that are decided once the append is in the log, since a group has one actor and one cause.
     """
 
@@ -62,6 +63,7 @@ class Work(msgspec.Struct, gc=False):
     answers: list[tuple[Message, bytes]] = []
     also_say: list[Outgoing] = []
     later: list[Message] = []
+    aside: list[tuple[Message, str]] = []
 
 
 Decode = Callable[[bytes], CloudEvent]

@@ -76,6 +76,13 @@ class Publisher:
                 publication.arrived.clear()
                 await self._write(list(publication.missing.items()), publication)
 
+    def send_again(self) -> None:
+        """After a reconnect: what is not acknowledged was sent to a server that is no more."""
+        for publication in self._open.values():
+            publication.refused = "the connection was lost"
+            publication.arrived.set()
+        self._open.clear()
+
     async def tell(self, subject: str, body: bytes) -> None:
         """A message that nobody need hear; lost when the connection is down."""
         try:

@@ -93,6 +93,7 @@ class Shell:
         self._wakes = asyncio.Event()
         self._needs_resay = False
         self._was_away = False
+        self._known_server_id = self._server_id()
         self._is_lost = False
         self._background: set[asyncio.Task[None]] = set()
         self._kept = {"said": 0, "heard": 0}
@@ -220,11 +221,21 @@ class Shell:
         self._wakes.set()
 
     async def _after_nats_was_away(self) -> None:
+        server_id = self._server_id()
         for pull in self._pulls:
-            await pull.ask_again()
+            if server_id == self._known_server_id:
+                await pull.ask_again()
+            else:
+                await pull.begin_anew()
+        self._known_server_id = server_id
+        self.publisher.send_again()
         await self._resay()
         await self._catch_up()
         await self.service.nats_was_away()
+
+    def _server_id(self) -> str:
+        """Another one after each start of nats-server."""
+        return str(self.client._server_info.get("server_id"))  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
 
     def _ownership_lost(self) -> None:
         self.is_ready.clear()

@@ -22,12 +22,17 @@ from nats.js.api import (
 )
 from nats.js.errors import BucketNotFoundError, NotFoundError
 
+from infra.bus.stranded import free, free_all
+
 RUNS_KEPT_S = 3600
 DUPLICATE_WINDOW_S = 20
 ACK_WAIT_S = 5
 ACK_PENDING_MAX = 20_000
 GIB = 1024**3
 BLOBS_KEPT_S = 7 * 86_400
+
+
+REPORTS_DECIDED = ("JobStarted", "JobProgressed", "JobCompleted", "JobFailed")
 
 
 class TopologyMismatch(RuntimeError):
@@ -82,7 +87,10 @@ def streams(subjects: Subjects, replicas: int = 1) -> list[StreamConfig]:
         stream(subjects.runs_stream, [f"{ns}.runs.>"], limits, gib=2, max_age_s=RUNS_KEPT_S),
         stream(subjects.workflows_stream, [f"{ns}.workflows.>"], limits, gib=0.25, max_age_s=RUNS_KEPT_S),
         stream(subjects.jobs_stream, [f"{ns}.jobs.>"], queue, gib=4),
-        stream(subjects.reports_stream, [f"{ns}.reports.>"], queue),
+        # only what somebody takes: another report would lie there for ever
+        stream(
+            subjects.reports_stream, [f"{ns}.reports.*.*.{kind}" for kind in (*REPORTS_DECIDED, "JobLogged")], queue
+        ),
         stream(subjects.timers_stream, [f"{ns}.timers.>"], queue, gib=0.25),
         stream(subjects.advisories_stream, [advisory], queue, gib=0.0625),
     ]
@@ -91,7 +99,7 @@ def streams(subjects: Subjects, replicas: int = 1) -> list[StreamConfig]:
 def hearings(subjects: Subjects) -> dict[str, list[Hearing]]:
     """Who hears what: service → its durable consumers."""
     ns = subjects.namespace
-    reports = tuple(f"{ns}.reports.*.*.{kind}" for kind in ("JobStarted", "JobProgressed", "JobCompleted", "JobFailed"))
+    reports = tuple(f"{ns}.reports.*.*.{kind}" for kind in REPORTS_DECIDED)
     advisory = f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{subjects.jobs_stream}.>"
     return {
         "triggers": [Hearing(subjects.inbox_stream, "triggers", (f"{ns}.inbox.>",))],
@@ -129,6 +137,9 @@ async def declare(client: Client, namespace: str, replicas: int = 1) -> None:
     for service_hearings in hearings(subjects).values():
         for hearing in service_hearings:
             await _declare_consumer(jetstream, hearing)
+    for declared in streams(subjects, replicas):
+        if declared.retention is RetentionPolicy.WORK_QUEUE:
+            await free_all(jetstream, str(declared.name))
     try:
         await jetstream.object_store(subjects.blobs_bucket)
     except (BucketNotFoundError, NotFoundError):
@@ -161,7 +172,8 @@ async def _declare_stream(jetstream: JetStreamContext, wanted: StreamConfig) -> 
 async def _declare_consumer(jetstream: JetStreamContext, hearing: Hearing) -> None:
     wanted = consumer_config(hearing)
     try:
-        existing = (await jetstream.consumer_info(hearing.stream, hearing.durable)).config
+        info = await jetstream.consumer_info(hearing.stream, hearing.durable)
+        existing = info.config
     except NotFoundError:
         await jetstream.add_consumer(hearing.stream, wanted)
         return
@@ -169,3 +181,5 @@ async def _declare_consumer(jetstream: JetStreamContext, hearing: Hearing) -> No
     if any((getattr(existing, field) or None) != (getattr(wanted, field) or None) for field in fields):
         await jetstream.delete_consumer(hearing.stream, hearing.durable)
         await jetstream.add_consumer(hearing.stream, wanted)
+        return
+    await free(jetstream, await jetstream.stream_info(hearing.stream), info)

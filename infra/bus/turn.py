@@ -360,8 +360,11 @@ class Turn:
         raise fault
 
     async def _answer(self, work: Work) -> None:
+        """What is due to messages once their group is logged: answers, and quarantine for those that mean nothing."""
         for message, body in work.answers:
             await settling.answer(self._client, message, body)
+        for message, reason in work.aside:
+            await self.quarantine(message, reason)
 
 
 def _stored(append: Append, answer: Appended) -> list[StoredEvent]:

@@ -26,10 +26,11 @@ from flowforge.identity import named_stream
 from flowforge.refusals import Accepted, Refusal, Rejected, unavailable
 from flowforge.subjects import Subjects
 
-from infra.bus import Message, Outgoing, Work
+from infra.bus import Message, Outgoing, Shell, Work
 from infra.bus.message import Decode, logged_event
 from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
 from services.catalog.decide import Command, Decided, decide
+from services.catalog.job_queues import JobQueues
 from services.catalog.settings import answer_bytes_max, findings_shown_least, followers_max, said_bytes_max
 from services.catalog.state import State, evolve, initial
 from services.catalog.together import change_together
@@ -80,6 +81,11 @@ class Catalog:
         self._together: dict[Hashable, dict[str, list[StoredEvent]]] = {}
         """Changes of several workflows at once: what their streams hold."""
         self._decided_together: dict[Hashable, dict[str, Decided]] = {}
+        self._queues: JobQueues | None = None
+
+    def attached(self, shell: Shell) -> None:
+        """Queues of job types are made over the shell's connection."""
+        self._queues = JobQueues(shell.client, self._subjects)
 
     # --- load ---------------------------------------------------------------------------------------------------------
 
@@ -89,7 +95,10 @@ class Catalog:
         return _workflow_id(command) or (message.reply_to, message.event.id)
 
     async def load(self, keys: Collection[Hashable], messages: Sequence[Message]) -> None:
-        """Read the streams of these workflows."""
+        """Read the streams of these workflows; have the queues that their new versions name."""
+        if self._queues is not None:
+            commands = [_command(message) for message in messages]
+            await self._queues.make(c for c in commands if isinstance(c, CreateWorkflow | UpdateWorkflow))
         for message in messages:
             if message.event.type == ChangeTriggers.__name__:
                 await self._load_together(self.key(message), _command(message))
@@ -242,7 +251,9 @@ class Catalog:
             kept.clear()
 
     async def nats_was_away(self) -> None:
-        """Nothing waits on NATS."""
+        """The queues may be lost; execution makes those anew that are in use."""
+        if self._queues is not None:
+            self._queues.may_be_gone()
 
     async def tick(self) -> None:
         """Nothing is due by the clock."""

@@ -8,6 +8,9 @@ definition_bytes_max = DEFINITION_BYTES_MAX
 said_bytes_max = 1_000_000
 """A message on the bus that would be larger leaves the definition out; it is in the log and read over HTTP."""
 
+queue_wait_s = 1.0
+"""How long a save waits for the queues of its job types; execution makes what is missing later."""
+
 followers_max = 15
 """How many further commands for one workflow are decided in one turn; the others are asked to come again."""
 

@@ -19,6 +19,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
 from infra.bus import Envelopes, Message, Outgoing, Shell, Work
+from infra.bus.stranded import free_all
 from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
 from services.execution import decide as deciding
 from services.execution import inputs, jobs
@@ -54,6 +55,10 @@ class Advisory(msgspec.Struct):
     deliveries: int
 
 
+class NoSuchJob(LookupError):
+    """A report names a job that its run never had."""
+
+
 def decode_advisory(body: bytes) -> CloudEvent:
     """A server advisory in the envelope that the shell knows."""
     try:
@@ -85,6 +90,7 @@ class ExecutionService:
         self._open_kept = 0
         self._open_kept_at = 0.0
         self._spent_jobs: list[int] = []
+        self._passed_jobs: dict[str, int] = {}
         self._spent_looked_at = 0.0
         self.inbound = {self._subjects.advisories_stream: decode_advisory}
 
@@ -124,24 +130,29 @@ class ExecutionService:
             return Work()
         run = self._runs.get(key)
         if run is None:
-            return Work(answers=[(m, _rejected(not_found("run", str(key)))) for m in messages if m.origin == "command"])
+            return _of_no_run(key, messages)
         step = deciding.Step(run, now())
         version = run.version
         answers: list[tuple[Message, bytes]] = []
+        aside: list[tuple[Message, str]] = []
         actor: str | None = None
         for message in messages:
-            refusal = self._apply(step, message)
+            try:
+                refusal = self._apply(step, message)
+            except NoSuchJob as strange:
+                aside.append((message, str(strange)))
+                continue
             if message.origin == "command":
                 actor = message.event.actor or actor
                 answers.append((message, b"" if refusal is None else _rejected(refusal)))
         if not step.events:
-            return Work(answers=[(m, body or _accepted(run, 0)) for m, body in answers])
+            return Work(answers=[(m, body or _accepted(run, 0)) for m, body in answers], aside=aside)
         self._steps[key] = step
         stream = StreamAppend(
             "run", run.id, version, [NewEvent(type(e).__name__, facts.encode(e)) for e in step.events]
         )
         append = Append([stream], step.now, correlation_id=run.triggered.cause.event_id, actor=actor)
-        return Work(append=append, answers=answers)
+        return Work(append=append, answers=answers, aside=aside)
 
     def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
         """Everything about the run to its subject; jobs to their queues; stops to workers."""
@@ -192,6 +203,7 @@ class ExecutionService:
     async def nats_was_away(self) -> None:
         """Jobs may be lost; workers get time to speak first."""
         self._runs.consumers_may_be_gone()
+        await free_all(self._client.jetstream(timeout=2), self._subjects.jobs_stream)
         self._look_soon()
 
     async def tick(self) -> None:
@@ -221,6 +233,8 @@ class ExecutionService:
             return deciding.cancel(step, command.reason, command.command_id)
         else:
             job_id = UUID(message.tokens[3])
+            if job_id not in step.run.jobs:
+                raise NoSuchJob(f"run {step.run.id} has no job {job_id}")
             if self._look_at is not None:
                 self._signs_of_life.add(job_id)
             deciding.report(step, job_id, self._report(step.run, message))
@@ -269,6 +283,7 @@ class ExecutionService:
         self._spent_looked_at = now_s
         try:
             await look_for_spent_jobs(self._client, self._subjects.jobs_stream)
+            await free_all(self._client.jetstream(timeout=2), self._subjects.jobs_stream, self._passed_jobs)
         except (TimeoutError, NatsError) as fault:
             _log.warning("cannot look for spent jobs now: %s", fault)
 
@@ -376,6 +391,13 @@ def _is_wanted(run: Run, queued: NodeQueued) -> bool:
 
 def _accepted(run: Run, position: int) -> bytes:
     return _encode(Accepted({"run_id": str(run.id), "status": run.status, "position": position}))
+
+
+def _of_no_run(run_id: UUID, messages: Sequence[Message]) -> Work:
+    refused = [(m, _rejected(not_found("run", str(run_id)))) for m in messages if m.origin == "command"]
+    return Work(
+        answers=refused, aside=[(m, f"there is no run {run_id} in the log") for m in messages if m.origin == "stream"]
+    )
 
 
 def _rejected(refusal: Refusal) -> bytes:

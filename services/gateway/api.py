@@ -8,8 +8,9 @@ from functools import partial
 from litestar import Litestar, Router
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 
-from infra.http.authentication import Authentication, KeyRing, Lookup, Principal, key_holder
+from infra.http.authentication import VIEWER, Authentication, KeyRing, Lookup, Principal, key_holder
 from infra.http.problems import exception_handlers, unavailable
 from infra.http.queries import only_known_queries
 from infra.settings import Settings
@@ -50,7 +51,10 @@ def create_app(settings: Settings) -> Litestar:
         exception_handlers=exception_handlers,
         logging_config=None,
         request_max_body_size=body_bytes_max,
-        openapi_config=OpenAPIConfig("FlowForge: writes", "1", path="/schema/writes"),
+        openapi_config=OpenAPIConfig(
+            "FlowForge: writes", "1", openapi_router=Router("/schema/writes", route_handlers=[], opt=VIEWER),
+            render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])], use_handler_docstrings=True,
+        ),
     )  # fmt: skip
 
 

@@ -45,6 +45,7 @@ class ReadSettings(msgspec.Struct, frozen=True, kw_only=True):
     answer_tries_max: int = 3
     explained_events_max: int = 20
     """So many events of one id are explained in one answer."""
+    lines_poll_s: float = 0.01
     checkpoint_poll_s: float = 0.25
     stream_keep_alive_s: float = 15.0
     stream_poll_s: float = 1.0

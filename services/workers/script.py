@@ -13,6 +13,7 @@ import msgspec
 from flowforge.errors import ErrorCode, JobError
 from flowforge.job import Job
 
+from infra.expressions import EvaluationFault, ExpressionFault, Scope, compile_template
 from services.workers import settings
 from services.workers.process import ScriptProcess
 from services.workers.strays import Strays
@@ -80,7 +81,7 @@ class ScriptRunner:
             "PATH": os.environ.get("PATH") or DEFAULT_PATH,
             "LANG": os.environ.get("LANG") or "C.UTF-8",
             "TZ": os.environ.get("TZ") or "UTC",
-            **_own_names(script.env),
+            **_own_names(_resolved(script.env)),
             "HOME": str(place.folder),
             "TMPDIR": str(place.folder),
             "FLOWFORGE_INPUT": str(place.input_file),
@@ -103,6 +104,14 @@ def _script(job: Job) -> Script:
     if script.isolation == "container":
         raise _invalid("isolation 'container' needs a container engine, which this worker does not use; use 'process'")
     return script
+
+
+def _resolved(env: dict[str, Any]) -> dict[str, Any]:
+    """What execution left of the templates: escapes, and secrets. None are kept yet, so naming one fails the node."""
+    try:
+        return compile_template(env, Scope.SECRETS).render({"secrets": {}})
+    except (ExpressionFault, EvaluationFault) as fault:
+        raise JobError(f"env: {fault}", code=ErrorCode.EXPRESSION_ERROR, retryable=False) from fault
 
 
 def _own_names(env: Mapping[str, Any]) -> dict[str, str]:

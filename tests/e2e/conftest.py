@@ -9,6 +9,7 @@ import pytest
 
 from infra.embedded.cluster import Cluster
 from infra.embedded.process import spawn
+from tests.e2e.stranger import Stranger
 from tests.integration.cli.command import COMMAND_S_MAX, ROOT, Ended, Flowforge, environment
 
 EXAMPLES = ROOT / "contracts" / "examples"
@@ -44,3 +45,10 @@ def examples(cluster: Cluster, flowforge: Flowforge) -> Iterator[Flowforge]:
     yield flowforge
     worker.terminate()
     assert worker.wait(STOP_TIMEOUT_S) == 0
+
+
+@pytest.fixture(scope="session")
+def stranger(cluster: Cluster) -> Iterator[Stranger]:
+    """Somebody who has read the public page, and the home of the running FlowForge."""
+    with Stranger(cluster.home.folder) as somebody:
+        yield somebody

@@ -5,11 +5,14 @@ is what was logged during it; `History` remembers where each stream stood before
 """
 
 import asyncio
+import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 from uuid import UUID
@@ -28,6 +31,7 @@ from infra.embedded import postgres as embedded_postgres
 from infra.embedded.cluster import Cluster
 from infra.embedded.home import Credentials
 from infra.embedded.process import send
+from infra.embedded.readiness import READY_FD
 from infra.embedded.supervisor import Service, default_services
 from infra.eventlog import PostgresEventLog, StoredEvent, Unavailable
 
@@ -36,6 +40,7 @@ LOG_TAIL_LINES = 25
 LEASE_S = 3
 """Of a job; a worker that dies with one costs the case so long."""
 WORKER = "worker"
+SERVED = str(Path(__file__).with_name("served.py"))
 SUBJECTS = Subjects()
 WORK_QUEUES = (
     SUBJECTS.inbox_stream,
@@ -79,7 +84,7 @@ class History:
 class System:
     """One `flowforge up` with a worker, and a seat from which everything can be seen."""
 
-    def __init__(self, home: Path, environment: Mapping[str, str] | None = None, workers: int = 1) -> None:
+    def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
         self.home = home
         self.history = History()
         self._armed = home / "failpoints"
@@ -90,17 +95,14 @@ class System:
             "FLOWFORGE_JOB_LEASE_S": str(LEASE_S),
             **(environment or {}),
         }
-        names = [WORKER] if workers == 1 else [f"{WORKER}{number}" for number in range(1, workers + 1)]
-        served = (sys.executable, str(Path(__file__).with_name("served.py")))
-        services = [*default_services(), *(Service(name, served, has_database=False) for name in names)]
+        served = (sys.executable, SERVED)
+        services = [*default_services(), Service(WORKER, served, has_database=False)]
         self.cluster = Cluster(home, services=[self._armable(service) for service in services], env=env)
 
     def _armable(self, service: Service) -> Service:
         """The service with a file of failpoints of its own, read whenever it starts."""
-        given = [f"FLOWFORGE_FAILPOINTS_FILE={self._armed / service.name}"]
-        if service.name.startswith(WORKER) and service.name != "workers":
-            given.append("FLOWFORGE_NATS_INBOX_PREFIX=_INBOX")  # the login of outside workers is theirs
-        return msgspec.structs.replace(service, command=("/usr/bin/env", *given, *service.command))
+        given = f"FLOWFORGE_FAILPOINTS_FILE={self._armed / service.name}"
+        return msgspec.structs.replace(service, command=("/usr/bin/env", given, *service.command))
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -162,6 +164,29 @@ class System:
     def fired(self, point: str) -> bool:
         """Whether the fault was really injected (I12)."""
         return (self._markers / point).exists()
+
+    @asynccontextmanager
+    async def another_worker(self) -> AsyncGenerator[int]:
+        """A second worker, nobody's child but ours; its process id."""
+        ready, told = os.pipe()
+        environment = {
+            **os.environ,
+            "FLOWFORGE_NATS_URL": self.worker_login,
+            "FLOWFORGE_JOB_LEASE_S": str(LEASE_S),
+            READY_FD: str(told),
+        }
+        with (self.home / "logs" / "another.log").open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, SERVED], env=environment, pass_fds=(told,), stdout=output, stderr=output
+            )
+        os.close(told)
+        try:
+            assert await asyncio.to_thread(os.read, ready, 1), f"the worker ended\n{self.tails(['another'])}"
+            yield process.pid
+        finally:
+            os.close(ready)
+            process.kill()
+            process.wait()
 
     async def kill_nats_and_delete_its_store(self) -> None:
         """Held still, robbed of its folder and killed: the next nats-server finds nothing."""

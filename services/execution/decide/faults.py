@@ -9,7 +9,7 @@ from services.execution import inputs
 from services.execution.state import Run, Unit
 
 _RESOLUTIONS: dict[str, str] = {
-    ErrorCode.EXPRESSION_ERROR: "compare the expression with the values in the node's input; use has() for what may be absent",
+    ErrorCode.EXPRESSION_ERROR: "compare it with the run's input, variables and outputs; use has() for what may be absent",
     ErrorCode.INPUT_INVALID: "make the input_mapping give what the node's inputs declare",
     ErrorCode.OUTPUT_INVALID: "make the handler return what the node's outputs declare",
     ErrorCode.PAYLOAD_TOO_LARGE: "pass a reference (a path, a key) rather than the data, or split the work with for_each",

@@ -22,7 +22,7 @@ from services.projections.api.reads import Reads
 from services.projections.api.workflows import newest_version
 from services.projections.streams import logged_event
 
-MEDIA_TYPE = "text/event-stream; charset=utf-8"
+MEDIA_TYPE = "text/event-stream"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _HELLO, _KEEP_ALIVE = b": connected\n\n", b": still here\n\n"
 _ID_DIGITS_MAX = 18

@@ -22,6 +22,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from infra.bus.process import broker
+from infra.bus.topology import hearings
 from infra.eventlog import PostgresEventLog
 from infra.http.authentication import Principal, key_holder
 from infra.http.paging import Cursors
@@ -80,7 +81,7 @@ class Reads:
         self._projected = asyncio.Event()
         self._position = 0
         self._incarnation: UUID | None = None
-        self._nats: Client | None = None
+        self._client: Client | None = None
 
     @asynccontextmanager
     async def lifespan(self, _app: Litestar) -> AsyncGenerator[None]:
@@ -130,12 +131,11 @@ class Reads:
                 except (OSError, TimeoutError) as fault:
                     _log.warning("NATS is not there yet: %s", fault)
                     await asyncio.sleep(NATS_RETRY_S)
-            self._nats = client
             await client.subscribe(subjects.appended, cb=on_appended)
             await client.subscribe(subjects.projected, cb=on_projected)
+            self._client = client
             await asyncio.Event().wait()
         finally:
-            self._nats = None
             with contextlib.suppress(Exception):
                 await nats.stop()
 
@@ -151,10 +151,10 @@ class Reads:
         )
         subject = Subjects(self._settings.namespace).command(service, name)
         for _ in range(self.limits.answer_tries_max):
-            if self._nats is None:
+            if self._client is None:
                 break
             with contextlib.suppress(TimeoutError, NatsError, OSError):
-                message = await self._nats.request(subject, encode(question), timeout=self.limits.answer_wait_s)
+                message = await self._client.request(subject, encode(question), timeout=self.limits.answer_wait_s)
                 answer = _answer.decode(message.data)
                 if answer.refused is not None:
                     raise of_refusal(answer.refused)
@@ -182,6 +182,20 @@ class Reads:
     async def catch_up(self) -> None:
         """Until the read models have what is logged now, or `catch_up_wait_s` have passed."""
         await self._have((await self.log.head()).position, self.limits.catch_up_wait_s)
+
+    async def lines_caught_up(self) -> None:
+        """Until the lines that jobs have written are kept, or `catch_up_wait_s` have passed: they travel beside the log."""
+        if self._client is None or not self._client.is_connected:
+            return
+        jetstream = self._client.jetstream(timeout=self.limits.catch_up_wait_s)
+        [hearing] = hearings(Subjects(self._settings.namespace))["projections"]
+        with contextlib.suppress(TimeoutError, NatsError):
+            async with asyncio.timeout(self.limits.catch_up_wait_s):
+                while True:
+                    info = await jetstream.consumer_info(hearing.stream, hearing.durable)
+                    if not info.num_pending and not info.num_ack_pending:
+                        return
+                    await asyncio.sleep(self.limits.lines_poll_s)
 
     async def _have(self, position: int, wait_s: float) -> bool:
         deadline = time.monotonic() + wait_s

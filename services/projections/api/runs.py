@@ -326,6 +326,8 @@ async def list_lines(
 ) -> Page[LogLine]:
     """The lines that the run's jobs wrote, oldest first, those of one attempt in order."""
     await _run_row(reads, run_id)
+    if cursor is None:
+        await reads.lines_caught_up()
     cursors = await reads.cursors("lines", run_id, node_id, instance, attempt)
     conditions = Conditions().add("run_id = {}", run_id).add("node_id = {}", node_id).add("instance = {}", instance)
     conditions.add("attempt = {}", attempt)
