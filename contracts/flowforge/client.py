@@ -37,6 +37,8 @@ NATS_CONNECT_TIMEOUT_S = 3.0
 NATS_ACK_TIMEOUT_S = 2.0
 PUBLISH_TRIES_COUNT = 5
 PAGE_ITEMS_MAX = 1000
+HISTORY_TIMEOUT_S = 120.0
+"""For an answer that takes reading the whole history."""
 Definition = definition.Workflow | Mapping[str, Any] | str | bytes
 """A workflow: the type, plain data, or a JSON or YAML text."""
 
@@ -302,7 +304,9 @@ class Client:
         """
         body = {"trigger": trigger, "workflow_id": workflow_id, "since": since, "until": until}
         query = urlencode({"limit": limit, **({} if cursor is None else {"cursor": cursor})})
-        return await self._asking().write("POST", f"/api/triggers/what-if?{query}", body)
+        return await self._asking().write(
+            "POST", f"/api/triggers/what-if?{query}", body, answer_timeout_s=HISTORY_TIMEOUT_S
+        )
 
     async def health(self) -> dict[str, Any]:
         """What `/health/ready` answers, also when it is not ready."""
