@@ -62,7 +62,7 @@ class Publisher:
 
     async def arrive(self, publication: Publication) -> None:
         """Wait until each message is acknowledged; what is not in time, or refused, is sent again, for ever."""
-        while not publication.arrived.is_set():
+        while publication.missing:  # not `arrived`: a refusal sets it too
             try:
                 await asyncio.wait_for(publication.arrived.wait(), ACKS_WAIT_S)
             except TimeoutError:
