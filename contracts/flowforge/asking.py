@@ -59,12 +59,19 @@ class Asking:
             raise self.unreachable(fault) from fault
 
     async def write(
-        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> dict[str, Any]:
         """What the write answers, its position remembered. Raises Refused, Unreachable."""
         content = b"" if body is None else msgspec.json.encode(body)
         sent = {"Content-Type": "application/json", **(headers or {})}
-        answer = _json(await self._patiently(method, path, content=content, headers=sent))
+        timeout = httpx.Timeout(answer_timeout_s, connect=CONNECT_TIMEOUT_S)
+        answer = _json(await self._patiently(method, path, content=content, headers=sent, timeout=timeout))
         if isinstance(answer, dict):
             known = cast("dict[str, Any]", answer)
             self.remember(known.get("position"))

@@ -17,6 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
@@ -36,6 +37,8 @@ NATS_CONNECT_TIMEOUT_S = 3.0
 NATS_ACK_TIMEOUT_S = 2.0
 PUBLISH_TRIES_COUNT = 5
 PAGE_ITEMS_MAX = 1000
+HISTORY_TIMEOUT_S = 120.0
+"""For an answer that takes reading the whole history."""
 Definition = definition.Workflow | Mapping[str, Any] | str | bytes
 """A workflow: the type, plain data, or a JSON or YAML text."""
 
@@ -282,6 +285,33 @@ class Client:
         """When a schedule fires next: `scheduled_at` and `due_at` of so many firings."""
         path = f"/api/workflows/{workflow_id}/triggers/{trigger_id}/upcoming"
         return (await self._asking().read(path, count=count))["items"]
+
+    async def try_trigger(
+        self, trigger: Mapping[str, Any], event: Mapping[str, Any], workflow_id: str | None = None
+    ) -> dict[str, Any]:
+        """What a trigger would answer to an event, `{decision, reason, detail, input?}`; nothing is stored."""
+        body = {"trigger": trigger, "event": event, "workflow_id": workflow_id}
+        return await self._asking().write("POST", "/api/triggers/test", body)
+
+    async def what_if(
+        self,
+        trigger: Mapping[str, Any],
+        workflow_id: str | None = None,
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        """What a trigger would have answered to the recorded history, beside what did fire; nothing is stored.
+
+        Answers `{evaluated, would_fire, did_fire, decisions {items, next_cursor}}`.
+        """
+        body = {"trigger": trigger, "workflow_id": workflow_id, "since": since, "until": until}
+        query = urlencode({"limit": limit, **({} if cursor is None else {"cursor": cursor})})
+        return await self._asking().write(
+            "POST", f"/api/triggers/what-if?{query}", body, answer_timeout_s=HISTORY_TIMEOUT_S
+        )
 
     async def health(self) -> dict[str, Any]:
         """What `/health/ready` answers, also when it is not ready."""

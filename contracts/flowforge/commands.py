@@ -2,6 +2,7 @@
 
 import base64
 import zlib
+from datetime import datetime
 
 import msgspec
 
@@ -83,6 +84,23 @@ class RemoveTrigger(Command, kw_only=True, frozen=True):
     expected_version: int | None = None
 
 
+class TriggerChange(msgspec.Struct, frozen=True):
+    """One trigger and the JSON merge patch for it."""
+
+    workflow_id: str
+    trigger_id: str
+    patch: msgspec.Raw
+
+
+class ChangeTriggers(Command, kw_only=True, frozen=True):
+    """To catalog: all these changes, or none; one new version per workflow that changes.
+
+    Answers `{items: [{id, version, position, warnings}], position}`, one item per workflow.
+    """
+
+    items: list[TriggerChange]
+
+
 class RequestRun(Command, kw_only=True, frozen=True):
     """To triggers: execute, or with `trigger_id` fire that trigger by hand. Answers `{run_id, position}`."""
 
@@ -94,6 +112,43 @@ class RequestRun(Command, kw_only=True, frozen=True):
     priority: int = 0
     timeout_ms: int | None = None
     trigger_id: str | None = None
+
+
+class TryTrigger(Command, kw_only=True, frozen=True):
+    """To triggers: what this trigger would answer to this CloudEvent; stores nothing.
+
+    Answers `{decision, reason, detail, input?}`. With `workflow_id` the workflow's status, variables and schema count.
+    """
+
+    trigger: msgspec.Raw
+    event: msgspec.Raw
+    workflow_id: str | None = None
+
+
+class ExplainDecision(Command, kw_only=True, frozen=True):
+    """To triggers: what a trigger answered to the event logged at `position`, evaluated anew; stores nothing.
+
+    Answers `{decision: {trigger_version, decision, reason, detail} | null}`; null where the event does not concern it.
+    """
+
+    workflow_id: str
+    trigger_id: str
+    position: int
+
+
+class RehearseTrigger(Command, kw_only=True, frozen=True):
+    """To triggers: what this trigger would have answered to the events received in [since, until); stores nothing.
+
+    Answers `{evaluated, would_fire, did_fire, items, next_position}`, at most `limit` items, newest first, below the
+    position `before`.
+    """
+
+    trigger: msgspec.Raw
+    workflow_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 50
+    before: int | None = None
 
 
 class ReceiveEvents(Command, kw_only=True, frozen=True):
@@ -139,9 +194,10 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
             AddTrigger,
             ChangeTrigger,
             RemoveTrigger,
+            ChangeTriggers,
             ValidateWorkflow,
         ),
-        "triggers": (RequestRun, ReceiveEvents),
+        "triggers": (RequestRun, ReceiveEvents, TryTrigger, ExplainDecision, RehearseTrigger),
         "execution": (CancelRun,),
     }.items()
     for kind in kinds

@@ -9,7 +9,7 @@ Read in this order: limits, faults, scope, library, lexer, reading, values, path
 template.
 """
 
-from infra.expressions.conjuncts import Constant, conjuncts, equalities, explain_false, index_key
+from infra.expressions.conjuncts import Constant, conjuncts, demanded, equalities, explain_false, index_key
 from infra.expressions.expression import Expression, compile_condition, compile_expression, compile_lazily
 from infra.expressions.faults import EvaluationFault, ExpressionFault, Fault
 from infra.expressions.scope import Scope
@@ -28,6 +28,7 @@ __all__ = [
     "compile_lazily",
     "compile_template",
     "conjuncts",
+    "demanded",
     "equalities",
     "escaped",
     "explain_false",

@@ -1,7 +1,9 @@
 """A filter taken apart at its `&&`: why it was false, and which equalities it demands."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from sys import intern
 
 import msgspec
 
@@ -11,9 +13,14 @@ from infra.expressions.lexer import Kind, Token, Tokens, string_value
 from infra.expressions.limits import compiled_count_max, explanation_chars_max, shown_chars_max
 from infra.expressions.paths import follow
 from infra.expressions.reading import Chain
+from infra.expressions.scope import Scope
 
 Constant = str | int | bool
 _encode = msgspec.json.Encoder(enc_hook=str).encode
+_NOT_PLAIN = re.compile(r"[|?(){}\[\]`\\\r\n]|//")
+_PLAIN_EQUALITY = re.compile(
+    r"""\s*(event(?:\.[A-Za-z_][A-Za-z0-9_]*)+)\s*==\s*(?:"([^"'&]*)"|'([^"'&]*)'|(-?[0-9]+)|(true|false))\s*"""
+)
 
 
 def explain_false(expression: Expression, bindings: Mapping[str, object]) -> str:
@@ -43,6 +50,36 @@ def equalities(expression: Expression) -> dict[tuple[str, ...], Constant]:
         for path, constant in _equality(part):
             found.setdefault(path, constant)
     return found
+
+
+def demanded(text: str, scope: Scope) -> dict[tuple[str, ...], Constant]:
+    """`equalities` of a condition that was checked before, without reading it where it is plain: nothing is kept of it.
+
+    Plain is a chain of `&&` whose equalities have the shape `event.a.b == constant`. Raises ExpressionFault.
+    """
+    if _NOT_PLAIN.search(text) is None:
+        found = _plain_equalities(text)
+        if found is not None:
+            return found
+    return equalities(Expression(text, scope))
+
+
+def _plain_equalities(text: str) -> dict[tuple[str, ...], Constant] | None:
+    """None where a part is not as plain as it looked."""
+    found: dict[tuple[str, ...], Constant] = {}
+    for part in text.split("&&"):
+        plain = _PLAIN_EQUALITY.fullmatch(part)
+        if plain is not None:
+            found.setdefault(tuple(map(intern, plain[1].split("."))), _plain_constant(plain))
+        elif "==" in part or part.count('"') % 2 or part.count("'") % 2:
+            return None
+    return found
+
+
+def _plain_constant(plain: re.Match[str]) -> Constant:
+    if plain[4] is not None:
+        return int(plain[4])
+    return plain[5] == "true" if plain[5] is not None else plain[2] if plain[2] is not None else plain[3]
 
 
 def index_key(value: object) -> tuple[str, object] | None:

@@ -86,7 +86,7 @@ def _update(state: State, command: UpdateWorkflow) -> Decided | Refusal:
             return _other_id(command.workflow_id, fields["id"])
         for name in SET_BY_SERVER:
             fields.pop(name, None)
-    return _save(state, command.workflow_id, document)
+    return save(state, command.workflow_id, document)
 
 
 def _roll_back(state: State, command: RollbackWorkflow) -> Decided | Refusal:
@@ -96,7 +96,7 @@ def _roll_back(state: State, command: RollbackWorkflow) -> Decided | Refusal:
     if not 1 <= command.version <= state.version:
         return not_found(f"version of '{command.workflow_id}'", str(command.version))
     document = _decoded(state.definitions[command.version - 1])
-    return _save(state, command.workflow_id, document, rolled_back_to=command.version)
+    return save(state, command.workflow_id, document, rolled_back_to=command.version)
 
 
 def _archive(state: State, command: ArchiveWorkflow) -> Decided | Refusal:
@@ -115,21 +115,27 @@ def _add_trigger(state: State, command: AddTrigger) -> Decided | Refusal:
     if any(name is not None and existing["id"] == name for existing in document["triggers"]):
         return already_exists("trigger", str(name))
     document["triggers"] = [*document["triggers"], trigger]
-    return _save(state, command.workflow_id, document)
+    return save(state, command.workflow_id, document)
 
 
 def _change_trigger(state: State, command: ChangeTrigger) -> Decided | Refusal:
     document = _changeable(state, command)
     if isinstance(document, Refusal):
         return document
-    at = _trigger_at(document, command.trigger_id)
+    at = patch_trigger(document, command.workflow_id, command.trigger_id, command.patch)
+    return at if isinstance(at, Refusal) else save(state, command.workflow_id, document)
+
+
+def patch_trigger(document: dict[str, Any], workflow_id: str, trigger_id: str, patch: msgspec.Raw) -> int | Refusal:
+    """Which of the document's triggers was changed, in place, or why none was."""
+    at = _trigger_at(document, trigger_id)
     if at is None:
-        return not_found(f"trigger of '{command.workflow_id}'", command.trigger_id)
-    changed = merged(document["triggers"][at], _decoded(command.patch))
-    if isinstance(changed, dict) and cast("dict[str, Any]", changed).get("id") != command.trigger_id:
-        return _other_id(command.trigger_id, cast("dict[str, Any]", changed).get("id"))
+        return not_found(f"trigger of '{workflow_id}'", trigger_id)
+    changed = merged(document["triggers"][at], _decoded(patch))
+    if isinstance(changed, dict) and cast("dict[str, Any]", changed).get("id") != trigger_id:
+        return _other_id(trigger_id, cast("dict[str, Any]", changed).get("id"))
     document["triggers"][at] = changed
-    return _save(state, command.workflow_id, document)
+    return at
 
 
 def _remove_trigger(state: State, command: RemoveTrigger) -> Decided | Refusal:
@@ -140,7 +146,7 @@ def _remove_trigger(state: State, command: RemoveTrigger) -> Decided | Refusal:
     if at is None:
         return not_found(f"trigger of '{command.workflow_id}'", command.trigger_id)
     del document["triggers"][at]
-    return _save(state, command.workflow_id, document)
+    return save(state, command.workflow_id, document)
 
 
 def _refusal(state: State, workflow_id: str, expected_version: int | None) -> Refusal | None:
@@ -154,10 +160,15 @@ def _refusal(state: State, workflow_id: str, expected_version: int | None) -> Re
 def _changeable(state: State, command: AddTrigger | ChangeTrigger | RemoveTrigger) -> dict[str, Any] | Refusal:
     """The newest definition, to be changed in part; an archived workflow is changed as a whole only."""
     refusal = _refusal(state, command.workflow_id, command.expected_version)
-    if refusal is not None:
-        return refusal
+    return changeable(state, command.workflow_id) if refusal is None else refusal
+
+
+def changeable(state: State, workflow_id: str) -> dict[str, Any] | Refusal:
+    """The newest definition as a document of one's own."""
+    if not state.version:
+        return not_found("workflow", workflow_id)
     if state.is_archived:
-        return invalid_state(f"the workflow '{command.workflow_id}' is archived; PUT of a definition revives it")
+        return invalid_state(f"the workflow '{workflow_id}' is archived; PUT of a definition revives it")
     return cast("dict[str, Any]", _decoded(state.definition))
 
 
@@ -165,7 +176,8 @@ def _trigger_at(document: dict[str, Any], trigger_id: str) -> int | None:
     return next((at for at, trigger in enumerate(document["triggers"]) if trigger["id"] == trigger_id), None)
 
 
-def _save(state: State, workflow_id: str, document: object, rolled_back_to: int | None = None) -> Decided | Refusal:
+def save(state: State, workflow_id: str, document: object, rolled_back_to: int | None = None) -> Decided | Refusal:
+    """A new version with this document, where it is another one."""
     checked = check(document)
     stored = _stored(checked)
     if isinstance(stored, Refusal):

@@ -10,7 +10,14 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-from flowforge.commands import COMMANDS, CreateWorkflow, UpdateWorkflow, ValidateWorkflow, definition_of
+from flowforge.commands import (
+    COMMANDS,
+    ChangeTriggers,
+    CreateWorkflow,
+    UpdateWorkflow,
+    ValidateWorkflow,
+    definition_of,
+)
 from flowforge.commands import Command as AnyCommand
 from flowforge.envelope import encode as encode_envelope
 from flowforge.envelope import now
@@ -26,6 +33,7 @@ from services.catalog.decide import Command, Decided, decide
 from services.catalog.job_queues import JobQueues
 from services.catalog.settings import answer_bytes_max, findings_shown_least, followers_max, said_bytes_max
 from services.catalog.state import State, evolve, initial
+from services.catalog.together import change_together
 from services.catalog.validation import Finding, check, validate
 
 _WITH_DEFINITION = (CreateWorkflow, UpdateWorkflow, ValidateWorkflow)
@@ -70,6 +78,9 @@ class Catalog:
         self._subjects = Subjects(namespace)
         self._loaded: dict[str, Loaded] = {}
         self._pending: dict[str, tuple[Message, list[Finding]]] = {}
+        self._together: dict[Hashable, dict[str, list[StoredEvent]]] = {}
+        """Changes of several workflows at once: what their streams hold."""
+        self._decided_together: dict[Hashable, dict[str, Decided]] = {}
         self._queues: JobQueues | None = None
 
     def attached(self, shell: Shell) -> None:
@@ -88,16 +99,28 @@ class Catalog:
         if self._queues is not None:
             commands = [_command(message) for message in messages]
             await self._queues.make(c for c in commands if isinstance(c, CreateWorkflow | UpdateWorkflow))
+        for message in messages:
+            if message.event.type == ChangeTriggers.__name__:
+                await self._load_together(self.key(message), _command(message))
         streams = {named_stream("workflow", key): key for key in keys if isinstance(key, str)}
         if not streams:
             return
         for stream_id, events in (await self._log.read_streams(list(streams))).items():
             self._loaded[streams[stream_id]] = _folded(events)
 
+    async def _load_together(self, key: Hashable, command: AnyCommand | _Undecodable) -> None:
+        if isinstance(command, ChangeTriggers):
+            ids = {named_stream("workflow", item.workflow_id): item.workflow_id for item in command.items}
+            streams = await self._log.read_streams(list(ids))
+            self._together[key] = {ids[stream_id]: events for stream_id, events in streams.items()}
+
     # --- decide -------------------------------------------------------------------------------------------------------
 
     def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
         """Commands are taken until one changes something; the others are decided after that is logged."""
+        first = _command(messages[0])
+        if isinstance(first, ChangeTriggers):
+            return self._decide_together(key, first, messages)
         work = Work()
         for at, message in enumerate(messages):
             command = _command(message)
@@ -144,10 +167,62 @@ class Catalog:
         self._pending[key] = (message, decided.warnings)
         return True
 
+    def _decide_together(self, key: Hashable, command: ChangeTriggers, messages: Sequence[Message]) -> Work:
+        """All or nothing: one group of the log changes every workflow that is named."""
+        loaded, cause = self._together.pop(key), _cause(command.command_id)
+        before = [event.position for events in loaded.values() for event in events if event.causation_id == cause]
+        if before:
+            at_the_time = {
+                name: _folded([e for e in events if e.position <= max(before)]) for name, events in loaded.items()
+            }
+            return Work(answers=[(message, _saved_together(_places(at_the_time))) for message in messages])
+        folded = {name: _folded(events) for name, events in loaded.items()}
+        decided = change_together({name: one.state for name, one in folded.items()}, command)
+        if isinstance(decided, Refusal):
+            return Work(answers=[(message, _rejected(decided)) for message in messages])
+        streams = [
+            StreamAppend(
+                "workflow",
+                named_stream("workflow", name),
+                folded[name].stream_version,
+                [NewEvent(type(event).__name__, encode(event)) for event in one.events],
+            )
+            for name, one in decided.items()
+            if one.events
+        ]
+        if not streams:
+            return Work(answers=[(message, _saved_together(_places(folded))) for message in messages])
+        self._together[key], self._decided_together[key] = loaded, decided
+        event = messages[0].event
+        append = Append(
+            streams,
+            recorded_at=now(),
+            correlation_id=_uuid(event.correlationid) or cause,
+            causation_id=cause,
+            actor=command.actor or None,
+            traceparent=event.traceparent,
+            changes_definitions=True,
+        )
+        return Work(append, answers=[(message, b"") for message in messages])
+
+    def _logged_together(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
+        loaded, decided = self._together.pop(key), self._decided_together.pop(key)
+        new = {event.stream_id: event for event in events}
+        folded: dict[str, Loaded] = {}
+        for name, before in loaded.items():
+            latest = new.get(named_stream("workflow", name))
+            folded[name] = _folded(before if latest is None else [*before, latest])
+        warnings = {name: one.warnings for name, one in decided.items()}
+        answer = _saved_together(_places(folded), warnings)
+        work.answers = [(message, answer) for message, _ in work.answers]
+        return [self._outgoing(stored) for stored in events]
+
     # --- after the append ---------------------------------------------------------------------------------------------
 
     def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
         """Answer the command, and say its events."""
+        if key in self._decided_together:
+            return self._logged_together(key, work, events)
         workflow_id = cast("str", key)
         message, warnings = self._pending.pop(workflow_id)
         state = self._loaded.pop(workflow_id).state
@@ -158,6 +233,8 @@ class Catalog:
 
     def refused(self, key: Hashable, answer: Answer) -> None:  # noqa: ARG002
         """Somebody saved first: what is in memory is read anew at the next `load`."""
+        self._together.pop(key, None)
+        self._decided_together.pop(key, None)
         if isinstance(key, str):
             self._loaded.pop(key, None)
             self._pending.pop(key, None)
@@ -170,8 +247,8 @@ class Catalog:
 
     def forget_all(self) -> None:
         """Nothing is kept between turns."""
-        self._loaded.clear()
-        self._pending.clear()
+        for kept in (self._loaded, self._pending, self._together, self._decided_together):
+            kept.clear()
 
     async def nats_was_away(self) -> None:
         """The queues may be lost; execution makes those anew that are in use."""
@@ -260,6 +337,27 @@ def _saved(workflow_id: str, saved: Saved, warnings: list[Finding]) -> bytes:
             "warnings": msgspec.to_builtins(warnings),
         }
     )
+
+
+def _places(loaded: dict[str, Loaded]) -> dict[str, Saved]:
+    return {name: Saved(one.state.version, one.position) for name, one in loaded.items()}
+
+
+def _saved_together(places: dict[str, Saved], warnings: dict[str, list[Finding]] | None = None) -> bytes:
+    def answer(told: dict[str, list[Finding]]) -> bytes:
+        items = [
+            {
+                "id": name,
+                "version": saved.version,
+                "position": saved.position,
+                "warnings": msgspec.to_builtins(told.get(name, [])),
+            }
+            for name, saved in places.items()
+        ]
+        return _accepted({"items": items, "position": max(saved.position for saved in places.values())})
+
+    body = answer(warnings or {})
+    return body if len(body) <= answer_bytes_max else answer({})
 
 
 def _accepted(ok: dict[str, Any]) -> bytes:

@@ -16,7 +16,7 @@ from infra.http.queries import only_known_queries
 from infra.settings import Settings
 from services.gateway.commanding import Services, connect
 from services.gateway.context import Gateway
-from services.gateway.routes import EVENTS, RUNS, WORKFLOWS
+from services.gateway.routes import EVENTS, RUNS, TRIGGERS, WORKFLOWS
 from services.gateway.settings import body_bytes_max
 from services.gateway.store import Store, open_pool
 
@@ -44,7 +44,7 @@ def create_app(settings: Settings) -> Litestar:
 
     return Litestar(
         [*_routers("/api/workflows", "/workflows", WORKFLOWS), *_routers("/api/runs", "/api/workflow-executions", RUNS),
-         Router("/api/events", route_handlers=EVENTS)],
+         Router("/api/events", route_handlers=EVENTS), Router("/api/triggers", route_handlers=TRIGGERS)],
         lifespan=[lifespan],
         middleware=[Authentication(KeyRing(keys.holder), is_on=settings.auth_is_on)],
         guards=[only_known_queries],

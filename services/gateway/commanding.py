@@ -87,8 +87,10 @@ class Services:
         """Begin to hear answers."""
         await self._client.subscribe(f"{self._inbox}.*", cb=self._arrived)
 
-    async def ask(self, command: Command, traceparent: str | None = None) -> dict[str, Any]:
-        """What the service answered. Raises `Problem`: its refusal; 413 before sending; 503 when nobody answers."""
+    async def ask(
+        self, command: Command, traceparent: str | None = None, wait_s: float = answers_wait_s
+    ) -> dict[str, Any]:
+        """What the service answered within `wait_s`. Raises `Problem`: its refusal; 413 or 503."""
         name = type(command).__name__
         service, _ = COMMANDS[name]
         body = self._envelope(command, name, traceparent)
@@ -99,7 +101,7 @@ class Services:
                 code="PAYLOAD_TOO_LARGE",
             )
         failpoint("gateway.before_command")
-        answer = await self._answer(self._subjects.command(service, name), body, service)
+        answer = await self._answer(self._subjects.command(service, name), body, service, wait_s)
         failpoint("gateway.after_command")
         if isinstance(answer, Rejected):
             raise of_refusal(answer.refused)
@@ -123,19 +125,19 @@ class Services:
             )
         )
 
-    async def _answer(self, subject: str, body: bytes, service: str) -> Accepted | Rejected:
+    async def _answer(self, subject: str, body: bytes, service: str, wait_s: float) -> Accepted | Rejected:
         token = str(next(self._tokens))
         heard = self._heard[token] = asyncio.Queue[Msg]()
-        deadline = time.monotonic() + answers_wait_s
+        deadline = time.monotonic() + wait_s
         try:
-            for wait_s in chain(retry_waits_s, repeat(retry_waits_s[-1])):
+            for pause_s in chain(retry_waits_s, repeat(retry_waits_s[-1])):
                 timeout_s = min(answer_wait_s, deadline - time.monotonic())
                 answer = await self._try(subject, body, f"{self._inbox}.{token}", heard, timeout_s)
                 if answer is not None:
                     return answer
-                if time.monotonic() + wait_s >= deadline:
+                if time.monotonic() + pause_s >= deadline:
                     break
-                await asyncio.sleep(wait_s)
+                await asyncio.sleep(pause_s)
         finally:
             del self._heard[token]
         _log.warning("%s does not answer", service)

@@ -24,6 +24,12 @@ answer_wait_s = 2.0
 answers_wait_s = 10.0
 """How long a caller waits in all while a service is away, before 503."""
 
+rehearsal_wait_s = 90.0
+"""The same for a what-if, which reads the whole history."""
+
+what_if_items_default = 50
+what_if_items_max = 1_000
+
 retry_waits_s = (0.01, 0.02, 0.05, 0.1, 0.2)
 """Between two tries; the last one repeats."""
 
@@ -37,6 +43,9 @@ database_timeout_s = 5.0
 connect_wait_s = 0.2
 reconnect_wait_s = 0.2
 ping_interval_s = 10
+
+bulk_items_max = 1_000
+"""Triggers changed by one request."""
 
 labels_max = 50
 label_chars_max = 200

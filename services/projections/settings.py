@@ -40,6 +40,11 @@ class ReadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long `?after=` waits for the read models."""
     catch_up_wait_s: float = 0.5
     """How long a read without it waits, so that who reads at once what was written sees it."""
+    answer_wait_s: float = 2.0
+    """How long triggers may take to explain one decision, before they are asked again."""
+    answer_tries_max: int = 3
+    explained_events_max: int = 20
+    """So many events of one id are explained in one answer."""
     lines_poll_s: float = 0.01
     checkpoint_poll_s: float = 0.25
     stream_keep_alive_s: float = 15.0

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any, Self, cast
 from uuid import UUID
 
 import msgspec
@@ -38,6 +38,21 @@ class ReceivedCause:
             stream_id=self.stream_id,
         )
         self._bindings: dict[str, object] | None = None
+
+    @classmethod
+    def recalled(cls, fact: EventReceived, stream_id: UUID, recorded_at: datetime, data: msgspec.Raw) -> Self:
+        """The same cause once it is logged; `data` is whole."""
+        cause = cls.__new__(cls)
+        cause.fact, cause.data, cause.recorded_at, cause.stream_id = fact, data, recorded_at, stream_id
+        cause.cause = Cause(
+            event_id=event_id(stream_id, 1, recorded_at),
+            type=fact.type,
+            id=fact.id,
+            source=fact.source,
+            stream_id=stream_id,
+        )
+        cause._bindings = None  # noqa: SLF001  its own
+        return cause
 
     @property
     def bindings(self) -> dict[str, object]:

@@ -87,8 +87,8 @@ def decide_received(index: Index, cause: ReceivedCause) -> Decided:
     return Decided(cause.stream_id, cause.cause, cause.fact, decisions, runs, blobs)
 
 
-def evaluate(rule: Rule, cause: AnyCause) -> msgspec.Raw | NotFired:
-    """The input of the run that this trigger starts for this cause, or why it starts none."""
+def evaluate(rule: Rule, cause: AnyCause, *, is_explained: bool = True) -> msgspec.Raw | NotFired:
+    """The input of the run that this trigger starts for this cause, or why it starts none (briefly: that it does)."""
     if rule.workflow.status != "active":
         return NotFired("suppressed", "workflow_inactive", f"the workflow is {rule.workflow.status}")
     if not rule.trigger.enabled:
@@ -99,7 +99,7 @@ def evaluate(rule: Rule, cause: AnyCause) -> msgspec.Raw | NotFired:
         if condition is not None:
             expression = compile_lazily(condition, Scope.FILTER)
             if not expression.holds(cause.bindings):
-                return NotFired("not_matched", explain_false(expression, cause.bindings))
+                return NotFired("not_matched", explain_false(expression, cause.bindings) if is_explained else "")
         part = "input"
         input_data = _input(rule, cause)
         findings = _findings(rule.checked, input_data)

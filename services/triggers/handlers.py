@@ -7,6 +7,7 @@ up and left out. A definition that changed meanwhile answers `DefinitionsChanged
 import logging
 from collections.abc import Callable, Collection, Hashable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from uuid import UUID
 
@@ -18,17 +19,20 @@ from flowforge.events import EventReceived
 from flowforge.refusals import Refusal
 from flowforge.subjects import Subjects
 
-from infra.bus import Message, Outgoing, Work
+from infra.bus import Message, Outgoing, Shell, Work
 from infra.bus.message import Decode
+from infra.bus.settling import answer
 from infra.eventlog import Answer, Append, Conflict, DefinitionsChanged, Duplicate, EventLog, StoredEvent, Unavailable
 from services.triggers.answers import FIRED, Logged, events_answer, refusal_answer, run_answer, said, streams_of
 from services.triggers.cause import ReceivedCause, received, same_event
 from services.triggers.decide import Decided, decide_received, decide_request
 from services.triggers.definitions import Definitions
 from services.triggers.known import KnownCause, find_known
+from services.triggers.questions import Questions
 from services.triggers.reading import (
     SCHEDULE_TYPES,
     Arrival,
+    Question,
     arrivals_of,
     command_identity,
     command_of,
@@ -70,6 +74,7 @@ class Triggers:
         self.subjects = Subjects(namespace)
         self.inbound: dict[str, Decode] = {self.subjects.inbox_stream: decode_external}
         self.definitions = Definitions(log)
+        self.questions = Questions(log, clock)
         self._log = log
         self._clock = clock
         self._open: dict[Hashable, _Open] = {}
@@ -79,6 +84,10 @@ class Triggers:
         self._known: dict[Hashable, dict[bytes, KnownCause]] = {}
         self._wanted_blobs: dict[Hashable, list[msgspec.Raw]] = {}
         self._kept_blobs: set[str] = set()
+
+    def attached(self, shell: Shell) -> None:
+        """Long answers are given outside the turn."""
+        self.questions.reply = partial(answer, shell.client)
 
     def key(self, message: Message) -> Hashable:
         """The identity of the cause; of a command, its name and id."""
@@ -104,6 +113,9 @@ class Triggers:
 
     async def _load_for(self, message: Message) -> None:
         command = command_of(message)
+        if isinstance(command, Question):
+            await self.definitions.look()
+            await self.questions.prepare(message, command, self.definitions.index)
         if not isinstance(command, RequestRun):
             return
         await self.definitions.load_version(command.workflow_id, command.version)
@@ -138,6 +150,8 @@ class Triggers:
                 return self._done(key, messages, refusal_answer(command))
             if isinstance(command, RequestRun):
                 return self._decide_run(key, command, messages)
+            if isinstance(command, Question):
+                return Work(answers=self.questions.answers(messages))
         return self._decide_arrivals(key, messages)
 
     def _decide_scheduled(self, key: Hashable, messages: Sequence[Message]) -> Work:

@@ -6,7 +6,8 @@ few paths that occur. In a bucket of at most `RULE_OUT_ABOVE_COUNT` triggers not
 their decisions are recorded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, cast
 
 from flowforge.definition import EventTrigger, ScheduleTrigger
@@ -17,15 +18,14 @@ from infra.expressions import (
     ExpressionFault,
     Scope,
     Template,
-    compile_lazily,
     compile_template,
-    equalities,
+    demanded,
     index_key,
 )
 from services.triggers.cause import ReceivedCause
 from services.triggers.inputs import Finding, InputSchema, default_findings
 from services.triggers.patterns import Patterns
-from services.triggers.settings import RULE_OUT_ABOVE_COUNT
+from services.triggers.settings import RULE_OUT_ABOVE_COUNT, SHARED_COUNT_MAX
 from services.triggers.state import Version, Workflow, evolve
 
 RuleKey = tuple[str, str]
@@ -66,7 +66,7 @@ class Checked:
 class Rule:
     """One trigger of the newest version of a workflow."""
 
-    __slots__ = ("_template", "checked", "key", "trigger", "trigger_version", "workflow")
+    __slots__ = ("_template", "checked", "key", "terms", "trigger", "trigger_version", "workflow")
 
     def __init__(self, workflow: Workflow, checked: Checked, trigger: EventTrigger | ScheduleTrigger) -> None:
         self.key: RuleKey = (workflow.workflow_id, trigger.id)
@@ -75,6 +75,8 @@ class Rule:
         self.trigger = trigger
         self.trigger_version = workflow.trigger_versions[trigger.id]
         self._template: Template | None = None
+        self.terms: Terms = ()
+        """What the event must equal for the filter to be true, once the rule is filed."""
 
     @property
     def template(self) -> Template:
@@ -83,46 +85,44 @@ class Rule:
             self._template = compile_template(self.trigger.input, Scope.TRIGGER_INPUT, lazily=True)
         return self._template
 
-    def terms(self) -> Terms:
-        """What the event must equal for the filter to be true."""
+    def read_terms(self) -> Terms:
+        """Read them from the filter, without keeping anything else of it."""
         if not isinstance(self.trigger, EventTrigger) or self.trigger.config.filter is None:
             return ()
         try:
-            demanded = equalities(compile_lazily(self.trigger.config.filter, Scope.FILTER))
+            wanted = demanded(self.trigger.config.filter, Scope.FILTER)
         except ExpressionFault:
             return ()
-        return tuple((path, index_key(value)) for path, value in demanded.items() if path[0] == "event")
+        return tuple((_path(path), index_key(value)) for path, value in wanted.items() if path[0] == "event")
 
 
 class Bucket:
     """The triggers on one event type and source, as written."""
 
-    __slots__ = ("_by_value", "_terms", "_unindexed", "rules")
+    __slots__ = ("_by_value", "_is_filed", "_unindexed", "rules")
 
     def __init__(self) -> None:
         self.rules: dict[RuleKey, Rule] = {}
-        self._terms: dict[RuleKey, Terms] | None = None
-        self._by_value: dict[Path, dict[tuple[str, object] | None, dict[RuleKey, Rule]]] = {}
+        self._is_filed = False
+        self._by_value: dict[Path, dict[tuple[str, object] | None, Rule | dict[RuleKey, Rule]]] = {}
         self._unindexed: dict[RuleKey, Rule] = {}
 
     def add(self, rule: Rule) -> None:
         self.rules[rule.key] = rule
-        if self._terms is not None:
+        if self._is_filed:
             self._file(rule)
         elif len(self.rules) > RULE_OUT_ABOVE_COUNT:
-            self._terms = {}
+            self._is_filed = True
             for filed in self.rules.values():
                 self._file(filed)
 
     def remove(self, key: RuleKey) -> None:
-        del self.rules[key]
-        if self._terms is None:
+        rule = self.rules.pop(key)
+        if not self._is_filed:
             return
-        for path, value in self._terms.pop(key):
-            values = self._by_value.get(path, {})
-            if values.get(value, {}).pop(key, None) is not None:
-                if not values[value]:
-                    del values[value]
+        for path, value in rule.terms:
+            values = self._by_value.get(path)
+            if values is not None and _dropped(values, value, rule):
                 if not values:
                     del self._by_value[path]
                 return
@@ -130,7 +130,7 @@ class Bucket:
 
     def candidates(self, cause: ReceivedCause) -> Iterator[Rule]:
         """The triggers whose equalities the event meets; all, where they are few."""
-        if self._terms is None or len(self.rules) <= RULE_OUT_ABOVE_COUNT:
+        if not self._is_filed or len(self.rules) <= RULE_OUT_ABOVE_COUNT:
             yield from self.rules.values()
             return
         try:
@@ -141,27 +141,62 @@ class Bucket:
         seen: dict[Path, tuple[str, object] | None] = {}
         for path, values in self._by_value.items():
             value = seen[path] = _value_key(bindings, path)
-            for rule in values.get(value, {}).values() if value is not None else ():
+            for rule in _rules_in(values.get(value)) if value is not None else ():
                 if self._meets(rule, bindings, seen):
                     yield rule
         yield from self._unindexed.values()
 
     def _meets(self, rule: Rule, bindings: dict[str, object], seen: dict[Path, tuple[str, object] | None]) -> bool:
-        assert self._terms is not None
-        for path, wanted in self._terms[rule.key]:
+        for path, wanted in rule.terms:
             value = seen[path] if path in seen else seen.setdefault(path, _value_key(bindings, path))
             if value != wanted:
                 return False
         return True
 
     def _file(self, rule: Rule) -> None:
-        assert self._terms is not None
-        terms = self._terms[rule.key] = rule.terms()
+        terms = rule.terms = rule.read_terms()
         if not terms:
             self._unindexed[rule.key] = rule
             return
-        path, value = min(terms, key=lambda term: len(self._by_value.get(term[0], {}).get(term[1], ())))
-        self._by_value.setdefault(path, {}).setdefault(value, {})[rule.key] = rule
+        path, value = terms[0] if len(terms) == 1 else min(terms, key=self._count)
+        values = self._by_value.setdefault(path, {})
+        there = values.get(value)
+        if there is None:
+            values[value] = rule
+        elif isinstance(there, Rule):
+            values[value] = {there.key: there, rule.key: rule}
+        else:
+            there[rule.key] = rule
+
+    def _count(self, term: tuple[Path, tuple[str, object] | None]) -> int:
+        there = self._by_value.get(term[0], {}).get(term[1])
+        return 0 if there is None else 1 if isinstance(there, Rule) else len(there)
+
+
+def _rules_in(there: Rule | dict[RuleKey, Rule] | None) -> Iterable[Rule]:
+    """Most values have one rule only, and that needs no dictionary of its own."""
+    return () if there is None else (there,) if isinstance(there, Rule) else there.values()
+
+
+def _dropped(
+    values: dict[tuple[str, object] | None, Rule | dict[RuleKey, Rule]], value: tuple[str, object] | None, rule: Rule
+) -> bool:
+    """Whether the rule was filed under that value; it no longer is."""
+    there = values.get(value)
+    if there is rule:
+        del values[value]
+        return True
+    if not isinstance(there, dict) or there.pop(rule.key, None) is None:
+        return False
+    if not there:
+        del values[value]
+    return True
+
+
+@lru_cache(maxsize=SHARED_COUNT_MAX)
+def _path(path: Path) -> Path:
+    """The same path, kept once."""
+    return path
 
 
 class Index:

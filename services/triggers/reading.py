@@ -6,7 +6,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-from flowforge.commands import ReceiveEvents, RequestRun
+from flowforge.commands import ExplainDecision, ReceiveEvents, RehearseTrigger, RequestRun, TryTrigger
 from flowforge.envelope import CloudEvent, NotAnEvent, decode_external
 from flowforge.events import ScheduleFired, ScheduleMissed, decode
 from flowforge.identity import identity_key
@@ -16,6 +16,8 @@ from infra.bus import Message
 from services.triggers.settings import JSON_DEPTH_MAX
 
 SCHEDULE_TYPES = frozenset({ScheduleFired.__name__, ScheduleMissed.__name__})
+Question = TryTrigger | ExplainDecision | RehearseTrigger
+"""What is evaluated and answered, and never logged."""
 REQUEST_RUN, RECEIVE_EVENTS = RequestRun.__name__, ReceiveEvents.__name__
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
@@ -23,6 +25,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _commands: dict[str, msgspec.json.Decoder[Any]] = {
     REQUEST_RUN: msgspec.json.Decoder(RequestRun),
     RECEIVE_EVENTS: msgspec.json.Decoder(ReceiveEvents),
+    **{kind.__name__: msgspec.json.Decoder(kind) for kind in (TryTrigger, ExplainDecision, RehearseTrigger)},
 }
 
 
@@ -78,7 +81,7 @@ def schedule_identity(stream_id: UUID) -> bytes:
     return identity_key("schedule", str(stream_id))
 
 
-def command_of(message: Message) -> RequestRun | ReceiveEvents | Refusal:
+def command_of(message: Message) -> RequestRun | ReceiveEvents | Question | Refusal:
     """The command in a message, or why it is none."""
     name = message.tokens[-1]
     decoder = _commands.get(name)
@@ -98,6 +101,8 @@ def arrivals_of(message: Message) -> Iterator[Arrival]:
     """The external events that a message brings; it was looked at by `command_of` where it is a command."""
     if message.origin != "command":
         yield Arrival(event_identity(message.event), message.event, message.body)
+        return
+    if message.tokens[-1] != RECEIVE_EVENTS:
         return
     for body in _commands[RECEIVE_EVENTS].decode(message.event.data).events:
         event = decode_external(bytes(body))

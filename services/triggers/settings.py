@@ -22,3 +22,16 @@ VERSIONS_CACHED_COUNT_MAX = 256
 READS_AT_ONCE_MAX = 16
 SCHEDULE_TICK = timedelta(microseconds=1)
 """Nominal times are no closer."""
+REHEARSALS_AT_ONCE_MAX = 2
+REHEARSAL_PAGE_COUNT = 1_000
+"""Events of the history read at once."""
+REHEARSAL_STEP_COUNT = 50
+"""After so many of them the turns of the service go first."""
+REHEARSAL_ANSWER_BYTES_MAX = 700 * 1024
+"""Of the decisions in one answer; the others come with the next page."""
+FIRINGS_REMEMBERED_MAX = 10_000
+"""Of the real firings beside which decisions are shown."""
+CLOCK_DISORDER_S = 5
+"""So far apart neighbours in the log may have been recorded in the wrong order."""
+SHARED_COUNT_MAX = 10_000
+"""Small things that many workflows have alike, kept once."""

@@ -1,13 +1,16 @@
 """What triggers remember of a workflow: its newest version and where its older ones stand (pure)."""
 
+from functools import lru_cache
 from typing import Any, assert_never, cast
 
 import msgspec
 from flowforge.definition import EventTrigger, ManualTrigger, Trigger, Variable, WorkflowStatus
 from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowEvent, WorkflowUpdated
 
+from services.triggers.settings import SHARED_COUNT_MAX
 
-class Definition(msgspec.Struct, frozen=True):
+
+class Definition(msgspec.Struct, frozen=True, gc=False):
     """The parts of a definition that matter here; nodes and edges are skipped."""
 
     id: str
@@ -17,7 +20,7 @@ class Definition(msgspec.Struct, frozen=True):
     triggers: list[Trigger] = []
 
 
-class Version(msgspec.Struct, frozen=True):
+class Version(msgspec.Struct, frozen=True, gc=False):
     """One version of a workflow. `fault` says why it cannot be read, which is a bug or a newer FlowForge's work."""
 
     workflow_id: str
@@ -36,7 +39,7 @@ class Version(msgspec.Struct, frozen=True):
         return next((trigger.id for trigger in manual if trigger.enabled), "manual")
 
 
-class Workflow(msgspec.Struct, frozen=True):
+class Workflow(msgspec.Struct, frozen=True, gc=False):
     """A workflow as of its last event.
 
     `trigger_versions`: trigger id → the workflow version in which the trigger got its present shape.
@@ -84,7 +87,7 @@ def evolve(workflow: Workflow | None, event: WorkflowEvent, stream_version: int)
                 newest=newest,
                 status=newest.definition.status,
                 trigger_versions=_trigger_versions(workflow, newest),
-                stream_versions={**older, newest.number: stream_version},
+                stream_versions=_shared(tuple({**older, newest.number: stream_version}.items())),
             )
         case WorkflowArchived():
             return None if workflow is None else msgspec.structs.replace(workflow, status="archived")
@@ -94,9 +97,16 @@ def evolve(workflow: Workflow | None, event: WorkflowEvent, stream_version: int)
 
 def _trigger_versions(before: Workflow | None, newest: Version) -> dict[str, int]:
     known = {} if before is None else {trigger.id: trigger for trigger in before.newest.definition.triggers}
-    return {
+    versions = {
         trigger.id: before.trigger_versions[trigger.id]
         if before is not None and known.get(trigger.id) == trigger
         else newest.number
         for trigger in newest.definition.triggers
     }
+    return _shared(tuple(versions.items()))
+
+
+@lru_cache(maxsize=SHARED_COUNT_MAX)
+def _shared(items: tuple[tuple[Any, int], ...]) -> dict[Any, int]:
+    """Most workflows have few versions and triggers of the same names: one dictionary for all of them, never changed."""
+    return dict(items)

@@ -1,8 +1,9 @@
 """The routes, by what they are about. Each names the role that it needs in its `opt`."""
 
+from services.gateway.routes.dry_runs import try_trigger, what_if
 from services.gateway.routes.events import publish
 from services.gateway.routes.runs import cancel, execute
-from services.gateway.routes.triggers import add_trigger, change_trigger, fire, remove_trigger
+from services.gateway.routes.triggers import add_trigger, change_together, change_trigger, fire, remove_trigger
 from services.gateway.routes.workflows import archive, create, roll_back, update, validate
 
 WORKFLOWS = [
@@ -13,6 +14,9 @@ WORKFLOWS = [
 
 RUNS = [cancel]
 """Below `/api/runs`."""
+
+TRIGGERS = [change_together, try_trigger, what_if]
+"""Below `/api/triggers`."""
 
 EVENTS = [publish]
 """Below `/api/events`."""

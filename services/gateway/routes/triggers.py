@@ -3,18 +3,34 @@
 from typing import Annotated
 
 import msgspec
-from flowforge.commands import AddTrigger, ChangeTrigger, RemoveTrigger, RequestRun
+from flowforge.commands import AddTrigger, ChangeTrigger, ChangeTriggers, RemoveTrigger, RequestRun, TriggerChange
 from flowforge.envelope import NULL
-from litestar import Response, delete, patch, post
-from msgspec import Meta
+from litestar import Response, delete, patch, post, put
+from msgspec import UNSET, Meta, UnsetType
 
 from infra.http.authentication import EDITOR, OPERATOR
+from infra.http.problems import Problem
 from services.gateway import reply
 from services.gateway.body import AnyRequest, definition_body, json_body, shaped
 from services.gateway.context import expected_version, gateway, raw
 from services.gateway.routes.runs import Label, LabelValue
 from services.gateway.routes.workflows import saved
-from services.gateway.settings import labels_max
+from services.gateway.settings import bulk_items_max, labels_max
+
+
+class BulkItem(msgspec.Struct, forbid_unknown_fields=True):
+    """One trigger, and either whether it is enabled or a JSON merge patch for it."""
+
+    workflow_id: str
+    trigger_id: str
+    enabled: bool | UnsetType = UNSET
+    patch: dict[str, msgspec.Raw] | UnsetType = UNSET
+
+
+class Bulk(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a bulk change."""
+
+    items: Annotated[list[BulkItem], Meta(min_length=1, max_length=bulk_items_max)]
 
 
 class Fire(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,7 +92,9 @@ async def remove_trigger(request: AnyRequest, workflow_id: str, trigger_id: str)
     )
 
 
-@post("/{workflow_id:str}/triggers/{trigger_id:str}/fire", opt=OPERATOR, status_code=202, summary="Fire a trigger by hand")
+@post(
+    "/{workflow_id:str}/triggers/{trigger_id:str}/fire", opt=OPERATOR, status_code=202, summary="Fire a trigger by hand"
+)
 async def fire(request: AnyRequest, workflow_id: str, trigger_id: str) -> Response[bytes]:
     """202 `{run_id, position}`: the run counts under this trigger, whatever its type and filter; `input_data` is its input.
 
@@ -98,3 +116,29 @@ async def fire(request: AnyRequest, workflow_id: str, trigger_id: str) -> Respon
         ),
         lambda answer: reply.of(202, answer, Location=f"/api/runs/{answer['run_id']}"),
     )
+
+
+@put("/", opt=EDITOR, summary="Change many triggers")
+async def change_together(request: AnyRequest) -> Response[bytes]:
+    """200 `{items: [{id, version, position, warnings}], position}`, one item per workflow: all are changed, or none.
+
+    Each item of the request names a trigger, and `enabled` or `patch` (RFC 7396). A workflow named by several gets one
+    new version. 422 with the path of every item that cannot be carried out; then nothing is.
+    """
+    body = await json_body(request)
+    changes = [_change(number, item) for number, item in enumerate(shaped(body, Bulk).items)]
+    return await gateway(request).carry_out(
+        request,
+        body,
+        lambda command_id, actor: ChangeTriggers(command_id=command_id, actor=actor, items=changes),
+        lambda answer: reply.of(200, answer),
+    )
+
+
+def _change(number: int, item: BulkItem) -> TriggerChange:
+    if (item.enabled is UNSET) == (item.patch is UNSET):
+        message = "give either enabled or patch"
+        error = {"path": f"$.items[{number}]", "message": message}
+        raise Problem(422, f"{message} (at {error['path']})", code="INVALID", title="Invalid request", errors=[error])
+    patch_ = {"enabled": item.enabled} if item.patch is UNSET else item.patch
+    return TriggerChange(item.workflow_id, item.trigger_id, msgspec.Raw(msgspec.json.encode(patch_)))

@@ -12,6 +12,9 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+from flowforge.commands import COMMANDS, Command
+from flowforge.envelope import CloudEvent, encode
+from flowforge.refusals import Refusal
 from flowforge.subjects import Subjects
 from litestar import Litestar
 from nats.aio.client import Client
@@ -23,12 +26,19 @@ from infra.bus.topology import hearings
 from infra.eventlog import PostgresEventLog
 from infra.http.authentication import Principal, key_holder
 from infra.http.paging import Cursors
-from infra.http.problems import unavailable
+from infra.http.problems import of_refusal, unavailable
 from infra.settings import Settings
 from services.projections.graph import Graph, graph_of
 from services.projections.settings import ReadSettings
 from services.projections.streams import Places, Streams, Tailer
 
+
+class _Answer(msgspec.Struct):
+    ok: dict[str, Any] | None = None
+    refused: Refusal | None = None
+
+
+_answer = msgspec.json.Decoder(_Answer)
 _CHECKPOINT = "select position, incarnation from projections.checkpoint"
 _DEFINITION = "select definition from projections.workflow_versions where workflow_id = $1 and version = $2"
 _PLACES = "select run_id, workflow_id from projections.runs where run_id = any($1)"
@@ -128,6 +138,28 @@ class Reads:
         finally:
             with contextlib.suppress(Exception):
                 await nats.stop()
+
+    async def ask(self, command: Command) -> dict[str, Any]:
+        """What a service answers to a question that is no write. Raises `Problem`: its refusal, 503 where none answers."""
+        name = type(command).__name__
+        service, _ = COMMANDS[name]
+        question = CloudEvent(
+            id=command.command_id,
+            source=f"/{self._settings.namespace}/reads",
+            type=name,
+            data=msgspec.Raw(msgspec.json.encode(command)),
+        )
+        subject = Subjects(self._settings.namespace).command(service, name)
+        for _ in range(self.limits.answer_tries_max):
+            if self._client is None:
+                break
+            with contextlib.suppress(TimeoutError, NatsError, OSError):
+                message = await self._client.request(subject, encode(question), timeout=self.limits.answer_wait_s)
+                answer = _answer.decode(message.data)
+                if answer.refused is not None:
+                    raise of_refusal(answer.refused)
+                return answer.ok or {}
+        raise unavailable(f"the service '{service}' does not answer, which alone can tell this")
 
     async def holder(self, digest: bytes) -> Principal | None:
         """Whose key has this SHA-256."""

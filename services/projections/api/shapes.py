@@ -148,7 +148,7 @@ class DiffView(msgspec.Struct):
 
 
 class DecisionView(msgspec.Struct):
-    """Why a trigger fired, or why not."""
+    """Why a trigger fired, or why not. `computed`: not on record, but evaluated now as it was then."""
 
     trigger_id: str
     trigger_version: int
@@ -161,15 +161,18 @@ class DecisionView(msgspec.Struct):
     run_id: UUID | None
     decided_at: datetime
     position: int
+    computed: bool = False
 
 
 class TriggerStats(msgspec.Struct):
-    """How often a trigger gave which answer."""
+    """How often a trigger gave which answer: in all, suppressed by reason, and hour by hour, the oldest first."""
 
     workflow_id: str
     trigger_id: str
     total: int
     decisions: dict[str, int]
+    suppressed: dict[str, int]
+    hours: list["TriggerHour"]
     last_decided_at: datetime | None
     last_fired_at: datetime | None
 
@@ -179,6 +182,14 @@ class UpcomingView(msgspec.Struct):
 
     scheduled_at: datetime
     due_at: datetime
+
+
+class TriggerHour(msgspec.Struct):
+    """One hour of the last 24, from `since` on, in which there were decisions or not."""
+
+    since: datetime
+    total: int
+    decisions: dict[str, int]
 
 
 class Effect(msgspec.Struct):

@@ -1,12 +1,14 @@
 """Reading triggers: as they are set, why each fired or did not, and how often."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
+from flowforge.commands import ExplainDecision
 from flowforge.definition import ScheduleTrigger, Trigger
 from flowforge.events import Decision
+from flowforge.identity import new_uuid
 from litestar import get
 from litestar.params import Parameter
 
@@ -15,7 +17,7 @@ from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
 from infra.schedules import schedule_of, upcoming
 from services.projections.api.reads import Conditions, Reads
-from services.projections.api.shapes import CauseView, DecisionView, TriggerStats, UpcomingView
+from services.projections.api.shapes import CauseView, DecisionView, TriggerHour, TriggerStats, UpcomingView
 
 _TRIGGERS = """
     select w.version, w.status, v.definition from projections.workflows w
@@ -29,6 +31,22 @@ _DECISIONS = """
 _STATS = """
     select decision, count(*), max(decided_at) from projections.decisions
     where workflow_id = $1 and trigger_id = $2 group by decision
+"""
+_SUPPRESSED = """
+    select reason, count(*) from projections.decisions
+    where workflow_id = $1 and trigger_id = $2 and decision = 'suppressed' group by reason
+"""
+_HOURS = """
+    select date_trunc('hour', decided_at), decision, count(*) from projections.decisions
+    where workflow_id = $1 and trigger_id = $2 and decided_at >= $3 group by 1, 2
+"""
+_HOURS_COUNT = 24
+_UNDECIDED = """
+    select position, event_id, type, id, source, received_at from projections.received_events e
+    where (id = $3 or event_id::text = lower($3)) and not exists (
+        select from projections.decisions d
+        where d.cause_event_id = e.event_id and d.workflow_id = $1 and d.trigger_id = $2
+    ) order by position desc limit $4
 """
 _HAS_DECISION = "select exists (select from projections.decisions where workflow_id = $1 and trigger_id = $2)"
 
@@ -79,7 +97,11 @@ async def list_decisions(
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
 ) -> Page[DecisionView]:
-    """Why it fired, why not, newest first; `cause` is the id of the event in the log, or the one its sender gave it."""
+    """Why it fired, why not, newest first; `cause` is the id of the event in the log, or the one its sender gave it.
+
+    Where an index ruled the trigger out by an equality in its filter, nothing is on record: the answer to that `cause`
+    is computed from the definition as it was then, and says `computed: true`.
+    """
     await _check_trigger(reads, workflow_id, trigger_id)
     cursors = await reads.cursors("decisions", workflow_id, trigger_id, cause, decision)
     conditions = Conditions().add("workflow_id = {}", workflow_id).add("trigger_id = {}", trigger_id)
@@ -88,7 +110,42 @@ async def list_decisions(
     if (before := cursors.read(cursor, int)) is not None:
         conditions.add("position < {}", before[0])
     rows = await reads.pool.fetch(_DECISIONS + conditions.page("position desc", limit), *conditions.values)
-    return cursors.page([_decision(row) for row in rows], limit, [[row["position"]] for row in rows])
+    page = cursors.page([_decision(row) for row in rows], limit, [[row["position"]] for row in rows])
+    if cause is not None and cursor is None and page.next_cursor is None:
+        computed = await _computed(reads, workflow_id, trigger_id, cause)
+        page.items += [item for item in computed if decision in {None, item.decision}][: limit - len(page.items)]
+    return page
+
+
+async def _computed(reads: Reads, workflow_id: str, trigger_id: str, cause: str) -> list[DecisionView]:
+    """What the trigger, as it was then, answers to events that an index ruled out: nothing of it is on record."""
+    events = await reads.pool.fetch(_UNDECIDED, workflow_id, trigger_id, cause, reads.limits.explained_events_max)
+    found: list[DecisionView] = []
+    for event in events:
+        question = ExplainDecision(
+            command_id=str(new_uuid()), workflow_id=workflow_id, trigger_id=trigger_id, position=event["position"]
+        )
+        answer = (await reads.ask(question))["decision"]
+        if answer is not None:
+            found.append(_explained(event, workflow_id, trigger_id, answer))
+    return found
+
+
+def _explained(event: Mapping[str, Any], workflow_id: str, trigger_id: str, answer: dict[str, Any]) -> DecisionView:
+    return DecisionView(
+        trigger_id=trigger_id,
+        trigger_version=answer["trigger_version"],
+        workflow_id=workflow_id,
+        cause=CauseView(event["event_id"], event["type"], event["id"], event["source"]),
+        decision=answer["decision"],
+        reason=answer["reason"],
+        detail=answer["detail"],
+        consumed=[],
+        run_id=None,
+        decided_at=event["received_at"],
+        position=event["position"],
+        computed=True,
+    )
 
 
 def _decision(row: Mapping[str, Any]) -> DecisionView:
@@ -109,16 +166,23 @@ def _decision(row: Mapping[str, Any]) -> DecisionView:
 
 @get("/{workflow_id:str}/triggers/{trigger_id:str}/stats", opt=VIEWER)
 async def read_stats(reads: Reads, workflow_id: str, trigger_id: str) -> TriggerStats:
-    """How often it gave which answer."""
+    """How often it gave which answer: in all, `suppressed` by reason, and for each of the last 24 `hours` (UTC)."""
     await _check_trigger(reads, workflow_id, trigger_id)
     rows = await reads.pool.fetch(_STATS, workflow_id, trigger_id)
     counts = {decision: count for decision, count, _ in rows}
     latest = {decision: at for decision, _, at in rows}
+    this_hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    hours = [this_hour - timedelta(hours=ago) for ago in reversed(range(_HOURS_COUNT))]
+    by_hour: dict[datetime, dict[str, int]] = {hour: {} for hour in hours}
+    for hour, decision, count in await reads.pool.fetch(_HOURS, workflow_id, trigger_id, hours[0]):
+        by_hour.setdefault(hour, {})[decision] = count
     return TriggerStats(
         workflow_id=workflow_id,
         trigger_id=trigger_id,
         total=sum(counts.values()),
         decisions=counts,
+        suppressed=dict(await reads.pool.fetch(_SUPPRESSED, workflow_id, trigger_id)),
+        hours=[TriggerHour(hour, sum(given.values()), given) for hour, given in by_hour.items()],
         last_decided_at=max(latest.values(), default=None),
         last_fired_at=latest.get("fired"),
     )

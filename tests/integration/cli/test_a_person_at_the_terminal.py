@@ -1,5 +1,6 @@
 """The command line against a running FlowForge, as a person or a script uses it."""
 
+import json
 import os
 import pty
 import re
@@ -185,3 +186,37 @@ def test_verify_rebuild_and_doctor_are_content(flowforge: Flowforge, name: str):
 def test_workflows_are_listed(flowforge: Flowforge, name: str):
     flowforge("apply", "-f", "flow.yaml", flow=chain(name))
     assert re.search(rf"{name} +Two steps +1 +active", flowforge("workflows").out)
+
+
+def on_file(size: int) -> str:
+    return f"""triggers:
+  - id: on-file
+    type: event
+    config: {{event_type: file.arrived, source: /SOURCE, filter: event.data.size > {size}}}
+"""
+
+
+def test_a_trigger_is_tried_before_it_is_saved(flowforge: Flowforge, name: str):
+    more = on_file(10).replace("SOURCE", name)
+    event = json.dumps({"type": "file.arrived", "source": f"/{name}", "data": {"size": 5}})
+    new = flowforge("triggers", "test", "flow.yaml", "on-file", "--event", event, flow=chain(name, more=more))
+    assert (new.status, "not_matched" in new.out, "event.data.size was 5" in new.out) == (0, True, True), new.err
+    assert flowforge("apply", "-f", "flow.yaml").status == 0
+    fired = flowforge("triggers", "test", name, "on-file", "--event", "-", "--json", stdin=event.replace("5}", "50}"))
+    assert (fired.json["decision"], fired.json["input"]) == ("fired", {"size": 50}), fired.err
+    missing = flowforge("triggers", "test", name, "on-fiel", "--event", event)
+    assert (missing.status, "on-file" in missing.err) == (1, True)
+    nothing = flowforge("triggers", "test", name, "on-file", "--event", "nothing.json")
+    assert (nothing.status, "cannot read nothing.json" in nothing.err) == (2, True)
+
+
+def test_a_changed_trigger_is_tried_on_the_history(flowforge: Flowforge, name: str):
+    flowforge("apply", "-f", "flow.yaml", flow=chain(name, more=on_file(10).replace("SOURCE", name)))
+    for size in (5, 15):
+        flowforge("events", "publish", "file.arrived", "--source", f"/{name}", "--data", f'{{"size": {size}}}')
+    flowforge("triggers", "decisions", name, "on-file")
+    changed = chain(name, more=on_file(1).replace("SOURCE", name))
+    ended = flowforge("triggers", "what-if", "flow.yaml", "on-file", "--since", "2026-01-01", flow=changed)
+    assert ended.status == 0, ended.err
+    assert "2 would fire of 2 events  (1 did)" in ended.out
+    assert flowforge("triggers", "what-if", name, "on-file", "--since", "soon").status == 2

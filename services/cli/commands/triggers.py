@@ -1,0 +1,265 @@
+"""`triggers decisions`, `triggers test`, `triggers what-if`: what triggers answered, and what they would answer."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import msgspec
+from cyclopts import App, Parameter
+from flowforge.client import Client
+from flowforge.definition import from_text
+from flowforge.errors import DefinitionInvalid, Refused
+from rich.text import Text
+
+from services.cli.connect import Session, json_argument, nearest, no_workflow
+from services.cli.glyphs import ago
+from services.cli.output import EXIT_USAGE, STDIN, Failure, table
+
+Hidden = Parameter(parse=False)
+DECISION_STATES = {
+    "fired": "completed", "not_matched": "skipped", "held": "waiting", "suppressed": "cancelled",
+    "expired": "cancelled", "failed": "failed",
+}  # fmt: skip
+FILE_ENDINGS = frozenset({".yaml", ".yml", ".json"})
+Trigger = dict[str, Any]
+
+app = App(name="triggers", help="Try triggers, and see what they decided.")
+
+
+@app.command
+async def decisions(
+    workflow: str,
+    trigger: str,
+    /,
+    *,
+    cause: str | None = None,
+    decision: Literal["fired", "not_matched", "held", "suppressed", "expired", "failed"] | None = None,
+    limit: int = 20,
+    session: Annotated[Session, Hidden],
+) -> None:
+    """Why a trigger fired, or why not; newest first.
+
+    Parameters
+    ----------
+    workflow
+        Id of the workflow.
+    trigger
+        Id of the trigger.
+    cause
+        Only the answer to this event; it is computed where none was stored.
+    decision
+        Only decisions of this kind.
+    limit
+        At most so many.
+    """
+    async with session.client() as client:
+        try:
+            page = await client.decisions(workflow, trigger, cause=cause, decision=decision, limit=limit)
+        except Refused as refused:
+            if refused.status == 404:
+                raise await no_workflow(client, workflow, refused) from refused
+            raise
+    session.output.json(page)
+    if not page["items"]:
+        session.output.say(Text("no decisions: no event concerned this trigger", "dim"))
+        return
+    rows = table("decided", "decision", "cause", "reason", "run")
+    for item in page["items"]:
+        made = str(item.get("decision", ""))
+        rows.add_row(
+            Text(ago(item.get("decided_at")), "dim", no_wrap=True),
+            session.output.state(DECISION_STATES.get(made, "idle"), made),
+            Text(_cause(item.get("cause") or {})),
+            Text(_reason(item), "dim"),
+            Text(str(item.get("run_id") or ""), "cyan"),
+        )
+    session.output.say(rows)
+
+
+def _reason(item: dict[str, Any]) -> str:
+    reason, detail = str(item.get("reason") or "").replace("_", " "), str(item.get("detail") or "")
+    return f"{reason}: {detail}" if reason and detail else reason or detail
+
+
+def _cause(cause: dict[str, Any]) -> str:
+    return " ".join(str(cause[name]) for name in ("type", "id", "event_id") if cause.get(name))[:60]
+
+
+@app.command
+async def upcoming(workflow: str, trigger: str, /, *, count: int = 10, session: Annotated[Session, Hidden]) -> None:
+    """When a schedule fires next.
+
+    Parameters
+    ----------
+    workflow
+        Id of the workflow.
+    trigger
+        Id of the trigger.
+    count
+        So many firings.
+    """
+    async with session.client() as client:
+        try:
+            items = await client.upcoming(workflow, trigger, count)
+        except Refused as refused:
+            if refused.status == 404:
+                raise await no_workflow(client, workflow, refused) from refused
+            raise
+    session.output.json({"items": items})
+    if not items:
+        session.output.say(Text("nothing to come: it is disabled, its workflow is not active, or it has ended", "dim"))
+        return
+    rows = table("scheduled", "due")
+    for item in items:
+        rows.add_row(Text(str(item["scheduled_at"]), no_wrap=True), Text(str(item["due_at"]), "dim", no_wrap=True))
+    session.output.say(rows)
+
+
+@app.command
+async def test(
+    place: str,
+    trigger: str,
+    /,
+    *,
+    event: str,
+    session: Annotated[Session, Hidden],
+) -> None:
+    """Try a trigger on one event: what it would answer, and why. Nothing is stored.
+
+    Parameters
+    ----------
+    place
+        Id of the workflow, or a definition FILE in which the trigger is new or changed.
+    trigger
+        Id of the trigger in it.
+    event
+        The CloudEvent: a file (also as @file), - for stdin, or JSON. `id` and `specversion` may be left out.
+    """
+    given = _event(event)
+    async with session.client() as client:
+        written, workflow = await _trigger(client, place, trigger)
+        answer = await client.try_trigger(written, given, workflow)
+    session.output.json(answer)
+    made = str(answer["decision"])
+    session.output.say(session.output.state(DECISION_STATES.get(made, "idle"), (made, "bold")))
+    if why := _reason(answer):
+        session.output.say(Text(f"  {why}"))
+    if "input" in answer:
+        session.output.say(Text.assemble(("  input  ", "dim"), msgspec.json.encode(answer["input"]).decode()))
+
+
+@app.command(name="what-if")
+async def what_if(
+    place: str,
+    trigger: str,
+    /,
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    limit: int = 20,
+    session: Annotated[Session, Hidden],
+) -> None:
+    """Try a trigger on the recorded history, beside what did fire. Nothing is stored.
+
+    Parameters
+    ----------
+    place
+        Id of the workflow, or a definition FILE in which the trigger is new or changed.
+    trigger
+        Id of the trigger in it.
+    since
+        Only events received from then on: a time, such as 2026-01-31T08:00:00Z, or a day.
+    until
+        Only events received before.
+    limit
+        Show at most so many decisions.
+    """
+    window = {"since": _time("--since", since), "until": _time("--until", until)}
+    async with session.client() as client:
+        written, workflow = await _trigger(client, place, trigger)
+        answer = await client.what_if(written, workflow, limit=limit, **window)
+    session.output.json(answer)
+    session.output.say(Text.assemble(
+        (f"{answer['would_fire']:,} would fire", "bold"), f" of {answer['evaluated']:,} events",
+        (f"  ({answer['did_fire']:,} did)", "dim"),
+    ))  # fmt: skip
+    if not answer["decisions"]["items"]:
+        return
+    rows = table("received", "decision", "did fire", "cause", "reason")
+    for item in answer["decisions"]["items"]:
+        made = str(item["decision"])
+        rows.add_row(
+            Text(ago(item.get("at")), "dim", no_wrap=True),
+            session.output.state(DECISION_STATES.get(made, "idle"), made),
+            "yes" if item.get("did_fire") else "no",
+            Text(_cause(item.get("cause") or {})),
+            Text(_reason(item), "dim"),
+        )
+    session.output.say(rows)
+
+
+def _event(given: str) -> dict[str, Any]:
+    is_text = given == STDIN or given.startswith(("@", "{"))
+    event = json_argument("--event", given if is_text else f"@{given}")
+    if not isinstance(event, dict):
+        raise Failure("--event: a CloudEvent is a JSON object", status=EXIT_USAGE)
+    return cast("dict[str, Any]", event)
+
+
+def _time(option: str, given: str | None) -> str | None:
+    if given is None:
+        return None
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError as fault:
+        step = "such as 2026-01-31 or 2026-01-31T08:00:00Z"
+        raise Failure(f"{option}: {given} is no time", step, status=EXIT_USAGE) from fault
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat()
+
+
+async def _trigger(client: Client, place: str, trigger: str) -> tuple[Trigger, str | None]:
+    """The trigger, and the workflow on the server that it belongs to, where there is one."""
+    is_file = _is_file(place)
+    definition = _read(Path(place)) if is_file else await _workflow(client, place)
+    triggers: list[Trigger] = [one for one in definition.get("triggers") or [] if isinstance(one, dict)]
+    found = next((one for one in triggers if one.get("id") == trigger), None)
+    if found is None:
+        step = nearest(trigger, [str(one.get("id")) for one in triggers])
+        raise Failure(f"there is no trigger {trigger} in {place}", step)
+    if not is_file:
+        return found, place
+    return found, await _if_known(client, str(definition.get("id") or ""))
+
+
+def _is_file(place: str) -> bool:
+    return Path(place).suffix in FILE_ENDINGS or Path(place).is_file()
+
+
+async def _workflow(client: Client, workflow: str) -> dict[str, Any]:
+    try:
+        return await client.get_workflow(workflow)
+    except Refused as refused:
+        if refused.status == 404:
+            raise await no_workflow(client, workflow, refused) from refused
+        raise
+
+
+async def _if_known(client: Client, workflow: str) -> str | None:
+    try:
+        return str((await client.get_workflow(workflow))["id"]) if workflow else None
+    except Refused as refused:
+        if refused.status == 404:
+            return None
+        raise
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = from_text(path.read_bytes())
+    except OSError as fault:
+        raise Failure(f"cannot read {path}: {fault.strerror}", status=EXIT_USAGE) from fault
+    except DefinitionInvalid as fault:
+        raise Failure(f"{path}: {fault}", f"see: flowforge validate {path}", status=EXIT_USAGE) from fault
+    if not isinstance(document, dict):
+        raise Failure(f"{path} holds no workflow", f"see: flowforge validate {path}", status=EXIT_USAGE)
+    return cast("dict[str, Any]", document)

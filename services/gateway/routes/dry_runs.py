@@ -1,0 +1,122 @@
+"""Dry runs of triggers: one event, or the recorded history; nothing is stored."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, cast
+
+import msgspec
+from flowforge.commands import RehearseTrigger, TryTrigger, ValidateWorkflow
+from flowforge.identity import new_uuid
+from litestar import Response, post
+from msgspec import Meta
+
+from infra.http.authentication import VIEWER
+from infra.http.paging import Cursors
+from infra.http.problems import Problem
+from services.gateway import reply
+from services.gateway.body import AnyRequest, definition_body, shaped
+from services.gateway.context import gateway
+from services.gateway.settings import rehearsal_wait_s, what_if_items_default, what_if_items_max
+
+_AS_READ = ("workflow_id", "version")
+"""What a trigger as read has besides its own fields."""
+_AT = "$.triggers[0]"
+
+
+class Try(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `test`: a trigger as it is written in a definition, and a CloudEvent."""
+
+    trigger: dict[str, Any]
+    event: dict[str, Any]
+    workflow_id: str | None = None
+
+
+class WhatIf(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `what-if`: a trigger, and the window [since, until) of the recorded history."""
+
+    trigger: dict[str, Any]
+    workflow_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@post("/test", opt=VIEWER, status_code=200, summary="Try a trigger on one event")
+async def try_trigger(request: AnyRequest) -> Response[bytes]:
+    """200 `{decision, reason, detail, input?}`: what the trigger would answer to the event; nothing is stored.
+
+    The trigger may be new or changed. With `workflow_id`, or a trigger as it was read, the workflow's status, variables
+    and input schema count as they would. `specversion` and `id` of the event may be left out. 422 with every fault of
+    the trigger.
+    """
+    wanted = shaped(await definition_body(request), Try)
+    trigger, workflow_id = await _sound(request, wanted.trigger, wanted.workflow_id)
+    event = {"specversion": "1.0", "id": "test", **wanted.event}
+    command = TryTrigger(
+        command_id=str(new_uuid()),
+        actor=request.user.name,
+        trigger=trigger,
+        event=msgspec.Raw(msgspec.json.encode(event)),
+        workflow_id=workflow_id,
+    )
+    return reply.of(200, await gateway(request).ask(request, command)).response()
+
+
+@post(
+    "/what-if", opt={**VIEWER, "also_queries": ("limit", "cursor")}, status_code=200, summary="Try a trigger on history"
+)
+async def what_if(
+    request: AnyRequest,
+    limit: Annotated[int, Meta(ge=1, le=what_if_items_max)] = what_if_items_default,
+    cursor: str | None = None,
+) -> Response[bytes]:
+    """200 `{evaluated, would_fire, did_fire, decisions {items, next_cursor}}` over the events received in the window.
+
+    `evaluated` counts the events whose type and source concern the trigger; `did_fire` what the trigger of that id in
+    `workflow_id` started by events in the same time, and each of the decisions, newest first, says whether it did.
+    """
+    wanted = shaped(await definition_body(request), WhatIf)
+    trigger, workflow_id = await _sound(request, wanted.trigger, wanted.workflow_id)
+    since, until = _utc(wanted.since), _utc(wanted.until)
+    cursors = Cursors("what-if", bytes(trigger), workflow_id, since, until)
+    before = cursors.read(cursor, int)
+    command = RehearseTrigger(
+        command_id=str(new_uuid()),
+        actor=request.user.name,
+        trigger=trigger,
+        workflow_id=workflow_id,
+        since=since,
+        until=until,
+        limit=limit,
+        before=None if before is None else before[0],
+    )
+    answer = await gateway(request).ask(request, command, rehearsal_wait_s)
+    items, following = answer.pop("items"), answer.pop("next_position")
+    next_cursor = None if following is None else cursors.write([following])
+    return reply.of(200, {**answer, "decisions": {"items": items, "next_cursor": next_cursor}}).response()
+
+
+async def _sound(
+    request: AnyRequest, trigger: dict[str, Any], workflow_id: str | None
+) -> tuple[msgspec.Raw, str | None]:
+    """The trigger, checked as a save would, and its workflow. Raises a 422 `Problem` with every fault."""
+    written = {name: value for name, value in trigger.items() if name not in _AS_READ}
+    named = workflow_id if workflow_id is not None else cast("str | None", trigger.get("workflow_id"))
+    if named is not None and not isinstance(named, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise Problem(422, "workflow_id is a text", code="INVALID", errors=[{"path": "$.trigger.workflow_id"}])
+    document = {"id": "dry-run", "name": "dry run", "nodes": [{"id": "start", "type": "start"}], "triggers": [written]}
+    command = ValidateWorkflow(
+        command_id=str(new_uuid()),
+        actor=request.user.name,
+        definition=msgspec.Raw(msgspec.json.encode(document)),
+    )
+    report = await gateway(request).ask(request, command)
+    if errors := report["errors"]:
+        for error in errors:
+            error["path"] = "$.trigger" + error["path"].removeprefix(_AT).removeprefix("$")
+        detail = f"{errors[0]['message']} (at {errors[0]['path']})"
+        raise Problem(422, detail, code="INVALID", title="Trigger invalid", errors=errors)
+    return msgspec.Raw(msgspec.json.encode(written)), named
+
+
+def _utc(given: datetime | None) -> datetime | None:
+    """A time without an offset is UTC."""
+    return given if given is None or given.tzinfo is not None else given.replace(tzinfo=UTC)

@@ -1,0 +1,142 @@
+"""Questions to triggers, which change nothing: one event tried, a past decision explained, a history rehearsed.
+
+The short ones are answered within the turn. A rehearsal reads the whole history page by page in a task of its own,
+and lets the turns go first between its steps.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import cast
+
+import msgspec
+from flowforge.commands import ExplainDecision, RehearseTrigger, TryTrigger
+from flowforge.definition import Trigger
+from flowforge.envelope import NotAnEvent, decode_external
+from flowforge.events import EventReceived, WorkflowEvent, decode
+from flowforge.identity import named_stream
+from flowforge.refusals import Accepted, Refusal, invalid, not_found, unavailable
+
+from infra.bus import Message
+from infra.eventlog import EventLog, StoredEvent, Unavailable
+from services.triggers.answers import refusal_answer
+from services.triggers.cause import ReceivedCause
+from services.triggers.dry import Rehearsal
+from services.triggers.index import Index
+from services.triggers.reading import Question
+from services.triggers.rehearsing import recalled, rehearse
+from services.triggers.settings import REHEARSALS_AT_ONCE_MAX
+from services.triggers.state import Workflow, evolve
+
+_trigger = msgspec.json.Decoder(Trigger)
+_encode = msgspec.json.encode
+_log = logging.getLogger(__name__)
+Reply = Callable[[Message, bytes], Awaitable[None]]
+
+
+class Questions:
+    """Who asked what, until it is answered. `reply` answers outside a turn."""
+
+    def __init__(self, log: EventLog, clock: Callable[[], datetime]) -> None:
+        self.reply: Reply | None = None
+        self._log = log
+        self._clock = clock
+        self._ready: dict[int, bytes] = {}
+        self._asking: dict[str, list[Message]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._at_once = asyncio.Semaphore(REHEARSALS_AT_ONCE_MAX)
+
+    async def prepare(self, message: Message, command: Question, index: Index) -> None:
+        """Have the answer for `answers`, or begin what takes longer. May raise `Unavailable`."""
+        match command:
+            case TryTrigger():
+                self._ready[id(message)] = _answer(self._tried(command, index))
+            case ExplainDecision():
+                self._ready[id(message)] = _answer({"decision": await explained(self._log, command)})
+            case RehearseTrigger():
+                self._begin(message, command, index)
+
+    def answers(self, messages: Sequence[Message]) -> list[tuple[Message, bytes]]:
+        """What can be answered now."""
+        return [(message, self._ready.pop(id(message))) for message in messages if id(message) in self._ready]
+
+    def _tried(self, command: TryTrigger, index: Index) -> dict[str, object] | Refusal:
+        rehearsal = _rehearsal(command, index)
+        if isinstance(rehearsal, Refusal):
+            return rehearsal
+        try:
+            event = decode_external(bytes(command.event))
+        except NotAnEvent as fault:
+            return invalid("No CloudEvent", str(fault), [{"path": "$.event", "message": str(fault)}])
+        return rehearsal.answer(ReceivedCause(event, command.event, self._clock()))
+
+    def _begin(self, message: Message, command: RehearseTrigger, index: Index) -> None:
+        """The same command again waits for the answer that is under way."""
+        asking = self._asking.get(command.command_id)
+        if asking is not None:
+            if all(one.reply_to != message.reply_to for one in asking):
+                asking.append(message)
+            return
+        self._asking[command.command_id] = [message]
+        task = asyncio.get_running_loop().create_task(self._rehearse(command, _rehearsal(command, index)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _rehearse(self, command: RehearseTrigger, rehearsal: Rehearsal | Refusal) -> None:
+        answer: dict[str, object] | Refusal
+        try:
+            async with self._at_once:
+                answer = rehearsal if isinstance(rehearsal, Refusal) else await rehearse(self._log, rehearsal, command)
+        except Unavailable as fault:
+            _log.warning("a rehearsal cannot read the log: %s", fault)
+            answer = unavailable("the event log does not answer")
+        finally:
+            asking = self._asking.pop(command.command_id)
+        if self.reply is not None:
+            for message in asking:
+                await self.reply(message, _answer(answer))
+
+
+def _answer(content: dict[str, object] | Refusal) -> bytes:
+    return refusal_answer(content) if isinstance(content, Refusal) else _encode(Accepted(content))
+
+
+def _rehearsal(command: TryTrigger | RehearseTrigger, index: Index) -> Rehearsal | Refusal:
+    workflow = None if command.workflow_id is None else index.workflows.get(command.workflow_id)
+    if command.workflow_id is not None and workflow is None:
+        return not_found("workflow", command.workflow_id)
+    try:
+        trigger = _trigger.decode(command.trigger)
+    except msgspec.DecodeError as fault:
+        return invalid("Trigger invalid", str(fault), [{"path": "$.trigger", "message": str(fault)}])
+    return Rehearsal(trigger, workflow)
+
+
+async def explained(log: EventLog, command: ExplainDecision) -> dict[str, object] | None:
+    """What the trigger, as it was when the event was logged, answers to it; None where the event does not concern it.
+
+    May raise `Unavailable`.
+    """
+    stored = await log.read_position(command.position)
+    if stored is None or stored.type != EventReceived.__name__:
+        return None
+    workflow = await _workflow_at(log, command.workflow_id, stored)
+    trigger = None if workflow is None else workflow.newest.trigger(command.trigger_id)
+    if workflow is None or trigger is None:
+        return None
+    rehearsal, cause = Rehearsal(trigger, workflow), await recalled(log, stored)
+    if not rehearsal.concerns(cause.fact.type, cause.fact.source):
+        return None
+    answer = rehearsal.answer(cause)
+    if answer["decision"] == "fired":
+        return None  # it would be on record
+    return {"trigger_version": workflow.trigger_versions[trigger.id], **answer}
+
+
+async def _workflow_at(log: EventLog, workflow_id: str, cause: StoredEvent) -> Workflow | None:
+    workflow: Workflow | None = None
+    for event in await log.read_stream(named_stream("workflow", workflow_id)):
+        if event.position < cause.position:
+            workflow = evolve(workflow, cast("WorkflowEvent", decode(event.type, event.data)), event.version)
+    return workflow
