@@ -1,6 +1,7 @@
 """The servers under the services: killed, emptied, cut off, and `up` itself killed; nothing answered is lost."""
 
 import asyncio
+import random
 import signal
 
 import asyncpg
@@ -13,6 +14,7 @@ from tests.faults.workload import Load
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
 ROUNDS = 4
+KILLS_MAX = 12
 LOST_JOBS_WITHIN_S = 30.0
 """A job lost with NATS is handed out again after a lease and some seconds."""
 
@@ -60,6 +62,57 @@ async def test_nats_emptied_while_jobs_are_out(system: System):
     await load.send()
     await load.quiet(LOST_JOBS_WITHIN_S)
     await load.check(is_all_said=False)
+
+
+async def test_a_job_whose_report_was_lost_with_nats_is_done_again(system: System):
+    """The worker knows that it ended the job, the queue that it was acknowledged; the log knows nothing of either."""
+    load = Load(system)
+    await load.begin()
+    await load.publish("faults.long", {"ms": 800})
+    await system.until(lambda: system.has_logged("NodeStarted"), 20, "the job runs")
+    execution = system.cluster.kill("execution", signal.SIGSTOP)
+    await system.until(lambda: _is_empty(system, SUBJECTS.jobs_stream), 20, "the worker has ended the job")
+    assert not await _is_empty(system, SUBJECTS.reports_stream)
+    await system.kill_nats_and_delete_its_store()
+    send(execution, signal.SIGKILL)  # what was sent to it is not read any more
+    await load.quiet(LOST_JOBS_WITHIN_S)
+    await load.check(is_all_said=False)
+
+
+async def _is_empty(system: System, stream: str) -> bool:
+    return (await system.nats.jetstream(timeout=2).stream_info(stream)).state.messages == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_nats_killed_again_and_again_at_any_moment(system: System, seed: int):
+    """Its streams acknowledge before they write: each kill may take back what was told to workers and by them."""
+    chance = random.Random(seed)
+    load = Load(system)
+    sending = await _under_load(system, load)
+    while not sending.done():
+        await asyncio.sleep(chance.random() * 0.7)  # the moment of the fault
+        await system.cluster.restart("nats")
+    await sending
+    await load.quiet(LOST_JOBS_WITHIN_S)
+    await load.check(is_all_said=False)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_anything_killed_at_any_moment(system: System, seed: int):
+    """Services, servers and workers, one after the other, while all of them are needed."""
+    chance = random.Random(seed)
+    load = Load(system)
+    sending = await _under_load(system, load)
+    killed: list[str] = []
+    while not sending.done() and len(killed) < KILLS_MAX:
+        await asyncio.sleep(chance.random() * 0.3)  # the moment of the fault
+        name = chance.choice(system.cluster.names())
+        killed.append(name)
+        await system.cluster.restart(name)
+    await sending
+    await load.quiet(LOST_JOBS_WITHIN_S)
+    await load.check(is_all_said=False)
+    assert len(killed) > 2, killed
 
 
 async def test_postgres_killed_under_load(system: System):
