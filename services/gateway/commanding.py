@@ -88,9 +88,9 @@ class Services:
         await self._client.subscribe(f"{self._inbox}.*", cb=self._arrived)
 
     async def ask(
-        self, command: Command, traceparent: str | None = None, wait_s: float = answers_wait_s
+        self, command: Command, traceparent: str | None = None, wait_s: float | None = None
     ) -> dict[str, Any]:
-        """What the service answered within `wait_s`. Raises `Problem`: its refusal; 413 or 503."""
+        """What the service answered within `wait_s`, else `answers_wait_s`. Raises `Problem`: its refusal; 413 or 503."""
         name = type(command).__name__
         service, _ = COMMANDS[name]
         body = self._envelope(command, name, traceparent)
@@ -101,7 +101,9 @@ class Services:
                 code="PAYLOAD_TOO_LARGE",
             )
         failpoint("gateway.before_command")
-        answer = await self._answer(self._subjects.command(service, name), body, service, wait_s)
+        answer = await self._answer(
+            self._subjects.command(service, name), body, service, answers_wait_s if wait_s is None else wait_s
+        )
         failpoint("gateway.after_command")
         if isinstance(answer, Rejected):
             raise of_refusal(answer.refused)

@@ -12,7 +12,7 @@ from services.gateway.body import AnyRequest
 from services.gateway.commanding import Services
 from services.gateway.idempotency import once
 from services.gateway.reply import Reply
-from services.gateway.settings import answers_wait_s, definition_plain_bytes_max
+from services.gateway.settings import definition_plain_bytes_max
 from services.gateway.store import Store
 
 
@@ -37,7 +37,7 @@ class Gateway:
 
         return await self.once(request, body, deed)
 
-    async def ask(self, request: AnyRequest, command: Command, wait_s: float = answers_wait_s) -> dict[str, Any]:
+    async def ask(self, request: AnyRequest, command: Command, wait_s: float | None = None) -> dict[str, Any]:
         """One command and its answer. Raises `Problem`."""
         return await self.services.ask(command, request.headers.get("traceparent"), wait_s)
 

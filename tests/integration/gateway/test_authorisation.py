@@ -19,6 +19,10 @@ NEEDED = {
     "POST /api/workflows/{workflow_id}/triggers": "editor",
     "PATCH /api/workflows/{workflow_id}/triggers/{trigger_id}": "editor",
     "DELETE /api/workflows/{workflow_id}/triggers/{trigger_id}": "editor",
+    "POST /api/workflows/{workflow_id}/triggers/{trigger_id}/fire": "operator",
+    "PUT /api/triggers": "editor",
+    "POST /api/triggers/test": "viewer",
+    "POST /api/triggers/what-if": "viewer",
     "POST /api/runs/{run_id}/cancel": "operator",
     "POST /api/events": "operator",
 }
