@@ -14,6 +14,7 @@ import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from services.workers import settings
 from services.workers.strays import Strays
@@ -59,11 +60,12 @@ class ScriptProcess:
         self._pidfd = os.pidfd_open(self._process.pid)
         strays.known.add(self._process.pid)
 
-    async def listen(self) -> None:
+    def listen(self) -> None:
         """Begin to hear its output."""
-        loop = asyncio.get_running_loop()
-        await loop.connect_read_pipe(lambda: self.out, self._process.stdout)
-        await loop.connect_read_pipe(lambda: self.err, self._process.stderr)
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self.out.listen(self._process.stdout)
+        self.err.listen(self._process.stderr)
 
     async def ended(self) -> int:
         """The exit status once it ended (negative: the signal that ended it)."""
@@ -107,8 +109,12 @@ class ScriptProcess:
             os.killpg(self._process.pid, which)
 
 
-class Lines(asyncio.Protocol):
-    """Cuts what comes through a pipe into lines; keeps the last ones."""
+class Lines:
+    """Hears one pipe, cuts what comes through it into lines, and keeps the last ones.
+
+    The loop only watches the pipe. As a transport's its descriptor would be closed twice (uvloop, handle.pyx: by libuv
+    and then with the file object), the second time perhaps as that of a file which another thread has just opened.
+    """
 
     def __init__(self, line: Line) -> None:
         self.ended = asyncio.Event()
@@ -116,28 +122,43 @@ class Lines(asyncio.Protocol):
         self._line = line
         self._rest = b""
         self._is_cut = False
-        self._transport: asyncio.BaseTransport | None = None
+        self._pipe: IO[bytes] | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+    def listen(self, pipe: IO[bytes]) -> None:
+        """Hear the pipe to its end, or until `close`; from here on it is ours."""
+        os.set_blocking(pipe.fileno(), False)
+        self._pipe = pipe
+        asyncio.get_running_loop().add_reader(pipe.fileno(), self._read)
 
-    def data_received(self, data: bytes) -> None:
+    def close(self) -> None:
+        """Nothing more is heard; what was left of a line is told."""
+        if self._pipe is not None:
+            asyncio.get_running_loop().remove_reader(self._pipe.fileno())
+            self._pipe.close()
+            self._pipe = None
+        if self._rest:
+            self._take(self._rest)
+            self._rest = b""
+        self.ended.set()
+
+    def _read(self) -> None:
+        assert self._pipe is not None
+        try:
+            data = os.read(self._pipe.fileno(), settings.read_bytes_max)
+        except BlockingIOError:
+            return
+        if data:
+            self._cut(data)
+        else:
+            self.close()
+
+    def _cut(self, data: bytes) -> None:
         *whole, self._rest = (self._rest + data).split(b"\n")
         for line in whole:
             self._take(line)
         if len(self._rest) > settings.line_bytes_max:
             self._take(self._rest)
             self._rest, self._is_cut = b"", True
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
-        if self._rest:
-            self._take(self._rest)
-            self._rest = b""
-        self.ended.set()
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
 
     def _take(self, line: bytes) -> None:
         """The rest of a line that was cut is told as a line of its own when it ends."""

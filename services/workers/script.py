@@ -48,7 +48,7 @@ class ScriptRunner:
             place.input_file.write_bytes(job.raw_input)
             process = self._started(job, script, command, place)
             try:
-                await process.listen()
+                process.listen()
                 status = await process.ended()
             except asyncio.CancelledError:
                 is_short = job.stop_reason == "stopped"

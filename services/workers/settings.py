@@ -29,6 +29,9 @@ stop_grace_s = 0.5
 drain_wait_s = 2.0
 """How long what a script has written is still read after it ended."""
 
+read_bytes_max = 64 * 1024
+"""Of a script's output in one go."""
+
 line_bytes_max = 64 * 1024
 """A longer line of output is cut here while it is read."""
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from conftest import Stage, until
 from flowforge.envelope import CloudEvent, encode
-from tally import Tally
 
 from infra.eventlog import Answer, Append, MemoryEventLog, Unavailable
+from tests.integration.bus.conftest import Stage, until
+from tests.integration.bus.tally import Tally
 
 
 class Flaky(MemoryEventLog):

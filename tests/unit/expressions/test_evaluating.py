@@ -301,7 +301,8 @@ def test_times_in_other_zones_are_told_in_utc() -> None:
     assert value_of("[now][0]", {"now": now}) == "2026-11-21T01:35:00.250Z"
 
 
-@given(st.datetimes(timezones=st.just(UTC)))
+# the library's own texts come through a double, which holds microseconds for 285 years around 1970
+@given(st.datetimes(datetime(1700, 1, 1), datetime(2240, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - bounds are naive
 def test_times_are_told_as_cel_tells_them(now: datetime) -> None:
     assert value_of("now", {"now": now}) == value_of("string(now)", {"now": now}) == value_of("[now][0]", {"now": now})
 
