@@ -157,5 +157,5 @@ class Installation:
 
     async def until_rows_count_is(self, count: int) -> None:
         async with asyncio.timeout(WAIT_S):
-            while await self.rows_count() != count:  # noqa: ASYNC110 - the condition is on the server
+            while await self.rows_count() != count:
                 await asyncio.sleep(0.02)
