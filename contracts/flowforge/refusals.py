@@ -22,14 +22,18 @@ def not_found(what: str, name: str) -> Refusal:
 
 def already_exists(what: str, name: str) -> Refusal:
     return Refusal(
-        code="ALREADY_EXISTS", status=409, title="Already exists",
+        code="ALREADY_EXISTS",
+        status=409,
+        title="Already exists",
         detail=f"a {what} '{name}' exists already; PUT saves a new version of it",
     )
 
 
 def version_changed(name: str, expected: int, actual: int) -> Refusal:
     return Refusal(
-        code="VERSION_CHANGED", status=412, title="Changed by somebody else",
+        code="VERSION_CHANGED",
+        status=412,
+        title="Changed by somebody else",
         detail=f"'{name}' is at version {actual}, not {expected}; read it again and save on top of that",
     )
 
