@@ -151,7 +151,13 @@ class ExecutionService:
         stream = StreamAppend(
             "run", run.id, version, [NewEvent(type(e).__name__, facts.encode(e)) for e in step.events]
         )
-        append = Append([stream], step.now, correlation_id=run.triggered.cause.event_id, actor=actor)
+        append = Append(
+            [stream],
+            step.now,
+            correlation_id=run.triggered.cause.event_id,
+            causation_id=_causation(messages[0]),
+            actor=actor,
+        )
         return Work(append=append, answers=answers, aside=aside)
 
     def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
@@ -380,6 +386,15 @@ class ExecutionService:
         subject = self._subjects.run(run.plan.workflow_id, run.id, stored.type)
         name, body = self._envelopes.of(stored)
         return Outgoing(subject, body, name, is_covered=True)
+
+
+def _causation(message: Message) -> UUID | None:
+    """What led to a step: the event or the command that came, or the job that was reported on."""
+    name = message.tokens[3] if message.event.type in REPORT_TYPES else message.event.id
+    try:
+        return UUID(name)
+    except ValueError:
+        return None
 
 
 def _is_wanted(run: Run, queued: NodeQueued) -> bool:

@@ -54,7 +54,7 @@ def bindings(
     """What `of` may look at, and nothing that it does not."""
     names = of.names
     values: dict[str, Any] = {"now": now, **more}
-    if "input" in names:
+    if "input" in names and "input" not in more:
         values["input"] = output_value(run, "")
     if "variables" in names:
         values["variables"] = run.variables
@@ -92,9 +92,9 @@ def render(run: Run, template: Template, now: datetime, unit: Unit | None = None
     return template.render(bindings(run, template, now, unit, **more))
 
 
-def render_for_worker(run: Run, template: Template, now: datetime, unit: Unit | None = None) -> Any:
+def render_for_worker(run: Run, template: Template, now: datetime, unit: Unit | None = None, **more: Any) -> Any:
     """As `render`, but secrets stay references that only the worker resolves."""
-    return template.render_for_worker(bindings(run, template, now, unit))
+    return template.render_for_worker(bindings(run, template, now, unit, **more))
 
 
 def node_input(
@@ -121,6 +121,14 @@ def node_input(
         value = _decode(text) if text is not None else output_value(run, source or "")
         check_ports(node.node.inputs, value, "input")
     return text, source
+
+
+def own_input(run: Run, node: PlanNode, given: msgspec.Raw | None) -> dict[str, Any]:
+    """What `input` means in the node's own settings: the run's input, and over it what was mapped or routed to the node."""
+    if given is None or (node.input_mapping is None and not node.has_routes):
+        return {}
+    mine, whole = _decode(given), output_value(run, "")
+    return {"input": {**whole, **mine} if isinstance(mine, dict) and isinstance(whole, dict) else mine}
 
 
 def _routed(run: Run, node: PlanNode) -> dict[str, Any]:

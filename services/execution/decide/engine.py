@@ -114,7 +114,7 @@ def queue(step: Step, unit: Unit, attempt: int) -> None:
         payload = NULL
         if plan.settings is not None:
             render = inputs.render_for_worker if isinstance(plan.node, ScriptNode) else inputs.render
-            payload = inputs.encoded(render(run, plan.settings, step.now, unit))
+            payload = inputs.encoded(render(run, plan.settings, step.now, unit, **inputs.own_input(run, plan, given)))
     except (EvaluationFault, inputs.TooLarge, inputs.PortFault) as fault:
         fail_at_once(step, unit, input_fault(fault))
         return
@@ -146,7 +146,9 @@ def _run_here(step: Step, node: NodeState, instance: Unit | None = None) -> None
         given, given_from = inputs.node_input(step.run, plan, step.now, unit)
         step.emit(NodeStarted(node_id=unit.node_id, instance=unit.instance, input=field(given), input_from=given_from))
         if plan.settings is not None and isinstance(plan.node, DataTransformNode | EndNode):
-            output = inputs.encoded(inputs.render(step.run, plan.settings, step.now, unit))
+            output = inputs.encoded(
+                inputs.render(step.run, plan.settings, step.now, unit, **inputs.own_input(step.run, plan, given))
+            )
         else:
             output = step.run.input_of(unit)
     except (EvaluationFault, inputs.TooLarge, inputs.PortFault) as fault:

@@ -306,3 +306,21 @@ def test_skips_carry_their_reason():
     run.start()
     skipped = [event for event in run.fails("a") if isinstance(event, NodeSkipped)]
     assert [(event.node_id, event.reason) for event in skipped] == [("b", "upstream_failed")]
+
+
+def test_in_a_nodes_own_settings_input_is_what_was_mapped_over_the_runs_input():
+    nodes = [
+        {
+            "id": "t",
+            "type": "data_transform",
+            "input_mapping": {"k": "${input.n + 1}"},
+            "expressions": {"mapped": "${input.k}", "whole": "${input.n}"},
+        },
+        job("a", input_mapping={"k": "${input.n}"}, payload={"p": "${input.k}"}),
+        job("b", payload={"p": "${input.n}"}),
+    ]
+    run = Scenario({"nodes": nodes}, {"n": 1})
+    events = run.start()
+    assert msgspec.json.decode(run.unit("t").output) == {"mapped": 2, "whole": 1}
+    payloads = [msgspec.json.decode(event.payload) for event in events if isinstance(event, NodeQueued)]
+    assert payloads == [{"p": 1}, {"p": 1}]
