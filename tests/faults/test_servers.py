@@ -14,7 +14,7 @@ from tests.faults.workload import Load
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
 ROUNDS = 4
-KILLS_MAX = 12
+KILLS_COUNT = 6
 LOST_JOBS_WITHIN_S = 30.0
 """A job lost with NATS is handed out again after a lease and some seconds."""
 
@@ -89,7 +89,7 @@ async def test_nats_killed_again_and_again_at_any_moment(system: System, seed: i
     chance = random.Random(seed)
     load = Load(system)
     sending = await _under_load(system, load)
-    while not sending.done():
+    for _ in range(KILLS_COUNT):
         await asyncio.sleep(chance.random() * 0.7)  # the moment of the fault
         await system.cluster.restart("nats")
     await sending
@@ -103,16 +103,12 @@ async def test_anything_killed_at_any_moment(system: System, seed: int):
     chance = random.Random(seed)
     load = Load(system)
     sending = await _under_load(system, load)
-    killed: list[str] = []
-    while not sending.done() and len(killed) < KILLS_MAX:
+    for _ in range(KILLS_COUNT):
         await asyncio.sleep(chance.random() * 0.3)  # the moment of the fault
-        name = chance.choice(system.cluster.names())
-        killed.append(name)
-        await system.cluster.restart(name)
+        await system.cluster.restart(chance.choice(system.cluster.names()))
     await sending
     await load.quiet(LOST_JOBS_WITHIN_S)
     await load.check(is_all_said=False)
-    assert len(killed) > 2, killed
 
 
 async def test_postgres_killed_under_load(system: System):
