@@ -12,7 +12,7 @@ class LoopSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the log is followed."""
 
     batch_size_max: int = 2_000
-    turn_interval_min_s: float = 0.01
+    turn_interval_min_s: float = 0.03
     """Under steady load a turn starts no sooner after the last one, so that it finds more; a lone event never waits."""
     poll_s: float = 1.0
     reconnect_wait_s: float = 0.2
