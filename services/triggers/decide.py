@@ -11,7 +11,6 @@ from uuid import UUID
 
 import msgspec
 from flowforge.commands import RequestRun
-from flowforge.definition import EventTrigger
 from flowforge.events import (
     Cause,
     Decision,
@@ -24,7 +23,7 @@ from flowforge.events import (
 from flowforge.identity import derived_uuid, event_id
 from flowforge.refusals import Refusal, input_invalid, invalid, invalid_state, not_found, too_large
 
-from infra.expressions import EvaluationFault, Fault, Scope, compile_lazily, explain_false
+from infra.expressions import EvaluationFault, Fault
 from services.triggers.cause import EMPTY_INPUT, ReceivedCause, is_large, is_null, json_value, kept_small, run_id
 from services.triggers.index import Checked, Index, Rule
 from services.triggers.inputs import Finding, variable_findings
@@ -95,11 +94,9 @@ def evaluate(rule: Rule, cause: AnyCause, *, is_explained: bool = True) -> msgsp
         return NotFired("suppressed", "disabled")
     part = "filter"
     try:
-        condition = rule.trigger.config.filter if isinstance(rule.trigger, EventTrigger) else None
-        if condition is not None:
-            expression = compile_lazily(condition, Scope.FILTER)
-            if not expression.holds(cause.bindings):
-                return NotFired("not_matched", explain_false(expression, cause.bindings) if is_explained else "")
+        condition = rule.condition
+        if condition is not None and not condition.holds(cause.bindings):
+            return NotFired("not_matched", condition.explain_false(cause.bindings) if is_explained else "")
         part = "input"
         input_data = _input(rule, cause)
         findings = _findings(rule.checked, input_data)

@@ -72,10 +72,10 @@ def _rule(index: Index, fact: ScheduleFired) -> Rule | None:
     workflow = index.workflows.get(fact.workflow_id)
     if workflow is None:
         return None
-    for trigger in workflow.newest.definition.triggers:
-        if isinstance(trigger, ScheduleTrigger) and trigger.id == fact.trigger_id:
-            return Rule(workflow, index.checked(fact.workflow_id), trigger)
-    return None
+    trigger = workflow.newest.trigger(fact.trigger_id)
+    if not isinstance(trigger, ScheduleTrigger):
+        return None
+    return Rule(workflow, index.checked(fact.workflow_id), trigger)
 
 
 def _is_still_due(rule: Rule, fact: ScheduleFired) -> bool:

@@ -35,3 +35,11 @@ CLOCK_DISORDER_S = 5
 """So far apart neighbours in the log may have been recorded in the wrong order."""
 SHARED_COUNT_MAX = 10_000
 """Small things that many workflows have alike, kept once."""
+PATTERN_MIDDLE_CHARS_MAX = 16
+"""So much of a text between two `*` tells patterns apart."""
+RULES_CACHED_COUNT_MAX = 10_000
+"""Triggers that matched lately, kept ready to be evaluated."""
+DEFINITIONS_CACHED_COUNT_MAX = 256
+"""Definitions kept decoded; all others are kept as text."""
+TEMPLATES_CACHED_COUNT_MAX = 1_000
+"""Inputs of triggers kept compiled; many triggers have the same."""

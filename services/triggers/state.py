@@ -6,31 +6,52 @@ from typing import Any, assert_never, cast
 import msgspec
 from flowforge.definition import EventTrigger, ManualTrigger, Trigger, Variable, WorkflowStatus
 from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowEvent, WorkflowUpdated
+from flowforge.raw import ABSENT
 
-from services.triggers.settings import SHARED_COUNT_MAX
+from services.triggers.settings import DEFINITIONS_CACHED_COUNT_MAX, SHARED_COUNT_MAX
 
 
 class Definition(msgspec.Struct, frozen=True, gc=False):
-    """The parts of a definition that matter here; nodes and edges are skipped."""
+    """The parts of a definition that matter here; nodes and edges are skipped, triggers read when asked for."""
 
     id: str
     status: WorkflowStatus = "active"
     variables: list[Variable] = []
     input_schema: dict[str, Any] | None = None
-    triggers: list[Trigger] = []
+    raw_triggers: list[msgspec.Raw] = msgspec.field(default_factory=list[msgspec.Raw], name="triggers")
+
+    @property
+    def triggers(self) -> list[Trigger]:
+        """All of them, read anew each time."""
+        return [_trigger.decode(raw) for raw in self.raw_triggers]
+
+    def trigger(self, trigger_id: str) -> Trigger | None:
+        """The trigger of that id; only this one is read whole."""
+        for raw in self.raw_triggers:
+            if _named.decode(raw).id == trigger_id:
+                return _trigger.decode(raw)
+        return None
 
 
 class Version(msgspec.Struct, frozen=True, gc=False):
-    """One version of a workflow. `fault` says why it cannot be read, which is a bug or a newer FlowForge's work."""
+    """One version of a workflow. `fault` says why it cannot be read, which is a bug or a newer FlowForge's work.
+
+    `text`: its `Definition` as JSON. A million workflows are kept so, and only those that something happens to are
+    decoded.
+    """
 
     workflow_id: str
     number: int
-    definition: Definition
+    text: bytes
     fault: str = ""
+
+    @property
+    def definition(self) -> Definition:
+        return _definition_of(self.text)
 
     def trigger(self, trigger_id: str) -> Trigger | None:
         """The trigger of that id."""
-        return next((trigger for trigger in self.definition.triggers if trigger.id == trigger_id), None)
+        return self.definition.trigger(trigger_id)
 
     @property
     def manual_trigger_id(self) -> str:
@@ -57,10 +78,51 @@ class Workflow(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def event_triggers(self) -> list[EventTrigger]:
-        return [trigger for trigger in self.newest.definition.triggers if isinstance(trigger, EventTrigger)]
+        return [trigger for trigger in triggers_of(self.newest) if isinstance(trigger, EventTrigger)]
 
 
+class _Kept(msgspec.Struct, omit_defaults=True, gc=False):
+    """What is kept of a document, as it was written."""
+
+    id: str
+    status: msgspec.Raw = ABSENT
+    variables: msgspec.Raw = ABSENT
+    input_schema: msgspec.Raw = ABSENT
+    triggers: msgspec.Raw = ABSENT
+
+
+class _Whole(Definition, frozen=True, gc=False):
+    """All of it, to see that it can be read."""
+
+    raw_triggers: list[Trigger] = msgspec.field(default_factory=list[Trigger], name="triggers")  # type: ignore[assignment]
+
+
+class _Named(msgspec.Struct, gc=False):
+    id: str
+
+
+_kept = msgspec.json.Decoder(_Kept)
 _decoder = msgspec.json.Decoder(Definition)
+_whole = msgspec.json.Decoder(_Whole)
+_trigger: msgspec.json.Decoder[Trigger] = msgspec.json.Decoder(Trigger)
+_named = msgspec.json.Decoder(_Named)
+_encode = msgspec.json.encode
+
+
+@lru_cache(maxsize=DEFINITIONS_CACHED_COUNT_MAX)
+def _definition_of(text: bytes) -> Definition:
+    return _decoder.decode(text)
+
+
+def triggers_of(version: Version) -> list[Trigger]:
+    """All triggers of a version; those asked for last are at hand."""
+    return _triggers_of(version.text)
+
+
+@lru_cache(maxsize=2)
+def _triggers_of(text: bytes) -> list[Trigger]:
+    """A change compares the triggers before and after, and files each list once more."""
+    return cast("list[Trigger]", _whole.decode(text).raw_triggers)
 
 
 def type_of(trigger: Trigger) -> str:
@@ -71,10 +133,16 @@ def type_of(trigger: Trigger) -> str:
 def version_of(event: WorkflowCreated | WorkflowUpdated) -> Version:
     """The version that the event brought. Never fails: what cannot be read has no triggers and says why."""
     try:
-        definition, fault = _decoder.decode(event.definition), ""
+        text = _encode(_kept.decode(event.definition))
+        _triggers_of(text)
     except msgspec.DecodeError as problem:
-        definition, fault = Definition(event.workflow_id), str(problem)
-    return Version(event.workflow_id, event.workflow_version, definition, fault)
+        return empty_version(event.workflow_id, event.workflow_version, str(problem))
+    return Version(event.workflow_id, event.workflow_version, text)
+
+
+def empty_version(workflow_id: str, number: int, fault: str = "") -> Version:
+    """One without triggers."""
+    return Version(workflow_id, number, _encode(_Kept(workflow_id)), fault)
 
 
 def evolve(workflow: Workflow | None, event: WorkflowEvent, stream_version: int) -> Workflow | None:
@@ -96,12 +164,12 @@ def evolve(workflow: Workflow | None, event: WorkflowEvent, stream_version: int)
 
 
 def _trigger_versions(before: Workflow | None, newest: Version) -> dict[str, int]:
-    known = {} if before is None else {trigger.id: trigger for trigger in before.newest.definition.triggers}
+    known = {} if before is None else {trigger.id: trigger for trigger in triggers_of(before.newest)}
     versions = {
         trigger.id: before.trigger_versions[trigger.id]
         if before is not None and known.get(trigger.id) == trigger
         else newest.number
-        for trigger in newest.definition.triggers
+        for trigger in triggers_of(newest)
     }
     return _shared(tuple(versions.items()))
 

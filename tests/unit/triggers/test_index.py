@@ -160,4 +160,4 @@ def test_matching_does_not_grow_with_the_number_of_triggers():
 def test_the_index_empties_with_its_workflows():
     index = applied([("w", [("a.b", "/s", FILTERS[1])] * 20), ("w", [])])
     assert index.candidates(event("a.b", "/s", {"kind": "csv"}, None)) == []
-    assert len(index._rules) == 0  # pyright: ignore[reportPrivateUsage]
+    assert len(index._by_type) == 0  # pyright: ignore[reportPrivateUsage]
