@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Any, cast
 
 from infra.expressions import index_key
-from services.triggers.settings import RULE_OUT_ABOVE_COUNT
+from services.triggers.settings import RULE_OUT_ABOVE_COUNT, TOLD_APART_ABOVE_COUNT
 
 RuleKey = tuple[str, str]
 """Workflow id, trigger id."""
@@ -103,15 +103,16 @@ class Bucket:
                 return True
         return False
 
-    def found(self, event: object) -> Iterator[RuleKey]:
+    def found(self, event: object) -> list[RuleKey]:
         """Those that the event may concern: whatever is not among them demands another value of it."""
-        yield from self._unindexed
+        keys = list(self._unindexed)
         for leaf in _leaves(self._root, event):
-            yield from leaf if isinstance(leaf, tuple) else leaf.found(event)
+            keys += leaf if isinstance(leaf, tuple) else leaf.found(event)
+        return keys
 
-    def unindexed(self) -> Iterator[RuleKey]:
+    def unindexed(self) -> list[RuleKey]:
         """Those that demand nothing."""
-        yield from self._unindexed
+        return list(self._unindexed)
 
     def _unused(self, terms: Terms) -> Terms:
         return tuple(term for term in terms if term[0] not in self._used) if self._used else terms
@@ -143,7 +144,7 @@ Leaf = tuple[RuleKey, ...] | Bucket
 def added(leaf: Leaf, key: RuleKey, terms: Terms, terms_of: TermsOf, used: frozenset[Path] = frozenset()) -> Leaf:
     """With one more trigger; it may be another object."""
     if isinstance(leaf, tuple):
-        if len(leaf) < RULE_OUT_ABOVE_COUNT:
+        if len(leaf) < (TOLD_APART_ABOVE_COUNT if used else RULE_OUT_ABOVE_COUNT):
             return (*leaf, key)
         keys, leaf = leaf, Bucket(used)
         for one in keys:
@@ -161,21 +162,21 @@ def removed(leaf: Leaf, key: RuleKey, terms: Terms) -> Leaf | None:
     return leaf if leaf.count > RULE_OUT_ABOVE_COUNT else tuple(leaf)
 
 
-def _leaves(step: _Step, value: Any) -> Iterator[Leaf]:
-    """What is filed under the values that are there; steps are as many as the smaller of the two has."""
+def _leaves(step: _Step, value: Any) -> list[Leaf]:
+    """What is filed under the values that are there; looked at are as many steps as the smaller of the two has."""
+    leaves: list[Leaf] = []
     if step.values:
         key = index_key(value)
         if key is not None and (leaf := step.values.get(key)) is not None:
-            yield leaf
-    if not step.steps or not isinstance(value, dict):
-        return
-    inner = cast("dict[str, Any]", value)
-    if len(step.steps) <= len(inner):
-        for name, further in step.steps.items():
-            if name in inner:
-                yield from _leaves(further, inner[name])
-    else:
-        for name, part in inner.items():
-            further = step.steps.get(name)
-            if further is not None:
-                yield from _leaves(further, part)
+            leaves.append(leaf)
+    if step.steps and isinstance(value, dict):
+        inner = cast("dict[str, Any]", value)
+        if len(step.steps) <= len(inner):
+            for name, further in step.steps.items():
+                if name in inner:
+                    leaves += _leaves(further, inner[name])
+        else:
+            for name, part in inner.items():
+                if name in step.steps:
+                    leaves += _leaves(step.steps[name], part)
+    return leaves

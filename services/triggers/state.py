@@ -11,23 +11,33 @@ from flowforge.raw import ABSENT
 from services.triggers.settings import DEFINITIONS_CACHED_COUNT_MAX, SHARED_COUNT_MAX
 
 
-class Definition(msgspec.Struct, frozen=True, gc=False):
-    """The parts of a definition that matter here; nodes and edges are skipped, triggers read when asked for."""
+class Definition:
+    """The parts of a definition that matter here, decoded from a version's text; triggers when first asked for."""
 
-    id: str
-    status: WorkflowStatus = "active"
-    variables: list[Variable] = []
-    input_schema: dict[str, Any] | None = None
-    raw_triggers: list[msgspec.Raw] = msgspec.field(default_factory=list[msgspec.Raw], name="triggers")
+    __slots__ = ("_raw_triggers", "_triggers", "id", "input_schema", "status", "variables")
+
+    def __init__(self, text: bytes) -> None:
+        """Raises msgspec.DecodeError."""
+        decoded = _decoded.decode(text)
+        self.id = decoded.id
+        self.status: WorkflowStatus = decoded.status
+        self.variables = decoded.variables
+        self.input_schema = decoded.input_schema
+        self._raw_triggers = decoded.triggers
+        self._triggers: list[Trigger] | None = None
 
     @property
     def triggers(self) -> list[Trigger]:
-        """All of them, read anew each time."""
-        return [_trigger.decode(raw) for raw in self.raw_triggers]
+        """All of them. Raises msgspec.DecodeError the first time, which is at once where a version is made."""
+        if self._triggers is None:
+            self._triggers = _triggers.decode(self._raw_triggers)
+        return self._triggers
 
     def trigger(self, trigger_id: str) -> Trigger | None:
-        """The trigger of that id; only this one is read whole."""
-        for raw in self.raw_triggers:
+        """The trigger of that id; only this one is decoded where the others were not needed yet."""
+        if self._triggers is not None:
+            return next((trigger for trigger in self._triggers if trigger.id == trigger_id), None)
+        for raw in _raws.decode(self._raw_triggers):
             if _named.decode(raw).id == trigger_id:
                 return _trigger.decode(raw)
         return None
@@ -78,7 +88,7 @@ class Workflow(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def event_triggers(self) -> list[EventTrigger]:
-        return [trigger for trigger in triggers_of(self.newest) if isinstance(trigger, EventTrigger)]
+        return [trigger for trigger in self.newest.definition.triggers if isinstance(trigger, EventTrigger)]
 
 
 class _Kept(msgspec.Struct, omit_defaults=True, gc=False):
@@ -91,10 +101,12 @@ class _Kept(msgspec.Struct, omit_defaults=True, gc=False):
     triggers: msgspec.Raw = ABSENT
 
 
-class _Whole(Definition, frozen=True, gc=False):
-    """All of it, to see that it can be read."""
-
-    raw_triggers: list[Trigger] = msgspec.field(default_factory=list[Trigger], name="triggers")  # type: ignore[assignment]
+class _Decoded(msgspec.Struct, gc=False):
+    id: str
+    status: WorkflowStatus = "active"
+    variables: list[Variable] = []
+    input_schema: dict[str, Any] | None = None
+    triggers: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class _Named(msgspec.Struct, gc=False):
@@ -102,27 +114,17 @@ class _Named(msgspec.Struct, gc=False):
 
 
 _kept = msgspec.json.Decoder(_Kept)
-_decoder = msgspec.json.Decoder(Definition)
-_whole = msgspec.json.Decoder(_Whole)
+_decoded = msgspec.json.Decoder(_Decoded)
+_triggers: msgspec.json.Decoder[list[Trigger]] = msgspec.json.Decoder(list[Trigger])
 _trigger: msgspec.json.Decoder[Trigger] = msgspec.json.Decoder(Trigger)
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
 _named = msgspec.json.Decoder(_Named)
 _encode = msgspec.json.encode
 
 
 @lru_cache(maxsize=DEFINITIONS_CACHED_COUNT_MAX)
 def _definition_of(text: bytes) -> Definition:
-    return _decoder.decode(text)
-
-
-def triggers_of(version: Version) -> list[Trigger]:
-    """All triggers of a version; those asked for last are at hand."""
-    return _triggers_of(version.text)
-
-
-@lru_cache(maxsize=2)
-def _triggers_of(text: bytes) -> list[Trigger]:
-    """A change compares the triggers before and after, and files each list once more."""
-    return cast("list[Trigger]", _whole.decode(text).raw_triggers)
+    return Definition(text)
 
 
 def type_of(trigger: Trigger) -> str:
@@ -134,10 +136,11 @@ def version_of(event: WorkflowCreated | WorkflowUpdated) -> Version:
     """The version that the event brought. Never fails: what cannot be read has no triggers and says why."""
     try:
         text = _encode(_kept.decode(event.definition))
-        _triggers_of(text)
+        version = Version(event.workflow_id, event.workflow_version, text)
+        assert version.definition.triggers is not None
     except msgspec.DecodeError as problem:
         return empty_version(event.workflow_id, event.workflow_version, str(problem))
-    return Version(event.workflow_id, event.workflow_version, text)
+    return version
 
 
 def empty_version(workflow_id: str, number: int, fault: str = "") -> Version:
@@ -164,12 +167,12 @@ def evolve(workflow: Workflow | None, event: WorkflowEvent, stream_version: int)
 
 
 def _trigger_versions(before: Workflow | None, newest: Version) -> dict[str, int]:
-    known = {} if before is None else {trigger.id: trigger for trigger in triggers_of(before.newest)}
+    known = {} if before is None else {trigger.id: trigger for trigger in before.newest.definition.triggers}
     versions = {
         trigger.id: before.trigger_versions[trigger.id]
         if before is not None and known.get(trigger.id) == trigger
         else newest.number
-        for trigger in triggers_of(newest)
+        for trigger in newest.definition.triggers
     }
     return _shared(tuple(versions.items()))
 
