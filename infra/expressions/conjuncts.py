@@ -11,7 +11,6 @@ from infra.expressions.lexer import Kind, Token, Tokens, string_value
 from infra.expressions.limits import compiled_count_max, explanation_chars_max, shown_chars_max
 from infra.expressions.paths import follow
 from infra.expressions.reading import Chain
-from infra.expressions.scope import Scope
 
 Constant = str | int | bool
 _BOOL_KEYS = ("bool", False), ("bool", True)

@@ -134,12 +134,14 @@ def type_of(trigger: Trigger) -> str:
 
 def version_of(event: WorkflowCreated | WorkflowUpdated) -> Version:
     """The version that the event brought. Never fails: what cannot be read has no triggers and says why."""
+    workflow_id, number = event.workflow_id, event.workflow_version
+    at = "$"
     try:
-        text = _encode(_kept.decode(event.definition))
-        version = Version(event.workflow_id, event.workflow_version, text)
-        assert version.definition.triggers is not None
+        version = Version(workflow_id, number, _encode(_kept.decode(event.definition)))
+        definition, at = version.definition, "$.triggers"
+        definition.triggers  # noqa: B018 - decoded, as they must be sometime
     except msgspec.DecodeError as problem:
-        return empty_version(event.workflow_id, event.workflow_version, str(problem))
+        return empty_version(workflow_id, number, str(problem).replace("`$", f"`{at}", 1))
     return version
 
 

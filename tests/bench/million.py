@@ -37,7 +37,7 @@ from services.triggers.index import Index
 
 sys.path.insert(0, str(Path(__file__).parent))
 from figures import Figure, at_most, say
-from system import Bench, event, running, service_environment, workflow
+from system import Bench, running, service_environment, workflow
 
 TRIGGERS_COUNT = 1_000_000
 FEW_COUNT = 1_000
