@@ -16,8 +16,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -111,25 +111,21 @@ def created(definition: dict[str, Any]) -> bytes:
     return encode(WorkflowCreated(workflow_id=definition["id"], workflow_version=1, definition=text))
 
 
-async def write(log: PostgresEventLog, definitions: Iterator[tuple[str, bytes]]) -> None:
-    """Into the log, as catalog does, many in one group."""
-    batch: list[StreamAppend] = []
-    for workflow_id, data in definitions:
-        if not batch:
-            _, faults = parse(json.loads(data)["definition"])
+async def written(bench: Bench, definitions: Iterator[tuple[str, bytes]]) -> None:
+    """Into the log, as catalog does, but many in one group."""
+    log = await PostgresEventLog.connect(service_environment(bench.cluster)["FLOWFORGE_DATABASE_URL"])
+    try:
+        while batch := list(islice(definitions, LOG_BATCH_COUNT)):
+            _, faults = parse(json.loads(batch[0][1])["definition"])
             assert not faults, faults
-        events = [NewEvent(WorkflowCreated.__name__, data)]
-        batch.append(StreamAppend("workflow", named_stream("workflow", workflow_id), 0, events))
-        if len(batch) == LOG_BATCH_COUNT:
-            await _append(log, batch)
-            batch = []
-    if batch:
-        await _append(log, batch)
-
-
-async def _append(log: PostgresEventLog, batch: list[StreamAppend]) -> None:
-    [answer] = await log.append([Append(batch, datetime.now(UTC), changes_definitions=True)])
-    assert isinstance(answer, Appended), answer
+            streams = [
+                StreamAppend("workflow", named_stream("workflow", name), 0, [NewEvent(WorkflowCreated.__name__, data)])
+                for name, data in batch
+            ]
+            [answer] = await log.append([Append(streams, datetime.now(UTC), changes_definitions=True)])
+            assert isinstance(answer, Appended), answer
+    finally:
+        await log.close()
 
 
 def order(customer: int, number: int) -> bytes:
@@ -194,14 +190,9 @@ async def index_alone() -> list[Figure]:
 # --- a whole system with a million triggers ---------------------------------------------------------------------------
 
 
-@dataclass
-class Held:
+def held_bytes(bench: Bench) -> int:
     """Memory of the trigger service."""
-
-    bench: Bench
-
-    def bytes(self) -> int:
-        return psutil.Process(self.bench.cluster.pid("triggers")).memory_info().rss
+    return psutil.Process(bench.cluster.pid("triggers")).memory_info().rss
 
 
 async def loaded(bench: Bench) -> list[Figure]:
@@ -211,13 +202,10 @@ async def loaded(bench: Bench) -> list[Figure]:
     killed = bench.cluster.kill("triggers")
     await bench.cluster.wait_ready("triggers", after=killed)
     await bench.seconds_of_one("alone")
-    empty = Held(bench).bytes()
+    empty = held_bytes(bench)
+    without = await bench.milliseconds_to_start("alone", STARTS_COUNT)
     start = time.perf_counter()
-    log = await PostgresEventLog.connect(service_environment(bench.cluster)["FLOWFORGE_DATABASE_URL"])
-    try:
-        await write(log, many_triggers(TRIGGERS_COUNT))
-    finally:
-        await log.close()
+    await written(bench, many_triggers(TRIGGERS_COUNT))
     say(f"  {TRIGGERS_COUNT:,} triggers written in {time.perf_counter() - start:.0f} s")
     await bench.projected()
     say(f"  … and in the read models after {time.perf_counter() - start:.0f} s")
@@ -225,15 +213,16 @@ async def loaded(bench: Bench) -> list[Figure]:
     killed = bench.cluster.kill("triggers")
     await bench.seconds_of_one("alone")
     load_s = time.perf_counter() - start
-    held = Held(bench).bytes() - empty
+    held = held_bytes(bench) - empty
     say(f"  read at start in {load_s:.1f} s")
-    times = sorted(await bench.milliseconds_to_start("alone", STARTS_COUNT))
-    added = sorted([await milliseconds_until_in_force(bench, number) for number in range(ADDED_COUNT)])
+    times = await bench.milliseconds_to_start("alone", STARTS_COUNT)
+    added = [await milliseconds_until_in_force(bench, number) for number in range(ADDED_COUNT)]
     return [
         at_most(f"{TRIGGERS_COUNT:,} triggers read at start, to the first run", load_s, 60, "s", 1),
         at_most("memory per trigger, the whole service", held / TRIGGERS_COUNT, 1024, "bytes", 0),
-        at_most("event on NATS → RunStarted, p50, with them loaded", times[len(times) // 2], 5, "ms"),
-        at_most("trigger saved → in force, the slowest of 30", added[-1], 100, "ms", 1),
+        at_most("event on NATS → RunStarted, p50, with them loaded", statistics.median(times), 5, "ms"),
+        Figure("… and before", f"{statistics.median(without):.2f} ms", "", True),
+        at_most(f"trigger saved → its first run, the slowest of {ADDED_COUNT}", max(added), 100, "ms", 1),
     ]
 
 
@@ -242,7 +231,7 @@ def one_job_for(name: str) -> dict[str, Any]:
 
 
 async def milliseconds_until_in_force(bench: Bench, number: int) -> float:
-    """From the answer to a save to hearing `RunStarted` of an event published right after it."""
+    """Until `RunStarted` is heard, from publishing an event as soon as the save of its trigger is answered."""
     name = f"added-{number}"
     await bench.save(one_job_for(name))
     [time_ms] = await bench.milliseconds_to_start(name, 1)
@@ -258,13 +247,9 @@ async def scheduled(bench: Bench) -> list[Figure]:
     await bench.save(one_transform("metronome") | {"triggers": [every]})
     await asyncio.sleep(LATENESS_S)
     (await bench.http.delete("/api/workflows/metronome")).raise_for_status()
-    late = sorted(await lateness_ms(bench, "metronome%"))[: -1 or None]
+    late = sorted(await lateness_ms(bench, "metronome"))
     due_at = (datetime.now(UTC) + timedelta(seconds=SCHEDULES_LEAD_S)).replace(microsecond=0)
-    log = await PostgresEventLog.connect(service_environment(bench.cluster)["FLOWFORGE_DATABASE_URL"])
-    try:
-        await write(log, many_schedules(due_at))
-    finally:
-        await log.close()
+    await written(bench, many_schedules(due_at))
     await bench.save(one_job_for("told"))  # told on NATS, from which the scheduler learns that definitions changed
     written_s = SCHEDULES_LEAD_S - (due_at - datetime.now(UTC)).total_seconds()
     say(f"  {SCHEDULES_COUNT:,} schedules written in {written_s:.1f} s")
