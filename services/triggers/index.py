@@ -5,12 +5,12 @@ its ids are kept here, and of each workflow its text; a trigger is read when an 
 are kept ready.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 import msgspec
-from flowforge.definition import EventTrigger, ScheduleTrigger, Trigger
+from flowforge.definition import DependencyTrigger, EventTrigger, Trigger
 from flowforge.events import WorkflowEvent
 
 from infra.expressions import (
@@ -33,7 +33,8 @@ from services.triggers.settings import (
     SHARED_COUNT_MAX,
     TEMPLATES_CACHED_COUNT_MAX,
 )
-from services.triggers.state import Version, Workflow, evolve
+from services.triggers.state import Version, Workflow, evolve, remembers
+from services.triggers.verdict import NotFired
 
 _ABSENT = object()
 
@@ -71,7 +72,7 @@ class Rule:
 
     __slots__ = ("_condition", "_template", "_terms", "checked", "key", "trigger", "trigger_version", "workflow")
 
-    def __init__(self, workflow: Workflow, checked: Checked, trigger: EventTrigger | ScheduleTrigger) -> None:
+    def __init__(self, workflow: Workflow, checked: Checked, trigger: Trigger) -> None:
         self.key: RuleKey = (workflow.workflow_id, trigger.id)
         self.workflow = workflow
         self.checked = checked
@@ -80,6 +81,23 @@ class Rule:
         self._template: Template | None = None
         self._condition: Condition | None = None
         self._terms: Terms | None = None
+
+    @property
+    def standing(self) -> NotFired | None:
+        """Why the trigger starts nothing whatever comes, if it does not."""
+        if self.workflow.status != "active":
+            return NotFired("suppressed", "workflow_inactive", f"the workflow is {self.workflow.status}")
+        return None if self.trigger.enabled else NotFired("suppressed", "disabled")
+
+    @property
+    def remembers(self) -> bool:
+        """Whether its answer to one cause depends on others, or on time."""
+        return bool(self.workflow.shape_versions) and remembers(self.trigger)
+
+    @property
+    def shape_version(self) -> int:
+        """The workflow version since which it works as it does; 0 for one that remembers nothing."""
+        return self.workflow.shape_versions.get(self.trigger.id, 0)
 
     @property
     def template(self) -> Template:
@@ -102,7 +120,7 @@ class Rule:
             self._terms = _terms(self.condition)
         return self._terms
 
-    def is_met(self, bindings: dict[str, Any]) -> bool:
+    def is_met(self, bindings: Mapping[str, object]) -> bool:
         """Whether the event equals what it must."""
         event = bindings["event"]
         for path, wanted in self.terms:  # noqa: SIM110 - a generator takes twice as long
@@ -156,6 +174,8 @@ class Index:
         self.workflows: dict[str, Workflow] = {}
         self._by_type: Patterns[tuple[RuleKey, ...] | Patterns[Leaf]] = Patterns()
         """Up to `RULE_OUT_ABOVE_COUNT` triggers on one type are not told apart by source either."""
+        self._dependents: dict[str, dict[RuleKey, None]] = {}
+        """Upstream workflow → the dependency triggers that name it."""
         self._checked: dict[str, Checked] = {}
         self._rules: dict[RuleKey, Rule] = {}
 
@@ -199,6 +219,15 @@ class Index:
             found.sort(key=_by_key)
         return found
 
+    def dependents(self, workflow_id: str) -> list[Rule]:
+        """The dependency triggers that have that workflow upstream, in the order of their ids."""
+        return [self._rule(key) for key in sorted(self._dependents.get(workflow_id, ()))]
+
+    def rule(self, key: RuleKey) -> Rule | None:
+        """The trigger of that name, whatever its type."""
+        workflow = self.workflows.get(key[0])
+        return None if workflow is None or key[1] not in workflow.trigger_versions else self._rule(key)
+
     def _met(self, bucket: Bucket, cause: ReceivedCause) -> list[Rule]:
         try:
             bindings = cause.bindings
@@ -211,7 +240,7 @@ class Index:
         if rule is None:
             workflow_id, trigger_id = key
             trigger = self.workflows[workflow_id].newest.trigger(trigger_id)
-            assert isinstance(trigger, EventTrigger), f"{key} was filed, and is no event trigger"
+            assert trigger is not None, f"{key} is not there"
             rule = self._rules[key] = Rule(self.workflows[workflow_id], self.checked(workflow_id), trigger)
             if len(self._rules) > RULES_CACHED_COUNT_MAX:
                 del self._rules[next(iter(self._rules))]
@@ -224,6 +253,9 @@ class Index:
         return _terms(_condition(self._trigger(key)))
 
     def _put_in(self, workflow: Workflow) -> None:
+        for trigger in workflow.dependency_triggers:
+            for name in upstream_names(trigger):
+                self._dependents.setdefault(name, {})[workflow.workflow_id, trigger.id] = None
         for key, trigger in _event_triggers(workflow):
             config = trigger.config
             on_type = self._by_type.get(config.event_type)
@@ -254,6 +286,12 @@ class Index:
             by_source.put(source, now)
 
     def _take_out(self, workflow: Workflow) -> None:
+        for trigger in workflow.dependency_triggers:
+            for name in upstream_names(trigger):
+                there = self._dependents[name]
+                del there[workflow.workflow_id, trigger.id]
+                if not there:
+                    del self._dependents[name]
         for key, trigger in _event_triggers(workflow):
             config = trigger.config
             on_type = self._by_type.get(config.event_type)
@@ -293,6 +331,10 @@ def _fits(rule: Rule, source: str) -> bool:
     assert isinstance(rule.trigger, EventTrigger)
     wanted = rule.trigger.config.source
     return wanted in ("*", source) or ("*" in wanted and Pattern(wanted).matches(source))
+
+
+def upstream_names(trigger: DependencyTrigger) -> set[str]:
+    return {upstream.workflow_id for upstream in trigger.config.upstreams}
 
 
 def _by_key(rule: Rule) -> RuleKey:

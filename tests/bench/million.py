@@ -30,10 +30,12 @@ from flowforge.envelope import decode_external
 from flowforge.events import WorkflowCreated, decode, encode
 from flowforge.identity import named_stream
 
-from infra.eventlog import Append, Appended, NewEvent, PostgresEventLog, StreamAppend
+from infra.eventlog import Append, Appended, MemoryEventLog, NewEvent, PostgresEventLog, StreamAppend
 from services.triggers.cause import ReceivedCause
-from services.triggers.decide import decide_received
+from services.triggers.decide import Deciding, decide_received
 from services.triggers.index import Index
+from services.triggers.ledger import Ledger
+from services.triggers.recalling import Recalled
 
 sys.path.insert(0, str(Path(__file__).parent))
 from figures import Figure, at_most, say
@@ -147,6 +149,7 @@ def measure_index() -> dict[str, float]:
     gc.collect()
     held = psutil.Process().memory_info().rss - before
     gc.freeze()
+    ledger, recalled = Ledger(MemoryEventLog()), Recalled(MemoryEventLog(), "bench")
     chosen = random.Random(20261125)
     times: dict[str, list[float]] = {"few": [], "many": []}
     for number in range(EVENTS_COUNT):
@@ -154,7 +157,8 @@ def measure_index() -> dict[str, float]:
             body = order(chosen.randrange(count // MATCHING_COUNT), number)
             cause = ReceivedCause(decode_external(body), body, datetime.now(UTC))
             start = time.perf_counter()
-            decided = decide_received(index, cause)
+            deciding = Deciding(ledger, recalled, recalled.cause, cause.recorded_at)
+            decided = decide_received(deciding, index.candidates(cause), cause)
             times[name].append((time.perf_counter() - start) * 1e6)
             assert len(decided.runs) == MATCHING_COUNT, decided
     return {
