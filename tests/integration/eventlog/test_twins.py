@@ -96,7 +96,7 @@ def memory_log() -> MemoryEventLog:
     return MemoryEventLog()
 
 
-@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=call_plans)
 async def test_postgres_answers_as_memory_does(
     memory_log: MemoryEventLog, postgres_log: PostgresEventLog, reader_dsn: str, calls: list[list[GroupPlan]]
