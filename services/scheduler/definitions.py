@@ -19,6 +19,7 @@ from flowforge.events import (
 
 from infra.eventlog import EventLog, StoredEvent
 from infra.schedules import ScheduleFault, schedule_of
+from services.scheduler.clock import Clock
 from services.scheduler.schedules import Calendar, Done, Entry, Plan, ScheduleKey, Workflow, evolve
 from services.scheduler.settings import DEFINITIONS_PAGE_COUNT, REBUILD_PAGE_COUNT
 from services.scheduler.store import TimerStore
@@ -46,12 +47,12 @@ class Schedules:
         self._dirty: set[ScheduleKey] = set()
         self._done_position = 0
 
-    async def refresh(self, now: datetime) -> None:
+    async def refresh(self, clock: Clock) -> None:
         """Catch up with the log where that is needed. May raise `Unavailable`."""
         if not self._is_open:
             await self._open()
         if self.is_stale:
-            await self._catch_up(now)
+            await self._catch_up(clock)
 
     async def look(self) -> None:
         """Notice a change that nobody told. May raise `Unavailable`."""
@@ -70,7 +71,7 @@ class Schedules:
             position = page[-1].position
         self._is_open = True
 
-    async def _catch_up(self, now: datetime) -> None:
+    async def _catch_up(self, clock: Clock) -> None:
         head = await self._log.head()
         changed: set[str] = set()
         while True:
@@ -82,6 +83,7 @@ class Schedules:
                 self._read_position = stored.position
             if len(page) < DEFINITIONS_PAGE_COUNT:
                 break
+        now = clock.now()  # after the reading: a time from before it may lie before a save that was read
         for workflow_id in changed:
             self._put_in_force(workflow_id, now)
         self.position = max(head.position, self._read_position)

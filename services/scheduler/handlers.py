@@ -153,7 +153,7 @@ class Scheduler:
             self.timetable.add(timers)
         if _DEFINED in keys:
             self.schedules.is_stale = True
-        await self.schedules.refresh(self._clock.now())
+        await self.schedules.refresh(self._clock)
         await self._see([key for key in keys if isinstance(key, tuple)])
         self._arm()
 
