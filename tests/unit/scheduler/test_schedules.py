@@ -170,6 +170,44 @@ def test_nothing_is_due_before_its_time_and_jitter_delays_it():
     assert (fact.scheduled_at, fact.due_at) == (START + MINUTE, firing.due_at)
 
 
+@pytest.mark.parametrize("catch_up", ["all", "latest", "none"])
+def test_what_jitter_held_back_while_the_machine_slept_follows_catch_up(catch_up: str):
+    given = entry(jitter_ms=600_000, catch_up=catch_up, end_at=(START + 6 * MINUTE).isoformat())
+    before: list[datetime] = []
+    while (rings_at := given.next_at()) is not None and rings_at <= START + 6 * MINUTE:
+        before += fires(given, rings_at)
+    held = sorted(firing.scheduled_at for firing in given.pending.values())
+    assert len(held) > 2
+    assert given.given_up() is None
+    fired = fires(given, START + 60 * MINUTE)
+    assert fired == {"all": held, "latest": held[-1:], "none": []}[catch_up]
+    told = given.given_up()
+    assert (0 if told is None else told.count) == len(held) - len(fired)
+    assert fires(given, START + 61 * MINUTE) == []
+    assert len({*before, *fired}) == len(before) + len(fired)
+
+
+def test_of_what_was_held_back_and_what_came_up_asleep_the_latest_fires():
+    given = entry(jitter_ms=50_000)
+    given.see(START + MINUTE)
+    [held] = given.pending.values()
+    assert held.due_at > START + MINUTE
+    fired = fires(given, START + 10.99 * MINUTE)
+    told = given.given_up()
+    assert told is not None
+    assert (told.first_at, told.count) == (START + MINUTE, 9)
+    assert fired == [START + 10 * MINUTE]
+
+
+def test_a_firing_that_takes_long_to_log_is_not_given_up():
+    given = entry(catch_up="none", jitter_ms=50_000)
+    given.see(START + MINUTE)
+    [firing] = given.pending.values()
+    given.see(firing.due_at)
+    given.see(firing.due_at + 20 * timedelta(seconds=1))
+    assert [fact.scheduled_at for _, fact in given.due(firing.due_at)] == [START + MINUTE]
+
+
 def test_what_is_logged_is_not_due_again():
     given = entry()
     given.see(START + MINUTE)
