@@ -15,6 +15,8 @@ from services.triggers.decide import Decided, NotFired, declined, evaluate, fire
 from services.triggers.index import Index, Rule
 from services.triggers.settings import SCHEDULE_TICK
 
+BACKFILL_LABEL = "backfill"
+"""Of a run that a backfill started: the backfill's id."""
 _encode = msgspec.json.encode
 
 
@@ -57,7 +59,10 @@ def decide_scheduled(
         answer = NotFired("suppressed", "changed", f"its schedule no longer has {_text(fact.scheduled_at)}")
     if isinstance(answer, NotFired):
         return Decided(stream_id, cause.cause, None, [declined(rule, cause, answer)], [], [])
-    return Decided(stream_id, cause.cause, None, [], [fired(rule, cause, answer)], [answer] if is_large(answer) else [])
+    run = fired(rule, cause, answer)
+    if fact.backfill_id is not None:
+        run = msgspec.structs.replace(run, labels={BACKFILL_LABEL: str(fact.backfill_id)})
+    return Decided(stream_id, cause.cause, None, [], [run], [answer] if is_large(answer) else [])
 
 
 def _decide_missed(fact: ScheduleMissed, event_id: UUID, stream_id: UUID, namespace: str) -> Decided:
