@@ -81,12 +81,29 @@ class RetryPolicy(Part, kw_only=True, frozen=True):
     retry_on_errors: list[str] = []
 
 
+OnConflict = Literal["queue", "skip", "cancel_running"]
+
+
+class Concurrency(Part, kw_only=True, frozen=True):
+    """How many runs of the workflow may go on at once, for each value of `key` (a template over `input` and `variables`).
+
+    `on_conflict`: what becomes of one too many. Workflows that name the same `pool` share its slots.
+    """
+
+    limit: Annotated[int, Meta(ge=1, le=100_000)] = 1
+    key: str | None = None
+    on_conflict: OnConflict = "queue"
+    pool: Slug | None = None
+
+
 class Settings(Part, kw_only=True, frozen=True):
-    """How a run behaves as a whole."""
+    """How a run behaves as a whole. `queue_timeout_ms`: how long it may wait for a slot of `concurrency`."""
 
     max_parallel_jobs: Annotated[int, Meta(ge=1, le=100_000)] = 5
     fail_fast: bool = True
     timeout_ms: PositiveMilliseconds | None = None
+    queue_timeout_ms: PositiveMilliseconds | None = None
+    concurrency: Concurrency | None = None
 
 
 class NodeFields(Part, kw_only=True, frozen=True):
@@ -160,25 +177,70 @@ class Edge(Part, kw_only=True, frozen=True):
     condition: str | None = None
 
 
+class FireLimit(Part, kw_only=True, frozen=True):
+    """At most `max_fires` firings in any `per_ms` (a sliding window); more are suppressed, `limited`."""
+
+    max_fires: Annotated[int, Meta(ge=1, le=10_000)]
+    per_ms: PositiveMilliseconds
+
+
 class TriggerFields(Part, kw_only=True, frozen=True):
-    """What every trigger has."""
+    """What every trigger has. A match waits for `debounce_ms` of quiet, then `delay_ms`, and then counts for `limit`."""
 
     id: Slug
     name: Text = ""
     enabled: bool = True
     input: Template | UnsetType = UNSET
+    delay_ms: PositiveMilliseconds | None = None
+    debounce_ms: PositiveMilliseconds | None = None
+    limit: FireLimit | None = None
 
 
 class ManualConfig(Part, kw_only=True, frozen=True):
     """A manual trigger has no settings."""
 
 
+class Batch(Part, kw_only=True, frozen=True):
+    """Fires for several events at once: at the `count`th, or `window_ms` after the first."""
+
+    count: Annotated[int, Meta(ge=1, le=10_000)]
+    window_ms: PositiveMilliseconds
+
+
 class EventConfig(Part, kw_only=True, frozen=True):
-    """Which events fire: `event_type` and `source` exact or with `*`, `filter` CEL over `event`."""
+    """Which events fire: `event_type` and `source` exact or with `*`, `filter` CEL over `event`.
+
+    With `absent_for_ms` it fires instead when no such event came for that long, since enabling or since the last one.
+    """
 
     event_type: Annotated[str, Meta(min_length=1, max_length=512)]
     source: Annotated[str, Meta(min_length=1, max_length=512)] = "*"
     filter: str | None = None
+    batch: Batch | None = None
+    absent_for_ms: PositiveMilliseconds | None = None
+
+
+JOIN_WINDOW_MS = 30 * 86_400_000
+
+
+class Upstream(Part, kw_only=True, frozen=True):
+    """A workflow whose runs count, and which of their endings do: `on_completion` is any."""
+
+    workflow_id: Slug
+    condition: Dependency = "on_success"
+
+
+class DependencyConfig(Part, kw_only=True, frozen=True):
+    """Fires when runs of other workflows end: of `any` upstream, or once `all` have.
+
+    `window_ms`: how long a satisfied upstream waits for the others. `correlate_by` (CEL over the upstream `run`):
+    upstreams join only with equal keys.
+    """
+
+    upstreams: Annotated[list[Upstream], Meta(min_length=1, max_length=100)]
+    logic: Literal["any", "all"] = "any"
+    window_ms: PositiveMilliseconds = JOIN_WINDOW_MS
+    correlate_by: str | None = None
 
 
 CatchUp = Literal["none", "latest", "all"]
@@ -219,7 +281,13 @@ class ScheduleTrigger(TriggerFields, tag="schedule", kw_only=True, frozen=True):
     config: ScheduleConfig
 
 
-Trigger = ManualTrigger | EventTrigger | ScheduleTrigger
+class DependencyTrigger(TriggerFields, tag="dependency", kw_only=True, frozen=True):
+    """Fired by the ends of other workflows' runs."""
+
+    config: DependencyConfig
+
+
+Trigger = ManualTrigger | EventTrigger | ScheduleTrigger | DependencyTrigger
 TRIGGER_TYPES: dict[str, type[Trigger]] = {cast("str", kind.__struct_config__.tag): kind for kind in get_args(Trigger)}
 
 

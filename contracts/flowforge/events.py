@@ -1,6 +1,6 @@
 """Every fact that the log can hold, one struct each; the struct's name is the event's type.
 
-Events are what happened, in the past tense, and never change; `SCHEMA` lists them all with the service that writes them.
+Events are what happened, in the past tense, and never change; `AnyEvent` lists them all.
 Payload fields hold raw JSON, so that a fold which does not look at them does not pay for them.
 """
 
@@ -98,16 +98,79 @@ Decision = Literal["fired", "not_matched", "held", "suppressed", "expired", "fai
 
 
 class TriggerDecided(Event, kw_only=True, frozen=True):
-    """The recorded answer of one trigger to one cause, when it is not `fired` (that one is `WorkflowTriggered`)."""
+    """The recorded answer of one trigger to one cause, when it is not the cause of a run (that is `WorkflowTriggered`).
+
+    It stands in the cause's stream, or in the trigger's own where the trigger remembers: one that holds causes, or limits
+    its firings. `fired` with `run_id` is the answer to a cause that was held and that the run consumed with its own.
+    Of a held cause: `due_at`, when it is looked at again; `key` and `slot`, the correlation and the upstream it is kept
+    under; `shape_version`, the workflow version since which the trigger works as it does.
+    """
 
     trigger_id: str
     trigger_version: int
     workflow_id: str
     cause: Cause
     decision: Decision
-    reason: str
+    reason: str = ""
     detail: str = ""
     consumed: list[UUID] = []
+    run_id: UUID | None = None
+    due_at: datetime | None = None
+    key: str = ""
+    slot: str = ""
+    shape_version: int = 0
+
+
+# --- triggers that remember: stream type `trigger`, written by triggers; their decisions stand there as well -------
+
+
+class TriggerFired(Event, kw_only=True, frozen=True):
+    """The trigger started a run for `cause_event_id` and what it held under `key`; the answer is `WorkflowTriggered`."""
+
+    trigger_id: str
+    workflow_id: str
+    run_id: UUID
+    cause_event_id: UUID
+    key: str = ""
+    shape_version: int = 0
+
+
+class AbsenceCounted(Event, kw_only=True, frozen=True):
+    """An absence is counted from `since`; without another match it fires at `due_at`. `due_at` null: no longer."""
+
+    trigger_id: str
+    workflow_id: str
+    since: datetime
+    due_at: datetime | None = None
+    shape_version: int = 0
+
+
+class TriggerTimerSet(Event, kw_only=True, frozen=True):
+    """Something that the trigger holds is to be looked at again at `due_at`."""
+
+    trigger_id: str
+    workflow_id: str
+    timer_id: UUID
+    due_at: datetime
+
+
+# --- chains of causes: stream type `chain`, one for a first cause, written by triggers ------------------------------
+
+
+class ChainGrew(Event, kw_only=True, frozen=True):
+    """A run started because another one ended; the stream's version counts those that one first cause led to."""
+
+    run_id: UUID
+    workflow_id: str
+
+
+class Chain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What led to a run that another run led to: the first cause of all, how many runs that one started itself, and the
+    workflows in between."""
+
+    first_event_id: UUID
+    started: int = 1
+    workflow_ids: list[str] = []
 
 
 # --- runs: stream type `run`; version 1 by triggers, the rest by execution ----------------------------------------
@@ -130,6 +193,7 @@ class WorkflowTriggered(Event, kw_only=True, frozen=True):
     depth: int = 1
     timeout_ms: int | None = None
     parent_run_id: UUID | None = None
+    chain: Chain | None = None
 
 
 class RunStarted(Event, kw_only=True, frozen=True):
@@ -258,6 +322,19 @@ class RunFailing(Event, kw_only=True, frozen=True):
     error: RunError
 
 
+class JobEnded(Event, kw_only=True, frozen=True):
+    """A job of one of the six types that workflows can be triggered by (interface.md 2.2) ended for good."""
+
+    node_id: str
+    instance: Instance = ""
+    job_id: UUID
+    job_type: str
+    workflow_id: str
+    experiment_id: str | None = None
+    status: Literal["COMPLETE", "FAILED"]
+    output: msgspec.Raw = NULL
+
+
 class RunCompleted(Event, kw_only=True, frozen=True):
     """The run ended well."""
 
@@ -290,6 +367,16 @@ class TimerFired(Event, kw_only=True, frozen=True):
     node_id: str = ""
     instance: Instance = ""
     attempt: int = 0
+
+
+class TriggerTimerFired(Event, kw_only=True, frozen=True):
+    """A timer of a trigger came due; `trigger_stream_id` is the trigger's own stream."""
+
+    timer_id: UUID
+    trigger_stream_id: UUID
+    workflow_id: str
+    trigger_id: str
+    due_at: datetime
 
 
 # --- schedules: stream type `schedule`, version 1 by scheduler, what was decided of it by triggers ----------------
@@ -365,6 +452,8 @@ class MessageQuarantined(Event, kw_only=True, frozen=True):
 
 WorkflowEvent = WorkflowCreated | WorkflowUpdated | WorkflowArchived
 CauseEvent = EventReceived | RunRequested | TriggerDecided
+TriggerEvent = TriggerDecided | TriggerFired | AbsenceCounted | TriggerTimerSet
+ChainEvent = ChainGrew
 RunEvent = (
     WorkflowTriggered
     | RunStarted
@@ -380,15 +469,26 @@ RunEvent = (
     | TimerSet
     | RunCancelRequested
     | RunFailing
+    | JobEnded
     | RunCompleted
     | RunFailed
     | RunCancelled
 )
-TimerEvent = TimerFired
+TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
 BackfillEvent = BackfillRequested
 QuarantineEvent = MessageQuarantined
-AnyEvent = WorkflowEvent | CauseEvent | RunEvent | TimerEvent | ScheduleEvent | BackfillEvent | QuarantineEvent
+AnyEvent = (
+    WorkflowEvent
+    | CauseEvent
+    | TriggerEvent
+    | ChainEvent
+    | RunEvent
+    | TimerEvent
+    | ScheduleEvent
+    | BackfillEvent
+    | QuarantineEvent
+)
 
 EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(AnyEvent)}
 RUN_ENDINGS = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})

@@ -54,6 +54,12 @@ class Subjects:
     def schedule(self, workflow_id: str) -> str:
         return f"{self.namespace}.timers.schedules.{workflow_id}"
 
+    def trigger_timer_set(self, workflow_id: str) -> str:
+        return f"{self.namespace}.timers.set.{workflow_id}"
+
+    def trigger_timer(self, workflow_id: str) -> str:
+        return f"{self.namespace}.timers.triggers.{workflow_id}"
+
     def command(self, service: str, command: str) -> str:
         return f"{self.namespace}.commands.{service}.{command}"
 

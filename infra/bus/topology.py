@@ -115,6 +115,7 @@ def hearings(subjects: Subjects) -> dict[str, list[Hearing]]:
         "scheduler": [
             Hearing(subjects.runs_stream, "scheduler", (f"{ns}.runs.*.*.TimerSet",)),
             Hearing(subjects.workflows_stream, "scheduler", (f"{ns}.workflows.>",)),
+            Hearing(subjects.timers_stream, "scheduler", (f"{ns}.timers.set.>",)),
         ],
         "projections": [Hearing(subjects.reports_stream, "projections", (f"{ns}.reports.*.*.JobLogged",))],
     }

@@ -18,9 +18,10 @@ create or replace function eventlog.event_header(
                            correlation_id, causation_id, traceparent, actor, data_digest))
 $$;
 
--- Weighs groups in order, each on top of those before it that were accepted, and numbers what is accepted. Answers as
--- `eventlog.append` does. Of several known identities of a group the one of its first stream counts, whether the log
--- knew it before the call or an earlier group of the call took it.
+-- Weighs groups in order, each on top of those before it that were accepted, and numbers what is accepted. A stream that
+-- several groups name has grown by what was accepted of it (`grown_*`). Of several known identities of a group the one of
+-- its first stream counts, whether the log knew it before the call or an earlier group of the call took it. Answers as
+-- `eventlog.append` does.
 create or replace function eventlog.weigh(
     old_position bigint, old_definitions_position bigint,
     group_definitions_position bigint[], group_changes_definitions boolean[],
@@ -35,20 +36,31 @@ declare
     taken_keys bytea[] := '{}';
     taken_positions bigint[] := '{}';
     taken_before bigint;
+    grown_ids uuid[] := '{}';
+    grown_versions int[] := '{}';
+    again record;
 begin
     refusals := ''; refused_at := '{}'; refused_stream := '{}';
     for weighed in
         select s.group_number, sum(s.events) as events,
                (array_agg(s.known_position order by s.ordinal) filter (where s.known_position is not null))[1] as known,
                min(s.ordinal) filter (where s.known_position is not null) as known_ordinal,
-               (array_agg(s.ordinal order by s.ordinal) filter (where s.actual <> s.expected))[1] as conflicting,
-               (array_agg(s.actual order by s.ordinal) filter (where s.actual <> s.expected))[1] as conflicting_at,
+               (array_agg(s.ordinal order by s.ordinal) filter (where s.actual <> s.expected and not s.is_named_again))[1]
+                   as conflicting,
+               (array_agg(s.actual order by s.ordinal) filter (where s.actual <> s.expected and not s.is_named_again))[1]
+                   as conflicting_at,
+               array_agg(s.id order by s.ordinal) filter (where s.is_named_again) as again_ids,
+               array_agg(s.ordinal order by s.ordinal) filter (where s.is_named_again) as again_ordinals,
+               array_agg(s.expected order by s.ordinal) filter (where s.is_named_again) as again_expected,
+               array_agg(s.actual order by s.ordinal) filter (where s.is_named_again) as again_actual,
+               array_agg(s.expected + s.events order by s.ordinal) filter (where s.is_named_again) as again_grown,
                array_agg(s.identity order by s.ordinal) filter (where s.is_repeated) as repeated_keys,
                array_agg(s.ordinal order by s.ordinal) filter (where s.is_repeated) as repeated_ordinals,
                array_agg(s.before_in_group order by s.ordinal) filter (where s.is_repeated) as repeated_offsets
         from (
             select s.*, coalesce(v.version, 0) as actual, i.position as known_position,
                    s.identity is not null and count(*) over (partition by s.identity) > 1 as is_repeated,
+                   count(*) over (partition by s.id) > 1 as is_named_again,
                    sum(s.events) over (partition by s.group_number order by s.ordinal) - s.events as before_in_group
             from unnest(stream_group, stream_id, stream_version, stream_events, stream_identity)
                  with ordinality as s (group_number, id, expected, events, identity, ordinal)
@@ -67,6 +79,20 @@ begin
             order by r.ordinal limit 1;
             weighed.known := coalesce(taken_before, weighed.known);
         end if;
+        if weighed.again_ids is not null then
+            select r.ordinal, r.actual into again
+            from (
+                select s.ordinal, s.expected, coalesce((
+                    select g.version from unnest(grown_ids, grown_versions) with ordinality as g (id, version, n)
+                    where g.id = s.id order by g.n desc limit 1), s.actual) as actual
+                from unnest(weighed.again_ids, weighed.again_ordinals, weighed.again_expected, weighed.again_actual)
+                     as s (id, ordinal, expected, actual)
+            ) r
+            where r.actual <> r.expected order by r.ordinal limit 1;
+            if found and again.ordinal < coalesce(weighed.conflicting, again.ordinal + 1) then
+                weighed.conflicting := again.ordinal; weighed.conflicting_at := again.actual;
+            end if;
+        end if;
         if weighed.known is not null then
             refusals := refusals || 'd'; refused_at := refused_at || weighed.known;
         elsif weighed.conflicting is not null then
@@ -81,6 +107,8 @@ begin
                     select new_position + 1 + before from unnest(weighed.repeated_offsets) with ordinality as o (before, n)
                     order by n);
             end if;
+            grown_ids := grown_ids || weighed.again_ids;
+            grown_versions := grown_versions || weighed.again_grown;
             group_positions[weighed.group_number] := new_position + 1;
             new_position := new_position + weighed.events;
             if group_changes_definitions[weighed.group_number] then
@@ -122,12 +150,13 @@ begin
     select * into strict old from eventlog.head for update;
     new := old;
 
-    select bool_and(s.expected = coalesce(v.version, 0) and i.position is null)
+    select bool_and(s.expected = coalesce(v.version, 0) + s.before_in_stream and i.position is null)
                and count(s.identity) = count(distinct s.identity),
            array_agg(old.position + 1 + s.before order by s.ordinal)
     into fits, positions
     from (
-        select s.*, sum(s.events) over (order by s.ordinal) - s.events as before
+        select s.*, sum(s.events) over (order by s.ordinal) - s.events as before,
+               sum(s.events) over (partition by s.id order by s.ordinal) - s.events as before_in_stream
         from unnest(append.stream_id, stream_version, stream_events, stream_identity)
              with ordinality as s (id, expected, events, identity, ordinal)
     ) s

@@ -7,11 +7,10 @@ from infra.eventlog.types import Append
 
 
 def checked_streams(groups: Sequence[Append]) -> set[UUID]:
-    """The streams that the call names. Raises ValueError for a group without events, a stream named twice in the call
-    or an identity twice in a group, and a `recorded_at` without a time zone.
+    """The streams that the call names. Raises ValueError for a group without events, a stream or an identity named twice
+    in a group, and a `recorded_at` without a time zone.
     """
     named: set[UUID] = set()
-    streams_count = 0
     for group in groups:
         streams = group.streams
         if not streams:
@@ -23,14 +22,13 @@ def checked_streams(groups: Sequence[Append]) -> set[UUID]:
                 raise ValueError(f"nothing to append to stream {stream.stream_id}")
             named.add(stream.stream_id)
         if len(streams) > 1:
-            _check_identities(group)
-        streams_count += len(streams)
-    if len(named) != streams_count:
-        raise ValueError("a stream is named twice in one call: merge its events into one append")
+            _check_names(group)
     return named
 
 
-def _check_identities(group: Append) -> None:
+def _check_names(group: Append) -> None:
+    if len({stream.stream_id for stream in group.streams}) != len(group.streams):
+        raise ValueError("a stream is named twice in one group: merge its events into one append")
     identities = [stream.identity for stream in group.streams if stream.identity is not None]
     if len(set(identities)) != len(identities):
         raise ValueError("an identity is named twice in one group")

@@ -133,8 +133,9 @@ class EventLog(Protocol):
     async def append(self, groups: Sequence[Append]) -> list[Answer]:
         """Append each group whole or not at all, in one transaction; one answer per group, in order.
 
-        Groups are taken in order, so the second of two with the same identity answers `Duplicate`. No stream is named
-        twice in one call. Raises ValueError for a call that no log could take; then nothing of it is logged.
+        Groups are taken in order, so the second of two with the same identity answers `Duplicate`, and the second that
+        names a stream expects the version that the first one leaves. No group names a stream twice. Raises ValueError for
+        a call that no log could take; then nothing of it is logged.
         """
         ...
 

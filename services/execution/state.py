@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 from flowforge.errors import RunError
 from flowforge.events import (
+    JobEnded,
     NodeCancelled,
     NodeCompleted,
     NodeFailed,
@@ -243,7 +244,7 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C9
             unit.ignored = (unit.ignored or set()) | {(event.attempt, event.delivery, event.report)}
         case RunStarted():
             run.status, run.started_at = "running", recorded_at
-        case TimerSet():
+        case TimerSet() | JobEnded():
             pass
         case RunCancelRequested():
             run.is_cancelling, run.cancel_reason = True, event.reason

@@ -6,10 +6,13 @@ from typing import assert_never
 import msgspec
 from flowforge.errors import ErrorCode, RunError
 from flowforge.events import (
+    AbsenceCounted,
     AnyEvent,
     BackfillRequested,
     Cause,
+    ChainGrew,
     EventReceived,
+    JobEnded,
     MessageQuarantined,
     NodeCancelled,
     NodeCompleted,
@@ -32,6 +35,9 @@ from flowforge.events import (
     TimerFired,
     TimerSet,
     TriggerDecided,
+    TriggerFired,
+    TriggerTimerFired,
+    TriggerTimerSet,
     WorkflowArchived,
     WorkflowCreated,
     WorkflowTriggered,
@@ -59,7 +65,7 @@ from services.projections.state import (
 
 NODE_ENDINGS = frozenset({"completed", "failed", "skipped", "cancelled"})
 RUN_ENDED = frozenset({"completed", "failed", "cancelled", "partial"})
-WITHOUT_ROWS = frozenset({"ReportIgnored", "TimerSet", "TimerFired", "RunCancelRequested"})
+WITHOUT_ROWS = frozenset({"ReportIgnored", "JobEnded", "TimerSet", "TimerFired", "RunCancelRequested"})
 """Events that change no row of their run."""
 
 PRIORITY_MAX = 2**31 - 1
@@ -91,7 +97,9 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             _triggered(models, stored, event)
         case RunStarted() | RunCompleted() | RunFailed() | RunCancelled() | RunFailing():
             _fold_run(models, stored, event)
-        case ReportIgnored() | TimerSet() | TimerFired() | ScheduleFired() | ScheduleMissed():
+        case ReportIgnored() | JobEnded() | TimerSet() | TimerFired() | ScheduleFired() | ScheduleMissed():
+            pass
+        case TriggerFired() | AbsenceCounted() | TriggerTimerSet() | TriggerTimerFired() | ChainGrew():
             pass
         case EventReceived():
             _received(models, stored, event)
@@ -301,10 +309,10 @@ def _decided(models: ReadModels, stored: StoredEvent, event: TriggerDecided) -> 
             cause_id=cause_id,
             cause_source=cause_source,
             decision=event.decision,
-            reason=_clean(event.reason),
+            reason=_clean(event.reason) or None,
             detail=_clean(event.detail) or None,
             consumed=event.consumed,
-            run_id=None,
+            run_id=event.run_id,
             decided_at=stored.recorded_at,
         )
     )

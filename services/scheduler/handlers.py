@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 from flowforge.envelope import CloudEvent
-from flowforge.events import TimerFired, TimerSet, encode
+from flowforge.events import TimerFired, TimerSet, TriggerTimerSet, encode
 from flowforge.subjects import Subjects
 
 from infra.bus import Message, Outgoing, Shell, Work, envelope
@@ -36,18 +36,25 @@ from services.scheduler.decide import decide
 from services.scheduler.definitions import FIRED as SCHEDULE_FIRED
 from services.scheduler.definitions import MISSED as SCHEDULE_MISSED
 from services.scheduler.definitions import WORKFLOW_TYPES, Schedules
-from services.scheduler.rebuilding import fired_among, timers_still_due, workflows_of
+from services.scheduler.rebuilding import (
+    FIRED,
+    SET,
+    TRIGGER_FIRED,
+    TRIGGER_SET,
+    fired_among,
+    timers_still_due,
+    workflows_of,
+)
 from services.scheduler.schedules import ScheduleKey, missed_stream
 from services.scheduler.settings import CLOCK_WENT_BACK_S
 from services.scheduler.state import BEFORE_ALL, Timer, Timetable, timer_of, window_ends_at
 from services.scheduler.store import TimerStore
 
-_SET, _FIRED = TimerSet.__name__, TimerFired.__name__
 _DUE, _LOOK = "TimerDue", "LookAhead"
 _SCHEDULE_DUE, _DEFINED = "ScheduleDue", "Defined"
 _BACKFILL_DUE = "BackfillDue"
 _log = logging.getLogger(__name__)
-_timer_set = msgspec.json.Decoder(TimerSet)
+_timers_set = {SET: msgspec.json.Decoder(TimerSet), TRIGGER_SET: msgspec.json.Decoder(TriggerTimerSet)}
 _timer_fired = msgspec.json.Decoder(TimerFired)
 
 
@@ -62,8 +69,8 @@ class Scheduler:
     """The service as the shell runs it."""
 
     name = "scheduler"
-    says = frozenset({_FIRED, SCHEDULE_FIRED, SCHEDULE_MISSED})
-    hears = frozenset({_SET})
+    says = frozenset({FIRED, TRIGGER_FIRED, SCHEDULE_FIRED, SCHEDULE_MISSED})
+    hears = frozenset({SET, TRIGGER_SET})
 
     def __init__(self, log: EventLog, store: TimerStore, namespace: str, clock: Clock) -> None:
         self.inbound: dict[str, Decode] = {}
@@ -144,7 +151,7 @@ class Scheduler:
                 return workflow_id, trigger_id
             case "BackfillDue":
                 return Portion(UUID(message.event.id))
-            case "TimerSet":
+            case "TimerSet" | "TriggerTimerSet":
                 return _fact(message).timer_id
             case "TimerDue":
                 return UUID(message.event.id)
@@ -157,7 +164,7 @@ class Scheduler:
         """Keep the timers that were set; load the next window where it is time."""
         if _LOOK in keys:
             await self._open_window()
-        timers = await self._timers_set([message for message in messages if message.event.type == _SET])
+        timers = await self._timers_set([message for message in messages if message.event.type in self.hears])
         if timers:
             await self._store.insert(timers)
             failpoint("scheduler.after_timers_kept")
@@ -201,7 +208,11 @@ class Scheduler:
         if from_log:
             known |= await fired_among(self._log, from_log)
         news = {timer_id: pair for timer_id, pair in facts.items() if timer_id not in known}
-        runs = {_run_id(message) for timer_id, (_, message) in news.items() if timer_id in from_log}
+        runs = {
+            _stream_id(message)
+            for timer_id, (fact, message) in news.items()
+            if timer_id in from_log and isinstance(fact, TimerSet)
+        }
         workflow_ids = await workflows_of(self._log, runs)
         return [_timer(fact, message, workflow_ids) for fact, message in news.values()]
 
@@ -222,7 +233,7 @@ class Scheduler:
                 self.timetable.put_back(timer)
                 self._arm()
             return Work()
-        events = [NewEvent(_FIRED, encode(fact)) for fact in facts]
+        events = [NewEvent(type(fact).__name__, encode(fact)) for fact in facts]
         return Work(
             Append(
                 [StreamAppend("timer", timer.timer_id, 0, events)],
@@ -303,8 +314,10 @@ class Scheduler:
 
     def _say(self, stored: StoredEvent) -> Outgoing:
         body = envelope(stored, self._subjects.namespace)
-        if stored.type == _FIRED:
+        if stored.type == FIRED:
             subject = self._subjects.timer(_timer_fired.decode(stored.data).run_id)
+        elif stored.type == TRIGGER_FIRED:
+            subject = self._subjects.trigger_timer(_place.decode(stored.data).workflow_id)
         else:
             subject = self._subjects.schedule(_place.decode(stored.data).workflow_id)
         return Outgoing(subject, body, str(stored.event_id))
@@ -367,25 +380,26 @@ class Scheduler:
             _log.warning("schedules cannot be looked after now: %s", fault)
 
 
-def _fact(message: Message) -> TimerSet:
+def _fact(message: Message) -> TimerSet | TriggerTimerSet:
     """Raises ValueError."""
     try:
-        return _timer_set.decode(message.event.data)
+        return _timers_set[message.event.type].decode(message.event.data)
     except msgspec.DecodeError as problem:
-        raise ValueError(f"no {_SET}: {problem}") from problem
+        raise ValueError(f"no {message.event.type}: {problem}") from problem
 
 
-def _run_id(message: Message) -> UUID:
-    """From `<ns>.runs.<workflow_id>.<run_id>.TimerSet`; from the log, of the stream that the event is in."""
-    return UUID(message.event.source.rpartition("/")[2] if message.origin == "log" else message.tokens[-2])
+def _stream_id(message: Message) -> UUID:
+    """The stream of the run or trigger that the event is in."""
+    return UUID(message.event.source.rpartition("/")[2])
 
 
-def _timer(fact: TimerSet, message: Message, workflow_ids: dict[UUID, str]) -> Timer:
-    run_id, event = _run_id(message), message.event
+def _timer(fact: TimerSet | TriggerTimerSet, message: Message, workflow_ids: dict[UUID, str]) -> Timer:
+    stream_id, event = _stream_id(message), message.event
+    of_run = workflow_ids.get(stream_id, "") if message.origin == "log" else message.tokens[-3]
     return timer_of(
         fact,
-        run_id,
-        workflow_ids[run_id] if message.origin == "log" else message.tokens[-3],
+        stream_id,
+        of_run,
         event.position or 0,
         None if event.correlationid is None else UUID(event.correlationid),
         UUID(event.id),

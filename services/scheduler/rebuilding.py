@@ -5,13 +5,15 @@ from collections.abc import Collection, Iterable
 from typing import cast
 from uuid import UUID
 
-from flowforge.events import TimerFired, TimerSet, WorkflowTriggered, decode
+from flowforge.events import TimerFired, TimerSet, TriggerTimerFired, TriggerTimerSet, WorkflowTriggered, decode
 
 from infra.eventlog import EventLog, StoredEvent
 from services.scheduler.settings import READS_AT_ONCE_MAX, REBUILD_PAGE_COUNT
 from services.scheduler.state import Timer, timer_of
 
-_SET, _FIRED = TimerSet.__name__, TimerFired.__name__
+SET, FIRED = TimerSet.__name__, TimerFired.__name__
+TRIGGER_SET, TRIGGER_FIRED = TriggerTimerSet.__name__, TriggerTimerFired.__name__
+_SETS, _TYPES = frozenset({SET, TRIGGER_SET}), frozenset({SET, TRIGGER_SET, FIRED, TRIGGER_FIRED})
 
 
 async def timers_still_due(log: EventLog) -> list[Timer]:
@@ -19,16 +21,17 @@ async def timers_still_due(log: EventLog) -> list[Timer]:
     open_timers: dict[UUID, StoredEvent] = {}
     position = 0
     while True:
-        page = await log.read(position, REBUILD_PAGE_COUNT, types={_SET, _FIRED})
+        page = await log.read(position, REBUILD_PAGE_COUNT, types=_TYPES)
         for stored in page:
-            if stored.type == _SET:
+            if stored.type in _SETS:
                 open_timers[_fact(stored).timer_id] = stored
             else:
                 open_timers.pop(stored.stream_id, None)
         if len(page) < REBUILD_PAGE_COUNT:
             break
         position = page[-1].position
-    workflow_ids = await workflows_of(log, {stored.stream_id for stored in open_timers.values()})
+    runs = {stored.stream_id for stored in open_timers.values() if stored.type == SET}
+    workflow_ids = await workflows_of(log, runs)
     return list(_timers(open_timers.values(), workflow_ids))
 
 
@@ -53,10 +56,10 @@ async def fired_among(log: EventLog, timer_ids: Collection[UUID]) -> set[UUID]:
 def _timers(events: Iterable[StoredEvent], workflow_ids: dict[UUID, str]) -> Iterable[Timer]:
     for stored in events:
         yield timer_of(
-            _fact(stored), stored.stream_id, workflow_ids[stored.stream_id], stored.position, stored.correlation_id,
-            stored.event_id,
+            _fact(stored), stored.stream_id, workflow_ids.get(stored.stream_id, ""), stored.position,
+            stored.correlation_id, stored.event_id,
         )  # fmt: skip
 
 
-def _fact(stored: StoredEvent) -> TimerSet:
-    return cast("TimerSet", decode(stored.type, stored.data))
+def _fact(stored: StoredEvent) -> TimerSet | TriggerTimerSet:
+    return cast("TimerSet | TriggerTimerSet", decode(stored.type, stored.data))

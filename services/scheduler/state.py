@@ -11,18 +11,21 @@ from typing import Literal
 from uuid import UUID
 
 import msgspec
-from flowforge.events import Instance, TimerSet
+from flowforge.events import Instance, TimerSet, TriggerTimerSet
 
 from services.scheduler.settings import LOOK_AHEAD, LOOK_AHEAD_COUNT, WINDOW, WINDOW_COUNT_MAX
 
 Place = tuple[datetime, UUID]
-Purpose = Literal["retry", "node_timeout", "run_timeout"]
+Purpose = Literal["retry", "node_timeout", "run_timeout", "trigger"]
 BEFORE_ALL: Place = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 _LAST_ID = UUID(int=2**128 - 1)
 
 
 class Timer(msgspec.Struct, frozen=True):
-    """Something that is due at `due_at`. `causation_id` is the event that set it."""
+    """Something that is due at `due_at`. `causation_id` is the event that set it.
+
+    Of a trigger (purpose `trigger`), `run_id` is the trigger's stream and `node_id` its name.
+    """
 
     timer_id: UUID
     run_id: UUID
@@ -42,16 +45,21 @@ class Timer(msgspec.Struct, frozen=True):
 
 
 def timer_of(
-    fact: TimerSet,
-    run_id: UUID,
+    fact: TimerSet | TriggerTimerSet,
+    stream_id: UUID,
     workflow_id: str,
     position: int,
     correlation_id: UUID | None = None,
     causation_id: UUID | None = None,
 ) -> Timer:
-    """The timer that the event set."""
+    """The timer that the event set, in the stream of a run or of a trigger."""
+    if isinstance(fact, TriggerTimerSet):
+        return Timer(
+            fact.timer_id, stream_id, fact.workflow_id, fact.due_at, "trigger", fact.trigger_id, "", 0,
+            position, correlation_id, causation_id,
+        )  # fmt: skip
     return Timer(
-        fact.timer_id, run_id, workflow_id, fact.due_at, fact.purpose, fact.node_id, fact.instance, fact.attempt,
+        fact.timer_id, stream_id, workflow_id, fact.due_at, fact.purpose, fact.node_id, fact.instance, fact.attempt,
         position, correlation_id, causation_id,
     )  # fmt: skip
 

@@ -165,6 +165,26 @@ async def test_a_refused_group_holds_no_identity(log: EventLog):
     assert answers == [Conflict(A, 0), Appended([1, 2]), Duplicate(2)]
 
 
+async def test_groups_of_one_call_may_follow_one_another_in_a_stream(log: EventLog):
+    answers = await log.append([group(to(A, 0, "A1", "A2")), group(to(B, 0, "B1")), group(to(A, 2, "A3"))])
+    assert answers == [Appended([1]), Appended([3]), Appended([4])]
+    assert [(event.version, event.type) for event in await log.read_stream(A)] == [(1, "A1"), (2, "A2"), (3, "A3")]
+
+
+async def test_what_follows_a_refused_group_in_its_stream_is_refused_as_well(log: EventLog):
+    answers = await log.append(
+        [
+            group(to(A, 0, "A1"), to(B, 3, "Stale")),
+            group(to(A, 1, "A2")),
+            group(to(A, 0, "A1")),
+            group(to(A, 0, "Late")),
+            group(to(C, 0, "C1"), to(A, 1, "A2")),
+        ]
+    )
+    assert answers == [Conflict(B, 0), Conflict(A, 0), Appended([1]), Conflict(A, 1), Appended([2, 3])]
+    assert [event.type for event in await log.read_stream(A)] == ["A1", "A2"]
+
+
 async def test_a_decision_made_against_older_definitions_is_refused(log: EventLog):
     assert await append_one(log, group(to(DAILY, 0, "Created"), changes_definitions=True)) == Appended([1])
     assert (await log.head()).definitions_position == 1
@@ -199,7 +219,6 @@ async def test_a_refused_definition_change_changes_no_definitions(log: EventLog)
     [
         ([group()], "without streams"),
         ([group(to(A, 0))], "nothing to append"),
-        ([group(to(A, 0, "A1")), group(to(A, 1, "A2"))], "named twice"),
         ([group(to(A, 0, "A1"), to(A, 1, "A2"))], "named twice"),
         ([group(to(A, 0, "A1", identity=KEY), to(B, 0, "B1", identity=KEY))], "identity is named twice"),
         ([Append([to(A, 0, "A1")], AT.replace(tzinfo=None))], "time zone"),

@@ -1,5 +1,7 @@
 """Whatever is appended, the log in Postgres answers as the plain one in memory does, and its chain is whole."""
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -53,23 +55,20 @@ class Example:
         self.identities = [uuid4().bytes for _ in range(6)]
 
     async def call(self, plans: list[GroupPlan]) -> list[Append]:
-        """The plans as a call that names no stream twice, and no identity twice in a group."""
-        free = set(range(STREAMS_COUNT))
-        groups: list[Append] = []
-        for plan in plans:
-            streams = [stream for stream in plan.streams if stream.stream in free]
-            streams = list({stream.stream: stream for stream in streams}.values())
-            free -= {stream.stream for stream in streams}
-            if streams:
-                groups.append(await self.group(plan, streams))
-        return groups
+        """The plans as a call in which no group names a stream or an identity twice."""
+        grown: Counter[int] = Counter()
+        return [
+            await self.group(plan, {stream.stream: stream for stream in plan.streams}.values(), grown) for plan in plans
+        ]
 
-    async def group(self, plan: GroupPlan, streams: list[StreamPlan]) -> Append:
+    async def group(self, plan: GroupPlan, streams: Iterable[StreamPlan], grown: Counter[int]) -> Append:
+        """`grown`: by how many events each stream will have grown if all groups before this one fit."""
         named: set[int] = set()
         appends: list[StreamAppend] = []
         for stream in streams:
             identity = stream.identity if stream.identity not in named else None
-            version = len(await self.log.read_stream(self.streams[stream.stream]))
+            version = len(await self.log.read_stream(self.streams[stream.stream])) + grown[stream.stream]
+            grown[stream.stream] += stream.events_count
             appends.append(
                 StreamAppend(
                     "thing",
