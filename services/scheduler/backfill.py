@@ -17,7 +17,7 @@ from flowforge.events import BackfillRequested, ScheduleFired
 from flowforge.identity import derived_uuid, named_stream
 from flowforge.refusals import Refusal, invalid, invalid_state
 
-from infra.schedules import Firing, Schedule, between, next_after, schedule_of
+from infra.schedules import Firing, Schedule, ScheduleFault, between, next_after, schedule_of
 from services.scheduler.schedules import Entry, ScheduleKey, Workflow, firing_stream
 from services.scheduler.settings import (
     BACKFILL_COUNTED_MAX,
@@ -108,7 +108,10 @@ def span_of(workflow: Workflow, command: BackfillSchedule, now: datetime) -> Spa
         return _invalid("since", f"{since:%Y-%m-%d} is too long ago: nothing before {_EARLIEST:%Y-%m-%d} is backfilled")
     if since >= until:
         return _invalid("since", f"nothing lies between {_text(since)} and {_text(until)}: since must be before until")
-    schedule = schedule_of(trigger.config, command.workflow_id, trigger.id)
+    try:
+        schedule = schedule_of(trigger.config, command.workflow_id, trigger.id)
+    except ScheduleFault as fault:  # it was saved by other code than this
+        return invalid_state(f"the schedule '{trigger.id}' of '{command.workflow_id}' cannot be read: {fault}")
     firings = list(between(schedule, since, until, BACKFILL_COUNTED_MAX + 1))
     if len(firings) > BACKFILL_TIMES_MAX:
         return _too_many(len(firings), "nominal times", BACKFILL_TIMES_MAX)

@@ -10,7 +10,7 @@ import msgspec
 from flowforge.commands import BackfillSchedule
 from flowforge.events import BackfillRequested, decode, encode
 from flowforge.identity import identity_key
-from flowforge.refusals import Accepted, Refusal, Rejected, invalid, not_found
+from flowforge.refusals import Accepted, Refusal, Rejected, invalid, invalid_state, not_found
 
 from infra.bus import Message, Work
 from infra.eventlog import Append, EventLog, NewEvent, StoredEvent, StreamAppend
@@ -126,9 +126,10 @@ class Backfills:
             return not_found("workflow", command.workflow_id)
         if command.trigger_id not in triggers:
             return not_found(f"trigger of '{command.workflow_id}'", command.trigger_id)
-        detail = (
-            f"'{command.trigger_id}' is no schedule but of type {triggers[command.trigger_id]}: it has no past times"
-        )
+        kind = triggers[command.trigger_id]
+        if kind == "schedule":  # it was saved by other code than this
+            return invalid_state(f"the newest version of '{command.workflow_id}' cannot be read")
+        detail = f"'{command.trigger_id}' is no schedule but of type {kind}: it has no past times"
         return invalid("No schedule", detail, [{"path": "path.trigger_id", "message": detail}])
 
     async def check(self, keys: Collection[Portion]) -> None:
