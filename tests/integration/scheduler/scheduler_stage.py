@@ -70,6 +70,11 @@ class HeldClock:
     def next_alarm_at(self) -> datetime | None:
         return min((alarm.instant for alarm in self._alarms if alarm.is_set), default=None)
 
+    async def until_alarm_is_at(self, instant: datetime) -> None:
+        async with asyncio.timeout(WAIT_S):
+            while self.next_alarm_at != instant:
+                await asyncio.sleep(0.01)
+
     def move_to(self, instant: datetime) -> None:
         self._instant = instant
         for alarm in [alarm for alarm in self._alarms if alarm.instant <= instant]:
