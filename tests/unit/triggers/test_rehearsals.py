@@ -18,7 +18,8 @@ Answer = tuple[str, str, str]
 async def what_if(spec: Spec, trigger: dict[str, Any], workflow_id: str = "w", **window: Any) -> dict[str, Any]:
     await spec.service.definitions.look()
     written = msgspec.Raw(msgspec.json.encode(trigger))
-    command = RehearseTrigger(command_id="q", trigger=written, workflow_id=workflow_id, **({"limit": 1000} | window))
+    asked: dict[str, Any] = {"limit": 1000} | window
+    command = RehearseTrigger(command_id="q", trigger=written, workflow_id=workflow_id, **asked)
     rehearsal = Rehearsal(
         msgspec.json.decode(written, type=Trigger), spec.service.definitions.index.workflows.get(workflow_id), "ns"
     )
