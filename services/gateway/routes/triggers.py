@@ -3,7 +3,15 @@
 from typing import Annotated
 
 import msgspec
-from flowforge.commands import AddTrigger, ChangeTrigger, ChangeTriggers, RemoveTrigger, RequestRun, TriggerChange
+from flowforge.commands import (
+    AddTrigger,
+    ChangeTrigger,
+    ChangeTriggers,
+    RemoveTrigger,
+    RequestRun,
+    SetTriggerConfigs,
+    TriggerChange,
+)
 from flowforge.envelope import NULL
 from litestar import Response, delete, patch, post, put
 from msgspec import UNSET, Meta, UnsetType
@@ -31,6 +39,12 @@ class Bulk(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a bulk change."""
 
     items: Annotated[list[BulkItem], Meta(min_length=1, max_length=bulk_items_max)]
+
+
+class Configs(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `trigger_configs`: all six job types, `[{trigger_type, is_enabled}]` and their options."""
+
+    configs: msgspec.Raw = NULL
 
 
 class Fire(msgspec.Struct, forbid_unknown_fields=True):
@@ -87,6 +101,25 @@ async def remove_trigger(request: AnyRequest, workflow_id: str, trigger_id: str)
             workflow_id=workflow_id,
             trigger_id=trigger_id,
             expected_version=version,
+        ),
+        saved,
+    )
+
+
+@put("/{workflow_id:str}/trigger_configs", opt=EDITOR, summary="Set the job-type triggers")
+async def set_trigger_configs(request: AnyRequest, workflow_id: str) -> Response[bytes]:
+    """200 `{id, version, position, warnings, trigger_configs}`. What stands in `configs` replaces all that was set.
+
+    422 unless each of the six types is named exactly once, with booleans: with the path of all that is missing, doubled,
+    unknown or of a wrong type. 409 where the workflow is archived.
+    """
+    body, version = await json_body(request), expected_version(request)
+    configs = shaped(body, Configs).configs
+    return await gateway(request).carry_out(
+        request,
+        body,
+        lambda command_id, actor: SetTriggerConfigs(
+            command_id=command_id, actor=actor, workflow_id=workflow_id, configs=configs, expected_version=version
         ),
         saved,
     )
