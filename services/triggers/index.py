@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
-from flowforge.definition import DependencyTrigger, EventTrigger, Trigger
+from flowforge.definition import DependencyTrigger, EventTrigger
 from flowforge.events import WorkflowEvent
 
 from infra.expressions import (
@@ -26,7 +26,7 @@ from services.triggers.cause import ReceivedCause
 from services.triggers.inputs import Finding, InputSchema, default_findings
 from services.triggers.patterns import Patterns
 from services.triggers.settings import RULE_OUT_ABOVE_COUNT, SHARED_COUNT_MAX
-from services.triggers.state import Version, Workflow, evolve, remembers
+from services.triggers.state import AnyTrigger, JobTrigger, Version, Workflow, evolve, remembers
 from services.triggers.verdict import NotFired
 
 RuleKey = tuple[str, str]
@@ -69,12 +69,12 @@ class Rule:
 
     __slots__ = ("_template", "checked", "key", "terms", "trigger", "trigger_version", "workflow")
 
-    def __init__(self, workflow: Workflow, checked: Checked, trigger: Trigger) -> None:
+    def __init__(self, workflow: Workflow, checked: Checked, trigger: AnyTrigger) -> None:
         self.key: RuleKey = (workflow.workflow_id, trigger.id)
         self.workflow = workflow
         self.checked = checked
         self.trigger = trigger
-        self.trigger_version = workflow.trigger_versions[trigger.id]
+        self.trigger_version = workflow.trigger_versions.get(trigger.id, workflow.newest.number)
         self._template: Template | None = None
         self.terms: Terms = ()
         """What the event must equal for the filter to be true, once the rule is filed."""
@@ -89,7 +89,9 @@ class Rule:
     @property
     def remembers(self) -> bool:
         """Whether its answer to one cause depends on others, or on time."""
-        return bool(self.workflow.shape_versions) and remembers(self.trigger)
+        return (
+            bool(self.workflow.shape_versions) and not isinstance(self.trigger, JobTrigger) and remembers(self.trigger)
+        )
 
     @property
     def shape_version(self) -> int:
@@ -226,6 +228,8 @@ class Index:
         self._checked: dict[str, Checked] = {}
         self._rules: Patterns[Patterns[Bucket]] = Patterns(lambda: Patterns(Bucket))
         self._dependents: dict[str, dict[RuleKey, Rule]] = {}
+        self._watchers: dict[tuple[str | None, str], dict[RuleKey, Rule]] = {}
+        """Job-type triggers that are enabled, by experiment (None: any) and type of job."""
 
     def apply(self, workflow_id: str, event: WorkflowEvent, stream_version: int) -> None:
         """Take in one more event of a workflow."""
@@ -259,6 +263,13 @@ class Index:
         """The dependency triggers that have that workflow upstream, in the order of their ids."""
         return sorted(self._dependents.get(workflow_id, {}).values(), key=_by_key)
 
+    def watchers(self, experiment_id: str | None, job_type: str) -> list[Rule]:
+        """The job-type triggers that are enabled for jobs of that type there, in the order of their workflows' ids."""
+        found = [*self._watchers.get((None, job_type), {}).values()]
+        if experiment_id is not None:
+            found += self._watchers.get((experiment_id, job_type), {}).values()
+        return sorted(found, key=_by_key)
+
     def rule(self, key: RuleKey) -> Rule | None:
         """The trigger of that name, whatever its type."""
         workflow_id, trigger_id = key
@@ -272,6 +283,10 @@ class Index:
             rule = Rule(workflow, checked, trigger)
             for name in upstream_names(trigger):
                 self._dependents.setdefault(name, {})[rule.key] = rule
+        for trigger in workflow.newest.job_triggers:
+            if (place := watched(workflow, trigger)) is not None:
+                rule = Rule(workflow, checked, trigger)
+                self._watchers.setdefault(place, {})[rule.key] = rule
         for trigger in workflow.event_triggers:
             by_source = self._rules.at(trigger.config.event_type)
             by_source.at(trigger.config.source).add(Rule(workflow, checked, trigger))
@@ -283,6 +298,12 @@ class Index:
                 there.pop((workflow.workflow_id, trigger.id))
                 if not there:
                     del self._dependents[name]
+        for trigger in workflow.newest.job_triggers:
+            if (place := watched(workflow, trigger)) is not None:
+                there = self._watchers[place]
+                there.pop((workflow.workflow_id, trigger.id))
+                if not there:
+                    del self._watchers[place]
         for trigger in workflow.event_triggers:
             by_source = self._rules.at(trigger.config.event_type)
             bucket = by_source.at(trigger.config.source)
@@ -295,6 +316,14 @@ class Index:
 
 def upstream_names(trigger: DependencyTrigger) -> set[str]:
     return {upstream.workflow_id for upstream in trigger.config.upstreams}
+
+
+def watched(workflow: Workflow, trigger: JobTrigger) -> tuple[str | None, str] | None:
+    """The experiment (None: any) and type of the jobs that concern it; None where no job can."""
+    experiment_id = workflow.newest.definition.experiment_id
+    if trigger.config.across_experiments:
+        return None, trigger.config.trigger_type
+    return None if experiment_id is None else (experiment_id, trigger.config.trigger_type)
 
 
 def _by_key(rule: Rule) -> RuleKey:

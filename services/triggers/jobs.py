@@ -5,7 +5,7 @@ by both. It starts a workflow once, whoever tells it, and never one that led to 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Annotated, Any, cast
 from uuid import UUID
@@ -21,6 +21,7 @@ from infra.eventlog import StoredEvent
 from services.triggers.cause import OwnCause, ReceivedCause
 from services.triggers.endings import chain_after
 from services.triggers.patterns import Pattern
+from services.triggers.state import JobTrigger
 from services.triggers.verdict import NotFired
 
 REPORT_TYPE = "JobCompleted"
@@ -143,38 +144,62 @@ def owner_of(job_id: UUID, events: Iterable[StoredEvent]) -> Owner | None:
 class JobCause(OwnCause):
     """A job that ended. `run` is that of the job, where there is one: what the job starts is led to by it.
 
-    `taken` are the identities of jobs and workflows (`Job.identity`) that have had their run.
+    `logged` and `fired` are the identities (`Job.identity`) under which a workflow has had its run of this job: in the log,
+    and among what is decided together.
     """
 
-    __slots__ = ("job", "run", "taken")
+    __slots__ = ("fired", "job", "logged", "run")
 
     def __init__(
-        self, job: Job, cause: Cause, recorded_at: datetime, run: WorkflowTriggered | None, taken: set[bytes]
+        self,
+        job: Job,
+        cause: Cause,
+        recorded_at: datetime,
+        run: WorkflowTriggered | None,
+        logged: Collection[bytes],
+        fired: set[bytes],
     ) -> None:
         self.job = job
         self.run = run
-        self.taken = taken
+        self.logged = logged
+        self.fired = fired
         depth, chain = (0, None) if run is None else (run.depth, chain_after(run))
         super().__init__(cause, job.input(), recorded_at, depth, chain)
 
     @classmethod
     def of_run(
-        cls, job: Job, event_id: UUID, recorded_at: datetime, run: WorkflowTriggered, taken: set[bytes]
+        cls, job: Job, event_id: UUID, recorded_at: datetime, run: WorkflowTriggered, logged: Collection[bytes]
     ) -> "JobCause":
         """Told by the run, whose stream is execution's: the decisions have one of their own."""
         cause = Cause(event_id=event_id, type=JobEnded.__name__, id=job.job_id, source=job.source, stream_id=run.run_id)
-        made = cls(job, cause, recorded_at, run, taken)
+        made = cls(job, cause, recorded_at, run, logged, set())
         made.stream_id = part_uuid(event_id, "decisions")
         return made
 
     @classmethod
-    def of_report(cls, job: Job, received: ReceivedCause, owner: Owner | None, taken: set[bytes]) -> "JobCause":
+    def of_report(
+        cls,
+        job: Job,
+        received: ReceivedCause,
+        owner: Owner | None,
+        logged: Collection[bytes],
+        fired: set[bytes],
+    ) -> "JobCause":
         """Told by an external system, of a job of its own or of a run's."""
-        if owner is None:
-            return cls(job, received.cause, received.recorded_at, None, taken)
-        run = owner.run
-        known = msgspec.structs.replace(job, run_id=run.run_id, workflow_id=run.workflow_id, node_id=owner.node_id)
-        return cls(known, received.cause, received.recorded_at, run, taken)
+        if owner is not None:
+            run = owner.run
+            job = msgspec.structs.replace(job, run_id=run.run_id, workflow_id=run.workflow_id, node_id=owner.node_id)
+        return cls(job, received.cause, received.recorded_at, owner.run if owner else None, logged, fired)
+
+    def has_started(self, workflow_id: str) -> bool:
+        identity = self.job.identity(workflow_id)
+        return identity in self.logged or identity in self.fired
+
+    def starts(self, workflow_id: str) -> bytes:
+        """The workflow has its run now; the identity under which the log has it once."""
+        identity = self.job.identity(workflow_id)
+        self.fired.add(identity)
+        return identity
 
 
 def unmatched(config: TriggerConfig, workflow_id: str, cause: JobCause) -> NotFired | None:
@@ -189,9 +214,22 @@ def unmatched(config: TriggerConfig, workflow_id: str, cause: JobCause) -> NotFi
         is_own = cause.run.workflow_id == workflow_id
         led = "of a run of this workflow" if is_own else "of a run that this workflow led to"
         return NotFired("suppressed", "self", f"the job is {led}: {cause.run.run_id}")
-    if job.identity(workflow_id) in cause.taken:
+    if cause.has_started(workflow_id):
         return NotFired("suppressed", "duplicate", f"the job {job.job_id} has started this workflow already")
     return None
+
+
+def ruled_out(trigger: JobTrigger, experiment_id: str | None, job: Job) -> NotFired | None:
+    """Why a job that concerns the trigger by its type was not put before it: nothing of that is recorded."""
+    config = trigger.config
+    if not trigger.enabled:
+        return NotFired("suppressed", "disabled")
+    if config.across_experiments or (experiment_id is not None and experiment_id == job.experiment_id):
+        return None
+    there, here = (
+        f"experiment '{name}'" if name is not None else "no experiment" for name in (job.experiment_id, experiment_id)
+    )
+    return NotFired("not_matched", f"the job is of {there}, the workflow of {here}")
 
 
 def _names(job: Job) -> list[str]:

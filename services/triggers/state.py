@@ -9,12 +9,23 @@ from flowforge.definition import (
     EventTrigger,
     ManualTrigger,
     Trigger,
+    TriggerFields,
     Variable,
     WorkflowStatus,
 )
 from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowEvent, WorkflowUpdated
+from flowforge.job_types import TRIGGER_IDS, TriggerConfig, TriggerType, normalised
 
 from services.triggers.settings import SHARED_COUNT_MAX
+
+
+class JobTrigger(TriggerFields, tag="job_type", kw_only=True, frozen=True):
+    """One of the six that every workflow has."""
+
+    config: TriggerConfig
+
+
+AnyTrigger = Trigger | JobTrigger
 
 
 class Definition(msgspec.Struct, frozen=True, gc=False):
@@ -22,6 +33,7 @@ class Definition(msgspec.Struct, frozen=True, gc=False):
 
     id: str
     status: WorkflowStatus = "active"
+    experiment_id: str | None = None
     variables: list[Variable] = []
     input_schema: dict[str, Any] | None = None
     triggers: list[Trigger] = []
@@ -34,10 +46,21 @@ class Version(msgspec.Struct, frozen=True, gc=False):
     number: int
     definition: Definition
     fault: str = ""
+    job_triggers: tuple[JobTrigger, ...] = ()
+    """Those that are enabled."""
 
-    def trigger(self, trigger_id: str) -> Trigger | None:
-        """The trigger of that id."""
-        return next((trigger for trigger in self.definition.triggers if trigger.id == trigger_id), None)
+    @property
+    def triggers(self) -> list[AnyTrigger]:
+        """All that may start the workflow."""
+        return [*self.definition.triggers, *self.job_triggers]
+
+    def trigger(self, trigger_id: str) -> AnyTrigger | None:
+        """The trigger of that id; job-type triggers are always there, if only disabled."""
+        found = next((trigger for trigger in self.triggers if trigger.id == trigger_id), None)
+        if found is None and trigger_id in TRIGGER_IDS:
+            config = TriggerConfig(trigger_type=cast("TriggerType", TRIGGER_IDS[trigger_id]))
+            return JobTrigger(id=trigger_id, enabled=False, config=config)
+        return found
 
     @property
     def manual_trigger_id(self) -> str:
@@ -73,21 +96,37 @@ class Workflow(msgspec.Struct, frozen=True, gc=False):
         return [trigger for trigger in self.newest.definition.triggers if isinstance(trigger, DependencyTrigger)]
 
 
+class _Configs(msgspec.Struct, gc=False):
+    trigger_configs: msgspec.Raw = msgspec.Raw()
+
+
 _decoder = msgspec.json.Decoder(Definition)
+_configs = msgspec.json.Decoder(_Configs)
 
 
-def type_of(trigger: Trigger) -> str:
-    """The word in its `type`."""
+def type_of(trigger: AnyTrigger) -> str:
+    """The word in its `type`; of a job-type trigger the type of job."""
+    if isinstance(trigger, JobTrigger):
+        return trigger.config.trigger_type
     return cast("str", trigger.__struct_config__.tag)
 
 
 def version_of(event: WorkflowCreated | WorkflowUpdated) -> Version:
     """The version that the event brought. Never fails: what cannot be read has no triggers and says why."""
     try:
-        definition, fault = _decoder.decode(event.definition), ""
+        definition = _decoder.decode(event.definition)
     except msgspec.DecodeError as problem:
-        definition, fault = Definition(event.workflow_id), str(problem)
-    return Version(event.workflow_id, event.workflow_version, definition, fault)
+        return Version(event.workflow_id, event.workflow_version, Definition(event.workflow_id), str(problem))
+    return Version(event.workflow_id, event.workflow_version, definition, job_triggers=_job_triggers(event.definition))
+
+
+def _job_triggers(definition: msgspec.Raw) -> tuple[JobTrigger, ...]:
+    """Most workflows have none enabled, and nothing of them is kept."""
+    stored = _configs.decode(definition).trigger_configs
+    if b"true" not in bytes(stored):
+        return ()
+    configs = normalised(msgspec.json.decode(stored))
+    return tuple(JobTrigger(id=config.trigger_id, config=config) for config in configs if config.is_enabled)
 
 
 def evolve(workflow: Workflow | None, event: WorkflowEvent, stream_version: int) -> Workflow | None:
@@ -110,12 +149,12 @@ def evolve(workflow: Workflow | None, event: WorkflowEvent, stream_version: int)
 
 
 def _trigger_versions(before: Workflow | None, newest: Version) -> dict[str, int]:
-    known = {} if before is None else {trigger.id: trigger for trigger in before.newest.definition.triggers}
+    known = {} if before is None else {trigger.id: trigger for trigger in before.newest.triggers}
     versions = {
         trigger.id: before.trigger_versions[trigger.id]
         if before is not None and known.get(trigger.id) == trigger
         else newest.number
-        for trigger in newest.definition.triggers
+        for trigger in newest.triggers
     }
     return _shared(tuple(versions.items()))
 
