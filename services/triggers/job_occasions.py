@@ -48,7 +48,7 @@ class JobOccasions:
 
         Where none waits nothing is logged, so nobody else tells that the definitions are old.
         """
-        told = [message for message in messages if message.event.type == JOB_TYPE and message.tokens[1] != "inbox"]
+        told = [message for message in messages if message.event.type == JOB_TYPE and _is_news(message)]
         if told:
             await self._definitions.look()
             found = zip(told, await asyncio.gather(*map(self._tell, told)), strict=True)
@@ -93,6 +93,11 @@ class JobOccasions:
     def settled(self) -> None:
         """Something was logged, or refused: what the log knows is to be looked up anew."""
         self._lookup.forget()
+
+
+def _is_news(message: Message) -> bool:
+    """Whether a run says it: to others, who say what they like, only the inbox is open."""
+    return message.origin == "log" or (message.origin == "stream" and message.tokens[1] == "runs")
 
 
 def _has_fired(rule: Rule, cause: JobCause, known: KnownJob) -> bool:
