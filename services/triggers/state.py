@@ -1,5 +1,6 @@
 """What triggers remember of a workflow: its newest version and where its older ones stand (pure)."""
 
+import re
 from functools import lru_cache
 from typing import Any, assert_never, cast
 
@@ -97,11 +98,12 @@ class Workflow(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Configs(msgspec.Struct, gc=False):
-    trigger_configs: msgspec.Raw = msgspec.Raw()
+    trigger_configs: Any = None
 
 
 _decoder = msgspec.json.Decoder(Definition)
 _configs = msgspec.json.Decoder(_Configs)
+_ENABLED = re.compile(rb'"is_enabled"\s*:\s*true')
 
 
 def type_of(trigger: AnyTrigger) -> str:
@@ -121,11 +123,10 @@ def version_of(event: WorkflowCreated | WorkflowUpdated) -> Version:
 
 
 def _job_triggers(definition: msgspec.Raw) -> tuple[JobTrigger, ...]:
-    """Most workflows have none enabled, and nothing of them is kept."""
-    stored = _configs.decode(definition).trigger_configs
-    if b"true" not in bytes(stored):
+    """Most workflows have none enabled: nothing of them is decoded or kept."""
+    if _ENABLED.search(definition) is None:
         return ()
-    configs = normalised(msgspec.json.decode(stored))
+    configs = normalised(_configs.decode(definition).trigger_configs)
     return tuple(JobTrigger(id=config.trigger_id, config=config) for config in configs if config.is_enabled)
 
 
