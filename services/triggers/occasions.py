@@ -187,9 +187,14 @@ class Occasions:
             )
             deciding.decisions += [declined(rule, cause, answer) for rule in index.dependents(workflow_id)]
         return Decided(
-            part_uuid(cause.event_id, "decisions"), cause, decisions=deciding.decisions, runs=deciding.runs, blobs=deciding.blobs,
-            remembered=list(deciding.remembered.values()), grown=list(deciding.grown.values()),
-        )  # fmt: skip
+            part_uuid(cause.event_id, "decisions"),
+            cause,
+            decisions=deciding.decisions,
+            runs=deciding.runs,
+            blobs=deciding.blobs,
+            remembered=list(deciding.remembered.values()),
+            grown=list(deciding.grown.values()),
+        )
 
     def logged(self, key: OwnKey) -> None:
         """It is dealt with."""

@@ -37,9 +37,8 @@ def advice(index: Index, workflow_id: str, upstreams: Collection[str] | None = N
             warnings.append(_finding("UNKNOWN_UPSTREAM", f"there is no workflow '{name}' upstream", mend, [name]))
         elif upstream is not None and upstream.status == "archived":
             mend = "revive that workflow, or take it out of the trigger's upstreams"
-            warnings.append(
-                _finding("UPSTREAM_ARCHIVED", f"the upstream '{name}' is archived: it starts no runs", mend, [name])
-            )
+            message = f"the upstream '{name}' is archived: it starts no runs"
+            warnings.append(_finding("UPSTREAM_ARCHIVED", message, mend, [name]))
     dependents = sorted({rule.key[0] for rule in index.dependents(workflow_id)})
     return {"warnings": warnings, "dependents": dependents[:NAMES_TOLD_MAX]}
 

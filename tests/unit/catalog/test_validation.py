@@ -438,6 +438,9 @@ def test_components_come_before_those_that_lead_to_them(drawn: tuple[int, list[t
     assert all(place[source] >= place[target] for source, target in edges)
 
 
+_BATCH = {"count": 2, "window_ms": 1}
+
+
 def dependency(**config: Any) -> dict[str, Any]:
     upstreams = [{"workflow_id": "a"}, {"workflow_id": "b"}]
     return {"id": "t", "type": "dependency", "config": {"upstreams": upstreams, **config}}
@@ -458,7 +461,7 @@ def dependency(**config: Any) -> dict[str, Any]:
             {
                 "id": "t",
                 "type": "event",
-                "config": {"event_type": "x", "absent_for_ms": 1, "batch": {"count": 2, "window_ms": 1}},
+                "config": {"event_type": "x", "absent_for_ms": 1, "batch": _BATCH},
             },
             "$.triggers[0].config.batch",
         ),
