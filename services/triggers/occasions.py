@@ -81,13 +81,9 @@ class Occasions:
     # --- load -------------------------------------------------------------------------------------------------------
 
     async def load(self, messages: Sequence[Message]) -> None:
-        """Have the runs that ended and that a trigger waits for. May raise `Unavailable`.
-
-        Where none does nothing is logged, so nobody else tells that the definitions are old.
-        """
+        """Have the runs that ended and that a trigger waits for. May raise `Unavailable`."""
         ended = [message for message in messages if message.event.type in RUN_ENDINGS and _is_news(message)]
         if ended:
-            await self._definitions.look()
             found = await asyncio.gather(*map(self._ended, ended))
             self._endings |= {cause.cause.event_id: cause for cause in found if cause is not None}
         await self.jobs.load(messages)

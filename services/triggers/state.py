@@ -16,8 +16,9 @@ from flowforge.definition import (
 )
 from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowEvent, WorkflowUpdated
 from flowforge.job_types import TRIGGER_IDS, TriggerConfig, TriggerType, normalised
+from flowforge.raw import ABSENT, NULL
 
-from services.triggers.settings import SHARED_COUNT_MAX
+from services.triggers.settings import DEFINITIONS_CACHED_COUNT_MAX, SHARED_COUNT_MAX
 
 
 class JobTrigger(TriggerFields, tag="job_type", kw_only=True, frozen=True):
@@ -29,39 +30,81 @@ class JobTrigger(TriggerFields, tag="job_type", kw_only=True, frozen=True):
 AnyTrigger = Trigger | JobTrigger
 
 
-class Definition(msgspec.Struct, frozen=True, gc=False):
-    """The parts of a definition that matter here; nodes and edges are skipped."""
+class Definition:
+    """The parts of a definition that matter here, decoded from a version's text; triggers when first asked for."""
 
-    id: str
-    status: WorkflowStatus = "active"
-    experiment_id: str | None = None
-    variables: list[Variable] = []
-    input_schema: dict[str, Any] | None = None
-    triggers: list[Trigger] = []
+    __slots__ = (
+        "_raw_triggers", "_triggers", "experiment_id", "id", "input_schema", "job_triggers", "status", "variables"
+    )  # fmt: skip
+
+    def __init__(self, text: bytes) -> None:
+        """Raises msgspec.DecodeError."""
+        decoded = _decoded.decode(text)
+        self.id = decoded.id
+        self.status: WorkflowStatus = decoded.status
+        self.variables = decoded.variables
+        self.input_schema = decoded.input_schema
+        self.experiment_id = decoded.experiment_id
+        configs = () if decoded.trigger_configs is None else normalised(decoded.trigger_configs)
+        self.job_triggers = [JobTrigger(id=one.trigger_id, config=one) for one in configs if one.is_enabled]
+        self._raw_triggers = decoded.triggers
+        self._triggers: list[Trigger] | None = None
+
+    @property
+    def triggers(self) -> list[Trigger]:
+        """All of them. Raises msgspec.DecodeError the first time, which is at once where a version is made."""
+        if self._triggers is None:
+            self._triggers = _triggers.decode(self._raw_triggers)
+        return self._triggers
+
+    def trigger(self, trigger_id: str) -> AnyTrigger | None:
+        """The trigger of that id; only this one is decoded where the others were not needed yet.
+
+        Job-type triggers are always there, if only disabled.
+        """
+        own = self._own(trigger_id)
+        return self._of_job_type(trigger_id) if own is None and trigger_id in TRIGGER_IDS else own
+
+    def _own(self, trigger_id: str) -> Trigger | None:
+        if self._triggers is not None:
+            return next((trigger for trigger in self._triggers if trigger.id == trigger_id), None)
+        for raw in _raws.decode(self._raw_triggers):
+            if _named.decode(raw).id == trigger_id:
+                return _trigger.decode(raw)
+        return None
+
+    def _of_job_type(self, trigger_id: str) -> JobTrigger:
+        enabled = next((trigger for trigger in self.job_triggers if trigger.id == trigger_id), None)
+        if enabled is not None:
+            return enabled
+        config = TriggerConfig(trigger_type=cast("TriggerType", TRIGGER_IDS[trigger_id]))
+        return JobTrigger(id=trigger_id, enabled=False, config=config)
 
 
 class Version(msgspec.Struct, frozen=True, gc=False):
-    """One version of a workflow. `fault` says why it cannot be read, which is a bug or a newer FlowForge's work."""
+    """One version of a workflow. `fault` says why it cannot be read, which is a bug or a newer FlowForge's work.
+
+    `text`: its `Definition` as JSON. A million workflows are kept so, and only those that something happens to are
+    decoded.
+    """
 
     workflow_id: str
     number: int
-    definition: Definition
+    text: bytes
     fault: str = ""
-    job_triggers: tuple[JobTrigger, ...] = ()
-    """Those that are enabled."""
+
+    @property
+    def definition(self) -> Definition:
+        return _definition_of(self.text)
 
     @property
     def triggers(self) -> list[AnyTrigger]:
         """All that may start the workflow."""
-        return [*self.definition.triggers, *self.job_triggers]
+        return [*self.definition.triggers, *self.definition.job_triggers]
 
     def trigger(self, trigger_id: str) -> AnyTrigger | None:
-        """The trigger of that id; job-type triggers are always there, if only disabled."""
-        found = next((trigger for trigger in self.triggers if trigger.id == trigger_id), None)
-        if found is None and trigger_id in TRIGGER_IDS:
-            config = TriggerConfig(trigger_type=cast("TriggerType", TRIGGER_IDS[trigger_id]))
-            return JobTrigger(id=trigger_id, enabled=False, config=config)
-        return found
+        """The trigger of that id."""
+        return self.definition.trigger(trigger_id)
 
     @property
     def manual_trigger_id(self) -> str:
@@ -97,13 +140,45 @@ class Workflow(msgspec.Struct, frozen=True, gc=False):
         return [trigger for trigger in self.newest.definition.triggers if isinstance(trigger, DependencyTrigger)]
 
 
-class _Configs(msgspec.Struct, gc=False):
+class _Kept(msgspec.Struct, omit_defaults=True, gc=False):
+    """What is kept of a document, as it was written; of job-type triggers nothing where none is enabled."""
+
+    id: str
+    status: msgspec.Raw = ABSENT
+    experiment_id: msgspec.Raw = ABSENT
+    trigger_configs: msgspec.Raw = ABSENT
+    variables: msgspec.Raw = ABSENT
+    input_schema: msgspec.Raw = ABSENT
+    triggers: msgspec.Raw = ABSENT
+
+
+class _Decoded(msgspec.Struct, gc=False):
+    id: str
+    status: WorkflowStatus = "active"
+    experiment_id: str | None = None
     trigger_configs: Any = None
+    variables: list[Variable] = []
+    input_schema: dict[str, Any] | None = None
+    triggers: msgspec.Raw = msgspec.Raw(b"[]")
 
 
-_decoder = msgspec.json.Decoder(Definition)
-_configs = msgspec.json.Decoder(_Configs)
+class _Named(msgspec.Struct, gc=False):
+    id: str
+
+
 _ENABLED = re.compile(rb'"is_enabled"\s*:\s*true')
+_kept = msgspec.json.Decoder(_Kept)
+_decoded = msgspec.json.Decoder(_Decoded)
+_triggers: msgspec.json.Decoder[list[Trigger]] = msgspec.json.Decoder(list[Trigger])
+_trigger: msgspec.json.Decoder[Trigger] = msgspec.json.Decoder(Trigger)
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_named = msgspec.json.Decoder(_Named)
+_encode = msgspec.json.encode
+
+
+@lru_cache(maxsize=DEFINITIONS_CACHED_COUNT_MAX)
+def _definition_of(text: bytes) -> Definition:
+    return Definition(text)
 
 
 def type_of(trigger: AnyTrigger) -> str:
@@ -115,19 +190,25 @@ def type_of(trigger: AnyTrigger) -> str:
 
 def version_of(event: WorkflowCreated | WorkflowUpdated) -> Version:
     """The version that the event brought. Never fails: what cannot be read has no triggers and says why."""
+    workflow_id, number = event.workflow_id, event.workflow_version
+    at = "$"
     try:
-        definition = _decoder.decode(event.definition)
+        kept = _kept.decode(event.definition)
+        if _ENABLED.search(kept.trigger_configs) is None:
+            kept.trigger_configs = ABSENT
+        if kept.experiment_id == NULL:
+            kept.experiment_id = ABSENT
+        version = Version(workflow_id, number, _encode(kept))
+        definition, at = version.definition, "$.triggers"
+        definition.triggers  # noqa: B018 - decoded, as they must be sometime
     except msgspec.DecodeError as problem:
-        return Version(event.workflow_id, event.workflow_version, Definition(event.workflow_id), str(problem))
-    return Version(event.workflow_id, event.workflow_version, definition, job_triggers=_job_triggers(event.definition))
+        return empty_version(workflow_id, number, str(problem).replace("`$", f"`{at}", 1))
+    return version
 
 
-def _job_triggers(definition: msgspec.Raw) -> tuple[JobTrigger, ...]:
-    """Most workflows have none enabled: nothing of them is decoded or kept."""
-    if _ENABLED.search(definition) is None:
-        return ()
-    configs = normalised(_configs.decode(definition).trigger_configs)
-    return tuple(JobTrigger(id=config.trigger_id, config=config) for config in configs if config.is_enabled)
+def empty_version(workflow_id: str, number: int, fault: str = "") -> Version:
+    """One without triggers."""
+    return Version(workflow_id, number, _encode(_Kept(workflow_id)), fault)
 
 
 def evolve(workflow: Workflow | None, event: WorkflowEvent, stream_version: int) -> Workflow | None:

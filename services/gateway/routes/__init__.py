@@ -5,6 +5,7 @@ from services.gateway.routes.events import publish
 from services.gateway.routes.runs import cancel, execute
 from services.gateway.routes.triggers import (
     add_trigger,
+    backfill,
     change_together,
     change_trigger,
     fire,
@@ -15,7 +16,7 @@ from services.gateway.routes.workflows import archive, create, roll_back, update
 
 WORKFLOWS = [
     create, validate, update, archive, roll_back, execute, add_trigger, change_trigger, remove_trigger,
-    fire, set_trigger_configs,
+    fire, backfill, set_trigger_configs,
 ]  # fmt: skip
 """Below `/api/workflows`."""
 
