@@ -14,6 +14,7 @@ from flowforge.events import RUN_ENDINGS, Cause, TriggerTimerFired, WorkflowArch
 from flowforge.identity import identity_key, part_uuid
 
 from infra.bus import Message
+from services.triggers.cause import absence_cause
 from services.triggers.decide import Decided, Deciding, declined
 from services.triggers.definitions import Definitions
 from services.triggers.endings import EndedCause
@@ -28,7 +29,7 @@ from services.triggers.reading import (
     schedule_identity,
     scheduled_of,
 )
-from services.triggers.recalling import Recalled, absence_cause
+from services.triggers.recalling import Recalled
 from services.triggers.scheduled import decide_scheduled
 from services.triggers.verdict import NotFired
 
