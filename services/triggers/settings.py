@@ -27,6 +27,8 @@ READS_AT_ONCE_MAX = 16
 CAUSES_RECALLED_BYTES_MAX = 64 * 1024 * 1024
 """Of causes that triggers hold, kept in memory, so that they need not be read again when they fire."""
 CHAINS_CACHED_COUNT_MAX = 10_000
+JOB_MOMENT_EVENTS_MAX = 5_000
+"""Of the runs that began in the millisecond of a job's id, looked through for the job's own."""
 LEDGER_PAGE_COUNT = 5_000
 LEDGER_KEPT_AFTER_COUNT = 5_000
 """After so many events of triggers that remember, or as many as they hold, the ledger is written down."""
@@ -35,7 +37,12 @@ LEDGER_KEPT_AFTER_POSITIONS = 200_000
 SCHEDULE_TICK = timedelta(microseconds=1)
 """Nominal times are no closer."""
 REHEARSALS_AT_ONCE_MAX = 2
-REHEARSAL_PAGE_COUNT = 1_000
+SCHEDULE_REHEARSED = timedelta(days=7)
+"""So far back a schedule is rehearsed where no beginning is given."""
+SCHEDULE_REHEARSED_COUNT_MAX = 10_000
+RUNS_REMEMBERED_MAX = 200_000
+"""Of the history, which of them are upstream; others are looked up when they end."""
+REHEARSAL_PAGE_COUNT = 5_000
 """Events of the history read at once."""
 REHEARSAL_STEP_COUNT = 50
 """After so many of them the turns of the service go first."""
