@@ -140,12 +140,14 @@ class TriggerFired(Event, kw_only=True, frozen=True):
 
 class AbsenceCounted(Event, kw_only=True, frozen=True):
     """An absence is counted from `since`, and fires at `due_at` without a match. Once it fired there is no `due_at`, and
-    while the trigger is not in force there is neither."""
+    while the trigger is not in force there is neither. `overdue_count`: so many times it was absent for that long before
+    the match came, and the timer that fires for it has yet to be heard."""
 
     trigger_id: str
     workflow_id: str
     since: datetime | None = None
     due_at: datetime | None = None
+    overdue_count: int = 0
     shape_version: int = 0
 
 

@@ -4,6 +4,7 @@ Deciding looks at the index, at what triggers remember, at the cause and at noth
 same answer whenever it is asked: for a redelivered event, for a dry run, for "why not?".
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -42,10 +43,11 @@ from services.triggers.memory import Memory
 from services.triggers.pipeline import Pipeline, Remembering, trigger_stream
 from services.triggers.settings import DEPTH_MAX, RUNS_PER_CAUSE_MAX
 from services.triggers.state import JobTrigger, type_of
-from services.triggers.verdict import NotFired
+from services.triggers.verdict import NotFired, Wanted
 
 _encode = msgspec.json.encode
 FIRST_DEPTH = 1
+_NOT_YET = NotFired("failed", "it is decided once everything for it is in memory")
 
 
 class Remembered(msgspec.Struct, frozen=True):
@@ -130,6 +132,8 @@ class Deciding:
         self._recall = recall
         self._at = at
         self._causes: dict[UUID, AnyCause] = {}
+        self._started = Counter[UUID]()
+        self._wanted: Wanted | None = None
 
     def consider(self, rule: Rule, cause: AnyCause) -> None:
         """The answer of this trigger."""
@@ -152,7 +156,8 @@ class Deciding:
             self._start_alone(rule, cause)
 
     def _start_alone(self, rule: Rule, cause: AnyCause) -> None:
-        run = self._run(rule, [cause])
+        self._causes[cause.cause.event_id] = cause
+        run = self._fire(rule, [cause.cause])
         if isinstance(run, NotFired):
             self.decisions.append(declined(rule, cause.cause, run))
             return
@@ -188,22 +193,43 @@ class Deciding:
         self._causes[cause.cause.event_id] = cause
 
     def decided(self, cause: AnyCause, first: EventReceived | None = None, **stream: Any) -> Decided:
-        """All of it."""
+        """All of it. Raises Wanted."""
+        self.require_everything()
         return Decided(
             stream.pop("stream_id", cause.stream_id), cause.cause, first, decisions=self.decisions, runs=self.runs,
             blobs=self.blobs, remembered=list(self.remembered.values()), grown=list(self.grown.values()),
             identities=self.identities, **stream,
         )  # fmt: skip
 
+    def require_everything(self) -> None:
+        """Raises Wanted where something was not in memory: all of it was asked for by then, so that one load brings it."""
+        if self._wanted is not None:
+            raise self._wanted
+
     # --- starting ---------------------------------------------------------------------------------------------------
 
     def _fire(self, rule: Rule, causes: Sequence[Cause]) -> WorkflowTriggered | NotFired:
-        wholes = [self._causes.get(cause.event_id) or self._recall(cause) for cause in causes]
-        return self._run(rule, wholes)
+        wholes = [whole for whole in map(self._whole, causes) if whole is not None]
+        if len(wholes) < len(causes):
+            return _NOT_YET
+        try:
+            return self._run(rule, wholes)
+        except Wanted as wanted:
+            self._wanted = wanted
+            return _NOT_YET
+
+    def _whole(self, cause: Cause) -> AnyCause | None:
+        """None: it is asked for."""
+        try:
+            return self._causes.get(cause.event_id) or self._recall(cause)
+        except Wanted as wanted:
+            self._wanted = wanted
+            return None
 
     def _run(self, rule: Rule, causes: Sequence[AnyCause]) -> WorkflowTriggered | NotFired:
-        """The run that these causes start together, or why they start none."""
-        if len(self.runs) >= RUNS_PER_CAUSE_MAX:
+        """The run that these causes start together, or why they start none. Raises Wanted."""
+        last = causes[-1].cause.event_id
+        if self._started[last] >= RUNS_PER_CAUSE_MAX:
             return _too_many(RUNS_PER_CAUSE_MAX)
         deepest = max(causes, key=lambda cause: cause.depth)
         if deepest.depth >= DEPTH_MAX:
@@ -217,6 +243,7 @@ class Deciding:
         if is_large(answer):
             self.blobs.append(answer)
         run = fired(rule, causes, answer, chain)
+        self._started[last] += 1
         if chain is not None:
             self._grow(chain.first_event_id, run)
         return run
@@ -248,8 +275,9 @@ def decide_received(
     if job is not None:
         for rule in watchers:
             deciding.consider(rule, job)
-    if len(deciding.runs) > 1:
-        chain = Chain(first_event_id=cause.cause.event_id, started=len(deciding.runs))
+    count = sum(run.cause.event_id == cause.cause.event_id for run in deciding.runs)  # others only came due
+    if count > 1:
+        chain = Chain(first_event_id=cause.cause.event_id, started=count)
         for at, run in enumerate(deciding.runs):
             if run.chain is None and run.cause.event_id == chain.first_event_id:
                 deciding.runs[at] = msgspec.structs.replace(run, chain=chain)

@@ -56,7 +56,7 @@ from services.triggers.reading import (
     key_of,
     traceparent_of,
 )
-from services.triggers.recalling import Recalled
+from services.triggers.recalling import Recalled, chain_stream
 from services.triggers.requests import decide_request
 from services.triggers.verdict import Wanted
 
@@ -130,6 +130,7 @@ class Triggers:
         self._tell_changed()
         await self.ledger.refresh()
         self.ledger.begin()
+        self._recalled.begin()
         if self._open:
             for key in keys:
                 self._close(key)
@@ -198,7 +199,10 @@ class Triggers:
     def _decide_own(self, key: OwnKey, messages: Sequence[Message]) -> Work:
         """An event of our own is decided once; the identity says whether it was."""
         if key in self._tried_at:
+            self._occasions.dealt_with(key)
             return self._done(key, messages, b"")
+        if self._occasions.is_premature(key, messages[-1]):
+            return Work(later=list(messages))
         decided, at = self._deciding(lambda: self._occasions.decide(key, messages))
         if decided is None or decided.is_empty:
             return self._done(key, messages, b"")
@@ -325,10 +329,12 @@ class Triggers:
         self.ledger.passed(events[-1].position)
         self._jobs.settled()
         if is_own(key):
-            self._occasions.logged(cast("OwnKey", key))
+            self._occasions.dealt_with(cast("OwnKey", key))
         if work.answers:
             self._fill_answers(key, work, opened, events)
         for one in opened.decided.values():
+            for grown in one.grown:
+                self._recalled.grew(grown.first_event_id, grown.count + len(grown.facts))
             self._kept_blobs.difference_update(sha256(payload).hexdigest() for payload in one.blobs)
         self._known.pop(key, None)
         self._tried_at.pop(key, None)
@@ -394,6 +400,9 @@ class Triggers:
             for one in decided.remembered:
                 if one.stream_id == conflict.stream_id:
                     self.ledger.doubt((one.facts[0].workflow_id, one.facts[0].trigger_id), conflict.actual_version)
+            for grown in decided.grown:
+                if conflict.stream_id == chain_stream(grown.first_event_id):
+                    self._recalled.doubt(grown.first_event_id)
 
     def _close(self, key: Hashable) -> _Open | None:
         opened = self._open.pop(key, None)

@@ -30,7 +30,7 @@ STREAM_TYPE = "trigger"
 _TYPES = frozenset(kind.__name__ for kind in (TriggerDecided, TriggerFired, AbsenceCounted, TriggerTimerSet))
 _STREAM_TYPES = frozenset({STREAM_TYPE})
 _KEPT = lasting_stream("ledger", "triggers")
-_SHAPE = 1
+_SHAPE = 2
 """Raised with every change of what is written down; an older one is not read, and the log is."""
 _NOTHING = Memory()
 _log = logging.getLogger(__name__)
@@ -117,6 +117,11 @@ class Ledger:
             draft = self._drafts[key] = self._memories.get(key, _NOTHING).copied()
         return draft
 
+    def is_ahead(self, key: RuleKey) -> bool:
+        """Whether something was decided about the trigger that is not logged yet."""
+        draft = self._drafts.get(key)
+        return draft is not None and draft.version != self._memories.get(key, _NOTHING).version
+
     def holds(self, key: RuleKey) -> bool:
         """Whether the trigger has something that its next answer depends on."""
         memory = self._drafts.get(key) or self._memories.get(key)
@@ -125,6 +130,10 @@ class Ledger:
     def known(self, workflow_id: str) -> Collection[str]:
         """Which triggers of the workflow ever had something to remember."""
         return self._of_workflow.get(workflow_id, ())
+
+    def memories(self) -> Collection[tuple[RuleKey, Memory]]:
+        """What each trigger remembers of what is logged."""
+        return self._memories.items()
 
     # --- what is logged ---------------------------------------------------------------------------------------------
 
@@ -160,7 +169,7 @@ class Ledger:
             return
         position, self._since_kept = self.position, 0
         assert self._incarnation is not None
-        kept = _Kept(self._incarnation, position, list(self._memories.items()))
+        kept = _Kept(self._incarnation, position, list(self.memories()))
         await self._log.put_snapshot(Snapshot(_KEPT, 1, _SHAPE, msgspec.json.encode(kept)))
         self._kept_position = position
 

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 from flowforge.events import AbsenceCounted, Cause, TriggerDecided, TriggerEvent, TriggerFired, TriggerTimerSet
 
-from services.triggers.settings import FIRINGS_COUNTED_MAX
+from services.triggers.settings import DUE_SLACK_COUNT, FIRINGS_COUNTED_MAX
 
 Step = Literal["upstreams", "batch", "debounce", "delay"]
 
@@ -28,6 +28,8 @@ class Holding(msgspec.Struct, frozen=True):
     due_at: datetime
     key: str = ""
     slot: str = ""
+    number: int = 0
+    """Grows: what came to its step first has the smaller one."""
 
     @property
     def lead(self) -> Cause:
@@ -46,6 +48,7 @@ class Memory(msgspec.Struct):
     """When the timer that was set last comes due."""
     absence_since: datetime | None = None
     absence_due_at: datetime | None = None
+    absence_overdue_count: int = 0
     due: list[tuple[datetime, UUID]] = []
     """Heap of when holdings are due; those that are gone or due at another time do not count."""
     of_cause: dict[UUID, UUID] = {}
@@ -63,7 +66,8 @@ class Memory(msgspec.Struct):
     @property
     def is_empty(self) -> bool:
         """Whether the next cause finds nothing of those before it."""
-        return not self.holdings and not self.fired_at and self.absence_due_at is None
+        is_counting = self.absence_due_at is not None or self.absence_overdue_count > 0
+        return not (self.holdings or self.fired_at or is_counting)
 
     def at_step(self, step: Step, key: str | None = None) -> list[Holding]:
         """What waits there, in order; under that key only, where one is given."""
@@ -77,9 +81,10 @@ class Memory(msgspec.Struct):
         return min((instant for instant in instants if instant is not None), default=None)
 
     def due_by(self, at: datetime) -> list[Holding]:
-        """What is due by then, earliest first. It stays held until it is decided."""
+        """What is due by then, earliest first, and of what is due together, what came first. It stays held until it is
+        decided."""
         found = {lead for due_at, lead in self.due if due_at <= at and self._is_due(due_at, lead)}
-        return sorted((self.holdings[lead] for lead in found), key=lambda held: held.due_at)
+        return sorted((self.holdings[lead] for lead in found), key=lambda held: (held.due_at, held.number))
 
     def _is_due(self, due_at: datetime, lead: UUID) -> bool:
         held = self.holdings.get(lead)
@@ -103,6 +108,7 @@ def evolve(memory: Memory, event: TriggerEvent, recorded_at: datetime) -> Memory
         case AbsenceCounted():
             memory.shape_version = event.shape_version
             memory.absence_since, memory.absence_due_at = event.since, event.due_at
+            memory.absence_overdue_count = event.overdue_count
         case TriggerTimerSet():
             memory.timer_at = event.due_at
         case _:
@@ -117,8 +123,11 @@ def _hold(memory: Memory, event: TriggerDecided, recorded_at: datetime) -> None:
     lead = event.cause.event_id
     assert event.due_at is not None, "what is held is looked at again at some time"
     step = cast("Step", event.reason)
-    memory.holdings[lead] = Holding(causes, step, recorded_at, event.due_at, event.key, event.slot)
-    heapq.heappush(memory.due, (event.due_at, lead))
+    memory.holdings[lead] = Holding(causes, step, recorded_at, event.due_at, event.key, event.slot, memory.version)
+    if len(memory.due) > DUE_SLACK_COUNT + 2 * len(memory.holdings):  # most of it is of what is held no longer
+        memory.due = sorted((held.due_at, each) for each, held in memory.holdings.items())
+    else:
+        heapq.heappush(memory.due, (event.due_at, lead))
     for cause in causes[:-1]:
         memory.of_cause[cause.event_id] = lead
 

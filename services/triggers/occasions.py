@@ -100,6 +100,18 @@ class Occasions:
 
     # --- decide -----------------------------------------------------------------------------------------------------
 
+    def is_premature(self, key: OwnKey, message: Message) -> bool:
+        """Whether what is decided before it in this turn has to be logged first: that nothing is due is not logged, so that
+        nobody would tell that it was decided on what is not the case."""
+        match key:
+            case TimerKey():
+                fact = cast("TriggerTimerFired", decode(message.event.type, message.event.data))
+                return self._ledger.is_ahead((fact.workflow_id, fact.trigger_id))
+            case DefinedKey(workflow_id):
+                return any(self._ledger.is_ahead((workflow_id, name)) for name in self._names(workflow_id))
+            case _:
+                return False
+
     def decide(self, key: OwnKey, messages: Sequence[Message]) -> tuple[Decided | None, datetime]:
         """What follows (None: nothing), and when. Raises Wanted."""
         message, at = messages[-1], self._clock()
@@ -162,9 +174,7 @@ class Occasions:
             stream_id=UUID(event.source.rpartition("/")[2]),
         )
         deciding, index = self.deciding(at), self._definitions.index
-        workflow = index.workflows.get(workflow_id)
-        names = {*self._ledger.known(workflow_id), *(() if workflow is None else workflow.shape_versions)}
-        for name in sorted(names):
+        for name in sorted(self._names(workflow_id)):
             rule = index.rule((workflow_id, name))
             if rule is None:
                 gone = deciding.gone((workflow_id, name), 0)
@@ -183,6 +193,7 @@ class Occasions:
                 "not_matched", "upstream_archived", f"{workflow_id} was archived: no run of it starts any more"
             )
             deciding.decisions += [declined(rule, cause, answer) for rule in index.dependents(workflow_id)]
+        deciding.require_everything()
         return Decided(
             part_uuid(cause.event_id, "decisions"),
             cause,
@@ -193,8 +204,13 @@ class Occasions:
             grown=list(deciding.grown.values()),
         )
 
-    def logged(self, key: OwnKey) -> None:
-        """It is dealt with."""
+    def _names(self, workflow_id: str) -> set[str]:
+        """The triggers of a workflow that remember, or did."""
+        workflow = self._definitions.index.workflows.get(workflow_id)
+        return {*self._ledger.known(workflow_id), *(() if workflow is None else workflow.shape_versions)}
+
+    def dealt_with(self, key: OwnKey) -> None:
+        """It is in the log, now or from before."""
         if isinstance(key, EndedKey):
             self._endings.pop(key.event_id, None)
 

@@ -97,13 +97,16 @@ class Remembering:
             )
         )
 
-    def _count_absence(self, since: datetime | None, due_at: datetime | None = None, shape_version: int = 0) -> None:
+    def _count_absence(
+        self, since: datetime | None, due_at: datetime | None = None, shape_version: int = 0, overdue_count: int = 0
+    ) -> None:
         self._emit(
             AbsenceCounted(
                 trigger_id=self.trigger_id,
                 workflow_id=self.workflow_id,
                 since=since,
                 due_at=due_at,
+                overdue_count=overdue_count,
                 shape_version=shape_version,
             )
         )
@@ -155,24 +158,25 @@ class Pipeline(Remembering):
         self._set_timer()
 
     def count_absence(self, since: datetime) -> None:
-        """The trigger is in force: an absence is counted from then on, unless one was since it is as it is."""
+        """The trigger is in force: an absence is counted from then on, unless one was since it is as it is. Its timer is
+        set by what follows."""
         trigger = self.rule.trigger
         if not isinstance(trigger, EventTrigger) or trigger.config.absent_for_ms is None:
             return
         is_same = self.memory.shape_version == self.rule.shape_version
         if self.memory.absence_since is None or not is_same:
             self._wait_for_absence(since, trigger.config.absent_for_ms)
-            self._set_timer()
 
     def is_absence_due(self) -> bool:
-        """Whether nothing came for as long as the trigger waits."""
-        due_at = self.memory.absence_due_at
+        """Whether nothing came for as long as the trigger waits, be it before the last match."""
         is_same = self.memory.shape_version == self.rule.shape_version
-        return due_at is not None and due_at <= self.at and is_same
+        return is_same and (self.memory.absence_overdue_count > 0 or self._is_absent_now())
 
     def absent(self, cause: Cause) -> None:
         """Nothing came for so long; `cause` is the timer that says so. It counts anew with the next match."""
-        self._count_absence(self.memory.absence_since, None, self.rule.shape_version)
+        memory, overdue_count = self.memory, self.memory.absence_overdue_count
+        due_at = memory.absence_due_at if overdue_count else None
+        self._count_absence(memory.absence_since, due_at, self.rule.shape_version, max(0, overdue_count - 1))
         self._debounce([cause])
         self._set_timer()
 
@@ -284,13 +288,20 @@ class Pipeline(Remembering):
 
     # --- absence ----------------------------------------------------------------------------------------------------
 
+    def _is_absent_now(self) -> bool:
+        due_at = self.memory.absence_due_at
+        return due_at is not None and due_at <= self.at
+
     def _restart_absence(self, absent_for_ms: int, cause: Cause) -> None:
-        self._wait_for_absence(self.at, absent_for_ms)
+        """It counts anew; what was due before is fired by the timer that is on its way."""
+        overdue_count = self.memory.absence_overdue_count + self._is_absent_now()
+        self._wait_for_absence(self.at, absent_for_ms, overdue_count)
         told = f"it came in time; without another one the trigger fires at {_text(self.memory.absence_due_at)}"
         self.answers.append((cause, NotFired("not_matched", "absent_for_ms", told)))
 
-    def _wait_for_absence(self, since: datetime, absent_for_ms: int) -> None:
-        self._count_absence(since, since + timedelta(milliseconds=absent_for_ms), self.rule.shape_version)
+    def _wait_for_absence(self, since: datetime, absent_for_ms: int, overdue_count: int = 0) -> None:
+        due_at = since + timedelta(milliseconds=absent_for_ms)
+        self._count_absence(since, due_at, self.rule.shape_version, overdue_count)
 
     # --- facts ------------------------------------------------------------------------------------------------------
 

@@ -57,6 +57,11 @@ class Recalled:
         self._bytes = 0
         self._wanted: dict[UUID, Cause] = {}
         self._chains: OrderedDict[UUID, int] = OrderedDict()
+        """As logged."""
+        self._growing: dict[UUID, int] = {}
+        """With what was decided and is not logged yet."""
+        self._is_in_doubt = False
+        self._is_asking = False
         self._wanted_chains: set[UUID] = set()
         self._at_once = asyncio.Semaphore(READS_AT_ONCE_MAX)
 
@@ -69,38 +74,58 @@ class Recalled:
             return
         self._causes[event_id] = cause
         self._bytes += _size(cause)
-        while self._bytes > CAUSES_RECALLED_BYTES_MAX and len(self._causes) > 1:
-            self._bytes -= _size(self._causes.popitem(last=False)[1])
 
     def cause(self, cause: Cause) -> AnyCause:
         """The whole of it. Raises Wanted."""
         found = self._causes.get(cause.event_id)
         if found is None:
             self._wanted[cause.event_id] = cause
+            self._is_asking = True
             raise Wanted(f"the cause {cause.event_id} is not in memory")
         return found
 
     def count(self, first_event_id: UUID) -> int:
         """How many runs that cause has led to through others. Raises Wanted."""
-        found = self._chains.get(first_event_id)
+        found = self._growing.get(first_event_id, self._chains.get(first_event_id))
         if found is None:
             self._wanted_chains.add(first_event_id)
+            self._is_asking = True
             raise Wanted(f"the chain of {first_event_id} is not in memory")
         return found
 
     def grow(self, first_event_id: UUID) -> None:
         """One more is decided."""
-        self._chains[first_event_id] += 1
+        self._growing[first_event_id] = self.count(first_event_id) + 1
+
+    def grew(self, first_event_id: UUID, count: int) -> None:
+        """So many are logged now."""
+        if first_event_id in self._chains:
+            self._chains[first_event_id] = count
+        if self._growing.get(first_event_id) == count:
+            del self._growing[first_event_id]
+
+    def begin(self) -> None:
+        """Where a decision was not logged, what was counted on top of it is forgotten."""
+        if self._is_in_doubt:
+            self._growing.clear()
+            self._is_in_doubt = False
 
     def not_logged(self) -> None:
-        """Chains may have been counted too long."""
-        self._chains.clear()
+        """Something that was decided is not in the log."""
+        self._is_in_doubt = True
+
+    def doubt(self, first_event_id: UUID) -> None:
+        """Somebody else counted too."""
+        self._chains.pop(first_event_id, None)
 
     # --- from the log -----------------------------------------------------------------------------------------------
 
     async def load(self) -> None:
         """Have what was asked for. May raise `Unavailable`."""
         wanted, self._wanted = list(self._wanted.values()), {}
+        if not self._is_asking:  # what was asked for stays until nothing more is
+            self._make_room()
+        self._is_asking = False
         if wanted:
             for cause in await asyncio.gather(*map(self._read, wanted)):
                 self.keep(cause)
@@ -109,6 +134,10 @@ class Recalled:
             self._wanted_chains = set()
             for stream_id, events in (await self._log.read_streams(list(streams))).items():
                 self._chains[streams[stream_id]] = len(events)
+
+    def _make_room(self) -> None:
+        while self._bytes > CAUSES_RECALLED_BYTES_MAX and len(self._causes) > 1:
+            self._bytes -= _size(self._causes.popitem(last=False)[1])
         while len(self._chains) > CHAINS_CACHED_COUNT_MAX:
             self._chains.popitem(last=False)
 

@@ -29,6 +29,8 @@ CAUSES_RECALLED_BYTES_MAX = 64 * 1024 * 1024
 CHAINS_CACHED_COUNT_MAX = 10_000
 JOB_MOMENT_EVENTS_MAX = 5_000
 """Of the runs that began in the millisecond of a job's id, looked through for the job's own."""
+DUE_SLACK_COUNT = 8
+"""So many instants, and as many more as a trigger holds causes, are kept of what it holds no longer."""
 LEDGER_PAGE_COUNT = 5_000
 LEDGER_KEPT_AFTER_COUNT = 5_000
 """After so many events of triggers that remember, or as many as they hold, the ledger is written down."""

@@ -120,6 +120,7 @@ class Simulation:
         return Deciding(self, self, self.recall, at)
 
     def _told(self, deciding: Deciding, at: datetime) -> list[Told]:
+        deciding.require_everything()
         told = list(_answers(deciding, at))
         for one in told:
             if one.decision != "held":

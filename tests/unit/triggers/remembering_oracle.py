@@ -224,9 +224,7 @@ class Oracle:
         if config is None or _shape(config) != _shape(trigger.config):
             for one in trigger.waiting:
                 self._end(key, one.causes, EXPIRED)
-            self._remembered[key] = Remembered(
-                config or {}, fired_at=trigger.fired_at, absences=trigger.absences
-            )
+            self._remembered[key] = Remembered(config or {}, fired_at=trigger.fired_at, absences=trigger.absences)
             return
         for one in sorted((one for one in trigger.waiting if one.due <= at), key=lambda one: (one.due, one.order)):
             if one in trigger.waiting:

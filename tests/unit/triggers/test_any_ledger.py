@@ -5,6 +5,7 @@ The oracle (remembering_oracle.py) is told what was accepted and when the servic
 """
 
 import asyncio
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ TURNS_MAX = 500
 # --- what may happen --------------------------------------------------------------------------------------------------
 
 durations = st.sampled_from([100, 300, 700])
-limits = st.none() | st.builds(
+limits = st.builds(
     lambda count, per_ms: {"max_fires": count, "per_ms": per_ms}, st.integers(1, 2), st.sampled_from([300, 1000])
 )
 waits = st.fixed_dictionaries(
@@ -43,25 +44,28 @@ waits = st.fixed_dictionaries(
     optional={
         "debounce_ms": durations,
         "delay_ms": durations,
-        "limit": limits.filter(bool),
-        "enabled": st.just(False),  # noqa: FBT003
+        "limit": limits,
     },
 )
+enabled = st.sampled_from([{}, {}, {}, {}, {"enabled": False}])
 gathering = st.one_of(
     st.just({}),
     st.builds(lambda count, ms: {"batch": {"count": count, "window_ms": ms}}, st.integers(1, 3), durations),
     st.builds(lambda ms: {"absent_for_ms": ms}, durations),
 )
 event_triggers = st.builds(
-    lambda kind, filter_, gathered, waited: {"event_type": kind, **filter_, **gathered, **waited},
+    lambda kind, *parts: dict(itertools.chain([("event_type", kind)], *(part.items() for part in parts))),
     st.sampled_from(["k1", "k1", "k2", "*"]),
     st.sampled_from([{}, {}, {"filter": "even"}]),
     gathering,
     waits,
+    enabled,
 )
 conditions = st.sampled_from(["on_success", "on_success", "on_failure", "on_completion"])
 dependency_triggers = st.builds(
-    lambda upstreams, more, key, waited: {"upstreams": upstreams, "logic": "any", **more, **key, **waited},
+    lambda upstreams, *parts: dict(
+        itertools.chain([("upstreams", upstreams), ("logic", "any")], *(part.items() for part in parts))
+    ),
     st.one_of(
         st.builds(lambda one, other: [("a", one), ("b", other)], conditions, conditions),
         st.builds(lambda one: [("a", one)], conditions),
@@ -69,31 +73,49 @@ dependency_triggers = st.builds(
     st.one_of(st.just({}), durations.map(lambda ms: {"logic": "all", "window_ms": ms})),
     st.sampled_from([{}, {"correlate_by": "run.labels.day"}]),
     waits,
+    enabled,
 )
-triggers = st.dictionaries(st.sampled_from(TRIGGERS), event_triggers | dependency_triggers, max_size=2)
-saves = st.tuples(
-    st.just("save"), st.sampled_from(WORKFLOWS), triggers, st.sampled_from(["active", "active", "draft"]), st.booleans()
-)
+any_trigger = event_triggers | dependency_triggers
+triggers = st.dictionaries(st.sampled_from(TRIGGERS), any_trigger, max_size=2)
+statuses = st.sampled_from(["active", "active", "active", "draft"])
+saves = st.tuples(st.just("save"), st.sampled_from(WORKFLOWS), triggers, statuses, st.booleans())
 switches = st.tuples(st.just("switch"), st.sampled_from(WORKFLOWS), st.booleans())
 archived = st.tuples(st.just("archive"), st.sampled_from(WORKFLOWS), st.booleans())
-events = st.tuples(st.just("event"), st.integers(0, 12), st.sampled_from(["k1", "k2"]), st.none() | st.integers(0, 3))
+events = st.tuples(
+    st.just("event"), st.integers(0, 40), st.sampled_from(["k1", "k1", "k2"]), st.sampled_from([0, 2, 1, None])
+)
 commands = st.tuples(st.just("command"), st.lists(events, min_size=1, max_size=3))
 endings = st.tuples(
-    st.just("ends"), st.sampled_from(UPSTREAMS), st.sampled_from(list(ENDINGS)), st.sampled_from(["", "mon", "tue"])
+    st.just("ends"),
+    st.sampled_from(UPSTREAMS),
+    st.sampled_from(["success", "success", "failure", "cancel"]),
+    st.sampled_from(["mon", "mon", "tue", ""]),
 )
 again = st.tuples(st.just("again"), st.integers(0, 20))
 timers = st.tuples(st.just("timer"), st.integers(0, 20))
 deaths = st.sampled_from(["", "", "", "before", "after"])
-turns = st.tuples(
-    st.just("turn"), st.lists(st.one_of(events, events, endings, commands, again, timers), max_size=5), deaths
+messages = st.lists(
+    st.one_of(events, events, events, endings, endings, commands, again, timers), min_size=1, max_size=5
 )
-passing = st.tuples(st.just("time"), st.sampled_from([0, 100, 200, 300, 500, 1000]), st.booleans())
-histories = st.lists(
-    st.one_of(
-        turns, turns, turns, passing, passing, saves, switches, archived, st.tuples(st.sampled_from(["restart", "keep"]))
-    ),
-    min_size=1,
-    max_size=14,
+turns = st.tuples(st.just("turn"), messages, deaths)
+passing = st.tuples(st.just("time"), st.sampled_from([100, 200, 300, 500, 0, 1000]), st.booleans())
+changes = st.one_of(switches, saves, archived, st.tuples(st.sampled_from(["restart", "keep"])))
+beginnings = st.tuples(
+    *(
+        st.tuples(
+            st.just("save"),
+            st.just(workflow),
+            st.fixed_dictionaries(dict.fromkeys(TRIGGERS, any_trigger)),
+            st.just("active"),
+            st.booleans(),
+        )
+        for workflow in WORKFLOWS
+    )
+)
+histories = st.builds(
+    lambda begins, steps: [*begins, *steps],
+    beginnings,
+    st.lists(st.one_of(turns, turns, turns, turns, passing, passing, passing, changes), min_size=5, max_size=16),
 )
 
 
@@ -453,7 +475,7 @@ def _ids(message: Message) -> set[str]:
 
 
 def _memories(ledger: Ledger) -> dict[Key, Memory]:
-    return ledger._memories  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - what is compared is what it remembers
+    return dict(ledger.memories())
 
 
 def keeps_limit(fired_at: Sequence[datetime], max_fires: int, per_ms: int) -> None:

@@ -188,3 +188,14 @@ async def test_two_ends_in_one_turn_join_once():
     first, second = await spec.begin("a"), await spec.begin("b")
     await spec.deliver([await spec.ending(first), await spec.ending(second)])
     assert len(await downstream(spec)) == 1
+
+
+async def test_ends_that_wait_together_fire_after_a_restart_each_with_its_chain():
+    spec = await given("a", delay_ms=1000)
+    for _ in range(12):
+        await spec.run_ends("a")
+    spec.restart()
+    spec.pass_without_timers(1001)
+    await spec.run_ends("a")
+    await spec.time_passes(1001)
+    assert [run.depth for run in await downstream(spec)] == [2] * 13

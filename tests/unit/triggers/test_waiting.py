@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from triggers_spec import Spec, on_event, plain
+from triggers_spec import Spec, inbox, on_event, plain
 
 
 async def given(*triggers: dict[str, Any], **fields: Any) -> Spec:
@@ -207,3 +207,74 @@ async def test_several_events_of_one_command_fill_one_batch():
     [run] = await spec.runs()
     assert len(run.consumed) == 4
     assert [reason for decision, reason in await decisions(spec) if decision == "held"] == ["batch"] * 5
+
+
+async def test_a_large_batch_fires_after_a_restart():
+    spec = await given(on_event(batch={"count": 30, "window_ms": 1000}))
+    for number in range(25):
+        await spec.event(f"e{number}")
+    spec.restart()
+    await spec.time_passes(1001)
+    [run] = await spec.runs()
+    assert len(run.consumed) == 25
+
+
+async def test_many_that_are_due_together_after_a_restart_all_fire():
+    spec = await given(*(on_event(f"t{number:02}", delay_ms=1000) for number in range(12)))
+    for number in range(12):
+        await spec.event(f"e{number}")
+    spec.restart()
+    spec.pass_without_timers(2000)
+    await spec.event("late")
+    await spec.time_passes(1001)
+    assert len(await spec.runs()) == 12 * 13
+
+
+async def test_what_is_due_together_goes_in_the_order_in_which_it_came():
+    spec = await given(on_event(delay_ms=1000, limit={"max_fires": 1, "per_ms": 60_000}))
+    events = [
+        {"specversion": "1.0", "id": f"e{number}", "source": "/shop", "type": "file.arrived"} for number in range(6)
+    ]
+    await spec.command("ReceiveEvents", command_id="c", events=events)
+    await spec.time_passes(1001)
+    assert [run.cause.id for run in await spec.runs()] == ["e0"]
+
+
+async def test_a_timer_beside_an_event_that_came_again_lets_go_what_is_due():
+    spec = await given(on_event(debounce_ms=1000))
+    await spec.event("e1")
+    spec.pass_without_timers(1001)
+    timer = await spec.timer()
+    await spec.deliver([inbox("e1"), timer])
+    assert len(await spec.runs()) == 1
+
+
+async def test_an_absence_before_a_match_fires_though_its_timer_comes_after_it():
+    spec = await given(on_event(absent_for_ms=1000))
+    spec.pass_without_timers(1500)
+    await spec.event("e1")
+    timer = await spec.timer()
+    await spec.deliver([timer])
+    assert [run.cause.id for run in await spec.runs()] == [timer.event.id]
+    await spec.time_passes(1100)
+    assert len(await spec.runs()) == 2
+
+
+async def test_what_is_held_no_longer_leaves_nothing_behind():
+    spec = await given(on_event(debounce_ms=1000))
+    for number in range(200):
+        await spec.event(f"e{number}")
+    [(_, memory)] = spec.service.ledger.memories()
+    assert len(memory.due) < 20
+    assert memory.of_cause == {}
+
+
+async def test_what_only_came_due_does_not_count_for_the_cause_that_came_then():
+    spec = await given(on_event("s", "*", delay_ms=1000), on_event("t", "last"))
+    events = [{"specversion": "1.0", "id": f"e{number}", "source": "/shop", "type": "first"} for number in range(1001)]
+    await spec.command("ReceiveEvents", command_id="c", events=events)
+    spec.pass_without_timers(1001)
+    await spec.event("e", "last")
+    runs = await spec.runs()
+    assert [run.trigger.id for run in runs].count("s") == 1001
+    assert [run.chain for run in runs if run.trigger.id == "t"] == [None]

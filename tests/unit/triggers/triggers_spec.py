@@ -156,6 +156,8 @@ class Spec:
                     continue
                 self.said += self.service.logged(key, work, await self._stored(work.append))
             self.answers += [json.loads(body) for _, body in work.answers]
+            if work.later:
+                lost[key] = list(work.later)
         return lost
 
     async def _decide_again(self, key: Hashable, messages: Sequence[Message]) -> Work:
@@ -209,8 +211,17 @@ class Spec:
         while timers := sorted((due_at, at) for at, due_at in (await self._timers()).items() if due_at <= until):
             due_at, position = timers[0]
             self._instant = max(self._instant, due_at)
-            await self._timer_fires(position)
+            await self.deliver([await self._timer(position)])
         self._instant = max(self._instant, until)
+
+    def pass_without_timers(self, milliseconds: float) -> None:
+        """The scheduler is late."""
+        self._instant += timedelta(milliseconds=milliseconds)
+
+    async def timer(self) -> Message:
+        """The first timer that is set, come due."""
+        timers = await self._timers()
+        return await self._timer(min(timers, key=lambda position: (timers[position], position)))
 
     async def _timers(self) -> dict[int, datetime]:
         """Those that are set and have not fired, by the position of their `TriggerTimerSet`."""
@@ -223,7 +234,7 @@ class Spec:
             if isinstance(fact, TriggerTimerSet) and fact.timer_id not in fired
         }
 
-    async def _timer_fires(self, position: int) -> None:
+    async def _timer(self, position: int) -> Message:
         stored = await self.log.read_position(position)
         assert stored is not None
         fact = decode_event(stored.type, stored.data)
@@ -235,9 +246,7 @@ class Spec:
             trigger_id=fact.trigger_id,
             due_at=fact.due_at,
         )
-        await self.deliver(
-            [own(await self.append("timer", fact.timer_id, fired), f"ns.timers.triggers.{fact.workflow_id}")]
-        )
+        return own(await self.append("timer", fact.timer_id, fired), f"ns.timers.triggers.{fact.workflow_id}")
 
     # --- then -----------------------------------------------------------------------------------------------------
 
