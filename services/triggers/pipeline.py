@@ -59,7 +59,7 @@ class Remembering:
     def stop_absence(self) -> None:
         """No absence is counted while the trigger is not in force."""
         if self.memory.absence_since is not None:
-            self._count_absence(None)
+            self._count_absence(None, shape_version=self.memory.shape_version)  # what is held stays so
 
     def _end(self, causes: Iterable[Cause], answer: NotFired) -> None:
         for cause in causes:

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -186,16 +184,7 @@ async def test_a_large_payload_goes_beside_the_log(installation: Installation):
 async def test_killed_after_the_append_the_next_owner_says_the_run_once(installation: Installation, tmp_path: Path):
     await installation.save("w", on_event())
     await installation.publish("e1")
-    environment = {
-        **os.environ,
-        "FLOWFORGE_DATABASE_URL": installation.dsn,
-        "FLOWFORGE_NATS_URL": installation.nats_url,
-        "FLOWFORGE_NAMESPACE": installation.namespace,
-        "FLOWFORGE_HOME": str(tmp_path),
-        "FLOWFORGE_FAILPOINTS": "triggers.after_append=die",
-    }
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.triggers", env=environment)
-    assert await asyncio.wait_for(process.wait(), 30) == KILLED_EXIT_STATUS
+    assert await installation.dies_at("triggers.after_append", tmp_path) == KILLED_EXIT_STATUS
     assert len(await installation.logged("WorkflowTriggered")) == 1
     assert installation.runs.empty()
     await installation.start()

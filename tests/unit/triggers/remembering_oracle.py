@@ -291,7 +291,7 @@ def _concerns(config: Config, cause: Cause) -> bool:
 def _unmatched(config: Config, cause: Cause) -> tuple[str, str] | None:
     if cause.workflow:
         condition = dict(config["upstreams"])[cause.workflow]
-        if condition != "on_completion" and condition != f"on_{cause.status}":
+        if condition not in {"on_completion", f"on_{cause.status}"}:
             return "not_matched", ""
         return ("failed", "") if "correlate_by" in config and not cause.day else None
     if config.get("filter") == "even" and cause.n is None:

@@ -7,7 +7,7 @@ The oracle (remembering_oracle.py) is told what was accepted and when the servic
 import asyncio
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -176,7 +176,7 @@ class Stage(Spec):
     async def told(self, workflow_id: str, stored: StoredEvent) -> None:
         await self.turn([own(stored, f"ns.workflows.{workflow_id}.{stored.type}")])
 
-    async def timer(self, stored: StoredEvent) -> Message:
+    async def firing(self, stored: StoredEvent) -> Message:
         """What the scheduler says of a timer that was set; the same one whenever it is asked."""
         fact = decode_event(stored.type, stored.data)
         assert isinstance(fact, TriggerTimerSet)
@@ -265,15 +265,12 @@ class Play:
     async def turn(self, parts: Sequence[Any], death: Any = "") -> None:
         messages: list[Message] = []
         claimed: dict[str, str] = {}
-        looked: list[Key] = []
         for number, part in enumerate(parts):
-            await self.add(part, f"{len(self.sent)}-{number}", messages, claimed, looked)
+            await self.add(part, f"{len(self.sent)}-{number}", messages, claimed)
         self.sent += messages
-        await self.deliver(messages, looked, death)
+        await self.deliver(messages, death)
 
-    async def add(
-        self, part: Any, name: str, messages: list[Message], claimed: dict[str, str], looked: list[Key]
-    ) -> None:
+    async def add(self, part: Any, name: str, messages: list[Message], claimed: dict[str, str]) -> None:
         """The message, unless another key of the turn brings the same event."""
         match part:
             case ("event", number, kind, n):
@@ -300,18 +297,15 @@ class Play:
                     messages.append(message)
             case ("timer", number):
                 if due := [stored for stored, due_at in await self.timers() if due_at <= self.stage.now]:
-                    await self.fire(due[number % len(due)], messages, looked)
+                    messages.append(await self.fire(due[number % len(due)]))
             case _:
                 pass
 
-    async def fire(self, stored: StoredEvent, messages: list[Message], looked: list[Key]) -> None:
+    async def fire(self, stored: StoredEvent) -> Message:
         self.fired_timers.add(stored.position)
-        messages.append(await self.stage.timer(stored))
-        fact = decode_event(stored.type, stored.data)
-        assert isinstance(fact, TriggerTimerSet)
-        looked.append((fact.workflow_id, fact.trigger_id))
+        return await self.stage.firing(stored)
 
-    async def deliver(self, messages: Sequence[Message], looked: Sequence[Key], death: Any = "") -> None:
+    async def deliver(self, messages: Sequence[Message], death: Any = "") -> None:
         if death:
             self.stage.memory_log.death = death
             try:
@@ -321,12 +315,9 @@ class Play:
             self.stage.memory_log.death = ""
         await self.stage.turn(messages)
         for message in messages:
-            if message.event.type == TriggerTimerFired.__name__:
-                fact = decode_event(message.event.type, message.event.data)
-                assert isinstance(fact, TriggerTimerFired)
-                self.oracle.timer((fact.workflow_id, fact.trigger_id), self.stage.now)
+            if (key := _looked_at(message)) is not None:
+                self.oracle.timer(key, self.stage.now)
         await self.accept(messages)
-        del looked
 
     async def accept(self, messages: Sequence[Message]) -> None:
         """Tell the oracle what was accepted, in the order in which it was."""
@@ -339,7 +330,7 @@ class Play:
                 self.names[stored.event_id] = fact.id
                 n = json.loads(bytes(fact.data)).get("n")
                 self.oracle.happened(Cause(fact.id, type=fact.type, n=n), stored.recorded_at)
-            elif stored.causation_id in self.ends and stored.stream_type != "chain":
+            elif stored.causation_id is not None and stored.causation_id in self.ends and stored.stream_type != "chain":
                 cause = self.ends[stored.causation_id]
                 if cause.name not in self.accepted:
                     self.accepted.add(cause.name)
@@ -366,20 +357,17 @@ class Play:
         """Time passes, and every timer fires when it is due."""
         for _ in range(TURNS_MAX):
             waiting = [each for each in await self.timers() if each[0].position not in self.fired_timers]
-            dues = [due_at for _, due_at in waiting]
-            expected = self.oracle.earliest()
-            next_at = min([*dues, *([] if expected is None else [expected])], default=None)
-            if next_at is None or next_at > until:
+            expected = self.oracle.earliest() or until
+            next_at = min([expected, *(due_at for _, due_at in waiting)])
+            if next_at > until or not (waiting or self.oracle.due_by(next_at)):
                 return
             self.stage.pass_to(next_at)
             before = set(self.oracle.due_by(self.stage.now))
-            messages: list[Message] = []
-            looked: list[Key] = []
-            for stored, due_at in waiting:
-                if due_at <= self.stage.now:
-                    await self.fire(stored, messages, looked)
-            assert before <= set(looked), "something is due, and no timer says so"
-            await self.deliver(messages, looked)
+            messages = [await self.fire(stored) for stored, due_at in waiting if due_at <= self.stage.now]
+            assert before <= {_looked_at(message) for message in messages}, "something is due, and no timer says so"
+            if not messages:
+                return
+            await self.deliver(messages)
         raise AssertionError("timers are set for ever")
 
     async def end(self) -> None:
@@ -446,9 +434,9 @@ class Play:
         assert runs == self.oracle.runs
         used = [(key, cause) for (key, _), (causes, _) in runs.items() for cause in causes]
         assert len(used) == len(set(used)), "a cause was consumed twice"
-        for key, given in self.limits.items():
-            if given[0] is not None and all(limit == given[0] for limit in given):
-                keeps_limit(sorted(at for (of, _), (_, at) in runs.items() if of == key), **given[0])
+        for key, saved in self.limits.items():
+            if saved[0] is not None and all(limit == saved[0] for limit in saved):
+                keeps_limit(sorted(at for (of, _), (_, at) in runs.items() if of == key), **saved[0])
 
     async def runs(self) -> dict[tuple[Key, str], tuple[list[str], datetime]]:
         """(trigger, leading cause) → what the run consumed, and when it started."""
@@ -472,6 +460,15 @@ def _ids(message: Message) -> set[str]:
     if message.origin == "command":
         return {event["id"] for event in json.loads(bytes(message.event.data))["events"]}
     return {message.event.id} if message.tokens[1] == "inbox" else set()
+
+
+def _looked_at(message: Message) -> Key | None:
+    """The trigger whose timer it is."""
+    if message.event.type != TriggerTimerFired.__name__:
+        return None
+    fact = decode_event(message.event.type, message.event.data)
+    assert isinstance(fact, TriggerTimerFired)
+    return fact.workflow_id, fact.trigger_id
 
 
 def _memories(ledger: Ledger) -> dict[Key, Memory]:
@@ -502,3 +499,47 @@ async def played(history: Sequence[Any], play: Play | None = None) -> Play:
 def test_whatever_is_remembered_every_cause_is_decided_as_the_promise_says(history: list[Any]):
     with small_ledgers(3):
         asyncio.run(played(history))
+
+
+moments = st.lists(
+    st.tuples(
+        st.sampled_from([100, 200, 300, 500, 1000]),
+        st.lists(
+            st.one_of(events.map(lambda event: event[2:]), endings.map(lambda end: end[1:])), min_size=1, max_size=4
+        ),
+    ),
+    min_size=3,
+    max_size=8,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(beginnings, moments, st.lists(deaths, min_size=8, max_size=8))
+def test_how_the_messages_fall_into_turns_changes_no_decision(begins: Any, moments: list[Any], deaths: list[str]):
+    number = itertools.count()
+    groups = [
+        (
+            milliseconds,
+            [("event", next(number), *part) if len(part) == 2 else ("ends", *part) for part in parts],
+        )
+        for milliseconds, parts in moments
+    ]
+    one_by_one: list[Any] = [*begins]
+    at_once: list[Any] = [*begins]
+    for (milliseconds, parts), death in zip(groups, deaths, strict=False):
+        one_by_one += [("time", milliseconds, False), *(("turn", [part], "") for part in parts)]
+        at_once += [
+            ("time", milliseconds, False),
+            ("restart",),
+            ("turn", [("again", 1), *parts, ("again", 2)], death),
+            ("keep",),
+            ("turn", [("again", each) for each in range(4)], ""),
+        ]
+
+    async def both() -> None:
+        first, second = await played(one_by_one), await played(at_once)
+        assert first.oracle.decisions == second.oracle.decisions
+        assert first.oracle.runs == second.oracle.runs
+
+    with small_ledgers(2):
+        asyncio.run(both())

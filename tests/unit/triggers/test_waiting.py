@@ -278,3 +278,13 @@ async def test_what_only_came_due_does_not_count_for_the_cause_that_came_then():
     runs = await spec.runs()
     assert [run.trigger.id for run in runs].count("s") == 1001
     assert [run.chain for run in runs if run.trigger.id == "t"] == [None]
+
+
+async def test_an_absence_that_is_delayed_outlives_that_its_trigger_is_disabled_for_a_while():
+    spec = await given(on_event(absent_for_ms=1000, delay_ms=1000))
+    await spec.time_passes(1001)
+    await spec.workflow("w", on_event(absent_for_ms=1000, delay_ms=1000, enabled=False))
+    await spec.workflow("w", on_event(absent_for_ms=1000, delay_ms=1000))
+    await spec.time_passes(1001)
+    assert await decisions(spec) == [("held", "delay"), ("held", "delay")]
+    assert len(await spec.runs()) == 1
