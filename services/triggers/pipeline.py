@@ -163,8 +163,8 @@ class Pipeline(Remembering):
         trigger = self.rule.trigger
         if not isinstance(trigger, EventTrigger) or trigger.config.absent_for_ms is None:
             return
-        is_same = self.memory.shape_version == self.rule.shape_version
-        if self.memory.absence_since is None or not is_same:
+        self.pass_time()  # what was held before a change ends first
+        if self.memory.absence_since is None:
             self._wait_for_absence(since, trigger.config.absent_for_ms)
 
     def is_absence_due(self) -> bool:

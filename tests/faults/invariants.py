@@ -253,6 +253,57 @@ def decided_once(events: Sequence[StoredEvent], sent: Sent, triggers: Mapping[st
     return found
 
 
+def still_held(events: Sequence[StoredEvent]) -> list[str]:
+    """I8: what a trigger holds and has not decided (yet)."""
+    held: dict[tuple[str, str, UUID], str] = {}
+    for event in events:
+        if event.type == TriggerDecided.__name__:
+            fact = cast("TriggerDecided", decode(event.type, event.data))
+            key = (fact.workflow_id, fact.trigger_id, fact.cause.event_id)
+            if fact.decision == "held":
+                held[key] = f"I8: trigger {key[0]}/{key[1]} still holds {fact.cause.id} ({fact.reason})"
+            else:
+                held.pop(key, None)
+        elif event.type == WorkflowTriggered.__name__:
+            run = cast("WorkflowTriggered", decode(event.type, event.data))
+            held.pop((run.workflow_id, run.trigger.id, run.cause.event_id), None)
+    return list(held.values())
+
+
+def consumed_once(events: Sequence[StoredEvent]) -> list[str]:
+    """I8: no trigger uses a cause for two runs, and every cause that a run used is told to have fired it."""
+    uses = Counter(
+        (fact.workflow_id, fact.trigger.id, event_id)
+        for _, fact in _of(events, WorkflowTriggered)
+        for event_id in fact.consumed
+    )
+    found = [f"I8: trigger {name[0]}/{name[1]} used {name[2]} for {n} runs" for name, n in uses.items() if n > 1]
+    fired = {
+        (fact.workflow_id, fact.trigger_id, fact.cause.event_id)
+        for _, fact in _of(events, TriggerDecided)
+        if fact.decision == "fired"
+    }
+    fired |= {(fact.workflow_id, fact.trigger.id, fact.cause.event_id) for _, fact in _of(events, WorkflowTriggered)}
+    return found + [f"I8: {name[0]}/{name[1]} used {name[2]}, and nothing says so" for name in uses.keys() - fired]
+
+
+def endings_decided(events: Sequence[StoredEvent], upstreams: Mapping[str, Trigger]) -> list[str]:
+    """I8: the end of a run is decided by the trigger that waits for the workflow's runs."""
+    workflows = {event.stream_id: fact.workflow_id for event, fact in _of(events, WorkflowTriggered)}
+    decided = {
+        (fact.workflow_id, fact.trigger_id, fact.cause.event_id)
+        for _, fact in _of(events, TriggerDecided)
+        if fact.decision != "held"
+    }
+    decided |= {(fact.workflow_id, fact.trigger.id, fact.cause.event_id) for _, fact in _of(events, WorkflowTriggered)}
+    found: list[str] = []
+    for event in events:
+        trigger = upstreams.get(workflows.get(event.stream_id, "")) if event.type in RUN_ENDINGS else None
+        if trigger is not None and (trigger.workflow_id, trigger.trigger_id, event.event_id) not in decided:
+            found.append(f"I8: {trigger.workflow_id} has not decided about the end of run {event.stream_id}")
+    return found
+
+
 # --- I9, I10: NATS ----------------------------------------------------------------------------------------------------
 
 

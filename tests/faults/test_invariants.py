@@ -21,6 +21,7 @@ from tests.faults.workload import Load
 AT = datetime(2030, 1, 1, tzinfo=UTC)
 RUN, CAUSE = new_uuid(), new_uuid()
 TRIGGERS = {"go": Trigger("w", "on", is_half=True)}
+UPSTREAMS = {"up": Trigger("w", "after")}
 POLICIES = {("w", "n"): 2}
 
 
@@ -88,6 +89,9 @@ def all_found(log: Log, told: Sent) -> list[str]:
         *invariants.accepted_once(events, told),
         *invariants.one_run_per_firing(events),
         *invariants.decided_once(events, told, TRIGGERS),
+        *invariants.still_held(events),
+        *invariants.consumed_once(events),
+        *invariants.endings_decided(events, UPSTREAMS),
         *invariants.contiguous(events, 0, {}),
         *invariants.ends_or_waits(events),
         *invariants.ended_as_expected(events, {}),
@@ -170,6 +174,29 @@ def _decided_wrongly() -> tuple[Log, Sent]:
     return whole(), Sent(accepted={("/s", "e1"): ("go", 3)})
 
 
+def _held() -> tuple[Log, Sent]:
+    log = Log().add(received(), CAUSE, "cause").add(decided("held"), new_uuid(), "trigger")
+    return log, Sent(accepted={("/s", "e1"): ("other", 0)})
+
+
+def _used_twice() -> tuple[Log, Sent]:
+    log = Log().add(received(), CAUSE, "cause")
+    for run in (new_uuid(), new_uuid()):
+        log.add(msgspec.structs.replace(triggered(run), consumed=[CAUSE]), run).add(facts.RunCompleted(), run)
+    return log, sent()
+
+
+def _used_and_not_told() -> tuple[Log, Sent]:
+    run = new_uuid()
+    used = msgspec.structs.replace(triggered(run), consumed=[new_uuid(), CAUSE])
+    return Log().add(received(), CAUSE, "cause").add(used, run).add(facts.RunCompleted(), run), sent()
+
+
+def _end_not_decided() -> tuple[Log, Sent]:
+    upstream = msgspec.structs.replace(triggered(), workflow_id="up")
+    return Log().add(upstream).add(facts.RunCompleted()), Sent()
+
+
 @pytest.mark.parametrize(
     ("violated", "words"),
     [
@@ -188,6 +215,10 @@ def _decided_wrongly() -> tuple[Log, Sent]:
         (_third_attempt, "is more than the 2 attempts allowed"),
         (_never_answered, "was queued and never answered"),
         (_decided_twice, "I8: trigger w/on decided 2 times about e1: fired, not_matched"),
+        (_held, "I8: trigger w/on still holds e1"),
+        (_used_twice, f"I8: trigger w/on used {CAUSE} for 2 runs"),
+        (_used_and_not_told, "and nothing says so"),
+        (_end_not_decided, f"I8: w has not decided about the end of run {RUN}"),
         (_decided_wrongly, "I8: w should have decided 'not_matched' about e1"),
     ],
 )

@@ -34,9 +34,16 @@ LARGE = 300_000
 _job = {"type": "job", "job_type": "step"}
 
 
-def _on(event_type: str, filter_: str | None = None) -> list[dict[str, Any]]:
-    config = {"event_type": event_type, **({"filter": filter_} if filter_ else {})}
-    return [{"id": "on", "type": "event", "config": config}]
+_start = [{"id": "begin", "type": "start"}]
+
+
+def _on(event_type: str, filter_: str | None = None, batch: Any = None, **settings: Any) -> list[dict[str, Any]]:
+    config = {
+        "event_type": event_type,
+        **({"filter": filter_} if filter_ else {}),
+        **({"batch": batch} if batch else {}),
+    }
+    return [{"id": "on", "type": "event", "config": config, **settings}]
 
 
 DEFINITIONS: list[dict[str, Any]] = [
@@ -110,7 +117,31 @@ DEFINITIONS: list[dict[str, Any]] = [
         "nodes": [{"id": "work", "type": "job", "job_type": "long", "payload": {"ms": "${input.ms}"}}],
         "triggers": _on("faults.long"),
     },
+    {"id": "late", "name": "Starts later", "nodes": _start, "triggers": _on("faults.late", delay_ms=300)},
+    {
+        "id": "batched",
+        "name": "Starts for three, or for what has come",
+        "nodes": _start,
+        "triggers": _on("faults.batched", batch={"count": 3, "window_ms": 400}, delay_ms=100),
+    },
 ]
+JOINED: dict[str, Any] = {
+    "id": "joined",
+    "name": "Starts when two others have ended, one soon after the other",
+    "nodes": _start,
+    "triggers": [
+        {
+            "id": "on",
+            "type": "dependency",
+            "config": {
+                "upstreams": [{"workflow_id": name, "condition": "on_completion"} for name in ("map", "retry")],
+                "logic": "all",
+                "window_ms": 1_000,
+            },
+        }
+    ],
+}
+UPSTREAMS = {name: invariants.Trigger("joined", "on") for name in ("map", "retry")}
 TRIGGERS = {
     definition["triggers"][0]["config"]["event_type"]: invariants.Trigger(
         definition["id"], "on", is_half=definition["id"] == "chain"
@@ -124,7 +155,7 @@ _runs = itertools.count(1)
 
 async def register(system: System) -> None:
     """Save the workflows of the load."""
-    for definition in DEFINITIONS:
+    for definition in [*DEFINITIONS, JOINED]:
         await system.client.save_workflow(definition)
 
 
@@ -160,6 +191,8 @@ class Load:
             partial(self.publish, "faults.map", {"items": [1, 2, 3, 4, 5]}),
             partial(self.execute, http, "chain", {"n": next(self._number), "size": 0}),
             partial(self.publish, "faults.retry", {}),
+            partial(self.publish, "faults.late", {"n": next(self._number)}),
+            *(partial(self.publish, "faults.batched", {"n": next(self._number)}) for _ in range(4)),
             partial(self.save, http),
             partial(self.publish, "faults.cleanup", {}),
             partial(self.announce, http, "faults.chain", {"n": next(self._number), "size": 0}),
@@ -245,9 +278,10 @@ class Load:
     # --- the end ------------------------------------------------------------------------------------------------------
 
     async def quiet(self, timeout_s: float = QUIET_WITHIN_S) -> None:
-        """Wait until every run has ended and nothing is left on NATS. Fails with what is stuck, and why."""
+        """Wait until every run has ended, no trigger holds anything and nothing is left on NATS. Fails with what is
+        stuck, and why."""
         await self.system.until(self._runs_ended, timeout_s, self.stuck)
-        await self.system.until(self._nothing_left, timeout_s, lambda: "\n".join(self._left))
+        await self.system.until(self._nothing_left, timeout_s, lambda: "\n".join([*self._left, self.stuck()]))
 
     async def is_received(self) -> bool:
         """Whether everything that was accepted is in the log."""
@@ -257,15 +291,17 @@ class Load:
         events = await self.system.read_on()
         self._missing = invariants.not_received(events, self.sent)
         self._open = invariants.open_runs(events)
-        return not self._missing and not self._open
+        self._held = invariants.still_held(events)
+        return not self._missing and not self._open and not self._held
 
     async def _nothing_left(self) -> bool:
+        """What was heard is logged by then, so that it may have led to more."""
         self._left = invariants.left_over(await self.system.queues())
-        return not self._left
+        return await self._runs_ended() and not self._left
 
     def stuck(self) -> str:
         """Which runs have not ended, and what happened in them."""
-        lines = list(self._missing)
+        lines = [*self._missing, *self._held]
         lines.append(f"{len(self._open)} runs have not ended")
         for run_id in list(self._open)[:STUCK_SHOWN_MAX]:
             lines.append(f"run {run_id}")
@@ -281,6 +317,9 @@ class Load:
             *invariants.accepted_once(events, self.sent),
             *invariants.one_run_per_firing(events),
             *invariants.decided_once(events, self.sent, TRIGGERS),
+            *invariants.still_held(events),
+            *invariants.consumed_once(events),
+            *invariants.endings_decided(events, UPSTREAMS),
             *invariants.contiguous(events, known.position, known.versions),
             *invariants.ends_or_waits(events),
             *invariants.ended_as_expected(events, endings),

@@ -288,3 +288,12 @@ async def test_an_absence_that_is_delayed_outlives_that_its_trigger_is_disabled_
     await spec.time_passes(1001)
     assert await decisions(spec) == [("held", "delay"), ("held", "delay")]
     assert len(await spec.runs()) == 1
+
+
+async def test_what_was_held_ends_when_its_trigger_is_changed_into_one_that_waits_for_absence():
+    spec = await given(on_event(batch={"count": 2, "window_ms": 1000}))
+    await spec.event("e1")
+    await spec.workflow("w", on_event(absent_for_ms=500))
+    assert await decisions(spec) == [("held", "batch"), ("expired", "the trigger was changed while it waited")]
+    await spec.time_passes(2000)
+    assert [run.cause.type for run in await spec.runs()] == ["TriggerTimerFired"]
