@@ -49,6 +49,7 @@ from services.triggers.reading import (
     JobKey,
     Question,
     ScheduledKey,
+    TimerKey,
     arrivals_of,
     command_identity,
     command_of,
@@ -198,12 +199,13 @@ class Triggers:
 
     def _decide_own(self, key: OwnKey, messages: Sequence[Message]) -> Work:
         """An event of our own is decided once; the identity says whether it was."""
-        if key in self._tried_at:
+        is_known = key in self._tried_at
+        if is_known and not isinstance(key, TimerKey):
             self._occasions.dealt_with(key)
             return self._done(key, messages, b"")
         if self._occasions.is_premature(key, messages[-1]):
             return Work(later=list(messages))
-        decided, at = self._deciding(lambda: self._occasions.decide(key, messages))
+        decided, at = self._deciding(lambda: self._occasions.decide(key, messages, is_known=is_known))
         if decided is None or decided.is_empty:
             return self._done(key, messages, b"")
         return self._work(key, messages, {identity_of(key, decided): decided}, at)

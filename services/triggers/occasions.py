@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from flowforge.events import RUN_ENDINGS, Cause, TriggerTimerFired, WorkflowArchived, decode
+from flowforge.events import RUN_ENDINGS, Cause, TriggerDecided, TriggerTimerFired, WorkflowArchived, decode
 from flowforge.identity import identity_key, part_uuid
 
 from infra.bus import Message
@@ -51,8 +51,17 @@ def identity_of(key: OwnKey, decided: Decided) -> bytes | None:
             return schedule_identity(stream_id)
         case EndedKey(event_id):
             return identity_key("ended", str(event_id))
+        case TimerKey(timer_id) if _is_of_itself(decided):
+            return identity_key("absence", str(timer_id))
         case _:
             return None
+
+
+def _is_of_itself(decided: Decided) -> bool:
+    """Whether the cause is decided about, and no mere occasion."""
+    event_id = decided.cause.event_id
+    facts = [fact for one in decided.remembered for fact in one.facts if isinstance(fact, TriggerDecided)]
+    return any(one.cause.event_id == event_id for one in [*facts, *decided.runs])
 
 
 class Occasions:
@@ -112,8 +121,10 @@ class Occasions:
             case _:
                 return False
 
-    def decide(self, key: OwnKey, messages: Sequence[Message]) -> tuple[Decided | None, datetime]:
-        """What follows (None: nothing), and when. Raises Wanted."""
+    def decide(
+        self, key: OwnKey, messages: Sequence[Message], *, is_known: bool = False
+    ) -> tuple[Decided | None, datetime]:
+        """What follows (None: nothing), and when. Raises Wanted. `is_known`: its identity is in the log."""
         message, at = messages[-1], self._clock()
         match key:
             case ScheduledKey(stream_id):
@@ -127,7 +138,7 @@ class Occasions:
             case TimerKey():
                 fact = cast("TriggerTimerFired", decode(message.event.type, message.event.data))
                 at = max(at, fact.due_at)
-                return self._decide_timer(fact, UUID(message.event.id), at), at
+                return self._decide_timer(fact, UUID(message.event.id), at, is_known=is_known), at
             case DefinedKey(workflow_id):
                 return self._decide_defined(workflow_id, message, at), at
 
@@ -143,7 +154,8 @@ class Occasions:
             self._recalled.keep(cause)
         return deciding.decided(cause)
 
-    def _decide_timer(self, fact: TriggerTimerFired, event_id: UUID, at: datetime) -> Decided:
+    def _decide_timer(self, fact: TriggerTimerFired, event_id: UUID, at: datetime, *, is_known: bool) -> Decided:
+        """`is_known`: it has told of an absence already, the next one is told of by another timer."""
         key = (fact.workflow_id, fact.trigger_id)
         cause = absence_cause(fact, event_id, self._namespace)
         deciding, rule = self.deciding(at), self._definitions.index.rule(key)
@@ -153,7 +165,7 @@ class Occasions:
             deciding.settle(gone)
             return deciding.decided(cause)
         one = deciding.pipeline(rule)
-        if one.is_absence_due():
+        if one.is_absence_due() and not is_known:
             if rule.standing is None:
                 deciding.knows(cause)
                 self._recalled.keep(cause)

@@ -59,6 +59,7 @@ class Oracle:
         self.runs: dict[tuple[Key, str], tuple[list[str], datetime]] = {}
         self._remembered: dict[Key, Remembered] = {}
         self._order = 0
+        self._told_of_absence: set[str] = set()
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
@@ -88,18 +89,21 @@ class Oracle:
                 if _concerns(config, cause):
                     self._consider((workflow, name), config, cause, at)
 
-    def timer(self, key: Key, at: datetime) -> None:
-        """The service looks whether something is due."""
+    def timer(self, key: Key, timer: str, at: datetime) -> None:
+        """The service looks whether something is due; a timer tells of one absence only, however often it comes."""
         config = self._config(key)
         trigger = self._remembered.get(key)
         if config is not None and trigger is not None and _shape(trigger.config) == _shape(config):
             is_due = trigger.overdue or (trigger.absence_due is not None and trigger.absence_due <= at)
-            if is_due and self._standing(key, config) is None:
+            if is_due and timer in self._told_of_absence:
+                pass
+            elif is_due and self._standing(key, config) is None:
                 if trigger.overdue:
                     trigger.overdue -= 1
                 else:
                     trigger.absence_due = None
                 trigger.absences += 1
+                self._told_of_absence.add(timer)
                 self._after_gathering(key, trigger, [f"absence {trigger.absences}"], at)
             elif is_due:
                 trigger.is_counting, trigger.absence_due, trigger.overdue = False, None, 0

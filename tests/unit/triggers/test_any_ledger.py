@@ -316,7 +316,7 @@ class Play:
         await self.stage.turn(messages)
         for message in messages:
             if (key := _looked_at(message)) is not None:
-                self.oracle.timer(key, self.stage.now)
+                self.oracle.timer(key, message.event.id, self.stage.now)
         await self.accept(messages)
 
     async def accept(self, messages: Sequence[Message]) -> None:

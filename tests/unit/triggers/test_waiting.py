@@ -297,3 +297,16 @@ async def test_what_was_held_ends_when_its_trigger_is_changed_into_one_that_wait
     assert await decisions(spec) == [("held", "batch"), ("expired", "the trigger was changed while it waited")]
     await spec.time_passes(2000)
     assert [run.cause.type for run in await spec.runs()] == ["TriggerTimerFired"]
+
+
+async def test_a_timer_that_comes_again_when_the_next_absence_is_due_tells_of_none():
+    spec = await given(on_event(absent_for_ms=1000))
+    spec.pass_without_timers(1000)
+    timer = await spec.timer()
+    await spec.deliver([timer])
+    await spec.event("e1")
+    spec.pass_without_timers(1001)
+    await spec.turn([timer])
+    assert len(await spec.runs()) == 1
+    await spec.time_passes(1)
+    assert len(await spec.runs()) == 2
