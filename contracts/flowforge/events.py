@@ -181,7 +181,10 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class WorkflowTriggered(Event, kw_only=True, frozen=True):
-    """A trigger fired: the first event of a run, and the recorded decision `fired`. `depth` counts causes before it."""
+    """A trigger fired: the first event of a run, and the recorded decision `fired`. `depth` counts causes before it.
+
+    `earlier` are the causes that it consumed besides its own, which came last.
+    """
 
     run_id: UUID
     workflow_id: str
@@ -198,6 +201,7 @@ class WorkflowTriggered(Event, kw_only=True, frozen=True):
     timeout_ms: int | None = None
     parent_run_id: UUID | None = None
     chain: Chain | None = None
+    earlier: list[Cause] = []
 
 
 class RunStarted(Event, kw_only=True, frozen=True):

@@ -335,6 +335,7 @@ def fired(
         input_data=kept_small(input_data),
         labels=dict(last.labels),
         depth=max(cause.depth for cause in causes) + FIRST_DEPTH,
+        earlier=[cause.cause for cause in causes[:-1]],
         chain=chain,
     )
 
