@@ -4,6 +4,7 @@ from services.gateway.routes.dry_runs import try_trigger, what_if
 from services.gateway.routes.events import publish
 from services.gateway.routes.runs import cancel, execute
 from services.gateway.routes.triggers import add_trigger, change_together, change_trigger, fire, remove_trigger
+from services.gateway.routes.webhooks import receive
 from services.gateway.routes.workflows import archive, create, roll_back, update, validate
 
 WORKFLOWS = [
@@ -20,3 +21,6 @@ TRIGGERS = [change_together, try_trigger, what_if]
 
 EVENTS = [publish]
 """Below `/api/events`."""
+
+WEBHOOKS = [receive]
+"""Below `/api/webhooks`."""
