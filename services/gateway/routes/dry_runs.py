@@ -20,6 +20,7 @@ from services.gateway.settings import rehearsal_wait_s, what_if_items_default, w
 _AS_READ = ("workflow_id", "version")
 """What a trigger as read has besides its own fields."""
 _AT = "$.triggers[0]"
+_NO_SECRET = {"id": "0" * 32}
 
 
 class Try(msgspec.Struct, forbid_unknown_fields=True):
@@ -97,8 +98,14 @@ async def what_if(
 async def _sound(
     request: AnyRequest, trigger: dict[str, Any], workflow_id: str | None
 ) -> tuple[msgspec.Raw, str | None]:
-    """The trigger, checked as a save would, and its workflow. Raises a 422 `Problem` with every fault."""
+    """The trigger, checked as a save would, and its workflow. Raises a 422 `Problem` with every fault.
+
+    The secret of a webhook has no part in it and goes no further.
+    """
     written = {name: value for name, value in trigger.items() if name not in _AS_READ}
+    if written.get("type") == "webhook" and isinstance(written.get("config"), dict):
+        settings = {name: value for name, value in written["config"].items() if name != "secret"}
+        written["config"] = {**settings, "secret_refs": [_NO_SECRET]}
     named = workflow_id if workflow_id is not None else cast("str | None", trigger.get("workflow_id"))
     if named is not None and not isinstance(named, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise Problem(422, "workflow_id is a text", code="INVALID", errors=[{"path": "$.trigger.workflow_id"}])
