@@ -80,14 +80,12 @@ class Webhooks:
 
         Whoever cannot sign is answered alike, whether there is such a trigger or not.
         """
-        if self._secrets is None:
-            raise unavailable("webhooks cannot be verified here: there is no key for secrets")
         config = (await self._configs(workflow_id)).get(trigger_id)
         now = self._clock()
         if config is None:  # as much work as for one that is there
             accepted, config = [_NOBODYS], _NOBODY
         else:
-            accepted = await self._accepted(self._secrets, workflow_id, trigger_id, config, now)
+            accepted = await self._accepted(workflow_id, trigger_id, config, now)
         tolerance = timedelta(milliseconds=config.tolerance_ms)
         signed = verify(config.provider, accepted, headers, body, now, tolerance)
         if config is _NOBODY:
@@ -111,15 +109,15 @@ class Webhooks:
                 self._known.popitem(last=False)
         return known.configs
 
-    async def _accepted(
-        self, secrets: Secrets, workflow_id: str, trigger_id: str, config: WebhookConfig, now: datetime
-    ) -> list[str]:
+    async def _accepted(self, workflow_id: str, trigger_id: str, config: WebhookConfig, now: datetime) -> list[str]:
         """The secrets that count now."""
+        if self._secrets is None:
+            raise unavailable("webhooks cannot be verified here: there is no key for secrets")
         owner = owner_of_webhook(workflow_id, trigger_id)
         wanted = [ref.id for ref in config.secret_refs if ref.expires_at is None or ref.expires_at > now]
         if missing := [name for name in wanted if (owner, name) not in self._opened]:
             try:
-                found = await secrets.get(owner, missing)
+                found = await self._secrets.get(owner, missing)
             except WrongKey as fault:
                 _log.error("%s", fault)
                 raise unavailable(

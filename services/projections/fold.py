@@ -103,7 +103,7 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             pass
         case TriggerFired() | AbsenceCounted() | TriggerTimerSet() | TriggerTimerFired() | ChainGrew():
             pass
-        case EventReceived() | WebhookReceived():
+        case WebhookReceived() | EventReceived():
             _received(models, stored, event)
         case WebhooksRejected():
             _rejected(models, stored, event)

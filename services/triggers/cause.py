@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 from flowforge.envelope import NULL, SPEC_VERSION, CloudEvent
-from flowforge.events import Cause, Chain, EventReceived
+from flowforge.events import Cause, Chain, EventReceived, WebhookReceived
 from flowforge.identity import derived_uuid, event_id
 
 from infra.expressions import EvaluationFault
@@ -72,11 +72,19 @@ class ReceivedCause:
     depth: int = 0
     chain: Chain | None = None
 
-    def __init__(self, event: CloudEvent, body: bytes | msgspec.Raw, recorded_at: datetime) -> None:
-        self.fact = received(event, body)
+    def __init__(
+        self,
+        event: CloudEvent,
+        body: bytes | msgspec.Raw,
+        recorded_at: datetime,
+        addressee: tuple[str, str] | None = None,
+    ) -> None:
+        """`addressee`: workflow and trigger of a delivery to a webhook."""
+        self.fact = received(event, body, addressee)
         self.data = event.data
         self.recorded_at = recorded_at
-        self.stream_id = derived_uuid(recorded_at, "cause", event.source, event.id)
+        kind = "cause" if addressee is None else "webhook"  # what others publish is never taken for a delivery
+        self.stream_id = derived_uuid(recorded_at, kind, event.source, event.id)
         self.cause = Cause(
             event_id=event_id(self.stream_id, 1, recorded_at),
             type=event.type,
@@ -110,8 +118,19 @@ class ReceivedCause:
         return self._bindings
 
 
-def received(event: CloudEvent, body: bytes | msgspec.Raw) -> EventReceived:
+def received(event: CloudEvent, body: bytes | msgspec.Raw, addressee: tuple[str, str] | None = None) -> EventReceived:
     """The fact to log: every attribute as it came, the data in full (see `kept_small`)."""
+    if addressee is not None:
+        workflow_id, trigger_id = addressee
+        return WebhookReceived(
+            id=event.id,
+            source=event.source,
+            type=event.type,
+            subject=event.subject,
+            data=kept_small(event.data),
+            workflow_id=workflow_id,
+            trigger_id=trigger_id,
+        )
     attributes = _attributes.decode(body)
     return EventReceived(
         id=event.id,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
-from flowforge.definition import EventTrigger
+from flowforge.definition import EventTrigger, WebhookTrigger
 from flowforge.events import (
     Cause,
     Chain,
@@ -20,6 +20,7 @@ from flowforge.events import (
     TriggerDecided,
     TriggerEvent,
     TriggerRef,
+    WebhooksRejected,
     WorkflowTriggered,
 )
 
@@ -68,7 +69,7 @@ class Decided(msgspec.Struct, frozen=True):
 
     stream_id: UUID
     cause: Cause
-    first: EventReceived | RunRequested | None = None
+    first: EventReceived | RunRequested | WebhooksRejected | None = None
     """The cause itself; None where it is in the log already."""
     stream_type: str = "cause"
     stream_version: int = 0
@@ -253,7 +254,8 @@ def unmatched(rule: Rule, cause: AnyCause, *, is_explained: bool = True) -> NotF
         return standing
     if isinstance(cause, EndedCause):
         return unsatisfied(rule, cause)
-    condition = rule.trigger.config.filter if isinstance(rule.trigger, EventTrigger) else None
+    trigger = rule.trigger
+    condition = trigger.config.filter if isinstance(trigger, EventTrigger | WebhookTrigger) else None
     if condition is None:
         return None
     try:

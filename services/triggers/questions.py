@@ -14,7 +14,7 @@ import msgspec
 from flowforge.commands import ExplainDecision, RehearseTrigger, TryTrigger
 from flowforge.definition import Trigger
 from flowforge.envelope import NotAnEvent, decode_external
-from flowforge.events import EventReceived, WorkflowEvent, decode
+from flowforge.events import WorkflowEvent, decode
 from flowforge.identity import named_stream
 from flowforge.refusals import Accepted, Refusal, invalid, not_found, unavailable
 
@@ -119,13 +119,16 @@ async def explained(log: EventLog, command: ExplainDecision) -> dict[str, object
     May raise `Unavailable`.
     """
     stored = await log.read_position(command.position)
-    if stored is None or stored.type != EventReceived.__name__:
+    if stored is None:
         return None
     workflow = await _workflow_at(log, command.workflow_id, stored)
     trigger = None if workflow is None else workflow.newest.trigger(command.trigger_id)
     if workflow is None or trigger is None:
         return None
-    rehearsal, cause = Rehearsal(trigger, workflow), await recalled(log, stored)
+    rehearsal = Rehearsal(trigger, workflow)
+    if stored.type != rehearsal.fact_type:
+        return None
+    cause = await recalled(log, stored)
     if not rehearsal.concerns(cause.fact.type, cause.fact.source):
         return None
     answer = rehearsal.answer(cause)

@@ -22,8 +22,8 @@ from services.triggers.settings import (
     REHEARSAL_STEP_COUNT,
 )
 
-_RECEIVED, _TRIGGERED = EventReceived.__name__, WorkflowTriggered.__name__
-_TYPES, _STREAM_TYPES = frozenset({_RECEIVED, _TRIGGERED}), frozenset({"cause", "run"})
+_TRIGGERED = WorkflowTriggered.__name__
+_STREAM_TYPES = frozenset({"cause", "run"})
 
 
 class _Kind(msgspec.Struct, gc=False):
@@ -61,8 +61,9 @@ async def rehearse(log: EventLog, rehearsal: Rehearsal, command: RehearseTrigger
     slack = timedelta(seconds=CLOCK_DISORDER_S)
     position = 0 if command.since is None else await position_before(log, command.since - slack, head)
     last = head if command.until is None else await position_before(log, command.until + slack, head)
+    types = frozenset({rehearsal.fact_type, _TRIGGERED})
     while position < last and rehearsal.rule is not None:
-        page = await log.read(position, REHEARSAL_PAGE_COUNT, types=_TYPES, stream_types=_STREAM_TYPES)
+        page = await log.read(position, REHEARSAL_PAGE_COUNT, types=types, stream_types=_STREAM_TYPES)
         for number, stored in enumerate(page):
             if stored.position <= last:
                 await history.take(log, stored)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, cast
 
 import msgspec
 from flowforge.commands import RehearseTrigger, TryTrigger, ValidateWorkflow
+from flowforge.events import WebhookReceived
 from flowforge.identity import new_uuid
 from litestar import Response, post
 from msgspec import Meta
@@ -45,12 +46,14 @@ async def try_trigger(request: AnyRequest) -> Response[bytes]:
     """200 `{decision, reason, detail, input?}`: what the trigger would answer to the event; nothing is stored.
 
     The trigger may be new or changed. With `workflow_id`, or a trigger as it was read, the workflow's status, variables
-    and input schema count as they would. `specversion` and `id` of the event may be left out. 422 with every fault of
-    the trigger.
+    and input schema count as they would. `specversion` and `id` of the event may be left out; for a webhook all but
+    `data`, which is the body. 422 with every fault of the trigger.
     """
     wanted = shaped(await definition_body(request), Try)
     trigger, workflow_id = await _sound(request, wanted.trigger, wanted.workflow_id)
     event = {"specversion": "1.0", "id": "test", **wanted.event}
+    if wanted.trigger.get("type") == "webhook":
+        event = {"source": "/webhooks", "type": WebhookReceived.__name__, **event}
     command = TryTrigger(
         command_id=str(new_uuid()),
         actor=request.user.name,
