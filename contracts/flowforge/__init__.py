@@ -20,6 +20,8 @@ from flowforge.definition import (
     Settings,
     StartNode,
     Variable,
+    WebhookConfig,
+    WebhookTrigger,
     Workflow,
 )
 from flowforge.errors import DefinitionInvalid, ErrorCode, FlowForgeError, JobError, Refused, Unreachable
@@ -51,6 +53,8 @@ __all__ = [
     "StartNode",
     "Unreachable",
     "Variable",
+    "WebhookConfig",
+    "WebhookTrigger",
     "Worker",
     "Workflow",
 ]

@@ -34,7 +34,13 @@ from infra.secrets import Secrets
 from services.catalog.decide import Command, Decided, decide
 from services.catalog.job_queues import JobQueues
 from services.catalog.secrets import Keeping
-from services.catalog.settings import answer_bytes_max, findings_shown_least, followers_max, said_bytes_max
+from services.catalog.settings import (
+    answer_bytes_max,
+    findings_shown_least,
+    followers_max,
+    kept_secrets_max,
+    said_bytes_max,
+)
 from services.catalog.state import State, evolve, initial
 from services.catalog.together import change_together
 from services.catalog.validation import Finding, check, validate
@@ -85,7 +91,7 @@ class Catalog:
         self._secrets = secrets
         self._clock = clock
         self._kept: set[tuple[str, str]] = set()
-        """Owner and fingerprint of secrets that are kept, until what refers to them is logged."""
+        """Owner and fingerprint of secrets that were kept of late."""
         self._namespace = namespace
         self._subjects = Subjects(namespace)
         self._loaded: dict[str, Loaded] = {}
@@ -119,7 +125,8 @@ class Catalog:
             for stream_id, events in (await self._log.read_streams(list(streams))).items():
                 self._loaded[streams[stream_id]] = _folded(events)
         if self._secrets is not None:
-            self._kept.clear()
+            if len(self._kept) > kept_secrets_max:
+                self._kept.clear()
             for message in messages:
                 if _may_hold_secrets(message):
                     await self._keep_secrets(self._secrets, message)

@@ -96,20 +96,17 @@ def _standard(secret: str, claim: _Claim, body: bytes) -> list[str]:
         text = body.decode()
     except UnicodeDecodeError:
         return []  # nothing that could be JSON
-    return [
-        Webhook(key).sign(msg_id=claim.id, timestamp=claim.sent_at, data=text) for key in standard_keys(secret) if key
-    ]
+    return [Webhook(key).sign(msg_id=claim.id, timestamp=claim.sent_at, data=text) for key in standard_keys(secret)]
 
 
 def standard_keys(secret: str) -> list[bytes]:
     """The bytes to sign with. Without the prefix a secret may be meant as it stands or as base64: both are taken."""
-    if secret.startswith(STANDARD_PREFIX):
-        return [base64.b64decode(secret.removeprefix(STANDARD_PREFIX))]
     try:
-        decoded = base64.b64decode(secret, validate=True)
+        decoded = base64.b64decode(secret.removeprefix(STANDARD_PREFIX), validate=True)
     except (binascii.Error, ValueError):
-        return [secret.encode()]
-    return [secret.encode(), *([decoded] if KEY_BYTES_MIN <= len(decoded) <= KEY_BYTES_MAX else [])]
+        decoded = b""
+    keys = [decoded] if KEY_BYTES_MIN <= len(decoded) <= KEY_BYTES_MAX else []
+    return keys if keys and secret.startswith(STANDARD_PREFIX) else [secret.encode(), *keys]
 
 
 def _read_standard(headers: Mapping[str, str], _body: bytes) -> _Claim | None:

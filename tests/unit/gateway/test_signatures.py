@@ -205,3 +205,9 @@ def test_the_id_is_the_one_that_the_provider_gives():
     assert {provider: signed.id for provider, signed in given.items()} == {
         "standard": "msg_1", "github": "72d3162e", "stripe": "", "slack": "",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("secret", ["whsec_5f1a9c0e7d3b", "whsec_not base64", "whsec_"])
+def test_a_secret_of_another_provider_verifies_as_a_text(secret: str):
+    as_text = "whsec_" + base64.b64encode(secret.encode()).decode()
+    assert isinstance(checked("standard", secret, standard(as_text)), Signed)
