@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from flowforge.events import RUN_ENDINGS, Cause, TriggerTimerFired, decode
-from flowforge.identity import identity_key
+from flowforge.events import RUN_ENDINGS, Cause, TriggerTimerFired, WorkflowArchived, decode
+from flowforge.identity import identity_key, part_uuid
 
 from infra.bus import Message
-from services.triggers.decide import Decided, Deciding
+from services.triggers.decide import Decided, Deciding, declined
 from services.triggers.definitions import Definitions
 from services.triggers.endings import EndedCause
 from services.triggers.ledger import Ledger
@@ -39,9 +39,11 @@ def is_own(key: object) -> bool:
     return isinstance(key, OwnKey)
 
 
-def identity_of(key: OwnKey) -> bytes | None:
+def identity_of(key: OwnKey, decided: Decided) -> bytes | None:
     """Under which identity what follows is logged, where it is logged once whatever is remembered."""
     match key:
+        case DefinedKey() if decided.decisions:
+            return identity_key("defined", str(decided.cause.event_id))
         case ScheduledKey(stream_id):
             return schedule_identity(stream_id)
         case EndedKey(event_id):
@@ -172,10 +174,20 @@ class Occasions:
                 one.stop_absence()
             one.come_due()
             deciding.settle(one)
+        if event.type == WorkflowArchived.__name__:
+            answer = NotFired(
+                "not_matched", "upstream_archived", f"{workflow_id} was archived: no run of it starts any more"
+            )
+            deciding.decisions += [declined(rule, cause, answer) for rule in index.dependents(workflow_id)]
         return Decided(
-            cause.stream_id, cause, decisions=deciding.decisions, runs=deciding.runs, blobs=deciding.blobs,
-            remembered=list(deciding.remembered.values()), grown=list(deciding.grown.values()),
-        )  # fmt: skip
+            part_uuid(cause.event_id, "decisions"),
+            cause,
+            decisions=deciding.decisions,
+            runs=deciding.runs,
+            blobs=deciding.blobs,
+            remembered=list(deciding.remembered.values()),
+            grown=list(deciding.grown.values()),
+        )
 
     def logged(self, key: OwnKey) -> None:
         """It is dealt with."""

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Hashable, Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, get_args
 from uuid import UUID
 
 import msgspec
 from flowforge.commands import (
+    CheckUpstreams,
     CountRejections,
     ExplainDecision,
     ReceiveEvents,
@@ -38,7 +39,7 @@ TIMER_TYPE = TriggerTimerFired.__name__
 WORKFLOW_TYPES = frozenset({WorkflowCreated.__name__, WorkflowUpdated.__name__, WorkflowArchived.__name__})
 HEARD = SCHEDULE_TYPES | RUN_ENDINGS | {TIMER_TYPE}
 """What is caught up from the log; definitions are, by the index."""
-Question = TryTrigger | ExplainDecision | RehearseTrigger
+Question = TryTrigger | ExplainDecision | RehearseTrigger | CheckUpstreams
 """What is evaluated and answered, and never logged."""
 REQUEST_RUN, RECEIVE_EVENTS, RECEIVE_WEBHOOK = RequestRun.__name__, ReceiveEvents.__name__, ReceiveWebhook.__name__
 COUNT_REJECTIONS = CountRejections.__name__
@@ -50,7 +51,7 @@ _commands: dict[str, msgspec.json.Decoder[Any]] = {
     RECEIVE_EVENTS: msgspec.json.Decoder(ReceiveEvents),
     RECEIVE_WEBHOOK: msgspec.json.Decoder(ReceiveWebhook),
     COUNT_REJECTIONS: msgspec.json.Decoder(CountRejections),
-    **{kind.__name__: msgspec.json.Decoder(kind) for kind in (TryTrigger, ExplainDecision, RehearseTrigger)},
+    **{kind.__name__: msgspec.json.Decoder(kind) for kind in get_args(Question)},
 }
 
 
