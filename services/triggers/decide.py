@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
-from flowforge.definition import EventTrigger, WebhookTrigger
 from flowforge.events import (
     Cause,
     Chain,
@@ -24,7 +23,7 @@ from flowforge.events import (
     WorkflowTriggered,
 )
 
-from infra.expressions import EvaluationFault, Fault, Scope, compile_lazily, explain_false
+from infra.expressions import EvaluationFault, Fault
 from services.triggers.cause import (
     EMPTY_INPUT,
     AnyCause,
@@ -254,15 +253,13 @@ def unmatched(rule: Rule, cause: AnyCause, *, is_explained: bool = True) -> NotF
         return standing
     if isinstance(cause, EndedCause):
         return unsatisfied(rule, cause)
-    trigger = rule.trigger
-    condition = trigger.config.filter if isinstance(trigger, EventTrigger | WebhookTrigger) else None
+    condition = rule.condition
     if condition is None:
         return None
     try:
-        expression = compile_lazily(condition, Scope.FILTER)
-        if expression.holds(cause.bindings):
+        if condition.holds(cause.bindings):
             return None
-        return NotFired("not_matched", explain_false(expression, cause.bindings) if is_explained else "")
+        return NotFired("not_matched", condition.explain_false(cause.bindings) if is_explained else "")
     except Fault as fault:
         return NotFired("failed", f"filter: {fault}", _path_of(fault))
 
@@ -317,6 +314,7 @@ def fired(
         cause=last.cause,
         consumed=[cause.cause.event_id for cause in causes],
         input_data=kept_small(input_data),
+        labels=dict(last.labels),
         depth=max(cause.depth for cause in causes) + FIRST_DEPTH,
         chain=chain,
     )

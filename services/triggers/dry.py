@@ -3,14 +3,14 @@
 from typing import Any
 
 import msgspec
-from flowforge.definition import EventTrigger, Trigger, WebhookTrigger
+from flowforge.definition import EventTrigger, ManualTrigger, Trigger, WebhookTrigger
 from flowforge.events import EventReceived, WebhookReceived
 
 from services.triggers.cause import ReceivedCause
 from services.triggers.decide import evaluate
 from services.triggers.index import Checked, Rule
 from services.triggers.patterns import Pattern
-from services.triggers.state import Definition, Version, Workflow, type_of
+from services.triggers.state import Workflow, empty_version, remembers, type_of
 from services.triggers.verdict import NotFired
 
 NOBODY = "dry-run"
@@ -19,14 +19,15 @@ NOBODY = "dry-run"
 class Rehearsal:
     """One trigger in the place that it would have in its workflow; without one, in a workflow without schema."""
 
-    __slots__ = ("_fits_source", "_fits_type", "fact_type", "rule", "trigger")
+    __slots__ = ("_fits_source", "_fits_type", "fact_type", "namespace", "rule", "trigger")
 
-    def __init__(self, trigger: Trigger, workflow: Workflow | None) -> None:
+    def __init__(self, trigger: Trigger, workflow: Workflow | None, namespace: str = NOBODY) -> None:
         self.trigger = trigger
+        self.namespace = namespace
         self.rule: Rule | None = None
         self.fact_type = (WebhookReceived if isinstance(trigger, WebhookTrigger) else EventReceived).__name__
         """What of the log concerns it."""
-        if isinstance(trigger, EventTrigger | WebhookTrigger):
+        if not isinstance(trigger, ManualTrigger):
             place = _place_for(trigger, workflow)
             self.rule = Rule(place, Checked(place.newest), trigger)
         if isinstance(trigger, EventTrigger):
@@ -38,7 +39,8 @@ class Rehearsal:
 
     def concerns(self, event_type: str, source: str) -> bool:
         """Whether an event of that type and source is a cause for it at all."""
-        return self.rule is not None and self._fits_type(event_type) and self._fits_source(source)
+        is_of_events = isinstance(self.trigger, EventTrigger | WebhookTrigger)
+        return is_of_events and self._fits_type(event_type) and self._fits_source(source)
 
     def would_fire(self, cause: ReceivedCause) -> bool:
         """For a cause that concerns it."""
@@ -48,7 +50,7 @@ class Rehearsal:
     def answer(self, cause: ReceivedCause) -> dict[str, Any]:
         """`{decision, reason, detail}`, and `input` where it fires; also for what does not concern it. To a webhook any
         event is a delivery."""
-        if self.rule is None:
+        if not isinstance(self.trigger, EventTrigger | WebhookTrigger) or self.rule is None:
             return _not_matched(f"a {type_of(self.trigger)} trigger is not started by events")
         if isinstance(self.trigger, EventTrigger):
             config = self.trigger.config
@@ -76,6 +78,7 @@ def _fitting(name: str) -> Any:
 
 def _place_for(trigger: Trigger, workflow: Workflow | None) -> Workflow:
     if workflow is None:
-        workflow = Workflow(Version(NOBODY, 1, Definition(NOBODY)), "active", {}, {})
+        workflow = Workflow(empty_version(NOBODY, 1), "active", {}, {})
     versions = {trigger.id: workflow.newest.number, **workflow.trigger_versions}
-    return msgspec.structs.replace(workflow, trigger_versions=versions)
+    shapes = {trigger.id: workflow.newest.number} if remembers(trigger) else {}
+    return msgspec.structs.replace(workflow, trigger_versions=versions, shape_versions=shapes)

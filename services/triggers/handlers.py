@@ -87,7 +87,7 @@ class Triggers:
         self.subjects = Subjects(namespace)
         self.inbound: dict[str, Decode] = {self.subjects.inbox_stream: decode_external}
         self.definitions = Definitions(log)
-        self.questions = Questions(log, clock)
+        self.questions = Questions(log, clock, self.subjects)
         self.ledger = Ledger(log)
         self._recalled = Recalled(log, namespace)
         self._occasions = Occasions(self.definitions, self.ledger, self._recalled, namespace, clock)
@@ -105,7 +105,13 @@ class Triggers:
     def attached(self, shell: Shell) -> None:
         """Long answers are given outside the turn; messages of its own go into later ones."""
         self.questions.reply = partial(answer, shell.client)
+        self.questions.tell = shell.publisher.tell
         self._put = shell.intake.put
+
+    def defined(self, position: int) -> None:
+        """Where nothing is logged, as for a run that nobody waits for, the log cannot tell that the index is old."""
+        if position > self.definitions.index.position:
+            self.definitions.is_stale = True
 
     def key(self, message: Message) -> Hashable:
         """The identity of the cause; of a command, its name and id."""
@@ -434,7 +440,7 @@ class Triggers:
     async def tick(self) -> None:
         """Have the index before the first message needs it; write down what is remembered."""
         try:
-            await self.definitions.refresh()
+            await self.definitions.look()
             self._tell_changed()
             await self.ledger.keep()
         except Unavailable as fault:

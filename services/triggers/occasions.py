@@ -14,6 +14,7 @@ from flowforge.events import RUN_ENDINGS, Cause, TriggerTimerFired, WorkflowArch
 from flowforge.identity import identity_key, part_uuid
 
 from infra.bus import Message
+from services.triggers.cause import absence_cause
 from services.triggers.decide import Decided, Deciding, declined
 from services.triggers.definitions import Definitions
 from services.triggers.endings import EndedCause
@@ -26,7 +27,7 @@ from services.triggers.reading import (
     schedule_identity,
     scheduled_of,
 )
-from services.triggers.recalling import Recalled, absence_cause
+from services.triggers.recalling import Recalled
 from services.triggers.scheduled import decide_scheduled
 from services.triggers.verdict import NotFired
 
@@ -77,13 +78,9 @@ class Occasions:
     # --- load -------------------------------------------------------------------------------------------------------
 
     async def load(self, messages: Sequence[Message]) -> None:
-        """Have the runs that ended and that a trigger waits for. May raise `Unavailable`.
-
-        Where none does nothing is logged, so nobody else tells that the definitions are old.
-        """
+        """Have the runs that ended and that a trigger waits for. May raise `Unavailable`."""
         ended = [message for message in messages if message.event.type in RUN_ENDINGS and _is_news(message)]
         if ended:
-            await self._definitions.look()
             found = await asyncio.gather(*map(self._ended, ended))
             self._endings |= {cause.cause.event_id: cause for cause in found if cause is not None}
 

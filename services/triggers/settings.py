@@ -35,7 +35,12 @@ LEDGER_KEPT_AFTER_POSITIONS = 200_000
 SCHEDULE_TICK = timedelta(microseconds=1)
 """Nominal times are no closer."""
 REHEARSALS_AT_ONCE_MAX = 2
-REHEARSAL_PAGE_COUNT = 1_000
+SCHEDULE_REHEARSED = timedelta(days=7)
+"""So far back a schedule is rehearsed where no beginning is given."""
+SCHEDULE_REHEARSED_COUNT_MAX = 10_000
+RUNS_REMEMBERED_MAX = 200_000
+"""Of the history, which of them are upstream; others are looked up when they end."""
+REHEARSAL_PAGE_COUNT = 5_000
 """Events of the history read at once."""
 REHEARSAL_STEP_COUNT = 50
 """After so many of them the turns of the service go first."""
@@ -47,3 +52,13 @@ CLOCK_DISORDER_S = 5
 """So far apart neighbours in the log may have been recorded in the wrong order."""
 SHARED_COUNT_MAX = 10_000
 """Small things that many workflows have alike, kept once."""
+TOLD_APART_ABOVE_COUNT = 16
+"""More triggers that demand the same value at one path are told apart by what else they demand."""
+PATTERN_MIDDLE_CHARS_MAX = 16
+"""So much of a text between two `*` tells patterns apart."""
+RULES_CACHED_COUNT_MAX = 10_000
+"""Triggers that matched lately, kept ready to be evaluated."""
+DEFINITIONS_CACHED_COUNT_MAX = 64
+"""Definitions kept decoded; all others are kept as text."""
+TEMPLATES_CACHED_COUNT_MAX = 1_000
+"""Inputs of triggers kept compiled; many triggers have the same."""

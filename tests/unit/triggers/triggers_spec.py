@@ -61,6 +61,10 @@ class Spec:
         self._instant += timedelta(microseconds=100)
         return self._instant
 
+    @property
+    def now(self) -> datetime:
+        return self._instant
+
     def restart(self) -> None:
         self.service = self._new_service()
 
@@ -80,6 +84,7 @@ class Spec:
 
     async def _log(self, workflow_id: str, fact: WorkflowCreated | WorkflowUpdated | WorkflowArchived) -> None:
         stored = await self.append("workflow", named_stream("workflow", workflow_id), fact, changes_definitions=True)
+        self.service.defined(stored.position)
         if self.tells_definitions:
             await self.deliver([own(stored, f"ns.workflows.{workflow_id}.{stored.type}")])
 
