@@ -37,10 +37,12 @@ from services.triggers.cause import (
 from services.triggers.endings import EndedCause, correlation, unsatisfied
 from services.triggers.index import Checked, Rule, RuleKey
 from services.triggers.inputs import Finding
+from services.triggers.jobs import JobCause
+from services.triggers.jobs import unmatched as job_unmatched
 from services.triggers.memory import Memory
 from services.triggers.pipeline import Pipeline, Remembering, trigger_stream
 from services.triggers.settings import DEPTH_MAX, RUNS_PER_CAUSE_MAX
-from services.triggers.state import type_of
+from services.triggers.state import JobTrigger, type_of
 from services.triggers.verdict import NotFired
 
 _encode = msgspec.json.encode
@@ -77,6 +79,8 @@ class Decided(msgspec.Struct, frozen=True):
     blobs: list[msgspec.Raw] = []
     remembered: list[Remembered] = []
     grown: list[Grown] = []
+    identities: dict[UUID, bytes] = {}
+    """Of runs that are started once whatever else tells of their cause."""
 
     @property
     def is_empty(self) -> bool:
@@ -121,6 +125,7 @@ class Deciding:
         self.blobs: list[msgspec.Raw] = []
         self.remembered: dict[UUID, Remembered] = {}
         self.grown: dict[UUID, Grown] = {}
+        self.identities: dict[UUID, bytes] = {}
         self._memories = memories
         self._chains = chains
         self._recall = recall
@@ -151,8 +156,10 @@ class Deciding:
         run = self._run(rule, [cause])
         if isinstance(run, NotFired):
             self.decisions.append(declined(rule, cause.cause, run))
-        else:
-            self.runs.append(run)
+            return
+        self.runs.append(run)
+        if isinstance(cause, JobCause):
+            self.identities[run.run_id] = cause.starts(run.workflow_id)
 
     def pipeline(self, rule: Rule) -> Pipeline:
         """What the trigger remembers, at work; to be settled."""
@@ -185,7 +192,8 @@ class Deciding:
         """All of it."""
         return Decided(
             stream.pop("stream_id", cause.stream_id), cause.cause, first, decisions=self.decisions, runs=self.runs,
-            blobs=self.blobs, remembered=list(self.remembered.values()), grown=list(self.grown.values()), **stream,
+            blobs=self.blobs, remembered=list(self.remembered.values()), grown=list(self.grown.values()),
+            identities=self.identities, **stream,
         )  # fmt: skip
 
     # --- starting ---------------------------------------------------------------------------------------------------
@@ -226,12 +234,21 @@ def _too_many(count: int) -> NotFired:
     return NotFired("suppressed", "depth_exceeded", f"one cause starts at most {count:,} runs")
 
 
-def decide_received(deciding: Deciding, rules: Iterable[Rule], cause: ReceivedCause) -> Decided:
-    """What an external event starts, and what it does not start and why."""
+def decide_received(
+    deciding: Deciding,
+    rules: Iterable[Rule],
+    cause: ReceivedCause,
+    job: JobCause | None = None,
+    watchers: Iterable[Rule] = (),
+) -> Decided:
+    """What an external event starts, and what it does not start and why; `job` is the one that it reports."""
     if is_large(cause.data):
         deciding.blobs.append(cause.data)
     for rule in rules:
         deciding.consider(rule, cause)
+    if job is not None:
+        for rule in watchers:
+            deciding.consider(rule, job)
     if len(deciding.runs) > 1:
         chain = Chain(first_event_id=cause.cause.event_id, started=len(deciding.runs))
         for at, run in enumerate(deciding.runs):
@@ -253,6 +270,9 @@ def unmatched(rule: Rule, cause: AnyCause, *, is_explained: bool = True) -> NotF
         return standing
     if isinstance(cause, EndedCause):
         return unsatisfied(rule, cause)
+    if isinstance(cause, JobCause):
+        assert isinstance(rule.trigger, JobTrigger)
+        return job_unmatched(rule.trigger.config, rule.key[0], cause)
     condition = rule.condition
     if condition is None:
         return None
