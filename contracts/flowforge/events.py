@@ -63,6 +63,21 @@ class EventReceived(Event, kw_only=True, frozen=True):
     extensions: dict[str, msgspec.Raw] = {}
 
 
+class WebhookReceived(EventReceived, kw_only=True, frozen=True):
+    """A delivery with a good signature, for one trigger and no other. `id` is its sender's name for it; `data` the body."""
+
+    workflow_id: str
+    trigger_id: str
+
+
+class WebhooksRejected(Event, kw_only=True, frozen=True):
+    """So many requests to a webhook trigger were turned away, by reason; nothing else is kept of them."""
+
+    workflow_id: str
+    trigger_id: str
+    reasons: dict[str, int]
+
+
 class RunRequested(Event, kw_only=True, frozen=True):
     """A person or program asked for a run (`execute`), or fired the trigger `trigger_id` by hand."""
 
@@ -463,7 +478,7 @@ class MessageQuarantined(Event, kw_only=True, frozen=True):
 
 
 WorkflowEvent = WorkflowCreated | WorkflowUpdated | WorkflowArchived
-CauseEvent = EventReceived | RunRequested | TriggerDecided
+CauseEvent = EventReceived | WebhookReceived | WebhooksRejected | RunRequested | TriggerDecided
 TriggerEvent = TriggerDecided | TriggerFired | AbsenceCounted | TriggerTimerSet
 ChainEvent = ChainGrew
 RunEvent = (

@@ -38,6 +38,8 @@ from flowforge.events import (
     TriggerFired,
     TriggerTimerFired,
     TriggerTimerSet,
+    WebhookReceived,
+    WebhooksRejected,
     WorkflowArchived,
     WorkflowCreated,
     WorkflowTriggered,
@@ -57,6 +59,7 @@ from services.projections.state import (
     NodeRow,
     ReadModels,
     ReceivedRow,
+    RejectionRow,
     RunRow,
     RunState,
     VersionRow,
@@ -101,8 +104,10 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             pass
         case TriggerFired() | AbsenceCounted() | TriggerTimerSet() | TriggerTimerFired() | ChainGrew():
             pass
-        case EventReceived():
+        case WebhookReceived() | EventReceived():
             _received(models, stored, event)
+        case WebhooksRejected():
+            _rejected(models, stored, event)
         case TriggerDecided():
             _decided(models, stored, event)
         case RunRequested():
@@ -334,6 +339,13 @@ def _received(models: ReadModels, stored: StoredEvent, event: EventReceived) -> 
             received_at=stored.recorded_at,
         )
     )
+
+
+def _rejected(models: ReadModels, stored: StoredEvent, event: WebhooksRejected) -> None:
+    models.changes.rejections += [
+        RejectionRow(stored.position, _kept(reason), event.workflow_id, event.trigger_id, count, stored.recorded_at)
+        for reason, count in event.reasons.items()
+    ]
 
 
 def _quarantined(models: ReadModels, stored: StoredEvent, event: MessageQuarantined) -> None:

@@ -24,6 +24,7 @@ from services.projections.state import (
     NodeRow,
     ReadModels,
     ReceivedRow,
+    RejectionRow,
     RunRow,
     RunState,
     VersionRow,
@@ -33,7 +34,7 @@ from services.projections.state import (
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 1
+TABLES_VERSION = 2
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _SQL = Path(__file__).with_name("tables.sql")
@@ -116,9 +117,10 @@ NODES = Table("node_runs", NodeRow, key_count=3)
 INSTANCES = Table("node_instances", NodeRow, key_count=3)
 DECISIONS = Table("decisions", DecisionRow)
 RECEIVED = Table("received_events", ReceivedRow)
+REJECTIONS = Table("webhook_rejections", RejectionRow, key_count=2)
 DEAD_LETTERS = Table("dead_letters", DeadLetterRow)
 AUDIT = Table("audit", AuditRow)
-TABLES = (WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, DECISIONS, RECEIVED, DEAD_LETTERS, AUDIT)
+TABLES = (WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT)
 TABLE_NAMES = ("checkpoint", *(table.name for table in TABLES))
 
 
@@ -223,6 +225,7 @@ async def write(connection: asyncpg.Connection, changes: Changes) -> None:
         await INSTANCES.write(connection, instances)
     await DECISIONS.append(connection, changes.decisions)
     await RECEIVED.append(connection, changes.received)
+    await REJECTIONS.append(connection, changes.rejections)
     await DEAD_LETTERS.append(connection, changes.dead_letters)
     await AUDIT.append(connection, changes.audits)
 

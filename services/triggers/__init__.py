@@ -1,6 +1,6 @@
 """Triggers: which cause starts which workflow, and why not.
 
-Hears   external events on the inbox; commands `RequestRun` and `ReceiveEvents`;
+Hears   external events on the inbox; commands `RequestRun`, `ReceiveEvents`, `ReceiveWebhook`, `CountRejections`;
         `ScheduleFired` and `ScheduleMissed` of the scheduler; jobs of runs that ended (`JobEnded`).
 Says    `WorkflowTriggered`, the first event of every run.
 Owns    streams `cause` (what came, then each decision that is not `fired`) and version 1 of streams `run`;

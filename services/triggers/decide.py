@@ -19,6 +19,7 @@ from flowforge.events import (
     TriggerDecided,
     TriggerEvent,
     TriggerRef,
+    WebhooksRejected,
     WorkflowTriggered,
 )
 
@@ -69,7 +70,7 @@ class Decided(msgspec.Struct, frozen=True):
 
     stream_id: UUID
     cause: Cause
-    first: EventReceived | RunRequested | None = None
+    first: EventReceived | RunRequested | WebhooksRejected | None = None
     """The cause itself; None where it is in the log already."""
     stream_type: str = "cause"
     stream_version: int = 0

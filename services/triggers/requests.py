@@ -1,11 +1,12 @@
-"""A run that somebody asked for: `execute`, or a trigger fired by hand (pure)."""
+"""What is asked for and concerns no trigger's filter: a run by hand (`execute`, or a trigger fired), a count to be
+kept (pure)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from flowforge.commands import RequestRun
-from flowforge.events import Cause, RunRequested, TriggerRef, WorkflowTriggered
+from flowforge.commands import CountRejections, RequestRun
+from flowforge.events import Cause, RunRequested, TriggerRef, WebhooksRejected, WorkflowTriggered
 from flowforge.identity import derived_uuid, event_id
 from flowforge.refusals import Refusal, input_invalid, invalid, invalid_state, not_found, too_large
 
@@ -68,6 +69,22 @@ def decide_request(
         timeout_ms=command.timeout_ms,
     )
     return Decided(stream_id, cause, asked, runs=[run], blobs=[input_data] if is_large(input_data) else [])
+
+
+def count_rejections(command: CountRejections, recorded_at: datetime) -> Decided:
+    """Deliveries to a webhook that were turned away: their number is all that is kept."""
+    stream_id = derived_uuid(recorded_at, "command", CountRejections.__name__, command.command_id)
+    cause = Cause(
+        event_id=event_id(stream_id, 1, recorded_at),
+        type=WebhooksRejected.__name__,
+        id=command.command_id,
+        source=f"/api/webhooks/{command.workflow_id}/{command.trigger_id}",
+        stream_id=stream_id,
+    )
+    counted = WebhooksRejected(
+        workflow_id=command.workflow_id, trigger_id=command.trigger_id, reasons=command.reasons
+    )  # fmt: skip
+    return Decided(stream_id, cause, counted)
 
 
 def _started_by(version: Version, command: RequestRun) -> TriggerRef | Refusal:
