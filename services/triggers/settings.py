@@ -35,3 +35,9 @@ CLOCK_DISORDER_S = 5
 """So far apart neighbours in the log may have been recorded in the wrong order."""
 SHARED_COUNT_MAX = 10_000
 """Small things that many workflows have alike, kept once."""
+SLOT_KEY_CHARS_MAX = 256
+"""Of a rendered `concurrency.key`; a longer one is a decision `failed`."""
+SLOT_QUEUE_COUNT_MAX = 10_000
+"""Runs that may wait for the slots under one key; more are suppressed, `overlap`."""
+HOLDERS_NAMED_MAX = 10
+"""Of the runs that hold the slots, in a decision or an answer."""
