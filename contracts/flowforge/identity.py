@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from uuid import UUID
 
-_LASTING = datetime(2000, 1, 1, tzinfo=UTC)
-"""Above the ids of named streams, below those of whatever happens."""
+_LASTING_AT = datetime(2000, 1, 1, tzinfo=UTC)
+"""After time zero, where definitions are, and before everything that happens."""
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
 _RANDOM_MASK = ~((0xF << 76) | (0x3 << 62)) & ((1 << 80) - 1)
@@ -63,9 +63,9 @@ def named_stream(kind: str, name: str) -> UUID:
     return _uuid(0, int.from_bytes(digest))
 
 
-def lasting_stream(kind: str, *parts: object) -> UUID:
-    """The stream of something that lasts, such as the slots of a workflow, and is no definition; again and again the same."""
-    return derived_uuid(_LASTING, kind, *parts)
+def lasting_stream(kind: str, *parts: str) -> UUID:
+    """The stream of something that lasts and has no time either, and is no definition: a trigger's memory, a slot."""
+    return derived_uuid(_LASTING_AT, kind, *parts)
 
 
 def identity_key(kind: str, *parts: str) -> bytes:

@@ -108,7 +108,9 @@ def hearings(subjects: Subjects) -> dict[str, list[Hearing]]:
             Hearing(subjects.timers_stream, "triggers", (f"{ns}.timers.schedules.>",)),
         ],
         "execution": [
-            Hearing(subjects.runs_stream, "execution", tuple(f"{ns}.runs.*.*.{kind}" for kind in RUNS_BEGUN_OR_DISPLACED)),
+            Hearing(
+                subjects.runs_stream, "execution", tuple(f"{ns}.runs.*.*.{kind}" for kind in RUNS_BEGUN_OR_DISPLACED)
+            ),
             Hearing(subjects.reports_stream, "execution", reports),
             Hearing(subjects.timers_stream, "execution", (f"{ns}.timers.runs.>",)),
             Hearing(subjects.advisories_stream, "execution", (advisory,)),

@@ -108,7 +108,9 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             _asked_for_slot(models, stored, event)
         case RunAdmitted() | RunDisplaced() | SlotFreed() | QueueLeft():
             _fold_slot(models, stored, event)
-        case ReportIgnored() | JobEnded() | TimerSet() | TimerFired() | ScheduleFired() | ScheduleMissed() | RunQueued():
+        case (
+            ReportIgnored() | JobEnded() | TimerSet() | TimerFired() | ScheduleFired() | ScheduleMissed() | RunQueued()
+        ):
             pass
         case TriggerFired() | AbsenceCounted() | TriggerTimerSet() | TriggerTimerFired() | ChainGrew():
             pass

@@ -38,7 +38,7 @@ Limits = Callable[[SlotAwaited], int]
 """How many may hold a slot before this one may, as things are now."""
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class Asking(msgspec.Struct, frozen=True):
     """A run that wants to start, and the words of its version about it. `waits_ms`: how long it may wait."""
 
     run: WorkflowTriggered
@@ -73,25 +73,25 @@ class Ending(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-def ask(slots: Slots, wanted: Wanted, now: datetime) -> Let | Overlap:
+def ask(slots: Slots, asking: Asking, now: datetime) -> Let | Overlap:
     """Whether the run may start. Asked again for one that holds a slot or waits, nothing follows."""
-    run = wanted.run
+    run = asking.run
     if run.run_id in slots.holders or run.run_id in slots.waiting:
         return Let([])
-    has_room = len(slots.holders) < wanted.limit
-    if wanted.is_override:
-        return Let([_taken(wanted, is_beyond_limit=not has_room)])
+    has_room = len(slots.holders) < asking.limit
+    if asking.is_override:
+        return Let([_taken(asking, is_beyond_limit=not has_room)])
     if has_room and slots.place(run.priority) == 1:
-        return Let([_taken(wanted)])
-    if wanted.on_conflict == "skip":
-        return Overlap(_in_the_way(slots, wanted), _named(slots))
-    if wanted.on_conflict == "cancel_running":
-        return _make_room(slots, wanted, now)
+        return Let([_taken(asking)])
+    if asking.on_conflict == "skip":
+        return Overlap(_in_the_way(slots, asking), _named(slots))
+    if asking.on_conflict == "cancel_running":
+        return _make_room(slots, asking, now)
     if len(slots.waiting) >= SLOT_QUEUE_COUNT_MAX:
         full = f"; {len(slots.waiting):,} wait already, and no more may"
-        return Overlap(_in_the_way(slots, wanted) + full, _named(slots))
+        return Overlap(_in_the_way(slots, asking) + full, _named(slots))
     place = slots.place(run.priority)
-    return _waits(slots, wanted, place, now)
+    return _waits(slots, asking, place, now)
 
 
 def end(slots: Slots, ending: Ending, limits: Limits) -> list[SlotFact]:
@@ -128,8 +128,8 @@ def _admitted(queue: Iterable[SlotAwaited], held: int, limits: Limits) -> list[S
     return facts
 
 
-def _make_room(slots: Slots, wanted: Wanted, now: datetime) -> Let:
-    run, own = wanted.run, wanted.run.workflow_id
+def _make_room(slots: Slots, asking: Asking, now: datetime) -> Let:
+    run, own = asking.run, asking.run.workflow_id
     facts: list[SlotFact] = []
     kept_before = 0
     for asked in slots.queue():
@@ -139,40 +139,38 @@ def _make_room(slots: Slots, wanted: Wanted, now: datetime) -> Let:
         facts.append(RunDisplaced(run_id=asked.run_id, workflow_id=own, by_run_id=run.run_id))
         detail = f"the newer run {run.run_id} took its place in the queue"
         facts.append(_decided(asked, "suppressed", "overlap", detail, asked.run_id))
-    if len(slots.holders) < wanted.limit and not kept_before:
-        return Let([*facts, _taken(wanted)])
+    if len(slots.holders) < asking.limit and not kept_before:
+        return Let([*facts, _taken(asking)])
     leaving = sum(holder.is_displaced for holder in slots.holders.values())
-    too_many = len(slots.holders) + 1 - wanted.limit - leaving
+    too_many = len(slots.holders) + 1 - asking.limit - leaving
     staying = (
-        run_id
-        for run_id, holder in slots.holders.items()
-        if holder.workflow_id == own and not holder.is_displaced
+        run_id for run_id, holder in slots.holders.items() if holder.workflow_id == own and not holder.is_displaced
     )
     for _, run_id in zip(range(too_many), staying, strict=False):
         facts.append(RunDisplaced(run_id=run_id, workflow_id=own, by_run_id=run.run_id))
-    waits = _waits(slots, wanted, kept_before + 1, now)
+    waits = _waits(slots, asking, kept_before + 1, now)
     return Let([*facts, *waits.facts], waits.waits)
 
 
-def _taken(wanted: Wanted, *, is_beyond_limit: bool = False) -> SlotTaken:
+def _taken(asking: Asking, *, is_beyond_limit: bool = False) -> SlotTaken:
     return SlotTaken(
-        run_id=wanted.run.run_id,
-        workflow_id=wanted.run.workflow_id,
-        limit=wanted.limit,
-        key=wanted.key,
-        pool=wanted.pool,
+        run_id=asking.run.run_id,
+        workflow_id=asking.run.workflow_id,
+        limit=asking.limit,
+        key=asking.key,
+        pool=asking.pool,
         is_beyond_limit=is_beyond_limit,
     )
 
 
-def _waits(slots: Slots, wanted: Wanted, place: int, now: datetime) -> Let:
-    run = wanted.run
+def _waits(slots: Slots, asking: Asking, place: int, now: datetime) -> Let:
+    run = asking.run
     asked = SlotAwaited(
         run_id=run.run_id,
         workflow_id=run.workflow_id,
-        limit=wanted.limit,
-        key=wanted.key,
-        pool=wanted.pool,
+        limit=asking.limit,
+        key=asking.key,
+        pool=asking.pool,
         priority=run.priority,
         trigger_id=run.trigger.id,
         trigger_version=run.trigger_version,
@@ -180,15 +178,15 @@ def _waits(slots: Slots, wanted: Wanted, place: int, now: datetime) -> Let:
         consumed=run.consumed,
     )
     waits = SlotWait(
-        slot_id=wanted.slot_id,
-        limit=wanted.limit,
+        slot_id=asking.slot_id,
+        limit=asking.limit,
         place=place,
         holders=list(slots.holders)[:HOLDERS_NAMED_MAX],
-        key=wanted.key,
-        pool=wanted.pool,
-        due_at=None if wanted.waits_ms is None else now + timedelta(milliseconds=wanted.waits_ms),
+        key=asking.key,
+        pool=asking.pool,
+        due_at=None if asking.waits_ms is None else now + timedelta(milliseconds=asking.waits_ms),
     )
-    detail = f"{_in_the_way(slots, wanted)}; place {place} in the queue"
+    detail = f"{_in_the_way(slots, asking)}; place {place} in the queue"
     return Let([asked, _decided(asked, "held", "concurrency", detail, run.run_id)], waits)
 
 
@@ -214,13 +212,13 @@ def _decided(
     )
 
 
-def _in_the_way(slots: Slots, wanted: Wanted) -> str:
-    whose = f"the pool '{wanted.pool}'" if wanted.pool is not None else f"'{wanted.run.workflow_id}'"
-    under = f" under the key '{wanted.key}'" if wanted.key else ""
+def _in_the_way(slots: Slots, asking: Asking) -> str:
+    whose = f"the pool '{asking.pool}'" if asking.pool is not None else f"'{asking.run.workflow_id}'"
+    under = f" under the key '{asking.key}'" if asking.key else ""
     named = _named(slots)
     more = f" and {len(slots.holders) - len(named)} more" if len(slots.holders) > len(named) else ""
     held = ", ".join(map(str, named)) + more
-    limit = f"{len(slots.holders)} of {wanted.limit} slot{'' if wanted.limit == 1 else 's'} of {whose}{under}"
+    limit = f"{len(slots.holders)} of {asking.limit} slot{'' if asking.limit == 1 else 's'} of {whose}{under}"
     return f"{limit} held" + (f" by {held}" if held else "; others wait before it")
 
 

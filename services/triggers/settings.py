@@ -41,3 +41,8 @@ SLOT_QUEUE_COUNT_MAX = 10_000
 """Runs that may wait for the slots under one key; more are suppressed, `overlap`."""
 HOLDERS_NAMED_MAX = 10
 """Of the runs that hold the slots, in a decision or an answer."""
+SLOTS_UNLIMITED = 2**31 - 1
+"""Of a workflow that has no `concurrency` any more."""
+LEDGER_PAGE_COUNT = 5_000
+LEDGER_KEPT_AFTER_COUNT = 5_000
+LEDGER_KEPT_AFTER_POSITIONS = 200_000

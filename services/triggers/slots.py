@@ -59,6 +59,10 @@ class Slots:
         """Those that wait, the next one first."""
         return (self.waiting[run_id].asked for _, _, run_id in self._queue)
 
+    def arrivals(self) -> list[tuple[int, SlotAwaited]]:
+        """Those that wait, each with the version at which it came."""
+        return [(waiting.place[1], waiting.asked) for waiting in self.waiting.values()]
+
     def place(self, priority: int) -> int:
         """The place in the queue, from 1, of one that comes now."""
         return 1 + bisect_left(self._queue, (-priority, self.version + 1))

@@ -4,10 +4,17 @@ from functools import lru_cache
 from typing import Any, assert_never, cast
 
 import msgspec
-from flowforge.definition import EventTrigger, ManualTrigger, Trigger, Variable, WorkflowStatus
+from flowforge.definition import Concurrency, EventTrigger, ManualTrigger, Trigger, Variable, WorkflowStatus
 from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowEvent, WorkflowUpdated
 
 from services.triggers.settings import SHARED_COUNT_MAX
+
+
+class RunSettings(msgspec.Struct, frozen=True, gc=False):
+    """The settings that count before a run starts."""
+
+    concurrency: Concurrency | None = None
+    queue_timeout_ms: int | None = None
 
 
 class Definition(msgspec.Struct, frozen=True, gc=False):
@@ -17,6 +24,7 @@ class Definition(msgspec.Struct, frozen=True, gc=False):
     status: WorkflowStatus = "active"
     variables: list[Variable] = []
     input_schema: dict[str, Any] | None = None
+    settings: RunSettings = RunSettings()
     triggers: list[Trigger] = []
 
 

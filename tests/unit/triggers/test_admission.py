@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.triggers import admission
-from services.triggers.admission import Ending, Let, Overlap, SlotFact, Wanted
+from services.triggers.admission import Asking, Ending, Let, Overlap, SlotFact
 from services.triggers.slots import Slots, evolve
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -37,7 +37,7 @@ def run_id(name: object) -> UUID:
     return derived_uuid(NOW, "run", name)
 
 
-def wanted(name: object, limit: int = 1, on_conflict: Any = "queue", workflow: str = "w", **more: Any) -> Wanted:
+def question(name: object, limit: int = 1, on_conflict: Any = "queue", workflow: str = "w", **more: Any) -> Asking:
     run = WorkflowTriggered(
         run_id=run_id(name),
         workflow_id=workflow,
@@ -48,7 +48,7 @@ def wanted(name: object, limit: int = 1, on_conflict: Any = "queue", workflow: s
         consumed=[run_id(f"cause {name}")],
         priority=more.pop("priority", 0),
     )
-    return Wanted(run, SLOT, limit, on_conflict, **more)
+    return Asking(run, SLOT, limit, on_conflict, **more)
 
 
 class Scenario:
@@ -67,7 +67,7 @@ class Scenario:
         return slots
 
     def asks(self, name: object, **more: Any) -> Let | Overlap:
-        asking = wanted(name, **more)
+        asking = question(name, **more)
         answer = admission.ask(self.slots, asking, NOW)
         if isinstance(answer, Let):
             self.history += answer.facts
@@ -333,7 +333,8 @@ def _each_is_decided_once(scenario: Scenario) -> None:
     assert len(began) == len(set(began))
     assert len(freed) == len(set(freed))
     assert set(began) == set(freed) | set(slots.holders)
-    final = [fact.run_id for fact in history if isinstance(fact, TriggerDecided) and fact.decision != "held"]
+    decided = [fact for fact in history if isinstance(fact, TriggerDecided) and fact.decision != "held"]
+    final = [fact.run_id for fact in decided if fact.run_id is not None]
     waited = {fact.run_id for fact in history if isinstance(fact, SlotAwaited)}
     assert sorted(final) == sorted({*waited} - {*slots.waiting})
     assert set(left) <= set(final)
