@@ -126,22 +126,26 @@ class TriggerDecided(Event, kw_only=True, frozen=True):
 
 
 class TriggerFired(Event, kw_only=True, frozen=True):
-    """The trigger started a run for `cause_event_id` and what it held under `key`; the answer is `WorkflowTriggered`."""
+    """The trigger started a run for `cause_event_id`; the answer itself is `WorkflowTriggered`.
+
+    `is_counted`: the trigger has a `limit`, for which the firing counts.
+    """
 
     trigger_id: str
     workflow_id: str
     run_id: UUID
     cause_event_id: UUID
-    key: str = ""
+    is_counted: bool = False
     shape_version: int = 0
 
 
 class AbsenceCounted(Event, kw_only=True, frozen=True):
-    """An absence is counted from `since`; without another match it fires at `due_at`. `due_at` null: no longer."""
+    """An absence is counted from `since`, and fires at `due_at` without a match. Once it fired there is no `due_at`, and
+    while the trigger is not in force there is neither."""
 
     trigger_id: str
     workflow_id: str
-    since: datetime
+    since: datetime | None = None
     due_at: datetime | None = None
     shape_version: int = 0
 

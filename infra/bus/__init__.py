@@ -6,10 +6,11 @@
 
 from infra.bus.message import Envelopes, Message, Outgoing, Work, envelope
 from infra.bus.shell import Shell, ShellService, run_types
-from infra.bus.turn import Service, Turn
+from infra.bus.turn import LoadAgain, Service, Turn
 
 __all__ = [
     "Envelopes",
+    "LoadAgain",
     "Message",
     "Outgoing",
     "Service",

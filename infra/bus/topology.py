@@ -7,6 +7,7 @@ types; their shape is `flowforge.jobs.job_consumer_config`.
 
 from dataclasses import dataclass, replace
 
+from flowforge.events import RUN_ENDINGS
 from flowforge.subjects import Subjects
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -105,7 +106,9 @@ def hearings(subjects: Subjects) -> dict[str, list[Hearing]]:
     return {
         "triggers": [
             Hearing(subjects.inbox_stream, "triggers", (f"{ns}.inbox.>",)),
-            Hearing(subjects.timers_stream, "triggers", (f"{ns}.timers.schedules.>",)),
+            Hearing(subjects.timers_stream, "triggers", (f"{ns}.timers.schedules.>", f"{ns}.timers.triggers.>")),
+            Hearing(subjects.runs_stream, "triggers", tuple(f"{ns}.runs.*.*.{kind}" for kind in sorted(RUN_ENDINGS))),
+            Hearing(subjects.workflows_stream, "triggers", (f"{ns}.workflows.>",)),
         ],
         "execution": [
             Hearing(

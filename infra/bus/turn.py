@@ -46,6 +46,8 @@ from infra.failpoints import failpoint
 BATCH_MAX = 500
 RACES_MAX = 20
 """How often a group that lost a race is decided again in one turn before the messages are put back."""
+LOADS_MAX = 8
+"""How often what is decided may ask for more to be loaded."""
 UNSETTLED_TURNS_MAX = 8
 BUG_DELIVERIES_MAX = 3
 """A message whose handling fails for a bug is quarantined at this delivery."""
@@ -53,6 +55,10 @@ LATER_S = 1.0
 UNAVAILABLE_WAIT_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 QUARANTINED_BODY_BYTES_MAX = 64 * 1024
 _log = logging.getLogger(__name__)
+
+
+class LoadAgain(LookupError):
+    """Raised by `Service.decide`: it needs something that is not in memory, and the next `load` of the key brings it."""
 
 
 class Service(Protocol):
@@ -69,7 +75,7 @@ class Service(Protocol):
         ...
 
     def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
-        """What follows from these messages, in order, for this aggregate."""
+        """What follows from these messages, in order, for this aggregate. May raise `LoadAgain`."""
         ...
 
     def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
@@ -178,7 +184,7 @@ class Turn:
 
     async def _decide_and_log(self, pending: dict[Hashable, list[Message]]) -> tuple[list[Outgoing], int]:
         """What is to be said of the batch, and the last position that it was logged at (0: nothing was)."""
-        service, point = self.service, self._point
+        service = self.service
         said: list[Outgoing] = []
         position = 0
         for race in range(RACES_MAX + 1):
@@ -187,9 +193,7 @@ class Turn:
             if race == RACES_MAX:
                 raise Unavailable(f"{len(pending)} groups lost {RACES_MAX} races in a row")
             works = await self._decide(pending)
-            failpoint(f"{point}.before_append")
             answers = await self._append_all(works, pending)
-            failpoint(f"{point}.after_append")
             lost: dict[Hashable, list[Message]] = {}
             for key, work in works.items():
                 if work.append is None:
@@ -242,8 +246,23 @@ class Turn:
         return pending
 
     async def _decide(self, pending: dict[Hashable, list[Message]]) -> dict[Hashable, Work]:
-        """Load and decide all; where that fails for a bug, find the message that does it and put only that aside."""
+        """Load and decide all; what asks for more is loaded and decided again."""
+        works: dict[Hashable, Work] = {}
+        for _ in range(LOADS_MAX):
+            pending = await self._decide_once(pending, works)
+            if not pending:
+                break
+        for key, messages in pending.items():
+            for message in messages:
+                await self._bug(message, LoadAgain(f"{key} was loaded {LOADS_MAX} times and asks for more"))
+        return works
+
+    async def _decide_once(
+        self, pending: dict[Hashable, list[Message]], works: dict[Hashable, Work]
+    ) -> dict[Hashable, list[Message]]:
+        """What has to be loaded again; where deciding fails for a bug, the message that does it is put aside, alone."""
         service = self.service
+        again: dict[Hashable, list[Message]] = {}
         try:
             await service.load(pending.keys(), [message for messages in pending.values() for message in messages])
             broken = False
@@ -251,7 +270,6 @@ class Turn:
             raise
         except Exception:  # one aggregate that cannot be loaded must not stop the others  # noqa: BLE001
             broken = True
-        works: dict[Hashable, Work] = {}
         for key, messages in pending.items():
             try:
                 if broken:
@@ -259,11 +277,14 @@ class Turn:
                 works[key] = service.decide(key, messages)
             except Unavailable:
                 raise
+            except LoadAgain:
+                service.refused(key, Duplicate(0))
+                again[key] = messages
             except Exception:  # a bug, or a message that breaks a rule nobody thought of: alone  # noqa: BLE001
                 work = await self._decide_one_by_one(key, messages)
                 if work is not None:
                     works[key] = work
-        return works
+        return again
 
     async def _decide_one_by_one(self, key: Hashable, messages: Sequence[Message]) -> Work | None:
         good: list[Message] = []
@@ -323,24 +344,33 @@ class Turn:
     ) -> dict[Hashable, Answer | None]:
         """The log's answer for each group. One that no log could take (None) is put aside with its messages, alone."""
         groups = {key: work.append for key, work in works.items() if work.append is not None}
+        if not groups:
+            return {}
+        failpoint(f"{self._point}.before_append")
+        answers: dict[Hashable, Answer | None]
         try:
-            return dict(zip(groups, await self._append(list(groups.values())), strict=True))
+            answers = dict(zip(groups, await self._append(list(groups.values())), strict=True))
         except ValueError:
-            answers: dict[Hashable, Answer | None] = {}
-            for key, group in groups.items():
-                try:
-                    answers[key] = (await self._append([group]))[0]
-                except ValueError as fault:
-                    answers[key] = None
-                    self.service.refused(key, Duplicate(0))
-                    for message in pending[key]:
-                        await self._bug(message, fault)
-            return answers
+            answers = await self._append_one_by_one(groups, pending)
+        failpoint(f"{self._point}.after_append")
+        return answers
+
+    async def _append_one_by_one(
+        self, groups: dict[Hashable, Append], pending: dict[Hashable, list[Message]]
+    ) -> dict[Hashable, Answer | None]:
+        answers: dict[Hashable, Answer | None] = {}
+        for key, group in groups.items():
+            try:
+                answers[key] = (await self._append([group]))[0]
+            except ValueError as fault:
+                answers[key] = None
+                self.service.refused(key, Duplicate(0))
+                for message in pending[key]:
+                    await self._bug(message, fault)
+        return answers
 
     async def _append(self, groups: list[Append]) -> list[Answer]:
         """Append, waiting out a log that does not answer; an unknown outcome meets its own past at the next decision."""
-        if not groups:
-            return []
         try:
             return await self.log.append(groups)
         except Unavailable as fault:
@@ -392,4 +422,4 @@ def _stored(append: Append, answer: Appended) -> list[StoredEvent]:
 
 
 _encode = msgspec.json.encode
-__all__ = ["DefinitionsChanged", "Service", "Turn"]
+__all__ = ["DefinitionsChanged", "LoadAgain", "Service", "Turn"]

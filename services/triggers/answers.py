@@ -1,11 +1,11 @@
 """What triggers hand to the log, say on NATS and answer to commands, as bytes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from flowforge.events import TriggerDecided, WorkflowTriggered, encode
+from flowforge.events import Event, TriggerTimerSet, WorkflowTriggered, encode
 from flowforge.refusals import Accepted, Refusal, Rejected
 from flowforge.subjects import Subjects
 
@@ -13,9 +13,9 @@ from infra.bus import Outgoing, envelope
 from infra.eventlog import NewEvent, StoredEvent, StreamAppend
 from services.triggers.decide import Decided
 from services.triggers.reading import Arrival
+from services.triggers.recalling import chain_stream
 
-FIRED = WorkflowTriggered.__name__
-_DECIDED = TriggerDecided.__name__
+FIRED, TIMER_SET = WorkflowTriggered.__name__, TriggerTimerSet.__name__
 _encode = msgspec.json.encode
 
 
@@ -27,30 +27,41 @@ class Logged(msgspec.Struct, frozen=True):
     recorded_at: datetime
 
 
-def streams_of(decided: Decided, identity: bytes) -> list[StreamAppend]:
-    """The cause's own stream, then one for each run that starts."""
-    if decided.first is None:
-        return _streams_after(decided, identity)
-    events = [NewEvent(type(decided.first).__name__, encode(decided.first))]
-    events += [NewEvent(_DECIDED, encode(decision)) for decision in decided.decisions]
-    streams = [StreamAppend("cause", decided.stream_id, 0, events, identity)]
-    streams += [StreamAppend("run", run.run_id, 0, [NewEvent(FIRED, encode(run))]) for run in decided.runs]
-    return streams
+def streams_of_all(decided: Mapping[bytes | None, Decided]) -> list[StreamAppend]:
+    """The streams of what is decided together, each once: a trigger may remember something of several causes."""
+    streams: dict[UUID, StreamAppend] = {}
+    for identity, one in decided.items():
+        for stream in _streams_of(one, identity):
+            there = streams.setdefault(stream.stream_id, stream)
+            if there is not stream:
+                there.events += stream.events
+    return list(streams.values())
 
 
-def _streams_after(decided: Decided, identity: bytes) -> list[StreamAppend]:
-    """What is decided of a cause that somebody else has logged: once, whatever is decided."""
-    events = [NewEvent(_DECIDED, encode(decision)) for decision in decided.decisions]
-    streams = [StreamAppend("schedule", decided.stream_id, 1, events)] if events else []
-    streams += [StreamAppend("run", run.run_id, 0, [NewEvent(FIRED, encode(run))]) for run in decided.runs]
+def _streams_of(decided: Decided, identity: bytes | None) -> list[StreamAppend]:
+    """The cause's own stream, those of triggers that remember, then one for each run that starts."""
+    facts: list[Event] = [] if decided.first is None else [decided.first]
+    facts += decided.decisions
+    streams: list[StreamAppend] = []
+    if facts:
+        streams.append(_stream(decided.stream_type, decided.stream_id, decided.stream_version, facts))
+    streams += [_stream("trigger", one.stream_id, one.version, one.facts) for one in decided.remembered]
+    streams += [_stream("chain", chain_stream(one.first_event_id), one.count, one.facts) for one in decided.grown]
+    streams += [_stream("run", run.run_id, 0, [run]) for run in decided.runs]
     streams[0].identity = identity
     return streams
 
 
+def _stream(kind: str, stream_id: UUID, version: int, facts: Sequence[Event]) -> StreamAppend:
+    return StreamAppend(kind, stream_id, version, [NewEvent(type(fact).__name__, encode(fact)) for fact in facts])
+
+
 def said(stored: StoredEvent, workflow_id: str, subjects: Subjects) -> Outgoing:
-    """A run's first event, on its way."""
-    subject = subjects.run(workflow_id, stored.stream_id, FIRED)
-    return Outgoing(subject, envelope(stored, subjects.namespace), str(stored.event_id), is_covered=True)
+    """A run's first event, or a timer that a trigger sets, on its way."""
+    body, name = envelope(stored, subjects.namespace), str(stored.event_id)
+    if stored.type == TIMER_SET:
+        return Outgoing(subjects.trigger_timer_set(workflow_id), body, name)
+    return Outgoing(subjects.run(workflow_id, stored.stream_id, FIRED), body, name, is_covered=True)
 
 
 def run_answer(run: WorkflowTriggered, position: int) -> bytes:

@@ -1,13 +1,14 @@
 """A cause as rules and expressions see it (pure)."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Self, cast
+from typing import Any, Protocol, Self, cast
 from uuid import UUID
 
 import msgspec
 from flowforge.envelope import NULL, SPEC_VERSION, CloudEvent
-from flowforge.events import Cause, EventReceived
+from flowforge.events import Cause, Chain, EventReceived
 from flowforge.identity import derived_uuid, event_id
 
 from infra.expressions import EvaluationFault
@@ -20,10 +21,56 @@ _encode = msgspec.json.encode
 _decode = msgspec.json.decode
 
 
+class AnyCause(Protocol):
+    """What evaluating a trigger needs of a cause. Ids of runs derive from `recorded_at`; `depth` counts runs before it."""
+
+    cause: Cause
+    data: msgspec.Raw
+    recorded_at: datetime
+    stream_id: UUID
+    depth: int
+    chain: Chain | None
+
+    @property
+    def bindings(self) -> Mapping[str, object]:
+        """`event`, `events` and `now` for expressions. Raises EvaluationFault."""
+        ...
+
+
+class OwnCause:
+    """An event of FlowForge's own as a cause: a firing of a schedule, the end of a run, an absence."""
+
+    __slots__ = ("cause", "chain", "data", "depth", "recorded_at", "stream_id")
+
+    def __init__(
+        self, cause: Cause, data: msgspec.Raw, recorded_at: datetime, depth: int = 0, chain: Chain | None = None
+    ) -> None:
+        self.cause = cause
+        self.data = data
+        self.recorded_at = recorded_at
+        self.stream_id = cause.stream_id
+        self.depth = depth
+        self.chain = chain
+
+    @property
+    def bindings(self) -> Mapping[str, object]:
+        event: dict[str, Any] = {
+            "specversion": SPEC_VERSION,
+            "id": self.cause.id,
+            "source": self.cause.source,
+            "type": self.cause.type,
+            "time": str(msgspec.to_builtins(self.recorded_at)),
+            "data": json_value("event.data", self.data),
+        }
+        return {"event": event, "events": [event], "now": self.recorded_at}
+
+
 class ReceivedCause:
     """An event of an external system, about to be logged at `recorded_at`. `data` is whole, however large."""
 
     __slots__ = ("_bindings", "cause", "data", "fact", "recorded_at", "stream_id")
+    depth: int = 0
+    chain: Chain | None = None
 
     def __init__(self, event: CloudEvent, body: bytes | msgspec.Raw, recorded_at: datetime) -> None:
         self.fact = received(event, body)
@@ -55,7 +102,7 @@ class ReceivedCause:
         return cause
 
     @property
-    def bindings(self) -> dict[str, object]:
+    def bindings(self) -> Mapping[str, object]:
         """`event`, `events` and `now` for expressions; built when first asked for. Raises EvaluationFault."""
         if self._bindings is None:
             event = seen(self.fact, self.data)

@@ -1,60 +1,66 @@
 """What follows from a cause: the cause itself, one decision per trigger it concerns, and the runs that start (pure).
 
-Deciding looks at the index and the cause and at nothing else, so that the same question has the same answer whenever it
-is asked: for a redelivered event, for a dry run, for "why not?".
+Deciding looks at the index, at what triggers remember, at the cause and at nothing else, so that the same question has the
+same answer whenever it is asked: for a redelivered event, for a dry run, for "why not?".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
-from flowforge.commands import RequestRun
 from flowforge.definition import EventTrigger
 from flowforge.events import (
     Cause,
-    Decision,
+    Chain,
+    ChainGrew,
     EventReceived,
     RunRequested,
     TriggerDecided,
+    TriggerEvent,
     TriggerRef,
     WorkflowTriggered,
 )
-from flowforge.identity import derived_uuid, event_id
-from flowforge.refusals import Refusal, input_invalid, invalid, invalid_state, not_found, too_large
 
 from infra.expressions import EvaluationFault, Fault, Scope, compile_lazily, explain_false
-from services.triggers.cause import EMPTY_INPUT, ReceivedCause, is_large, is_null, json_value, kept_small, run_id
-from services.triggers.index import Checked, Index, Rule
-from services.triggers.inputs import Finding, variable_findings
-from services.triggers.settings import RUNS_PER_CAUSE_MAX, VARIABLES_BYTES_MAX
-from services.triggers.state import Version, type_of
+from services.triggers.cause import (
+    EMPTY_INPUT,
+    AnyCause,
+    ReceivedCause,
+    is_large,
+    is_null,
+    json_value,
+    kept_small,
+    run_id,
+)
+from services.triggers.endings import EndedCause, correlation, unsatisfied
+from services.triggers.index import Checked, Rule, RuleKey
+from services.triggers.inputs import Finding
+from services.triggers.memory import Memory
+from services.triggers.pipeline import Pipeline, Remembering, trigger_stream
+from services.triggers.settings import DEPTH_MAX, RUNS_PER_CAUSE_MAX
+from services.triggers.state import type_of
+from services.triggers.verdict import NotFired
 
 _encode = msgspec.json.encode
 FIRST_DEPTH = 1
 
 
-class AnyCause(Protocol):
-    """What evaluating a trigger needs of a cause. Ids of runs derive from `recorded_at`."""
+class Remembered(msgspec.Struct, frozen=True):
+    """Facts for the stream of one trigger, which is at `version`."""
 
-    cause: Cause
-    data: msgspec.Raw
-    recorded_at: datetime
     stream_id: UUID
-
-    @property
-    def bindings(self) -> dict[str, object]:
-        """Raises EvaluationFault."""
-        ...
+    version: int
+    facts: list[TriggerEvent]
 
 
-class NotFired(msgspec.Struct, frozen=True, gc=False):
-    """Why a trigger does not start a run."""
+class Grown(msgspec.Struct, frozen=True):
+    """Runs that one first cause led to, which had led to `count` before."""
 
-    decision: Decision
-    reason: str
-    detail: str = ""
+    first_event_id: UUID
+    count: int
+    facts: list[ChainGrew]
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -62,152 +68,223 @@ class Decided(msgspec.Struct, frozen=True):
 
     stream_id: UUID
     cause: Cause
-    first: EventReceived | RunRequested | None
-    """The cause itself; None where it is in the log already, as version 1 of its stream."""
-    decisions: list[TriggerDecided]
-    runs: list[WorkflowTriggered]
-    blobs: list[msgspec.Raw]
-
-
-def decide_received(index: Index, cause: ReceivedCause) -> Decided:
-    """What an external event starts, and what it does not start and why."""
+    first: EventReceived | RunRequested | None = None
+    """The cause itself; None where it is in the log already."""
+    stream_type: str = "cause"
+    stream_version: int = 0
     decisions: list[TriggerDecided] = []
     runs: list[WorkflowTriggered] = []
-    blobs = [cause.data] if is_large(cause.data) else []
-    for rule in index.candidates(cause):
-        answer = evaluate(rule, cause)
-        if not isinstance(answer, NotFired) and len(runs) == RUNS_PER_CAUSE_MAX:
-            answer = NotFired("suppressed", "depth_exceeded", f"one cause starts at most {RUNS_PER_CAUSE_MAX:,} runs")
+    blobs: list[msgspec.Raw] = []
+    remembered: list[Remembered] = []
+    grown: list[Grown] = []
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to log."""
+        return self.first is None and not (self.decisions or self.runs or self.remembered)
+
+
+class Memories(Protocol):
+    """What triggers remember, as of the last decision."""
+
+    def draft(self, key: RuleKey) -> Memory:
+        """Of this trigger; to be changed by deciding."""
+        ...
+
+    def holds(self, key: RuleKey) -> bool:
+        """Whether the trigger remembers anything now."""
+        ...
+
+
+class Chains(Protocol):
+    """How many runs a first cause has led to through others."""
+
+    def count(self, first_event_id: UUID) -> int:
+        """So far. Raises Wanted."""
+        ...
+
+    def grow(self, first_event_id: UUID) -> None:
+        """One more."""
+        ...
+
+
+Recall = Callable[[Cause], AnyCause]
+"""A cause that is held. Raises Wanted."""
+
+
+class Deciding:
+    """One cause, or the passing of time, before the triggers that it concerns, at one moment."""
+
+    def __init__(self, memories: Memories, chains: Chains, recall: Recall, at: datetime) -> None:
+        self.decisions: list[TriggerDecided] = []
+        self.runs: list[WorkflowTriggered] = []
+        self.blobs: list[msgspec.Raw] = []
+        self.remembered: dict[UUID, Remembered] = {}
+        self.grown: dict[UUID, Grown] = {}
+        self._memories = memories
+        self._chains = chains
+        self._recall = recall
+        self._at = at
+        self._causes: dict[UUID, AnyCause] = {}
+
+    def consider(self, rule: Rule, cause: AnyCause) -> None:
+        """The answer of this trigger."""
+        answer = unmatched(rule, cause)
+        key = ""
+        if answer is None and isinstance(cause, EndedCause):
+            try:
+                key = correlation(rule, cause)
+            except Fault as fault:
+                answer = NotFired("failed", f"correlate_by: {fault}", _path_of(fault))
+        if answer is not None:
+            self.decisions.append(declined(rule, cause.cause, answer))
+        elif rule.remembers or self._memories.holds(rule.key):
+            slot = cause.run.workflow_id if isinstance(cause, EndedCause) else ""
+            self._causes[cause.cause.event_id] = cause
+            with_memory = self.pipeline(rule)
+            with_memory.take(cause.cause, key, slot)
+            self.settle(with_memory)
+        else:
+            self._start_alone(rule, cause)
+
+    def _start_alone(self, rule: Rule, cause: AnyCause) -> None:
+        run = self._run(rule, [cause])
+        if isinstance(run, NotFired):
+            self.decisions.append(declined(rule, cause.cause, run))
+        else:
+            self.runs.append(run)
+
+    def pipeline(self, rule: Rule) -> Pipeline:
+        """What the trigger remembers, at work; to be settled."""
+        return Pipeline(rule, self._memories.draft(rule.key), self._at, lambda causes: self._fire(rule, causes))
+
+    def gone(self, key: RuleKey, trigger_version: int) -> Remembering:
+        """What a trigger remembered that is no longer there; to be settled."""
+        return Remembering(key, trigger_version, self._memories.draft(key), self._at)
+
+    def settle(self, one: Remembering) -> None:
+        """Take what was decided."""
+        if isinstance(one, Pipeline):
+            self.runs += one.runs
+            self.decisions += [declined(one.rule, cause, answer) for cause, answer in one.answers]
+        if not one.facts:
+            return
+        stream_id = trigger_stream(one.workflow_id, one.trigger_id)
+        before = self.remembered.get(stream_id)
+        if before is None:
+            version = one.memory.version - len(one.facts)
+            self.remembered[stream_id] = Remembered(stream_id, version, one.facts)
+        else:
+            before.facts.extend(one.facts)
+
+    def knows(self, cause: AnyCause) -> None:
+        """A cause that need not be recalled."""
+        self._causes[cause.cause.event_id] = cause
+
+    def decided(self, cause: AnyCause, first: EventReceived | None = None, **stream: Any) -> Decided:
+        """All of it."""
+        return Decided(
+            stream.pop("stream_id", cause.stream_id), cause.cause, first, decisions=self.decisions, runs=self.runs,
+            blobs=self.blobs, remembered=list(self.remembered.values()), grown=list(self.grown.values()), **stream,
+        )  # fmt: skip
+
+    # --- starting ---------------------------------------------------------------------------------------------------
+
+    def _fire(self, rule: Rule, causes: Sequence[Cause]) -> WorkflowTriggered | NotFired:
+        wholes = [self._causes.get(cause.event_id) or self._recall(cause) for cause in causes]
+        return self._run(rule, wholes)
+
+    def _run(self, rule: Rule, causes: Sequence[AnyCause]) -> WorkflowTriggered | NotFired:
+        """The run that these causes start together, or why they start none."""
+        if len(self.runs) >= RUNS_PER_CAUSE_MAX:
+            return _too_many(RUNS_PER_CAUSE_MAX)
+        deepest = max(causes, key=lambda cause: cause.depth)
+        if deepest.depth >= DEPTH_MAX:
+            return NotFired("suppressed", "depth_exceeded", f"a chain of causes is cut after {DEPTH_MAX} runs")
+        chain = deepest.chain
+        if chain is not None and chain.started + self._chains.count(chain.first_event_id) >= RUNS_PER_CAUSE_MAX:
+            return _too_many(RUNS_PER_CAUSE_MAX)
+        answer = input_of(rule, causes)
         if isinstance(answer, NotFired):
-            decisions.append(declined(rule, cause, answer))
-            continue
+            return answer
         if is_large(answer):
-            blobs.append(answer)
-        runs.append(fired(rule, cause, answer))
-    return Decided(cause.stream_id, cause.cause, cause.fact, decisions, runs, blobs)
+            self.blobs.append(answer)
+        run = fired(rule, causes, answer, chain)
+        if chain is not None:
+            self._grow(chain.first_event_id, run)
+        return run
+
+    def _grow(self, first_event_id: UUID, run: WorkflowTriggered) -> None:
+        grown = self.grown.get(first_event_id)
+        if grown is None:
+            grown = self.grown[first_event_id] = Grown(first_event_id, self._chains.count(first_event_id), [])
+        self._chains.grow(first_event_id)
+        grown.facts.append(ChainGrew(run_id=run.run_id, workflow_id=run.workflow_id))
+
+
+def _too_many(count: int) -> NotFired:
+    return NotFired("suppressed", "depth_exceeded", f"one cause starts at most {count:,} runs")
+
+
+def decide_received(deciding: Deciding, rules: Iterable[Rule], cause: ReceivedCause) -> Decided:
+    """What an external event starts, and what it does not start and why."""
+    if is_large(cause.data):
+        deciding.blobs.append(cause.data)
+    for rule in rules:
+        deciding.consider(rule, cause)
+    if len(deciding.runs) > 1:
+        chain = Chain(first_event_id=cause.cause.event_id, started=len(deciding.runs))
+        for at, run in enumerate(deciding.runs):
+            if run.chain is None and run.cause.event_id == chain.first_event_id:
+                deciding.runs[at] = msgspec.structs.replace(run, chain=chain)
+    return deciding.decided(cause, cause.fact)
 
 
 def evaluate(rule: Rule, cause: AnyCause, *, is_explained: bool = True) -> msgspec.Raw | NotFired:
-    """The input of the run that this trigger starts for this cause, or why it starts none (briefly: that it does)."""
-    if rule.workflow.status != "active":
-        return NotFired("suppressed", "workflow_inactive", f"the workflow is {rule.workflow.status}")
-    if not rule.trigger.enabled:
-        return NotFired("suppressed", "disabled")
-    part = "filter"
+    """The input of the run that this trigger starts for this cause alone, or why it starts none (briefly: that it does)."""
+    answer = unmatched(rule, cause, is_explained=is_explained)
+    return input_of(rule, [cause]) if answer is None else answer
+
+
+def unmatched(rule: Rule, cause: AnyCause, *, is_explained: bool = True) -> NotFired | None:
+    """Why the cause is none that the trigger fires for, if it is not."""
+    standing = rule.standing
+    if standing is not None:
+        return standing
+    if isinstance(cause, EndedCause):
+        return unsatisfied(rule, cause)
+    condition = rule.trigger.config.filter if isinstance(rule.trigger, EventTrigger) else None
+    if condition is None:
+        return None
     try:
-        condition = rule.trigger.config.filter if isinstance(rule.trigger, EventTrigger) else None
-        if condition is not None:
-            expression = compile_lazily(condition, Scope.FILTER)
-            if not expression.holds(cause.bindings):
-                return NotFired("not_matched", explain_false(expression, cause.bindings) if is_explained else "")
-        part = "input"
-        input_data = _input(rule, cause)
+        expression = compile_lazily(condition, Scope.FILTER)
+        if expression.holds(cause.bindings):
+            return None
+        return NotFired("not_matched", explain_false(expression, cause.bindings) if is_explained else "")
+    except Fault as fault:
+        return NotFired("failed", f"filter: {fault}", _path_of(fault))
+
+
+def input_of(rule: Rule, causes: Sequence[AnyCause]) -> msgspec.Raw | NotFired:
+    """The input of the run that these causes start together, the last one leading, or why it has none."""
+    try:
+        input_data = _input(rule, causes)
         findings = _findings(rule.checked, input_data)
     except Fault as fault:
-        return NotFired("failed", f"{part}: {fault}", _path_of(fault))
-    if findings:
-        return NotFired("failed", _told(findings), findings[0]["path"])
-    return input_data
+        return NotFired("failed", f"input: {fault}", _path_of(fault))
+    return NotFired("failed", told(findings), findings[0]["path"]) if findings else input_data
 
 
-def decide_request(
-    checked: Checked,
-    status: str,
-    command: RequestRun,
-    recorded_at: datetime,
-    trigger_versions: Mapping[str, int] | None = None,
-) -> Decided | Refusal:
-    """The run that somebody asked for, or why they do not get it. `trigger_versions` are of the newest version."""
-    version = checked.version
-    started_by = _started_by(version, command)
-    if isinstance(started_by, Refusal):
-        return started_by
-    if (refusal := _request_refused(checked, status, command)) is not None:
-        return refusal
-    stream_id = derived_uuid(recorded_at, "command", RequestRun.__name__, command.command_id)
-    cause = Cause(
-        event_id=event_id(stream_id, 1, recorded_at),
-        type=RunRequested.__name__,
-        id=command.command_id,
-        source=_asked_at(command),
-        stream_id=stream_id,
-    )
-    input_data = EMPTY_INPUT if is_null(command.input_data) else command.input_data
-    asked = RunRequested(
-        workflow_id=command.workflow_id,
-        command_id=command.command_id,
-        input_data=kept_small(command.input_data),
-        variables=command.variables,
-        version=command.version,
-        labels=command.labels,
-        priority=command.priority,
-        timeout_ms=command.timeout_ms,
-        trigger_id=command.trigger_id,
-    )
-    run = WorkflowTriggered(
-        run_id=run_id(recorded_at, command.workflow_id, started_by.id, stream_id),
-        workflow_id=command.workflow_id,
-        workflow_version=version.number,
-        trigger=started_by,
-        trigger_version=(trigger_versions or {}).get(command.trigger_id or "", version.number),
-        cause=cause,
-        consumed=[cause.event_id],
-        input_data=kept_small(input_data),
-        variables=command.variables,
-        labels=command.labels,
-        priority=command.priority,
-        depth=FIRST_DEPTH,
-        timeout_ms=command.timeout_ms,
-    )
-    return Decided(stream_id, cause, asked, [], [run], [input_data] if is_large(input_data) else [])
-
-
-def _started_by(version: Version, command: RequestRun) -> TriggerRef | Refusal:
-    """Under which trigger the run counts: the one to fire, or for `execute` the manual one."""
-    if command.trigger_id is None:
-        return TriggerRef("manual", version.manual_trigger_id)
-    trigger = version.trigger(command.trigger_id)
-    if trigger is None and not version.fault:
-        return not_found(f"trigger of '{command.workflow_id}'", command.trigger_id)
-    if trigger is not None and not trigger.enabled:
-        return invalid_state(
-            f"the trigger '{trigger.id}' of '{command.workflow_id}' is disabled; enable it, then fire it"
-        )
-    return TriggerRef("manual" if trigger is None else type_of(trigger), command.trigger_id)
-
-
-def _asked_at(command: RequestRun) -> str:
-    workflow = f"/api/workflows/{command.workflow_id}"
-    return f"{workflow}/execute" if command.trigger_id is None else f"{workflow}/triggers/{command.trigger_id}/fire"
-
-
-def _request_refused(checked: Checked, status: str, command: RequestRun) -> Refusal | None:
-    version = checked.version
-    if version.fault:
-        return invalid_state(f"version {version.number} of '{version.workflow_id}' cannot be read: {version.fault}")
-    if status == "archived":
-        return invalid_state(f"'{version.workflow_id}' is archived and starts no runs; save it as active to revive it")
-    if command.trigger_id is not None and status != "active":
-        return invalid_state(f"'{version.workflow_id}' is {status}: no trigger starts it; execute does")
-    variables_bytes = sum(map(len, map(bytes, command.variables.values())))
-    if variables_bytes > VARIABLES_BYTES_MAX:
-        return too_large(f"the variables have {variables_bytes:,} bytes, at most {VARIABLES_BYTES_MAX:,} are taken")
-    if wrong := variable_findings(version.definition.variables, command.variables):
-        return invalid("Variables invalid", _told(wrong), _as_errors(wrong))
-    try:
-        value = {} if is_null(command.input_data) else json_value("input_data", command.input_data)
-    except EvaluationFault as fault:
-        return input_invalid(str(fault), [{"path": "$.input_data", "message": fault.message}])
-    if wrong := checked.input_findings(value, "$.input_data"):
-        return input_invalid(_told(wrong), _as_errors(wrong))
-    return None
-
-
-def _input(rule: Rule, cause: AnyCause) -> msgspec.Raw:
+def _input(rule: Rule, causes: Sequence[AnyCause]) -> msgspec.Raw:
     """Raises Fault."""
-    if rule.trigger.input is msgspec.UNSET:
-        return EMPTY_INPUT if is_null(cause.data) else cause.data
-    value: Any = rule.template.render(cause.bindings)
+    last = causes[-1]
+    is_given = rule.trigger.input is not msgspec.UNSET
+    if not is_given and len(causes) == 1:
+        return EMPTY_INPUT if is_null(last.data) else last.data
+    bindings = last.bindings
+    if len(causes) > 1:
+        bindings = {**bindings, "events": [cause.bindings["event"] for cause in causes]}
+    value: Any = rule.template.render(bindings) if is_given else {"events": bindings["events"]}
     if value is None:
         return EMPTY_INPUT
     try:
@@ -223,30 +300,34 @@ def _findings(checked: Checked, input_data: msgspec.Raw) -> list[Finding]:
     return checked.input_findings(json_value("input", input_data), "$.input") if checked.has_schema else []
 
 
-def fired(rule: Rule, cause: AnyCause, input_data: msgspec.Raw) -> WorkflowTriggered:
-    """The run that this trigger starts for this cause."""
+def fired(
+    rule: Rule, causes: Sequence[AnyCause], input_data: msgspec.Raw, chain: Chain | None = None
+) -> WorkflowTriggered:
+    """The run that this trigger starts for these causes, the last one leading."""
     workflow_id, trigger_id = rule.key
+    last = causes[-1]
     return WorkflowTriggered(
-        run_id=run_id(cause.recorded_at, workflow_id, trigger_id, cause.stream_id),
+        run_id=run_id(last.recorded_at, workflow_id, trigger_id, last.stream_id),
         workflow_id=workflow_id,
         workflow_version=rule.workflow.newest.number,
         trigger=TriggerRef(type_of(rule.trigger), trigger_id),
         trigger_version=rule.trigger_version,
-        cause=cause.cause,
-        consumed=[cause.cause.event_id],
+        cause=last.cause,
+        consumed=[cause.cause.event_id for cause in causes],
         input_data=kept_small(input_data),
-        depth=FIRST_DEPTH,
+        depth=max(cause.depth for cause in causes) + FIRST_DEPTH,
+        chain=chain,
     )
 
 
-def declined(rule: Rule, cause: AnyCause, answer: NotFired) -> TriggerDecided:
+def declined(rule: Rule, cause: Cause, answer: NotFired) -> TriggerDecided:
     """The recorded answer of a trigger that starts no run."""
     workflow_id, trigger_id = rule.key
     return TriggerDecided(
         trigger_id=trigger_id,
         trigger_version=rule.trigger_version,
         workflow_id=workflow_id,
-        cause=cause.cause,
+        cause=cause,
         decision=answer.decision,
         reason=answer.reason,
         detail=answer.detail,
@@ -257,10 +338,7 @@ def _path_of(fault: Fault) -> str:
     return (fault.missing or "") if isinstance(fault, EvaluationFault) else ""
 
 
-def _told(findings: Sequence[Finding]) -> str:
+def told(findings: Sequence[Finding]) -> str:
+    """The first finding, and how many more there are."""
     more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
     return f"{findings[0]['path']}: {findings[0]['message']}{more}"
-
-
-def _as_errors(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    return [dict(finding) for finding in findings]

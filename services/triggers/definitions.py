@@ -38,6 +38,18 @@ class Definitions:
         self._read_position = 0
         self._older: OrderedDict[tuple[str, int], Checked] = OrderedDict()
         self._refreshing = asyncio.Lock()
+        self._changed: dict[str, StoredEvent] = {}
+
+    def forget_all(self) -> None:
+        """Read everything anew."""
+        self.index, self._read_position, self.is_stale = Index(), 0, True
+        self._older.clear()
+        self._changed.clear()
+
+    def take_changed(self) -> list[StoredEvent]:
+        """The newest change of each workflow with triggers that remember, now or before; each is told once."""
+        changed, self._changed = list(self._changed.values()), {}
+        return changed
 
     async def refresh(self) -> None:
         """Catch up with the log where that is needed. May raise `Unavailable`."""
@@ -72,8 +84,11 @@ class Definitions:
 
     def _apply(self, stored: StoredEvent) -> None:
         event = cast("WorkflowEvent", decode(stored.type, stored.data))
+        before = self.index.workflows.get(event.workflow_id)
         self.index.apply(event.workflow_id, event, stored.version)
         workflow = self.index.workflows.get(event.workflow_id)
+        if any(one is not None and one.shape_versions for one in (before, workflow)):
+            self._changed[event.workflow_id] = stored
         fault = "" if workflow is None else workflow.newest.fault
         if fault:
             _log.error("workflow %s cannot be read, its triggers are not in force: %s", event.workflow_id, fault)

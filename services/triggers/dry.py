@@ -6,10 +6,11 @@ import msgspec
 from flowforge.definition import EventTrigger, Trigger
 
 from services.triggers.cause import ReceivedCause
-from services.triggers.decide import NotFired, evaluate
+from services.triggers.decide import evaluate
 from services.triggers.index import Checked, Rule
 from services.triggers.patterns import Pattern
 from services.triggers.state import Definition, Version, Workflow, type_of
+from services.triggers.verdict import NotFired
 
 NOBODY = "dry-run"
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Hashable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
+from typing import TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -19,37 +20,46 @@ from flowforge.events import EventReceived
 from flowforge.refusals import Refusal
 from flowforge.subjects import Subjects
 
-from infra.bus import Message, Outgoing, Shell, Work
-from infra.bus.message import Decode
+from infra.bus import LoadAgain, Message, Outgoing, Shell, Work, envelope
+from infra.bus.message import Decode, logged_event
 from infra.bus.settling import answer
 from infra.eventlog import Answer, Append, Conflict, DefinitionsChanged, Duplicate, EventLog, StoredEvent, Unavailable
-from services.triggers.answers import FIRED, Logged, events_answer, refusal_answer, run_answer, said, streams_of
+from services.triggers.answers import (
+    FIRED,
+    TIMER_SET,
+    Logged,
+    events_answer,
+    refusal_answer,
+    run_answer,
+    said,
+    streams_of_all,
+)
 from services.triggers.cause import ReceivedCause, received, same_event
-from services.triggers.decide import Decided, decide_received, decide_request
+from services.triggers.decide import Decided, decide_received
 from services.triggers.definitions import Definitions
 from services.triggers.known import KnownCause, find_known
+from services.triggers.ledger import STREAM_TYPE, Ledger
+from services.triggers.occasions import Occasions, OwnKey, identity_of, is_own
 from services.triggers.questions import Questions
 from services.triggers.reading import (
-    SCHEDULE_TYPES,
+    HEARD,
     Arrival,
+    DefinedKey,
     Question,
+    ScheduledKey,
     arrivals_of,
     command_identity,
     command_of,
     identities_of,
     key_of,
-    schedule_identity,
-    schedule_stream,
-    scheduled_of,
     traceparent_of,
 )
-from services.triggers.scheduled import decide_scheduled
+from services.triggers.recalling import Recalled
+from services.triggers.requests import decide_request
+from services.triggers.verdict import Wanted
 
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
-
-
-class BlobsWanted(LookupError):
-    """A payload is too large for an event and is not kept yet: the next `load` keeps it, then it is decided again."""
 
 
 class _Place(msgspec.Struct):
@@ -59,7 +69,7 @@ class _Place(msgspec.Struct):
 class _Open(msgspec.Struct, gc=False):
     """What was decided for a key and waits for the log."""
 
-    decided: dict[bytes, Decided]
+    decided: dict[bytes | None, Decided]
     recorded_at: datetime
 
 
@@ -67,27 +77,32 @@ class Triggers:
     """The service as the shell runs it."""
 
     name = "triggers"
-    says = frozenset({FIRED})
-    hears = SCHEDULE_TYPES
+    says = frozenset({FIRED, TIMER_SET})
+    hears = HEARD
 
     def __init__(self, log: EventLog, namespace: str, clock: Callable[[], datetime] = envelopes.now) -> None:
         self.subjects = Subjects(namespace)
         self.inbound: dict[str, Decode] = {self.subjects.inbox_stream: decode_external}
         self.definitions = Definitions(log)
         self.questions = Questions(log, clock)
+        self.ledger = Ledger(log)
+        self._recalled = Recalled(log, namespace)
+        self._occasions = Occasions(self.definitions, self.ledger, self._recalled, namespace, clock)
         self._log = log
         self._clock = clock
         self._open: dict[Hashable, _Open] = {}
-        self._claimed: set[bytes] = set()
+        self._claimed: set[bytes | None] = set()
         self._tried_at: dict[Hashable, frozenset[datetime]] = {}
         """Keys to look up before they are decided, with the moments at which this process tried to log them."""
+        self._put: Callable[[Message], None] | None = None
         self._known: dict[Hashable, dict[bytes, KnownCause]] = {}
         self._wanted_blobs: dict[Hashable, list[msgspec.Raw]] = {}
         self._kept_blobs: set[str] = set()
 
     def attached(self, shell: Shell) -> None:
-        """Long answers are given outside the turn."""
+        """Long answers are given outside the turn; messages of its own go into later ones."""
         self.questions.reply = partial(answer, shell.client)
+        self._put = shell.intake.put
 
     def key(self, message: Message) -> Hashable:
         """The identity of the cause; of a command, its name and id."""
@@ -96,11 +111,19 @@ class Triggers:
     # --- load -----------------------------------------------------------------------------------------------------
 
     async def load(self, keys: Collection[Hashable], messages: Sequence[Message]) -> None:
-        """Definitions as they are now, where a decision showed that they changed; what is known of repeated causes."""
+        """Definitions as they are now, where a decision showed that they changed; what is known of repeated causes; what
+        triggers remember, and what decisions asked for."""
+        if any(isinstance(key, DefinedKey) for key in keys):
+            self.definitions.is_stale = True
         await self.definitions.refresh()
+        self._tell_changed()
+        await self.ledger.refresh()
+        self.ledger.begin()
         if self._open:
             for key in keys:
                 self._close(key)
+        await self._occasions.load(messages)
+        await self._recalled.load()
         if self._wanted_blobs:
             for key in keys:
                 for payload in self._wanted_blobs.pop(key, ()):
@@ -109,7 +132,14 @@ class Triggers:
             if message.origin == "command":
                 await self._load_for(message)
         if self._tried_at and not self._tried_at.keys().isdisjoint(keys):
-            await self._recall([message for message in messages if not _is_scheduled(self.key(message))])
+            await self._recall([message for message in messages if not is_own(self.key(message))])
+
+    def _tell_changed(self) -> None:
+        """What a change of definitions means to what is remembered is decided in a turn of its own."""
+        for stored in self.definitions.take_changed():
+            if self._put is not None:
+                body, event = envelope(stored, self.subjects.namespace), logged_event(stored, self.subjects.namespace)
+                self._put(Message(f"{self.subjects.namespace}.log.{stored.type}", body, event, "log", ""))
 
     async def _load_for(self, message: Message) -> None:
         command = command_of(message)
@@ -142,8 +172,8 @@ class Triggers:
 
     def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
         """The group to log for this cause, or the answer to give where there is nothing to log."""
-        if _is_scheduled(key):
-            return self._decide_scheduled(key, messages)
+        if is_own(key):
+            return self._decide_own(cast("OwnKey", key), messages)
         if messages[0].origin == "command":
             command = command_of(messages[0])
             if isinstance(command, Refusal):
@@ -154,15 +184,21 @@ class Triggers:
                 return Work(answers=self.questions.answers(messages))
         return self._decide_arrivals(key, messages)
 
-    def _decide_scheduled(self, key: Hashable, messages: Sequence[Message]) -> Work:
-        """A firing is decided once; the identity says whether it was."""
+    def _decide_own(self, key: OwnKey, messages: Sequence[Message]) -> Work:
+        """An event of our own is decided once; the identity says whether it was."""
         if key in self._tried_at:
             return self._done(key, messages, b"")
-        [first, *_] = messages
-        stream_id = schedule_stream(first)
-        fact, event_id = scheduled_of(first), UUID(first.event.id)
-        decided = decide_scheduled(self.definitions.index, fact, event_id, stream_id, self.subjects.namespace)
-        return self._work(key, messages, {schedule_identity(stream_id): decided}, self._clock())
+        decided, at = self._deciding(lambda: self._occasions.decide(key, messages))
+        if decided is None or decided.is_empty:
+            return self._done(key, messages, b"")
+        return self._work(key, messages, {identity_of(key): decided}, at)
+
+    def _deciding(self, decide: Callable[[], _T]) -> _T:
+        """Whatever a decision wants that is not in memory is loaded, and it is made again."""
+        try:
+            return decide()
+        except Wanted as wanted:
+            raise LoadAgain(str(wanted)) from wanted
 
     def _decide_run(self, key: Hashable, command: RequestRun, messages: Sequence[Message]) -> Work:
         identity = command_identity(command.command_id)
@@ -197,12 +233,20 @@ class Triggers:
         if not arrivals:
             return self._done(key, messages, self._answer_events(key, messages, {}))
         recorded_at = self._instant(arrivals)
-        index = self.definitions.index
-        decided = {
-            identity: decide_received(index, ReceivedCause(arrival.event, arrival.body, recorded_at))
-            for identity, arrival in arrivals.items()
-        }
-        return self._work(key, messages, decided, recorded_at)
+        return self._work(
+            key,
+            messages,
+            {identity: self._decide_arrival(arrival, recorded_at) for identity, arrival in arrivals.items()},
+            recorded_at,
+        )
+
+    def _decide_arrival(self, arrival: Arrival, recorded_at: datetime) -> Decided:
+        cause = ReceivedCause(arrival.event, arrival.body, recorded_at)
+        rules = self.definitions.index.candidates(cause)
+        decided = self._deciding(lambda: decide_received(self._occasions.deciding(recorded_at), rules, cause))
+        if decided.remembered:
+            self._recalled.keep(cause)
+        return decided
 
     def _instant(self, identities: Collection[bytes]) -> datetime:
         """Now; but what another key of this turn brings too gets a moment of its own, and so a stream of its own."""
@@ -212,19 +256,24 @@ class Triggers:
         return recorded_at
 
     def _work(
-        self, key: Hashable, messages: Sequence[Message], decided: dict[bytes, Decided], recorded_at: datetime
+        self,
+        key: Hashable,
+        messages: Sequence[Message],
+        decided: dict[bytes | None, Decided],
+        recorded_at: datetime,
     ) -> Work:
         self._require_blobs(key, decided)
         self._open[key] = _Open(decided, recorded_at)
         self._claimed.update(decided)
         is_one = len(decided) == 1
-        first_id = next(iter(decided.values())).cause.event_id
+        first = next(iter(decided.values()))
+        first_id = first.cause.event_id
         event = messages[0].event
         return Work(
             Append(
-                [stream for identity, one in decided.items() for stream in streams_of(one, identity)],
+                streams_of_all(decided),
                 recorded_at,
-                correlation_id=first_id,
+                correlation_id=_first_cause(first),
                 causation_id=first_id if is_one else None,
                 actor=_actor(messages[0]),
                 traceparent=None if event.traceparent is None else traceparent_of(event),
@@ -233,7 +282,7 @@ class Triggers:
             answers=[(message, b"") for message in messages if message.origin == "command"],
         )
 
-    def _require_blobs(self, key: Hashable, decided: dict[bytes, Decided]) -> None:
+    def _require_blobs(self, key: Hashable, decided: dict[bytes | None, Decided]) -> None:
         missing = [
             payload
             for one in decided.values()
@@ -242,7 +291,7 @@ class Triggers:
         ]
         if missing:
             self._wanted_blobs[key] = missing
-            raise BlobsWanted(f"{len(missing)} payloads are to be kept first")
+            raise LoadAgain(f"{len(missing)} payloads are to be kept first")
 
     def _done(self, key: Hashable, messages: Sequence[Message], answer: bytes) -> Work:
         self._known.pop(key, None)
@@ -255,15 +304,25 @@ class Triggers:
         """Say the runs that start; answer the commands."""
         opened = self._close(key)
         assert opened is not None
-        runs = {run.run_id: run for one in opened.decided.values() for run in one.runs}
+        for event in events:
+            if event.stream_type == STREAM_TYPE:
+                self.ledger.add(event)
+        self.ledger.passed(events[-1].position)
+        if is_own(key):
+            self._occasions.logged(cast("OwnKey", key))
         if work.answers:
             self._fill_answers(key, work, opened, events)
         for one in opened.decided.values():
             self._kept_blobs.difference_update(sha256(payload).hexdigest() for payload in one.blobs)
         self._known.pop(key, None)
         self._tried_at.pop(key, None)
+        return self._said(events)
+
+    def _said(self, events: Sequence[StoredEvent]) -> list[Outgoing]:
         return [
-            said(event, runs[event.stream_id].workflow_id, self.subjects) for event in events if event.type == FIRED
+            said(event, _place_of.decode(event.data).workflow_id, self.subjects)
+            for event in events
+            if event.type in self.says
         ]
 
     def _fill_answers(self, key: Hashable, work: Work, opened: _Open, events: Sequence[StoredEvent]) -> None:
@@ -275,7 +334,9 @@ class Triggers:
             self._tried_at[key] = self._tried_at.get(key, frozenset()) | {opened.recorded_at}
             firsts = {event.stream_id: event for event in events if event.version == 1}
             answer = self._answer_events(
-                key, messages, {identity: _place(firsts[one.stream_id]) for identity, one in opened.decided.items()}
+                key,
+                messages,
+                {identity: _place(firsts[one.stream_id]) for identity, one in opened.decided.items() if identity},
             )
         work.answers = [(message, answer) for message in messages]
 
@@ -291,14 +352,26 @@ class Triggers:
     def refused(self, key: Hashable, answer: Answer) -> None:
         """Known already, or decided on definitions that are no longer the newest."""
         opened = self._close(key)
+        self.ledger.not_logged()
+        self._recalled.not_logged()
         if isinstance(answer, DefinitionsChanged):
             self.definitions.is_stale = True
-        elif isinstance(answer, Conflict) and _is_scheduled(key):
-            self._tried_at[key] = frozenset()
+        elif isinstance(answer, Conflict):
+            self._conflicted(key, answer, opened)
         elif isinstance(answer, Duplicate) and answer.position:
             self._known.pop(key, None)
             tried_at = self._tried_at.get(key, frozenset[datetime]())
             self._tried_at[key] = tried_at if opened is None else tried_at | {opened.recorded_at}
+
+    def _conflicted(self, key: Hashable, conflict: Conflict, opened: _Open | None) -> None:
+        """What was decided before in this turn was refused, or somebody else was there."""
+        if isinstance(key, ScheduledKey) and conflict.stream_id == key.stream_id:
+            self._tried_at[key] = frozenset()
+            return
+        for decided in () if opened is None else opened.decided.values():
+            for one in decided.remembered:
+                if one.stream_id == conflict.stream_id:
+                    self.ledger.doubt((one.facts[0].workflow_id, one.facts[0].trigger_id), conflict.actual_version)
 
     def _close(self, key: Hashable) -> _Open | None:
         opened = self._open.pop(key, None)
@@ -309,28 +382,35 @@ class Triggers:
     # --- the shell's other occasions ------------------------------------------------------------------------------
 
     async def resay(self, events: Sequence[StoredEvent]) -> list[Outgoing]:
-        """The runs that started, once more."""
-        return [said(event, _place_of.decode(event.data).workflow_id, self.subjects) for event in events]
+        """The runs that started and the timers that were set, once more."""
+        return self._said(events)
 
     def forget_all(self) -> None:
         """Everything is read anew from the log."""
-        self.definitions = Definitions(self._log)
+        self.definitions.forget_all()
+        self.ledger.is_stale = True
+        self._occasions.forget_all()
         for kept in (self._open, self._claimed, self._tried_at, self._known, self._wanted_blobs, self._kept_blobs):
             kept.clear()
 
     async def nats_was_away(self) -> None:
-        """The inbox keeps its messages on disk, and nothing else here depends on NATS."""
+        """The inbox keeps its messages on disk, the shell catches up with runs and timers; a save may not have been heard."""
+        self.definitions.is_stale = True
 
     async def tick(self) -> None:
-        """Have the index before the first message needs it."""
+        """Have the index before the first message needs it; write down what is remembered."""
         try:
             await self.definitions.refresh()
+            self._tell_changed()
+            await self.ledger.keep()
         except Unavailable as fault:
             _log.warning("definitions cannot be read yet: %s", fault)
 
 
-def _is_scheduled(key: Hashable) -> bool:
-    return isinstance(key, UUID)
+def _first_cause(decided: Decided) -> UUID:
+    """The first cause of all, where one is known."""
+    chains = [run.chain.first_event_id for run in decided.runs if run.chain is not None]
+    return chains[0] if chains else decided.cause.event_id
 
 
 _place_of = msgspec.json.Decoder(_Place)

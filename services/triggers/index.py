@@ -6,11 +6,11 @@ few paths that occur. In a bucket of at most `RULE_OUT_ABOVE_COUNT` triggers not
 their decisions are recorded.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
-from flowforge.definition import EventTrigger, ScheduleTrigger
+from flowforge.definition import DependencyTrigger, EventTrigger, Trigger
 from flowforge.events import WorkflowEvent
 
 from infra.expressions import (
@@ -26,7 +26,8 @@ from services.triggers.cause import ReceivedCause
 from services.triggers.inputs import Finding, InputSchema, default_findings
 from services.triggers.patterns import Patterns
 from services.triggers.settings import RULE_OUT_ABOVE_COUNT, SHARED_COUNT_MAX
-from services.triggers.state import Version, Workflow, evolve
+from services.triggers.state import Version, Workflow, evolve, remembers
+from services.triggers.verdict import NotFired
 
 RuleKey = tuple[str, str]
 """Workflow id, trigger id."""
@@ -68,7 +69,7 @@ class Rule:
 
     __slots__ = ("_template", "checked", "key", "terms", "trigger", "trigger_version", "workflow")
 
-    def __init__(self, workflow: Workflow, checked: Checked, trigger: EventTrigger | ScheduleTrigger) -> None:
+    def __init__(self, workflow: Workflow, checked: Checked, trigger: Trigger) -> None:
         self.key: RuleKey = (workflow.workflow_id, trigger.id)
         self.workflow = workflow
         self.checked = checked
@@ -77,6 +78,23 @@ class Rule:
         self._template: Template | None = None
         self.terms: Terms = ()
         """What the event must equal for the filter to be true, once the rule is filed."""
+
+    @property
+    def standing(self) -> NotFired | None:
+        """Why the trigger starts nothing whatever comes, if it does not."""
+        if self.workflow.status != "active":
+            return NotFired("suppressed", "workflow_inactive", f"the workflow is {self.workflow.status}")
+        return None if self.trigger.enabled else NotFired("suppressed", "disabled")
+
+    @property
+    def remembers(self) -> bool:
+        """Whether its answer to one cause depends on others, or on time."""
+        return bool(self.workflow.shape_versions) and remembers(self.trigger)
+
+    @property
+    def shape_version(self) -> int:
+        """The workflow version since which it works as it does; 0 for one that remembers nothing."""
+        return self.workflow.shape_versions.get(self.trigger.id, 0)
 
     @property
     def template(self) -> Template:
@@ -146,7 +164,7 @@ class Bucket:
                     yield rule
         yield from self._unindexed.values()
 
-    def _meets(self, rule: Rule, bindings: dict[str, object], seen: dict[Path, tuple[str, object] | None]) -> bool:
+    def _meets(self, rule: Rule, bindings: Mapping[str, object], seen: dict[Path, tuple[str, object] | None]) -> bool:
         for path, wanted in rule.terms:
             value = seen[path] if path in seen else seen.setdefault(path, _value_key(bindings, path))
             if value != wanted:
@@ -207,6 +225,7 @@ class Index:
         self.workflows: dict[str, Workflow] = {}
         self._checked: dict[str, Checked] = {}
         self._rules: Patterns[Patterns[Bucket]] = Patterns(lambda: Patterns(Bucket))
+        self._dependents: dict[str, dict[RuleKey, Rule]] = {}
 
     def apply(self, workflow_id: str, event: WorkflowEvent, stream_version: int) -> None:
         """Take in one more event of a workflow."""
@@ -236,13 +255,34 @@ class Index:
             found.sort(key=_by_key)
         return found
 
+    def dependents(self, workflow_id: str) -> list[Rule]:
+        """The dependency triggers that have that workflow upstream, in the order of their ids."""
+        return sorted(self._dependents.get(workflow_id, {}).values(), key=_by_key)
+
+    def rule(self, key: RuleKey) -> Rule | None:
+        """The trigger of that name, whatever its type."""
+        workflow_id, trigger_id = key
+        workflow = self.workflows.get(workflow_id)
+        trigger = None if workflow is None else workflow.newest.trigger(trigger_id)
+        return None if workflow is None or trigger is None else Rule(workflow, self._checked[workflow_id], trigger)
+
     def _put_in(self, workflow: Workflow) -> None:
         checked = self._checked[workflow.workflow_id]
+        for trigger in workflow.dependency_triggers:
+            rule = Rule(workflow, checked, trigger)
+            for name in upstream_names(trigger):
+                self._dependents.setdefault(name, {})[rule.key] = rule
         for trigger in workflow.event_triggers:
             by_source = self._rules.at(trigger.config.event_type)
             by_source.at(trigger.config.source).add(Rule(workflow, checked, trigger))
 
     def _take_out(self, workflow: Workflow) -> None:
+        for trigger in workflow.dependency_triggers:
+            for name in upstream_names(trigger):
+                there = self._dependents[name]
+                there.pop((workflow.workflow_id, trigger.id))
+                if not there:
+                    del self._dependents[name]
         for trigger in workflow.event_triggers:
             by_source = self._rules.at(trigger.config.event_type)
             bucket = by_source.at(trigger.config.source)
@@ -253,11 +293,15 @@ class Index:
                 self._rules.discard(trigger.config.event_type)
 
 
+def upstream_names(trigger: DependencyTrigger) -> set[str]:
+    return {upstream.workflow_id for upstream in trigger.config.upstreams}
+
+
 def _by_key(rule: Rule) -> RuleKey:
     return rule.key
 
 
-def _value_key(bindings: dict[str, object], path: Path) -> tuple[str, object] | None:
+def _value_key(bindings: Mapping[str, object], path: Path) -> tuple[str, object] | None:
     value: Any = bindings
     for step in path:
         if not isinstance(value, dict):

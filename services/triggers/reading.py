@@ -2,13 +2,22 @@
 
 import re
 from collections.abc import Hashable, Iterator
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import msgspec
 from flowforge.commands import ExplainDecision, ReceiveEvents, RehearseTrigger, RequestRun, TryTrigger
 from flowforge.envelope import CloudEvent, NotAnEvent, decode_external
-from flowforge.events import ScheduleFired, ScheduleMissed, decode
+from flowforge.events import (
+    RUN_ENDINGS,
+    ScheduleFired,
+    ScheduleMissed,
+    TriggerTimerFired,
+    WorkflowArchived,
+    WorkflowCreated,
+    WorkflowUpdated,
+    decode,
+)
 from flowforge.identity import identity_key
 from flowforge.refusals import Refusal, invalid
 
@@ -16,6 +25,10 @@ from infra.bus import Message
 from services.triggers.settings import JSON_DEPTH_MAX
 
 SCHEDULE_TYPES = frozenset({ScheduleFired.__name__, ScheduleMissed.__name__})
+TIMER_TYPE = TriggerTimerFired.__name__
+WORKFLOW_TYPES = frozenset({WorkflowCreated.__name__, WorkflowUpdated.__name__, WorkflowArchived.__name__})
+HEARD = SCHEDULE_TYPES | RUN_ENDINGS | {TIMER_TYPE}
+"""What is caught up from the log; definitions are, by the index."""
 Question = TryTrigger | ExplainDecision | RehearseTrigger
 """What is evaluated and answered, and never logged."""
 REQUEST_RUN, RECEIVE_EVENTS = RequestRun.__name__, ReceiveEvents.__name__
@@ -33,7 +46,36 @@ class _Commanded(msgspec.Struct):
     command_id: str
 
 
+class _Named(msgspec.Struct):
+    workflow_id: str
+
+
+class ScheduledKey(NamedTuple):
+    """A firing of a schedule, or some that were missed."""
+
+    stream_id: UUID
+
+
+class EndedKey(NamedTuple):
+    """The end of a run, by its event."""
+
+    event_id: UUID
+
+
+class TimerKey(NamedTuple):
+    """A timer of a trigger that came due."""
+
+    timer_id: UUID
+
+
+class DefinedKey(NamedTuple):
+    """A workflow whose definition changed."""
+
+    workflow_id: str
+
+
 _commanded = msgspec.json.Decoder(_Commanded)
+_named = msgspec.json.Decoder(_Named)
 _anything = msgspec.json.Decoder()
 
 
@@ -46,7 +88,7 @@ class Arrival(msgspec.Struct, frozen=True):
 
 
 def key_of(message: Message) -> Hashable:
-    """The identity of an external event; of a command, its name and id; of a firing, its stream.
+    """The identity of an external event; of a command, its name and id; of what the log says, what it is about.
 
     Raises ValueError for what nobody could read.
     """
@@ -56,15 +98,24 @@ def key_of(message: Message) -> Hashable:
             return name, _commanded.decode(message.event.data).command_id
         except (msgspec.DecodeError, UnicodeDecodeError):
             return "unreadable", message.reply_to
-    if message.event.type in SCHEDULE_TYPES and is_scheduled(message):
-        return schedule_stream(message)
+    if message.origin == "log" or message.tokens[1] != "inbox":
+        return _key_of_own(message)
     require_readable(message.body)
     return event_identity(message.event)
 
 
-def is_scheduled(message: Message) -> bool:
-    """Whether the scheduler says it; to others, who say what they like, only the inbox is open."""
-    return message.tokens[1] in ("timers", "log")
+def _key_of_own(message: Message) -> Hashable:
+    """Of an event of our own: others, who say what they like, reach the inbox only. Raises ValueError."""
+    kind = message.event.type
+    if kind in SCHEDULE_TYPES:
+        return ScheduledKey(schedule_stream(message))
+    if kind in RUN_ENDINGS:
+        return EndedKey(UUID(message.event.id))
+    if kind == TIMER_TYPE:
+        return TimerKey(schedule_stream(message))
+    if kind in WORKFLOW_TYPES:
+        return DefinedKey(_named.decode(message.event.data).workflow_id)
+    raise ValueError(f"triggers do not know {kind}")
 
 
 def schedule_stream(message: Message) -> UUID:

@@ -13,10 +13,10 @@ from flowforge.events import EventReceived, RunRequested, WorkflowTriggered, dec
 from infra.eventlog import EventLog, StoredEvent
 from services.triggers.cause import ReceivedCause
 from services.triggers.dry import Rehearsal
+from services.triggers.recalling import whole
 from services.triggers.settings import (
     CLOCK_DISORDER_S,
     FIRINGS_REMEMBERED_MAX,
-    PAYLOAD_INLINE_BYTES_MAX,
     REHEARSAL_ANSWER_BYTES_MAX,
     REHEARSAL_PAGE_COUNT,
     REHEARSAL_STEP_COUNT,
@@ -46,13 +46,8 @@ class _Firing(msgspec.Struct, gc=False):
     cause: _CausedBy
 
 
-class _Blob(msgspec.Struct, gc=False):
-    name: str = msgspec.field(name="$blob")
-
-
 _kind = msgspec.json.Decoder(_Kind)
 _firing = msgspec.json.Decoder(_Firing)
-_blob = msgspec.json.Decoder(_Blob)
 
 
 async def rehearse(log: EventLog, rehearsal: Rehearsal, command: RehearseTrigger) -> dict[str, Any]:
@@ -95,14 +90,7 @@ async def position_before(log: EventLog, instant: datetime, head: int) -> int:
 async def recalled(log: EventLog, stored: StoredEvent) -> ReceivedCause:
     """A logged external event as a cause again, its data whole. May raise `Unavailable`."""
     fact = cast("EventReceived", decode(stored.type, stored.data))
-    data = fact.data
-    if bytes(data).startswith(b'{"$blob":') and len(bytes(data)) <= PAYLOAD_INLINE_BYTES_MAX:
-        try:
-            kept = await log.get_blob(_blob.decode(data).name)
-        except msgspec.DecodeError:
-            kept = None
-        data = data if kept is None else msgspec.Raw(kept)
-    return ReceivedCause.recalled(fact, stored.stream_id, stored.recorded_at, data)
+    return ReceivedCause.recalled(fact, stored.stream_id, stored.recorded_at, await whole(log, fact.data))
 
 
 class _History:

@@ -1,81 +1,58 @@
 """What follows from a schedule that came due, or was missed: the scheduler says when, here it is decided what (pure)."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
 from flowforge.definition import ScheduleTrigger
-from flowforge.envelope import SPEC_VERSION
 from flowforge.events import Cause, ScheduleFired, ScheduleMissed, TriggerDecided
 
 from infra.schedules import ScheduleFault, next_after, schedule_of
-from services.triggers.cause import is_large
-from services.triggers.decide import Decided, NotFired, declined, evaluate, fired
+from services.triggers.cause import OwnCause
+from services.triggers.decide import Decided, Deciding, declined
 from services.triggers.index import Index, Rule
 from services.triggers.settings import SCHEDULE_TICK
+from services.triggers.verdict import NotFired
 
 _encode = msgspec.json.encode
 
 
-class ScheduledCause:
-    """A firing as rules and expressions see it. `recorded_at`, which is `now` there, is its nominal time."""
-
-    __slots__ = ("_fact", "bindings", "cause", "data", "recorded_at", "stream_id")
-
-    def __init__(self, fact: ScheduleFired, event_id: UUID, stream_id: UUID, namespace: str) -> None:
-        self.cause = _cause(fact, fact.scheduled_at, event_id, stream_id, namespace)
-        self.stream_id = stream_id
-        self.recorded_at = fact.scheduled_at
-        self.data = msgspec.Raw(
-            _encode({name: getattr(fact, name) for name in ("scheduled_at", "previous_at", "next_at")})
-        )
-        event: dict[str, Any] = {
-            "specversion": SPEC_VERSION,
-            "id": self.cause.id,
-            "source": self.cause.source,
-            "type": self.cause.type,
-            "time": _text(fact.scheduled_at),
-            "data": msgspec.json.decode(self.data),
-        }
-        self.bindings: dict[str, object] = {"event": event, "events": [event], "now": fact.scheduled_at}
+def scheduled_cause(fact: ScheduleFired, event_id: UUID, stream_id: UUID, namespace: str) -> OwnCause:
+    """A firing as rules and expressions see it. What is `now` there is its nominal time."""
+    data = msgspec.Raw(_encode({name: getattr(fact, name) for name in ("scheduled_at", "previous_at", "next_at")}))
+    return OwnCause(_cause(fact, fact.scheduled_at, event_id, stream_id, namespace), data, fact.scheduled_at)
 
 
 def decide_scheduled(
-    index: Index, fact: ScheduleFired | ScheduleMissed, event_id: UUID, stream_id: UUID, namespace: str
+    deciding: Deciding,
+    index: Index,
+    fact: ScheduleFired | ScheduleMissed,
+    event_id: UUID,
+    stream_id: UUID,
+    namespace: str,
 ) -> Decided:
     """The run that starts, or why none does."""
     if isinstance(fact, ScheduleMissed):
-        return _decide_missed(fact, event_id, stream_id, namespace)
-    cause = ScheduledCause(fact, event_id, stream_id, namespace)
-    rule = _rule(index, fact)
-    if rule is None:
-        decision = _decided(fact, cause.cause, NotFired("suppressed", "changed", "the trigger is no longer there"))
-        return Decided(stream_id, cause.cause, None, [decision], [], [])
-    answer = evaluate(rule, cause)
-    if not isinstance(answer, NotFired) and not _is_still_due(rule, fact):
+        cause = _cause(fact, fact.last_at, event_id, stream_id, namespace)
+        return Decided(stream_id, cause, None, "schedule", 1, decisions=[_missed(fact, cause)])
+    cause = scheduled_cause(fact, event_id, stream_id, namespace)
+    rule = index.rule((fact.workflow_id, fact.trigger_id))
+    if rule is None or not isinstance(rule.trigger, ScheduleTrigger):
+        answer = NotFired("suppressed", "changed", "the trigger is no longer there")
+        deciding.decisions.append(_decided(fact, cause.cause, answer))
+    elif rule.standing is None and not _is_still_due(rule, fact):
         answer = NotFired("suppressed", "changed", f"its schedule no longer has {_text(fact.scheduled_at)}")
-    if isinstance(answer, NotFired):
-        return Decided(stream_id, cause.cause, None, [declined(rule, cause, answer)], [], [])
-    return Decided(stream_id, cause.cause, None, [], [fired(rule, cause, answer)], [answer] if is_large(answer) else [])
+        deciding.decisions.append(declined(rule, cause.cause, answer))
+    else:
+        deciding.consider(rule, cause)
+    return deciding.decided(cause, stream_type="schedule", stream_version=1)
 
 
-def _decide_missed(fact: ScheduleMissed, event_id: UUID, stream_id: UUID, namespace: str) -> Decided:
-    cause = _cause(fact, fact.last_at, event_id, stream_id, namespace)
+def _missed(fact: ScheduleMissed, cause: Cause) -> TriggerDecided:
     count = f"{'more than ' if fact.has_more else ''}{fact.count:,} firing{'' if fact.count == 1 else 's'}"
     span = _text(fact.last_at) if fact.count == 1 else f"from {_text(fact.first_at)} to {_text(fact.last_at)}"
     reason = f"{count} missed while nothing ran, {span}: not caught up"
-    return Decided(stream_id, cause, None, [_decided(fact, cause, NotFired("expired", reason))], [], [])
-
-
-def _rule(index: Index, fact: ScheduleFired) -> Rule | None:
-    workflow = index.workflows.get(fact.workflow_id)
-    if workflow is None:
-        return None
-    for trigger in workflow.newest.definition.triggers:
-        if isinstance(trigger, ScheduleTrigger) and trigger.id == fact.trigger_id:
-            return Rule(workflow, index.checked(fact.workflow_id), trigger)
-    return None
+    return _decided(fact, cause, NotFired("expired", reason))
 
 
 def _is_still_due(rule: Rule, fact: ScheduleFired) -> bool:

@@ -8,6 +8,10 @@ VARIABLES_BYTES_MAX = 256 * 1024
 """Of one request, all together."""
 JSON_DEPTH_MAX = 200
 """Of an event or command, levels; more than every reader of the log can take is not logged."""
+FIRINGS_COUNTED_MAX = 10_000
+"""Of one trigger, for its limit; no limit can be higher."""
+DEPTH_MAX = 32
+"""So long a chain of causes may be, runs."""
 RUNS_PER_CAUSE_MAX = 1_000
 """What would fire beyond is suppressed `depth_exceeded` (interface.md 2.1)."""
 RULE_OUT_ABOVE_COUNT = 8
@@ -20,6 +24,14 @@ NEAREST_LOOKED_AT_MAX = 5_000
 VERSIONS_CACHED_COUNT_MAX = 256
 """Older versions of workflows kept in memory."""
 READS_AT_ONCE_MAX = 16
+CAUSES_RECALLED_BYTES_MAX = 64 * 1024 * 1024
+"""Of causes that triggers hold, kept in memory, so that they need not be read again when they fire."""
+CHAINS_CACHED_COUNT_MAX = 10_000
+LEDGER_PAGE_COUNT = 5_000
+LEDGER_KEPT_AFTER_COUNT = 5_000
+"""After so many events of triggers that remember, or as many as they hold, the ledger is written down."""
+LEDGER_KEPT_AFTER_POSITIONS = 200_000
+"""Or after so many events of whatever kind, which a start would have to pass over."""
 SCHEDULE_TICK = timedelta(microseconds=1)
 """Nominal times are no closer."""
 REHEARSALS_AT_ONCE_MAX = 2
@@ -43,6 +55,3 @@ HOLDERS_NAMED_MAX = 10
 """Of the runs that hold the slots, in a decision or an answer."""
 SLOTS_UNLIMITED = 2**31 - 1
 """Of a workflow that has no `concurrency` any more."""
-LEDGER_PAGE_COUNT = 5_000
-LEDGER_KEPT_AFTER_COUNT = 5_000
-LEDGER_KEPT_AFTER_POSITIONS = 200_000

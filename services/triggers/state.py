@@ -4,7 +4,15 @@ from functools import lru_cache
 from typing import Any, assert_never, cast
 
 import msgspec
-from flowforge.definition import Concurrency, EventTrigger, ManualTrigger, Trigger, Variable, WorkflowStatus
+from flowforge.definition import (
+    Concurrency,
+    DependencyTrigger,
+    EventTrigger,
+    ManualTrigger,
+    Trigger,
+    Variable,
+    WorkflowStatus,
+)
 from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowEvent, WorkflowUpdated
 
 from services.triggers.settings import SHARED_COUNT_MAX
@@ -50,7 +58,8 @@ class Version(msgspec.Struct, frozen=True, gc=False):
 class Workflow(msgspec.Struct, frozen=True, gc=False):
     """A workflow as of its last event.
 
-    `trigger_versions`: trigger id → the workflow version in which the trigger got its present shape.
+    `trigger_versions`: trigger id → the workflow version in which the trigger became as it is; `shape_versions`: the same
+    for triggers that remember, whose name and `enabled` do not count: what they hold outlives those.
     `stream_versions`: workflow version → version of the event in the workflow's stream.
     """
 
@@ -58,6 +67,7 @@ class Workflow(msgspec.Struct, frozen=True, gc=False):
     status: WorkflowStatus
     trigger_versions: dict[str, int]
     stream_versions: dict[int, int]
+    shape_versions: dict[str, int] = {}
 
     @property
     def workflow_id(self) -> str:
@@ -66,6 +76,10 @@ class Workflow(msgspec.Struct, frozen=True, gc=False):
     @property
     def event_triggers(self) -> list[EventTrigger]:
         return [trigger for trigger in self.newest.definition.triggers if isinstance(trigger, EventTrigger)]
+
+    @property
+    def dependency_triggers(self) -> list[DependencyTrigger]:
+        return [trigger for trigger in self.newest.definition.triggers if isinstance(trigger, DependencyTrigger)]
 
 
 _decoder = msgspec.json.Decoder(Definition)
@@ -96,6 +110,7 @@ def evolve(workflow: Workflow | None, event: WorkflowEvent, stream_version: int)
                 status=newest.definition.status,
                 trigger_versions=_trigger_versions(workflow, newest),
                 stream_versions=_shared(tuple({**older, newest.number: stream_version}.items())),
+                shape_versions=_shape_versions(workflow, newest),
             )
         case WorkflowArchived():
             return None if workflow is None else msgspec.structs.replace(workflow, status="archived")
@@ -112,6 +127,39 @@ def _trigger_versions(before: Workflow | None, newest: Version) -> dict[str, int
         for trigger in newest.definition.triggers
     }
     return _shared(tuple(versions.items()))
+
+
+def _shape_versions(before: Workflow | None, newest: Version) -> dict[str, int]:
+    remembering = [trigger for trigger in newest.definition.triggers if remembers(trigger)]
+    if not remembering:
+        return _NONE
+    known = {} if before is None else {trigger.id: trigger for trigger in before.newest.definition.triggers}
+    versions: dict[str, int] = {}
+    for trigger in remembering:
+        older = known.get(trigger.id)
+        is_same = before is not None and older is not None and _shape(older) == _shape(trigger)
+        versions[trigger.id] = before.shape_versions[trigger.id] if is_same and before is not None else newest.number
+    return _shared(tuple(versions.items()))
+
+
+def _shape(trigger: Trigger) -> Trigger:
+    return msgspec.structs.replace(trigger, enabled=True, name="")
+
+
+def remembers(trigger: Trigger) -> bool:
+    """Whether the answer to one cause depends on others, or on time."""
+    if trigger.delay_ms is not None or trigger.debounce_ms is not None or trigger.limit is not None:
+        return True
+    match trigger:
+        case EventTrigger():
+            return trigger.config.batch is not None or trigger.config.absent_for_ms is not None
+        case DependencyTrigger():
+            return trigger.config.logic == "all"
+        case _:
+            return False
+
+
+_NONE: dict[str, int] = {}
 
 
 @lru_cache(maxsize=SHARED_COUNT_MAX)

@@ -7,12 +7,19 @@ import json
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from uuid import UUID
 
 import msgspec
 from flowforge.envelope import CloudEvent, decode_external, encode
+from flowforge.errors import RunError
 from flowforge.events import (
     AnyEvent,
+    RunCancelled,
+    RunCompleted,
+    RunFailed,
     TriggerDecided,
+    TriggerTimerFired,
+    TriggerTimerSet,
     WorkflowArchived,
     WorkflowCreated,
     WorkflowTriggered,
@@ -22,7 +29,8 @@ from flowforge.events import decode as decode_event
 from flowforge.events import encode as encode_event
 from flowforge.identity import named_stream
 
-from infra.bus import Message, Outgoing, Work
+from infra.bus import LoadAgain, Message, Outgoing, Work, envelope
+from infra.bus.message import logged_event
 from infra.eventlog import Append, Appended, Duplicate, EventLog, MemoryEventLog, NewEvent, StoredEvent, StreamAppend
 from services.triggers.handlers import Triggers
 
@@ -40,8 +48,10 @@ class Spec:
         self.before_append: Callable[[], Awaitable[object]] | None = None
         """Done once, between a decision and its append."""
         self._instant = START
+        self.tells_definitions = True
+        """Whether the service hears of a save at once."""
         self._versions: dict[str, int] = {}
-        self._stream_versions: dict[str, int] = {}
+        self._runs_begun = 0
         self.service = self._new_service()
 
     def _new_service(self) -> Triggers:
@@ -69,12 +79,19 @@ class Spec:
         await self._log(workflow_id, WorkflowArchived(workflow_id=workflow_id))
 
     async def _log(self, workflow_id: str, fact: WorkflowCreated | WorkflowUpdated | WorkflowArchived) -> None:
-        stream_id = named_stream("workflow", workflow_id)
-        before = self._stream_versions.get(workflow_id, 0)
-        stream = StreamAppend("workflow", stream_id, before, [NewEvent(type(fact).__name__, encode_event(fact))])
-        [answer] = await self.log.append([Append([stream], self._clock(), changes_definitions=True)])
+        stored = await self.append("workflow", named_stream("workflow", workflow_id), fact, changes_definitions=True)
+        if self.tells_definitions:
+            await self.deliver([own(stored, f"ns.workflows.{workflow_id}.{stored.type}")])
+
+    async def append(
+        self, stream_type: str, stream_id: UUID, fact: AnyEvent, *, changes_definitions: bool = False
+    ) -> StoredEvent:
+        """What another service logs."""
+        version = len(await self.log.read_stream(stream_id))
+        stream = StreamAppend(stream_type, stream_id, version, [NewEvent(type(fact).__name__, encode_event(fact))])
+        [answer] = await self.log.append([Append([stream], self._clock(), changes_definitions=changes_definitions)])
         assert isinstance(answer, Appended)
-        self._stream_versions[workflow_id] = before + 1
+        return (await self.log.read_stream(stream_id))[-1]
 
     # --- when -----------------------------------------------------------------------------------------------------
 
@@ -118,10 +135,8 @@ class Spec:
         for key, messages in pending.items():
             try:
                 works[key] = self.service.decide(key, messages)
-            except LookupError:  # as the shell does with any exception: alone, once more
-                self.service.refused(key, Duplicate(0))
-                await self.service.load([key], messages)
-                works[key] = self.service.decide(key, messages)
+            except LoadAgain:
+                works[key] = await self._decide_again(key, messages)
         if self.before_append is not None:
             happening, self.before_append = self.before_append, None
             await happening()
@@ -138,9 +153,86 @@ class Spec:
             self.answers += [json.loads(body) for _, body in work.answers]
         return lost
 
+    async def _decide_again(self, key: Hashable, messages: Sequence[Message]) -> Work:
+        for _ in range(8):
+            self.service.refused(key, Duplicate(0))
+            await self.service.load([key], messages)
+            try:
+                return self.service.decide(key, messages)
+            except LoadAgain:
+                continue
+        raise AssertionError("it asks for more and more")
+
     async def _stored(self, append: Append) -> list[StoredEvent]:
         streams = await self.log.read_streams([stream.stream_id for stream in append.streams])
-        return [event for stream in append.streams for event in streams[stream.stream_id]]
+        return [
+            event
+            for stream in append.streams
+            for event in streams[stream.stream_id][stream.expected_version :][: len(stream.events)]
+        ]
+
+    async def run_ends(self, workflow_id: str, ending: str = "completed", output: Any = None, **run: Any) -> UUID:
+        """A run that somebody asked for has ended; answers its id."""
+        begun = await self.begin(workflow_id, **run)
+        await self.ends(begun, ending, output)
+        return begun.run_id
+
+    async def begin(self, workflow_id: str, **run: Any) -> WorkflowTriggered:
+        """A run by hand."""
+        self._runs_begun += 1
+        await self.command(
+            "RequestRun", command_id=f"run {self._runs_begun}", workflow_id=workflow_id, input_data={}, **run
+        )
+        return (await self.runs())[-1]
+
+    async def ends(self, run: WorkflowTriggered, ending: str = "completed", output: Any = None) -> list[StoredEvent]:
+        """What execution says of its end; answers what follows in the log."""
+        return await self.deliver([await self.ending(run, ending, output)])
+
+    async def ending(self, run: WorkflowTriggered, ending: str = "completed", output: Any = None) -> Message:
+        fact = {
+            "completed": RunCompleted(output=msgspec.Raw(json.dumps(output).encode())),
+            "failed": RunFailed(error=RunError("JOB_FAILED", "it broke")),
+            "cancelled": RunCancelled(reason="enough"),
+        }[ending]
+        stored = await self.append("run", run.run_id, fact)
+        return own(stored, f"ns.runs.{run.workflow_id}.{run.run_id}.{stored.type}")
+
+    async def time_passes(self, milliseconds: float) -> None:
+        """Timers that come due on the way fire, each at its time."""
+        until = self._instant + timedelta(milliseconds=milliseconds)
+        while timers := sorted((due_at, at) for at, due_at in (await self._timers()).items() if due_at <= until):
+            due_at, position = timers[0]
+            self._instant = max(self._instant, due_at)
+            await self._timer_fires(position)
+        self._instant = max(self._instant, until)
+
+    async def _timers(self) -> dict[int, datetime]:
+        """Those that are set and have not fired, by the position of their `TriggerTimerSet`."""
+        fired = {fact.timer_id for fact in await self.logged(TriggerTimerFired)}
+        stored = await self.log.read(0, 100_000, types={TriggerTimerSet.__name__})
+        facts = {event.position: decode_event(event.type, event.data) for event in stored}
+        return {
+            position: fact.due_at
+            for position, fact in facts.items()
+            if isinstance(fact, TriggerTimerSet) and fact.timer_id not in fired
+        }
+
+    async def _timer_fires(self, position: int) -> None:
+        stored = await self.log.read_position(position)
+        assert stored is not None
+        fact = decode_event(stored.type, stored.data)
+        assert isinstance(fact, TriggerTimerSet)
+        fired = TriggerTimerFired(
+            timer_id=fact.timer_id,
+            trigger_stream_id=stored.stream_id,
+            workflow_id=fact.workflow_id,
+            trigger_id=fact.trigger_id,
+            due_at=fact.due_at,
+        )
+        await self.deliver(
+            [own(await self.append("timer", fact.timer_id, fired), f"ns.timers.triggers.{fact.workflow_id}")]
+        )
 
     # --- then -----------------------------------------------------------------------------------------------------
 
@@ -165,6 +257,13 @@ def inbox(event_id: str, event_type: str = "file.arrived", data: Any = None, **m
     return Message("ns.inbox.events", body, decode_external(body), "stream", "$JS.ACK.INBOX.triggers.1.1.1.1.0")
 
 
+def own(stored: StoredEvent, subject: str) -> Message:
+    """A message of another service of ours."""
+    return Message(
+        subject, envelope(stored, "ns"), logged_event(stored, "ns"), "stream", "$JS.ACK.S.triggers.1.1.1.1.0"
+    )
+
+
 def command(name: str, **data: Any) -> Message:
     event = CloudEvent(id="m", source="/gateway", type=name, data=msgspec.Raw(json.dumps(data).encode()))
     return Message(f"ns.commands.triggers.{name}", encode(event), event, "command", "_INBOX.1")
@@ -172,8 +271,15 @@ def command(name: str, **data: Any) -> Message:
 
 def on_event(trigger_id: str = "t", event_type: str = "file.arrived", **more: Any) -> dict[str, Any]:
     config = {"event_type": event_type}
-    config |= {name: more.pop(name) for name in ("source", "filter") if name in more}
+    config |= {name: more.pop(name) for name in ("source", "filter", "batch", "absent_for_ms") if name in more}
     return {"id": trigger_id, "type": "event", "config": config, **more}
+
+
+def on_upstreams(*names: str, trigger_id: str = "t", condition: str = "on_success", **more: Any) -> dict[str, Any]:
+    """A dependency trigger; what belongs to its config may stand among the others."""
+    config: dict[str, Any] = {"upstreams": [{"workflow_id": name, "condition": condition} for name in names]}
+    config |= {name: more.pop(name) for name in ("logic", "window_ms", "correlate_by") if name in more}
+    return {"id": trigger_id, "type": "dependency", "config": config, **more}
 
 
 def plain(raw: msgspec.Raw) -> Any:

@@ -1,0 +1,193 @@
+"""What FlowForge's own events mean to triggers: runs that end, schedules and timers that come due, definitions that change.
+
+Each is decided once: by an identity where it starts something by itself, and by what the triggers remember where it only
+lets them go on.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import cast
+from uuid import UUID
+
+from flowforge.events import RUN_ENDINGS, Cause, TriggerTimerFired, decode
+from flowforge.identity import identity_key
+
+from infra.bus import Message
+from services.triggers.decide import Decided, Deciding
+from services.triggers.definitions import Definitions
+from services.triggers.endings import EndedCause
+from services.triggers.ledger import Ledger
+from services.triggers.reading import (
+    DefinedKey,
+    EndedKey,
+    ScheduledKey,
+    TimerKey,
+    schedule_identity,
+    scheduled_of,
+)
+from services.triggers.recalling import Recalled, absence_cause
+from services.triggers.scheduled import decide_scheduled
+from services.triggers.verdict import NotFired
+
+OwnKey = ScheduledKey | EndedKey | TimerKey | DefinedKey
+_REMOVED = NotFired("expired", "the trigger was removed while it waited")
+
+
+def is_own(key: object) -> bool:
+    """Whether the key is that of an event of our own."""
+    return isinstance(key, OwnKey)
+
+
+def identity_of(key: OwnKey) -> bytes | None:
+    """Under which identity what follows is logged, where it is logged once whatever is remembered."""
+    match key:
+        case ScheduledKey(stream_id):
+            return schedule_identity(stream_id)
+        case EndedKey(event_id):
+            return identity_key("ended", str(event_id))
+        case _:
+            return None
+
+
+class Occasions:
+    """Decides about them. What is remembered comes from the ledger."""
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        ledger: Ledger,
+        recalled: Recalled,
+        namespace: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._definitions = definitions
+        self._ledger = ledger
+        self._recalled = recalled
+        self._namespace = namespace
+        self._clock = clock
+        self._endings: dict[UUID, EndedCause] = {}
+
+    def deciding(self, at: datetime) -> Deciding:
+        """Whatever comes at that moment."""
+        return Deciding(self._ledger, self._recalled, self._recalled.cause, at)
+
+    # --- load -------------------------------------------------------------------------------------------------------
+
+    async def load(self, messages: Sequence[Message]) -> None:
+        """Have the runs that ended and that a trigger waits for. May raise `Unavailable`.
+
+        Where none does nothing is logged, so nobody else tells that the definitions are old.
+        """
+        ended = [message for message in messages if message.event.type in RUN_ENDINGS and _is_news(message)]
+        if ended:
+            await self._definitions.look()
+            found = await asyncio.gather(*map(self._ended, ended))
+            self._endings |= {cause.cause.event_id: cause for cause in found if cause is not None}
+
+    async def _ended(self, message: Message) -> EndedCause | None:
+        index, event = self._definitions.index, message.event
+        if message.origin == "stream" and not index.dependents(message.tokens[2]):
+            return None
+        run = await self._recalled.run(UUID(event.source.rpartition("/")[2]))
+        if not index.dependents(run.workflow_id):
+            return None
+        return await self._recalled.ending(run, event.type, event.data, UUID(event.id), event.time or self._clock())
+
+    # --- decide -----------------------------------------------------------------------------------------------------
+
+    def decide(self, key: OwnKey, messages: Sequence[Message]) -> tuple[Decided | None, datetime]:
+        """What follows (None: nothing), and when. Raises Wanted."""
+        message, at = messages[-1], self._clock()
+        match key:
+            case ScheduledKey(stream_id):
+                fact, event_id = scheduled_of(message), UUID(message.event.id)
+                index = self._definitions.index
+                return decide_scheduled(self.deciding(at), index, fact, event_id, stream_id, self._namespace), at
+            case EndedKey(event_id):
+                return self._decide_ended(event_id, at), at
+            case TimerKey():
+                fact = cast("TriggerTimerFired", decode(message.event.type, message.event.data))
+                at = max(at, fact.due_at)
+                return self._decide_timer(fact, UUID(message.event.id), at), at
+            case DefinedKey(workflow_id):
+                return self._decide_defined(workflow_id, message, at), at
+
+    def _decide_ended(self, event_id: UUID, at: datetime) -> Decided | None:
+        cause = self._endings.pop(event_id, None)
+        if cause is None:
+            return None
+        self._endings[event_id] = cause  # until it is logged
+        deciding = self.deciding(at)
+        for rule in self._definitions.index.dependents(cause.run.workflow_id):
+            deciding.consider(rule, cause)
+        if deciding.remembered:
+            self._recalled.keep(cause)
+        return deciding.decided(cause)
+
+    def _decide_timer(self, fact: TriggerTimerFired, event_id: UUID, at: datetime) -> Decided:
+        key = (fact.workflow_id, fact.trigger_id)
+        cause = absence_cause(fact, event_id, self._namespace)
+        deciding, rule = self.deciding(at), self._definitions.index.rule(key)
+        if rule is None:
+            gone = deciding.gone(key, 0)
+            gone.abandon(_REMOVED)
+            deciding.settle(gone)
+            return deciding.decided(cause)
+        one = deciding.pipeline(rule)
+        if one.is_absence_due():
+            if rule.standing is None:
+                deciding.knows(cause)
+                self._recalled.keep(cause)
+                one.absent(cause.cause)
+            else:
+                one.stop_absence()
+        one.come_due()
+        deciding.settle(one)
+        return deciding.decided(cause)
+
+    def _decide_defined(self, workflow_id: str, message: Message, at: datetime) -> Decided:
+        event = message.event
+        cause = Cause(
+            event_id=UUID(event.id),
+            type=event.type,
+            id=event.id,
+            source=event.source,
+            stream_id=UUID(event.source.rpartition("/")[2]),
+        )
+        deciding, index = self.deciding(at), self._definitions.index
+        workflow = index.workflows.get(workflow_id)
+        names = {*self._ledger.known(workflow_id), *(() if workflow is None else workflow.shape_versions)}
+        for name in sorted(names):
+            rule = index.rule((workflow_id, name))
+            if rule is None:
+                gone = deciding.gone((workflow_id, name), 0)
+                gone.abandon(_REMOVED)
+                deciding.settle(gone)
+                continue
+            one = deciding.pipeline(rule)
+            if rule.standing is None:
+                one.count_absence(event.time or at)
+            else:
+                one.stop_absence()
+            one.come_due()
+            deciding.settle(one)
+        return Decided(
+            cause.stream_id, cause, decisions=deciding.decisions, runs=deciding.runs, blobs=deciding.blobs,
+            remembered=list(deciding.remembered.values()), grown=list(deciding.grown.values()),
+        )  # fmt: skip
+
+    def logged(self, key: OwnKey) -> None:
+        """It is dealt with."""
+        if isinstance(key, EndedKey):
+            self._endings.pop(key.event_id, None)
+
+    def forget_all(self) -> None:
+        self._endings.clear()
+
+
+def _is_news(message: Message) -> bool:
+    return message.origin == "log" or (message.origin == "stream" and message.tokens[1] == "runs")
+
+
+__all__ = ["OwnKey", "Occasions", "identity_of", "is_own"]

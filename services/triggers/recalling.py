@@ -1,0 +1,181 @@
+"""What a decision may need of long ago: causes that triggers hold, and how far a chain of causes has grown.
+
+Most of it is in memory still. What is not is asked for with `Wanted`, and is there after the next `load`.
+"""
+
+import asyncio
+from collections import OrderedDict
+from datetime import datetime
+from typing import cast
+from uuid import UUID
+
+import msgspec
+from flowforge.events import (
+    RUN_ENDINGS,
+    Cause,
+    EventReceived,
+    RunCompleted,
+    ScheduleFired,
+    TriggerTimerFired,
+    WorkflowTriggered,
+    decode,
+)
+from flowforge.identity import part_uuid
+
+from infra.eventlog import EventLog, StoredEvent
+from services.triggers.cause import AnyCause, OwnCause, ReceivedCause
+from services.triggers.endings import EndedCause, Ending, ending_cause
+from services.triggers.scheduled import scheduled_cause
+from services.triggers.settings import (
+    CAUSES_RECALLED_BYTES_MAX,
+    CHAINS_CACHED_COUNT_MAX,
+    PAYLOAD_INLINE_BYTES_MAX,
+    READS_AT_ONCE_MAX,
+)
+from services.triggers.verdict import Wanted
+
+
+class _Blob(msgspec.Struct, gc=False):
+    name: str = msgspec.field(name="$blob")
+
+
+_blob = msgspec.json.Decoder(_Blob)
+
+
+def chain_stream(first_event_id: UUID) -> UUID:
+    """The stream that counts the runs that a first cause has led to through others."""
+    return part_uuid(first_event_id, "chain")
+
+
+class Recalled:
+    """Causes by their event, the newest kept; and the chains that they belong to."""
+
+    def __init__(self, log: EventLog, namespace: str) -> None:
+        self._log = log
+        self._namespace = namespace
+        self._causes: OrderedDict[UUID, AnyCause] = OrderedDict()
+        self._bytes = 0
+        self._wanted: dict[UUID, Cause] = {}
+        self._chains: OrderedDict[UUID, int] = OrderedDict()
+        self._wanted_chains: set[UUID] = set()
+        self._at_once = asyncio.Semaphore(READS_AT_ONCE_MAX)
+
+    # --- in memory --------------------------------------------------------------------------------------------------
+
+    def keep(self, cause: AnyCause) -> None:
+        """It may be asked for again."""
+        event_id = cause.cause.event_id
+        if event_id in self._causes:
+            return
+        self._causes[event_id] = cause
+        self._bytes += _size(cause)
+        while self._bytes > CAUSES_RECALLED_BYTES_MAX and len(self._causes) > 1:
+            self._bytes -= _size(self._causes.popitem(last=False)[1])
+
+    def cause(self, cause: Cause) -> AnyCause:
+        """The whole of it. Raises Wanted."""
+        found = self._causes.get(cause.event_id)
+        if found is None:
+            self._wanted[cause.event_id] = cause
+            raise Wanted(f"the cause {cause.event_id} is not in memory")
+        return found
+
+    def count(self, first_event_id: UUID) -> int:
+        """How many runs that cause has led to through others. Raises Wanted."""
+        found = self._chains.get(first_event_id)
+        if found is None:
+            self._wanted_chains.add(first_event_id)
+            raise Wanted(f"the chain of {first_event_id} is not in memory")
+        return found
+
+    def grow(self, first_event_id: UUID) -> None:
+        """One more is decided."""
+        self._chains[first_event_id] += 1
+
+    def not_logged(self) -> None:
+        """Chains may have been counted too long."""
+        self._chains.clear()
+
+    # --- from the log -----------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Have what was asked for. May raise `Unavailable`."""
+        wanted, self._wanted = list(self._wanted.values()), {}
+        if wanted:
+            for cause in await asyncio.gather(*map(self._read, wanted)):
+                self.keep(cause)
+        if self._wanted_chains:
+            streams = {chain_stream(first): first for first in self._wanted_chains}
+            self._wanted_chains = set()
+            for stream_id, events in (await self._log.read_streams(list(streams))).items():
+                self._chains[streams[stream_id]] = len(events)
+        while len(self._chains) > CHAINS_CACHED_COUNT_MAX:
+            self._chains.popitem(last=False)
+
+    async def _read(self, cause: Cause) -> AnyCause:
+        async with self._at_once:
+            events = await self._log.read_stream(cause.stream_id)
+            stored = next(event for event in events if event.event_id == cause.event_id)
+        if stored.type in RUN_ENDINGS:
+            run = cast("WorkflowTriggered", decode(events[0].type, events[0].data))
+            return await self.ending(run, stored.type, stored.data, stored.event_id, stored.recorded_at)
+        return await recalled(self._log, stored, self._namespace)
+
+    async def run(self, run_id: UUID) -> WorkflowTriggered:
+        """What a run was started as. May raise `Unavailable`."""
+        async with self._at_once:
+            [first] = await self._log.read_stream(run_id, limit=1)
+        return cast("WorkflowTriggered", decode(first.type, first.data))
+
+    async def ending(
+        self, run: WorkflowTriggered, kind: str, data: bytes | msgspec.Raw, event_id: UUID, recorded_at: datetime
+    ) -> EndedCause:
+        """The end of a run, its output whole; its chain is in memory. May raise `Unavailable`."""
+        ending = cast("Ending", decode(kind, data))
+        if isinstance(ending, RunCompleted):
+            ending = msgspec.structs.replace(ending, output=await whole(self._log, ending.output))
+        cause = EndedCause(run, ending, ending_cause(ending, event_id, run.run_id, self._namespace), recorded_at)
+        if cause.chain is not None and cause.chain.first_event_id not in self._chains:
+            self._wanted_chains.add(cause.chain.first_event_id)
+        return cause
+
+
+async def recalled(log: EventLog, stored: StoredEvent, namespace: str) -> AnyCause:
+    """A logged event as a cause again, its data whole. May raise `Unavailable`."""
+    match decode(stored.type, stored.data):
+        case EventReceived() as fact:
+            data = await whole(log, fact.data)
+            return ReceivedCause.recalled(fact, stored.stream_id, stored.recorded_at, data)
+        case ScheduleFired() as fact:
+            return scheduled_cause(fact, stored.event_id, stored.stream_id, namespace)
+        case TriggerTimerFired() as fact:
+            return absence_cause(fact, stored.event_id, namespace)
+        case _:
+            raise ValueError(f"{stored.type} is no cause")
+
+
+def absence_cause(fact: TriggerTimerFired, event_id: UUID, namespace: str) -> OwnCause:
+    """The timer that says that nothing came; its data is `{due_at}`."""
+    cause = Cause(
+        event_id=event_id,
+        type=type(fact).__name__,
+        id=str(event_id),
+        source=f"/{namespace}/triggers/{fact.workflow_id}/{fact.trigger_id}",
+        stream_id=fact.timer_id,
+    )
+    return OwnCause(cause, msgspec.Raw(msgspec.json.encode({"due_at": fact.due_at})), fact.due_at)
+
+
+async def whole(log: EventLog, data: msgspec.Raw) -> msgspec.Raw:
+    """The payload itself, where it is kept beside the log. May raise `Unavailable`."""
+    if not bytes(data).startswith(b'{"$blob":') or len(bytes(data)) > PAYLOAD_INLINE_BYTES_MAX:
+        return data
+    try:
+        kept = await log.get_blob(_blob.decode(data).name)
+    except msgspec.DecodeError:
+        return data
+    return data if kept is None else msgspec.Raw(kept)
+
+
+def _size(cause: AnyCause) -> int:
+    return len(cast("bytes", cause.data)) + 1_000

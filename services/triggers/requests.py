@@ -1,0 +1,115 @@
+"""A run that somebody asked for: `execute`, or a trigger fired by hand (pure)."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from flowforge.commands import RequestRun
+from flowforge.events import Cause, RunRequested, TriggerRef, WorkflowTriggered
+from flowforge.identity import derived_uuid, event_id
+from flowforge.refusals import Refusal, input_invalid, invalid, invalid_state, not_found, too_large
+
+from infra.expressions import EvaluationFault
+from services.triggers.cause import EMPTY_INPUT, is_large, is_null, json_value, kept_small, run_id
+from services.triggers.decide import FIRST_DEPTH, Decided, told
+from services.triggers.index import Checked
+from services.triggers.inputs import Finding, variable_findings
+from services.triggers.settings import VARIABLES_BYTES_MAX
+from services.triggers.state import Version, type_of
+
+
+def decide_request(
+    checked: Checked,
+    status: str,
+    command: RequestRun,
+    recorded_at: datetime,
+    trigger_versions: Mapping[str, int] | None = None,
+) -> Decided | Refusal:
+    """The run that somebody asked for, or why they do not get it. `trigger_versions` are of the newest version."""
+    version = checked.version
+    started_by = _started_by(version, command)
+    if isinstance(started_by, Refusal):
+        return started_by
+    if (refusal := _request_refused(checked, status, command)) is not None:
+        return refusal
+    stream_id = derived_uuid(recorded_at, "command", RequestRun.__name__, command.command_id)
+    cause = Cause(
+        event_id=event_id(stream_id, 1, recorded_at),
+        type=RunRequested.__name__,
+        id=command.command_id,
+        source=_asked_at(command),
+        stream_id=stream_id,
+    )
+    input_data = EMPTY_INPUT if is_null(command.input_data) else command.input_data
+    asked = RunRequested(
+        workflow_id=command.workflow_id,
+        command_id=command.command_id,
+        input_data=kept_small(command.input_data),
+        variables=command.variables,
+        version=command.version,
+        labels=command.labels,
+        priority=command.priority,
+        timeout_ms=command.timeout_ms,
+        trigger_id=command.trigger_id,
+    )
+    run = WorkflowTriggered(
+        run_id=run_id(recorded_at, command.workflow_id, started_by.id, stream_id),
+        workflow_id=command.workflow_id,
+        workflow_version=version.number,
+        trigger=started_by,
+        trigger_version=(trigger_versions or {}).get(command.trigger_id or "", version.number),
+        cause=cause,
+        consumed=[cause.event_id],
+        input_data=kept_small(input_data),
+        variables=command.variables,
+        labels=command.labels,
+        priority=command.priority,
+        depth=FIRST_DEPTH,
+        timeout_ms=command.timeout_ms,
+    )
+    return Decided(stream_id, cause, asked, runs=[run], blobs=[input_data] if is_large(input_data) else [])
+
+
+def _started_by(version: Version, command: RequestRun) -> TriggerRef | Refusal:
+    """Under which trigger the run counts: the one to fire, or for `execute` the manual one."""
+    if command.trigger_id is None:
+        return TriggerRef("manual", version.manual_trigger_id)
+    trigger = version.trigger(command.trigger_id)
+    if trigger is None and not version.fault:
+        return not_found(f"trigger of '{command.workflow_id}'", command.trigger_id)
+    if trigger is not None and not trigger.enabled:
+        return invalid_state(
+            f"the trigger '{trigger.id}' of '{command.workflow_id}' is disabled; enable it, then fire it"
+        )
+    return TriggerRef("manual" if trigger is None else type_of(trigger), command.trigger_id)
+
+
+def _asked_at(command: RequestRun) -> str:
+    workflow = f"/api/workflows/{command.workflow_id}"
+    return f"{workflow}/execute" if command.trigger_id is None else f"{workflow}/triggers/{command.trigger_id}/fire"
+
+
+def _request_refused(checked: Checked, status: str, command: RequestRun) -> Refusal | None:
+    version = checked.version
+    if version.fault:
+        return invalid_state(f"version {version.number} of '{version.workflow_id}' cannot be read: {version.fault}")
+    if status == "archived":
+        return invalid_state(f"'{version.workflow_id}' is archived and starts no runs; save it as active to revive it")
+    if command.trigger_id is not None and status != "active":
+        return invalid_state(f"'{version.workflow_id}' is {status}: no trigger starts it; execute does")
+    variables_bytes = sum(map(len, map(bytes, command.variables.values())))
+    if variables_bytes > VARIABLES_BYTES_MAX:
+        return too_large(f"the variables have {variables_bytes:,} bytes, at most {VARIABLES_BYTES_MAX:,} are taken")
+    if wrong := variable_findings(version.definition.variables, command.variables):
+        return invalid("Variables invalid", told(wrong), _as_errors(wrong))
+    try:
+        value = {} if is_null(command.input_data) else json_value("input_data", command.input_data)
+    except EvaluationFault as fault:
+        return input_invalid(str(fault), [{"path": "$.input_data", "message": fault.message}])
+    if wrong := checked.input_findings(value, "$.input_data"):
+        return input_invalid(told(wrong), _as_errors(wrong))
+    return None
+
+
+def _as_errors(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    return [dict(finding) for finding in findings]
