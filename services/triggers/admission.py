@@ -19,7 +19,10 @@ from flowforge.events import (
     Decision,
     QueueLeft,
     RunAdmitted,
+    RunCancelled,
+    RunCompleted,
     RunDisplaced,
+    RunFailed,
     SlotAwaited,
     SlotEvent,
     SlotFreed,
@@ -27,6 +30,7 @@ from flowforge.events import (
     SlotWait,
     TriggerDecided,
     WorkflowTriggered,
+    decode,
 )
 
 from services.triggers.settings import HOLDERS_NAMED_MAX, SLOT_QUEUE_COUNT_MAX
@@ -71,6 +75,19 @@ class Ending(msgspec.Struct, frozen=True):
     run_id: UUID
     type: Literal["RunCompleted", "RunFailed", "RunCancelled"]
     detail: str = ""
+
+
+def ending_of(run_id: UUID, kind: str, data: bytes | msgspec.Raw) -> Ending:
+    """What the log says of it."""
+    match decode(kind, data):
+        case RunCompleted():
+            return Ending(run_id, "RunCompleted")
+        case RunFailed() as failed:
+            return Ending(run_id, "RunFailed", failed.error.message)
+        case RunCancelled() as cancelled:
+            return Ending(run_id, "RunCancelled", cancelled.reason)
+        case _:
+            raise ValueError(f"{kind} is not the end of a run")
 
 
 def ask(slots: Slots, asking: Asking, now: datetime) -> Let | Overlap:

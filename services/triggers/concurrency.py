@@ -19,7 +19,7 @@ Events = Mapping[str, object]
 """`event` and `events` as expressions see them."""
 
 
-def asking(
+def asking_of(
     version: Version, run: WorkflowTriggered, input_data: msgspec.Raw, events: Events, *, is_override: bool = False
 ) -> Asking | None:
     """What the run has to ask for before it starts; None: nothing. `input_data` is whole. Raises Fault."""

@@ -26,6 +26,7 @@ from infra.bus.settling import answer
 from infra.eventlog import Answer, Append, Conflict, DefinitionsChanged, Duplicate, EventLog, StoredEvent, Unavailable
 from services.triggers.answers import (
     FIRED,
+    OF_RUNS,
     TIMER_SET,
     Logged,
     events_answer,
@@ -35,7 +36,7 @@ from services.triggers.answers import (
     streams_of_all,
 )
 from services.triggers.cause import ReceivedCause, received, same_event
-from services.triggers.decide import Decided, decide_received
+from services.triggers.decide import Decided, Deciding, decide_received
 from services.triggers.definitions import Definitions
 from services.triggers.known import KnownCause, find_known
 from services.triggers.ledger import STREAM_TYPE, Ledger
@@ -56,6 +57,7 @@ from services.triggers.reading import (
 )
 from services.triggers.recalling import Recalled
 from services.triggers.requests import decide_request
+from services.triggers.slot_ledger import SLOT_STREAM, SlotLedger
 from services.triggers.verdict import Wanted
 
 _T = TypeVar("_T")
@@ -77,7 +79,7 @@ class Triggers:
     """The service as the shell runs it."""
 
     name = "triggers"
-    says = frozenset({FIRED, TIMER_SET})
+    says = frozenset({FIRED, TIMER_SET}) | OF_RUNS
     hears = HEARD
 
     def __init__(self, log: EventLog, namespace: str, clock: Callable[[], datetime] = envelopes.now) -> None:
@@ -86,8 +88,9 @@ class Triggers:
         self.definitions = Definitions(log)
         self.questions = Questions(log, clock)
         self.ledger = Ledger(log)
+        self.slots = SlotLedger(log)
         self._recalled = Recalled(log, namespace)
-        self._occasions = Occasions(self.definitions, self.ledger, self._recalled, namespace, clock)
+        self._occasions = Occasions(self.definitions, self.ledger, self.slots, self._recalled, namespace, clock)
         self._log = log
         self._clock = clock
         self._open: dict[Hashable, _Open] = {}
@@ -118,7 +121,9 @@ class Triggers:
         await self.definitions.refresh()
         self._tell_changed()
         await self.ledger.refresh()
+        await self.slots.refresh()
         self.ledger.begin()
+        self.slots.begin()
         if self._open:
             for key in keys:
                 self._close(key)
@@ -150,6 +155,9 @@ class Triggers:
             return
         await self.definitions.load_version(command.workflow_id, command.version)
         if not isinstance(self._decide_request(command, self._clock()), Refusal):
+            if self._may_overlap(command):
+                await self.definitions.look()
+                self._tried_at.setdefault(self.key(message), frozenset())
             return
         # a refusal is not appended, so nobody else tells that it was made on old definitions
         await self.definitions.look()
@@ -206,17 +214,29 @@ class Triggers:
         if before is not None and before.run is not None:
             return self._done(key, messages, run_answer(before.run, before.run_position))
         recorded_at = self._clock()
-        decided = self._decide_request(command, recorded_at)
+        decided = self._decide_request(command, recorded_at, self._occasions.deciding(recorded_at))
         if isinstance(decided, Refusal):
             return self._done(key, messages, refusal_answer(decided))
         return self._work(key, messages, {identity: decided}, recorded_at)
 
-    def _decide_request(self, command: RequestRun, recorded_at: datetime) -> Decided | Refusal:
+    def _may_overlap(self, command: RequestRun) -> bool:
+        """Whether it may be refused for what else runs; such a refusal is not appended either."""
+        found = self.definitions.find(command.workflow_id, command.version)
+        concurrency = None if isinstance(found, Refusal) else found[0].version.definition.settings.concurrency
+        return concurrency is not None and not command.override_running
+
+    def _decide_request(
+        self, command: RequestRun, recorded_at: datetime, deciding: Deciding | None = None
+    ) -> Decided | Refusal:
         found = self.definitions.find(command.workflow_id, command.version)
         if isinstance(found, Refusal):
             return found
         return decide_request(
-            *found, command, recorded_at, self.definitions.index.workflows[command.workflow_id].trigger_versions
+            *found,
+            command,
+            recorded_at,
+            self.definitions.index.workflows[command.workflow_id].trigger_versions,
+            deciding,
         )
 
     def _decide_arrivals(self, key: Hashable, messages: Sequence[Message]) -> Work:
@@ -307,7 +327,10 @@ class Triggers:
         for event in events:
             if event.stream_type == STREAM_TYPE:
                 self.ledger.add(event)
+            elif event.stream_type == SLOT_STREAM:
+                self.slots.add(event)
         self.ledger.passed(events[-1].position)
+        self.slots.passed(events[-1].position)
         if is_own(key):
             self._occasions.logged(cast("OwnKey", key))
         if work.answers:
@@ -319,17 +342,13 @@ class Triggers:
         return self._said(events)
 
     def _said(self, events: Sequence[StoredEvent]) -> list[Outgoing]:
-        return [
-            said(event, _place_of.decode(event.data).workflow_id, self.subjects)
-            for event in events
-            if event.type in self.says
-        ]
+        return [said(event, self.subjects) for event in events if event.type in self.says]
 
     def _fill_answers(self, key: Hashable, work: Work, opened: _Open, events: Sequence[StoredEvent]) -> None:
         messages = [message for message, _ in work.answers]
         if isinstance(command_of(messages[0]), RequestRun):
             [decided] = opened.decided.values()
-            answer = run_answer(decided.runs[0], events[-1].position)
+            answer = run_answer(decided.runs[0], next(event.position for event in events if event.type == FIRED))
         else:
             self._tried_at[key] = self._tried_at.get(key, frozenset()) | {opened.recorded_at}
             firsts = {event.stream_id: event for event in events if event.version == 1}
@@ -353,6 +372,7 @@ class Triggers:
         """Known already, or decided on definitions that are no longer the newest."""
         opened = self._close(key)
         self.ledger.not_logged()
+        self.slots.not_logged()
         self._recalled.not_logged()
         if isinstance(answer, DefinitionsChanged):
             self.definitions.is_stale = True
@@ -372,6 +392,8 @@ class Triggers:
             for one in decided.remembered:
                 if one.stream_id == conflict.stream_id:
                     self.ledger.doubt((one.facts[0].workflow_id, one.facts[0].trigger_id), conflict.actual_version)
+            if any(one.slot_id == conflict.stream_id for one in decided.slotted):
+                self.slots.doubt(conflict.stream_id, conflict.actual_version)
 
     def _close(self, key: Hashable) -> _Open | None:
         opened = self._open.pop(key, None)
@@ -389,6 +411,7 @@ class Triggers:
         """Everything is read anew from the log."""
         self.definitions.forget_all()
         self.ledger.is_stale = True
+        self.slots.is_stale = True
         self._occasions.forget_all()
         for kept in (self._open, self._claimed, self._tried_at, self._known, self._wanted_blobs, self._kept_blobs):
             kept.clear()
@@ -403,6 +426,7 @@ class Triggers:
             await self.definitions.refresh()
             self._tell_changed()
             await self.ledger.keep()
+            await self.slots.keep()
         except Unavailable as fault:
             _log.warning("definitions cannot be read yet: %s", fault)
 
