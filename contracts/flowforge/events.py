@@ -252,6 +252,15 @@ class QueueLeft(Event, kw_only=True, frozen=True):
     workflow_id: str
 
 
+class SlotRefused(Event, kw_only=True, frozen=True):
+    """A trigger's run did not start since all slots were taken (`suppressed`, `overlap`). What was decided on holds as long
+    as nobody else wrote to this stream."""
+
+    workflow_id: str
+    trigger_id: str
+    cause_event_id: UUID
+
+
 # --- runs: stream type `run`; version 1 by triggers, the rest by execution ----------------------------------------
 
 
@@ -522,7 +531,7 @@ WorkflowEvent = WorkflowCreated | WorkflowUpdated | WorkflowArchived
 CauseEvent = EventReceived | RunRequested | TriggerDecided
 TriggerEvent = TriggerDecided | TriggerFired | AbsenceCounted | TriggerTimerSet
 ChainEvent = ChainGrew
-SlotEvent = SlotTaken | SlotAwaited | RunAdmitted | RunDisplaced | SlotFreed | QueueLeft
+SlotEvent = SlotTaken | SlotAwaited | RunAdmitted | RunDisplaced | SlotFreed | QueueLeft | SlotRefused
 RunEvent = (
     WorkflowTriggered
     | RunQueued

@@ -37,6 +37,7 @@ from flowforge.events import (
     ScheduleMissed,
     SlotAwaited,
     SlotFreed,
+    SlotRefused,
     SlotTaken,
     TimerFired,
     TimerSet,
@@ -108,9 +109,9 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             _asked_for_slot(models, stored, event)
         case RunAdmitted() | RunDisplaced() | SlotFreed() | QueueLeft():
             _fold_slot(models, stored, event)
-        case (
-            ReportIgnored() | JobEnded() | TimerSet() | TimerFired() | ScheduleFired() | ScheduleMissed() | RunQueued()
-        ):
+        case ReportIgnored() | JobEnded() | TimerSet() | TimerFired() | ScheduleFired() | ScheduleMissed():
+            pass
+        case RunQueued() | SlotRefused():
             pass
         case TriggerFired() | AbsenceCounted() | TriggerTimerSet() | TriggerTimerFired() | ChainGrew():
             pass

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
-from flowforge.events import AnyEvent, SlotEvent, WorkflowArchived, WorkflowUpdated, decode
+from flowforge.events import AnyEvent, SlotEvent, SlotRefused, WorkflowArchived, WorkflowUpdated, decode
 
 from infra.eventlog import EventLog, Head, StoredEvent
 from infra.failpoints import failpoint
@@ -74,7 +74,8 @@ class Projector:
         }
         if missing - begun or workflows:
             await store.load(self._connection, self._models, missing - begun, workflows)
-        slots = {event.run_id for event in decoded if isinstance(event, SlotEvent)} - self._models.slots.keys()
+        asked = (event for event in decoded if isinstance(event, SlotEvent) and not isinstance(event, SlotRefused))
+        slots = {event.run_id for event in asked} - self._models.slots.keys()
         if slots:
             await store.load_slots(self._connection, self._models, slots)
 

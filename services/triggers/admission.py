@@ -26,6 +26,7 @@ from flowforge.events import (
     SlotAwaited,
     SlotEvent,
     SlotFreed,
+    SlotRefused,
     SlotTaken,
     SlotWait,
     TriggerDecided,
@@ -63,10 +64,12 @@ class Let(msgspec.Struct, frozen=True):
 
 
 class Overlap(msgspec.Struct, frozen=True):
-    """It does not start, and why; `run_ids` are the first of those in its way."""
+    """It does not start, and why; `run_ids` are the first of those in its way. `fact` belongs in the slot's stream where
+    that is recorded."""
 
     detail: str
     run_ids: list[UUID]
+    fact: SlotRefused
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -101,12 +104,12 @@ def ask(slots: Slots, asking: Asking, now: datetime) -> Let | Overlap:
     if has_room and slots.place(run.priority) == 1:
         return Let([_taken(asking)])
     if asking.on_conflict == "skip":
-        return Overlap(_in_the_way(slots, asking), _named(slots))
+        return _refused(slots, asking)
     if asking.on_conflict == "cancel_running":
         return _make_room(slots, asking, now)
     if len(slots.waiting) >= SLOT_QUEUE_COUNT_MAX:
         full = f"; {len(slots.waiting):,} wait already, and no more may"
-        return Overlap(_in_the_way(slots, asking) + full, _named(slots))
+        return _refused(slots, asking, full)
     place = slots.place(run.priority)
     return _waits(slots, asking, place, now)
 
@@ -178,6 +181,12 @@ def _taken(asking: Asking, *, is_beyond_limit: bool = False) -> SlotTaken:
         pool=asking.pool,
         is_beyond_limit=is_beyond_limit,
     )
+
+
+def _refused(slots: Slots, asking: Asking, more: str = "") -> Overlap:
+    run = asking.run
+    fact = SlotRefused(workflow_id=run.workflow_id, trigger_id=run.trigger.id, cause_event_id=run.cause.event_id)
+    return Overlap(_in_the_way(slots, asking) + more, _named(slots), fact)
 
 
 def _waits(slots: Slots, asking: Asking, place: int, now: datetime) -> Let:

@@ -44,7 +44,7 @@ from services.triggers.pipeline import Pipeline, Remembering, trigger_stream
 from services.triggers.settings import DEPTH_MAX, RUNS_PER_CAUSE_MAX
 from services.triggers.slots import Slots, evolve
 from services.triggers.state import Version, type_of
-from services.triggers.verdict import NotFired
+from services.triggers.verdict import NotFired, Unsettled
 
 _encode = msgspec.json.encode
 FIRST_DEPTH = 1
@@ -125,6 +125,10 @@ class SlotBook(Protocol):
 
     def draft(self, slot_id: UUID) -> Slots:
         """The slots; to be evolved by deciding."""
+        ...
+
+    def is_ahead(self, slot_id: UUID) -> bool:
+        """Whether something was decided of them that is not logged yet."""
         ...
 
 
@@ -223,14 +227,23 @@ class Deciding:
         input_data: msgspec.Raw,
         events: Mapping[str, object],
         *,
+        is_recorded: bool = True,
         is_override: bool = False,
     ) -> WorkflowTriggered | Overlap:
-        """The run, perhaps to wait for a slot of its workflow's `concurrency`, or what is in its way. Raises Fault."""
+        """The run, perhaps to wait for a slot of its workflow's `concurrency`, or what is in its way.
+
+        A refusal that is recorded falls with what it was decided on; one that is not may rest on the log only, and raises
+        Unsettled otherwise. Raises Fault.
+        """
         asking = asking_of(version, run, input_data, events, is_override=is_override)
         if asking is None or self._slots is None:
             return run
         answer = ask(self._slots.draft(asking.slot_id), asking, self._at)
         if isinstance(answer, Overlap):
+            if is_recorded:
+                self._note(asking.slot_id, [answer.fact])
+            elif self._slots.is_ahead(asking.slot_id):
+                raise Unsettled(f"the slots {asking.slot_id}")
             return answer
         self._note(asking.slot_id, answer.facts)
         return run if answer.waits is None else msgspec.structs.replace(run, waits=answer.waits)

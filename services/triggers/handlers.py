@@ -39,7 +39,7 @@ from services.triggers.cause import ReceivedCause, received, same_event
 from services.triggers.decide import Decided, Deciding, decide_received
 from services.triggers.definitions import Definitions
 from services.triggers.known import KnownCause, find_known
-from services.triggers.ledger import STREAM_TYPE, Ledger
+from services.triggers.ledger import Ledger
 from services.triggers.occasions import Occasions, OwnKey, identity_of, is_own
 from services.triggers.questions import Questions
 from services.triggers.reading import (
@@ -57,8 +57,8 @@ from services.triggers.reading import (
 )
 from services.triggers.recalling import Recalled
 from services.triggers.requests import decide_request
-from services.triggers.slot_ledger import SLOT_STREAM, SlotLedger
-from services.triggers.verdict import Wanted
+from services.triggers.slot_ledger import SlotLedger
+from services.triggers.verdict import Unsettled, Wanted
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -214,7 +214,10 @@ class Triggers:
         if before is not None and before.run is not None:
             return self._done(key, messages, run_answer(before.run, before.run_position))
         recorded_at = self._clock()
-        decided = self._decide_request(command, recorded_at, self._occasions.deciding(recorded_at))
+        try:
+            decided = self._decide_request(command, recorded_at, self._occasions.deciding(recorded_at))
+        except Unsettled:
+            return Work(later=list(messages))
         if isinstance(decided, Refusal):
             return self._done(key, messages, refusal_answer(decided))
         return self._work(key, messages, {identity: decided}, recorded_at)
@@ -325,9 +328,9 @@ class Triggers:
         opened = self._close(key)
         assert opened is not None
         for event in events:
-            if event.stream_type == STREAM_TYPE:
+            if event.stream_type == self.ledger.stream_type:
                 self.ledger.add(event)
-            elif event.stream_type == SLOT_STREAM:
+            elif event.stream_type == self.slots.stream_type:
                 self.slots.add(event)
         self.ledger.passed(events[-1].position)
         self.slots.passed(events[-1].position)

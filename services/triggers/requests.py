@@ -38,7 +38,7 @@ def decide_request(
 ) -> Decided | Refusal:
     """The run that somebody asked for, or why they do not get it. `trigger_versions` are of the newest version.
 
-    With `deciding` the run asks for a slot, where its workflow limits them.
+    With `deciding` the run asks for a slot, where its workflow limits them. Raises Unsettled.
     """
     version = checked.version
     started_by = _started_by(version, command)
@@ -105,7 +105,7 @@ def _admitted(
     command: RequestRun,
     now: datetime,
 ) -> WorkflowTriggered | Refusal:
-    """The run, perhaps to wait for a slot; or who is in its way, and nothing is recorded."""
+    """The run, perhaps to wait for a slot; or who is in its way, and nothing is recorded. Raises Unsettled."""
     if version.definition.settings.concurrency is None:
         return run
     cause = run.cause
@@ -113,7 +113,9 @@ def _admitted(
         data = json_value("input_data", input_data)
         event = {"id": cause.id, "source": cause.source, "type": cause.type, "data": data}
         events = {"event": event, "events": [event], "now": now}
-        answer = deciding.admit(version, run, input_data, events, is_override=command.override_running)
+        answer = deciding.admit(
+            version, run, input_data, events, is_recorded=False, is_override=command.override_running
+        )
     except Fault as fault:
         path = "$.settings.concurrency.key"
         return invalid("No slot can be named", f"concurrency.key: {fault}", [{"path": path, "message": fault.message}])

@@ -17,6 +17,7 @@ from flowforge.events import (
     SlotAwaited,
     SlotEvent,
     SlotFreed,
+    SlotRefused,
     SlotTaken,
     TriggerDecided,
 )
@@ -105,7 +106,7 @@ def evolve(slots: Slots, event: SlotEvent | TriggerDecided) -> Slots:
             slots.holders.pop(event.run_id, None)
         case QueueLeft():
             slots.leave(event.run_id)
-        case TriggerDecided():
+        case SlotRefused() | TriggerDecided():
             pass
         case _:
             assert_never(event)

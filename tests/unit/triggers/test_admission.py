@@ -160,7 +160,9 @@ def test_skip_starts_nothing_and_names_who_holds_the_slots():
     scenario = Scenario()
     scenario.asks("a")
     answer = scenario.asks("b", on_conflict="skip")
-    assert answer == Overlap(f"1 of 1 slot of 'w' held by {run_id('a')}", [run_id("a")])
+    assert isinstance(answer, Overlap)
+    assert (answer.detail, answer.run_ids) == (f"1 of 1 slot of 'w' held by {run_id('a')}", [run_id("a")])
+    assert answer.fact.cause_event_id == run_id("cause b")
 
 
 def test_an_override_starts_beyond_the_limit_and_the_count_says_so():

@@ -12,6 +12,7 @@ from flowforge.events import (
     RunRequested,
     SlotAwaited,
     SlotFreed,
+    SlotRefused,
     SlotTaken,
     TriggerDecided,
     WorkflowTriggered,
@@ -109,7 +110,7 @@ async def test_the_queue_and_the_slots_survive_a_restart():
 
 
 async def test_what_was_written_down_of_slots_is_what_the_log_says(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("services.triggers.slot_ledger.LEDGER_KEPT_AFTER_COUNT", 1)
+    monkeypatch.setattr("services.triggers.kept_up.LEDGER_KEPT_AFTER_COUNT", 1)
     spec = await limited(key="${input.k}")
     first, *_ = await events(spec, "a1", "a2", "a3", k="a")
     done, *_ = await events(spec, "b1", k="b")
@@ -161,6 +162,37 @@ async def test_a_command_that_was_granted_has_the_same_answer_while_its_own_run_
     granted = await spec.command("RequestRun", command_id="c1", workflow_id="w")
     spec.restart()
     assert await spec.command("RequestRun", command_id="c1", workflow_id="w") == granted
+
+
+async def test_what_comes_again_is_in_nobodys_way():
+    spec = await limited(on_conflict="skip")
+    [first] = await events(spec, "e1")
+    await spec.ends(first)
+    spec.restart()
+    await spec.deliver([inbox("e1"), inbox("e2")])
+    assert await holders(spec) == ["e2"]
+    assert await spec.logged(TriggerDecided) == []
+
+
+async def test_of_two_commands_in_one_turn_one_is_granted_and_the_other_refused():
+    spec = await limited(on_conflict="skip")
+    batch = [command("RequestRun", command_id=name, workflow_id="w") for name in ("c1", "c2", "c3")]
+    await spec.deliver(batch)
+    first_turn = spec.answers[:3]
+    assert sorted("ok" if "ok" in answer else "refused" for answer in first_turn) == ["ok", "refused", "refused"]
+    assert await holders(spec) == ["c1"]
+    assert len(await spec.logged(RunRequested)) == 1
+    assert await spec.logged(SlotRefused) == []
+
+
+async def test_a_command_that_comes_again_is_in_nobodys_way():
+    spec = await limited(on_conflict="skip")
+    await spec.command("RequestRun", command_id="c1", workflow_id="w")
+    [first] = await spec.runs()
+    await spec.ends(first)
+    spec.restart()
+    await spec.deliver([command("RequestRun", command_id=name, workflow_id="w") for name in ("c1", "c2")])
+    assert await holders(spec) == ["c2"]
 
 
 async def test_an_override_starts_beyond_the_limit():
