@@ -155,6 +155,16 @@ class RehearseTrigger(Command, kw_only=True, frozen=True):
     before: int | None = None
 
 
+class CheckUpstreams(Command, kw_only=True, frozen=True):
+    """To triggers: what is to be said of a workflow's dependency triggers, or of these `upstreams`, and who depends on it.
+
+    Answers `{warnings, dependents}`; stores nothing.
+    """
+
+    workflow_id: str
+    upstreams: list[str] | None = None
+
+
 class ReceiveEvents(Command, kw_only=True, frozen=True):
     """To triggers: CloudEvents that came by HTTP. Answers `{items: [{id, source, event_id, position}], position}`."""
 
@@ -201,7 +211,7 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
             ChangeTriggers,
             ValidateWorkflow,
         ),
-        "triggers": (RequestRun, ReceiveEvents, TryTrigger, ExplainDecision, RehearseTrigger),
+        "triggers": (RequestRun, ReceiveEvents, TryTrigger, ExplainDecision, RehearseTrigger, CheckUpstreams),
         "execution": (CancelRun,),
     }.items()
     for kind in kinds

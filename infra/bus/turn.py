@@ -28,6 +28,7 @@ from nats.errors import Error as NatsError
 from infra.bus import settling
 from infra.bus.intake import Intake
 from infra.bus.message import Message, Outgoing, Work, readable
+from infra.bus.nudging import Nudges
 from infra.bus.publisher import Publication, Publisher
 from infra.eventlog import (
     Answer,
@@ -108,7 +109,7 @@ class Turn:
         self._client = client
         self._publisher = publisher
         self._intake = intake
-        self._appended_subject = appended_subject.encode()
+        self._nudges = Nudges(lambda position: publisher.tell(appended_subject, b"%d" % position))
         self._unsettled = asyncio.Semaphore(UNSETTLED_TURNS_MAX)
         self._tail: asyncio.Task[None] | None = None
         self._point = service.name
@@ -139,9 +140,10 @@ class Turn:
         return self._running is not None
 
     async def settled(self) -> None:
-        """Wait until every turn so far is acknowledged."""
+        """Wait until every turn so far is acknowledged, and told to those who follow the log."""
         if self._tail is not None:
             await asyncio.wait({self._tail})
+        await self._nudges.tell_rest()
 
     def stop(self) -> None:
         """Take no further batch."""
@@ -175,10 +177,10 @@ class Turn:
             for key in pending:  # what was decided and perhaps not logged is not to be taken for the truth
                 service.refused(key, Duplicate(0))
             raise
-        if position:
-            await self._publisher.tell(self._appended_subject.decode(), b"%d" % position)
         publication = await self._publisher.send(said)
         failpoint(f"{point}.after_publish")
+        if position:
+            await self._nudges.grew(position)
         await self._unsettled.acquire()
         self._tail = asyncio.create_task(self._settle(batch, publication, position, self._tail))
 
@@ -337,7 +339,7 @@ class Turn:
         stream_id = derived_uuid(at, "quarantine", message.reply_to or message.event.id, message.subject)
         event = NewEvent(type=MessageQuarantined.__name__, data=encode(fact))
         await self._append([Append([StreamAppend("quarantine", stream_id, 0, [event])], recorded_at=at)])
-        await self._publisher.tell(self._appended_subject.decode(), b"0")
+        await self._nudges.grew(0)
         await settling.take_out(self._client, message)
         message.origin = "log"
 

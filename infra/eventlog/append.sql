@@ -140,6 +140,8 @@ declare
     new eventlog.head;
     fits boolean;
     inserted_count bigint;
+    -- Up to so many events each looks up its stream and group in the arrays: a walk through them, cheaper than two joins.
+    small_events_max constant int := 32;
 begin
     select * into strict old from eventlog.head for update;
     new := old;
@@ -165,6 +167,7 @@ begin
     ), true) then
         new.position := old.position + cardinality(event_type);
     else
+        fits := false;
         select w.positions, w.refusals, w.refused_at, w.refused_stream
         into positions, refusals, refused_at, refused_stream
         from eventlog.weigh(old.position, old.definitions_position,
@@ -177,37 +180,67 @@ begin
         end if;
     end if;
 
-    with numbered as materialized (
-        select s.first_position + e.ordinal - s.first_event as position, s.id as stream_id,
-               s.expected + 1 + (e.ordinal - s.first_event)::int as version, s.type as stream_type, e.type,
-               e.schema_version, e.data, substring(salts, 16 * e.ordinal::int - 15, 16) as salt,
-               g.correlation_id, g.causation_id, g.actor, g.traceparent, g.recorded_at
-        from unnest(event_stream, event_type, event_schema_version, event_data)
-             with ordinality as e (stream, type, schema_version, data, ordinal)
-        join (
-            select s.*, sum(s.events) over (order by s.ordinal) - s.events + 1 as first_event
-            from unnest(stream_group, append.stream_type, append.stream_id, stream_version, stream_events, positions)
-                 with ordinality as s (group_number, type, id, expected, events, first_position, ordinal)
-        ) s on s.ordinal = e.stream
-        join unnest(group_recorded_at, group_correlation_id, group_causation_id, group_actor, group_traceparent)
-             with ordinality as g (recorded_at, correlation_id, causation_id, actor, traceparent, ordinal)
-          on g.ordinal = s.group_number
-        where s.first_position is not null
-    ), logged as (
-        insert into eventlog.events (position, stream_id, version, stream_type, type, schema_version, data, salt,
-                                     correlation_id, causation_id, actor, traceparent, recorded_at)
-        select n.position, n.stream_id, n.version, n.stream_type, n.type, n.schema_version,
-               convert_from(n.data, 'UTF8')::json, n.salt,
-               n.correlation_id, n.causation_id, n.actor, n.traceparent, n.recorded_at
-        from numbered n
-    )
-    select count(*), sha256(old.hash || string_agg(
-               eventlog.event_header(n.position, n.stream_id, n.version, n.stream_type, n.type, n.schema_version,
-                                     n.recorded_at, n.correlation_id, n.causation_id, n.traceparent, n.actor,
-                                     sha256(n.salt || n.data)),
-               ''::bytea order by n.position))
-    into inserted_count, new.hash
-    from numbered n;
+    if fits and cardinality(event_type) <= small_events_max then
+        with numbered as materialized (
+            select old.position + e.ordinal as position, append.stream_id[e.stream] as stream_id,
+                   stream_version[e.stream] + (e.ordinal - array_position(event_stream, e.stream))::int + 1 as version,
+                   append.stream_type[e.stream] as stream_type, e.type, e.schema_version, e.data,
+                   substring(salts, 16 * e.ordinal::int - 15, 16) as salt,
+                   group_correlation_id[stream_group[e.stream]] as correlation_id,
+                   group_causation_id[stream_group[e.stream]] as causation_id,
+                   group_actor[stream_group[e.stream]] as actor,
+                   group_traceparent[stream_group[e.stream]] as traceparent,
+                   group_recorded_at[stream_group[e.stream]] as recorded_at
+            from unnest(event_stream, event_type, event_schema_version, event_data)
+                 with ordinality as e (stream, type, schema_version, data, ordinal)
+        ), logged as (
+            insert into eventlog.events (position, stream_id, version, stream_type, type, schema_version, data, salt,
+                                         correlation_id, causation_id, actor, traceparent, recorded_at)
+            select n.position, n.stream_id, n.version, n.stream_type, n.type, n.schema_version,
+                   convert_from(n.data, 'UTF8')::json, n.salt,
+                   n.correlation_id, n.causation_id, n.actor, n.traceparent, n.recorded_at
+            from numbered n
+        )
+        select count(*), sha256(old.hash || string_agg(
+                   eventlog.event_header(n.position, n.stream_id, n.version, n.stream_type, n.type, n.schema_version,
+                                         n.recorded_at, n.correlation_id, n.causation_id, n.traceparent, n.actor,
+                                         sha256(n.salt || n.data)),
+                   ''::bytea order by n.position))
+        into inserted_count, new.hash
+        from numbered n;
+    else
+        with numbered as materialized (
+            select s.first_position + e.ordinal - s.first_event as position, s.id as stream_id,
+                   s.expected + 1 + (e.ordinal - s.first_event)::int as version, s.type as stream_type, e.type,
+                   e.schema_version, e.data, substring(salts, 16 * e.ordinal::int - 15, 16) as salt,
+                   g.correlation_id, g.causation_id, g.actor, g.traceparent, g.recorded_at
+            from unnest(event_stream, event_type, event_schema_version, event_data)
+                 with ordinality as e (stream, type, schema_version, data, ordinal)
+            join (
+                select s.*, sum(s.events) over (order by s.ordinal) - s.events + 1 as first_event
+                from unnest(stream_group, append.stream_type, append.stream_id, stream_version, stream_events, positions)
+                     with ordinality as s (group_number, type, id, expected, events, first_position, ordinal)
+            ) s on s.ordinal = e.stream
+            join unnest(group_recorded_at, group_correlation_id, group_causation_id, group_actor, group_traceparent)
+                 with ordinality as g (recorded_at, correlation_id, causation_id, actor, traceparent, ordinal)
+              on g.ordinal = s.group_number
+            where s.first_position is not null
+        ), logged as (
+            insert into eventlog.events (position, stream_id, version, stream_type, type, schema_version, data, salt,
+                                         correlation_id, causation_id, actor, traceparent, recorded_at)
+            select n.position, n.stream_id, n.version, n.stream_type, n.type, n.schema_version,
+                   convert_from(n.data, 'UTF8')::json, n.salt,
+                   n.correlation_id, n.causation_id, n.actor, n.traceparent, n.recorded_at
+            from numbered n
+        )
+        select count(*), sha256(old.hash || string_agg(
+                   eventlog.event_header(n.position, n.stream_id, n.version, n.stream_type, n.type, n.schema_version,
+                                         n.recorded_at, n.correlation_id, n.causation_id, n.traceparent, n.actor,
+                                         sha256(n.salt || n.data)),
+                   ''::bytea order by n.position))
+        into inserted_count, new.hash
+        from numbered n;
+    end if;
     if inserted_count <> new.position - old.position then
         raise exception 'the arrays of this call do not belong together' using errcode = 'data_exception';
     end if;

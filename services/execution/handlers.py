@@ -385,7 +385,8 @@ class ExecutionService:
     def _said(self, run: Run, event: RunEvent, stored: StoredEvent) -> list[Outgoing]:
         message = self._event_message(run, stored)
         if isinstance(event, NodeQueued) and event.job_id is not None:
-            return [message, jobs.job_message(run, event, stored, self._subjects)]
+            # the job first: a worker waits for it, and nobody for the order between the two streams
+            return [jobs.job_message(run, event, stored, self._subjects), message]
         if isinstance(event, facts.NodeCancelled) and event.job_id is not None:
             return [message, jobs.stop_message(run, event, self._subjects)]
         if isinstance(event, facts.NodeFailed | facts.NodeRetried) and event.error.code == "JOB_TIMEOUT":

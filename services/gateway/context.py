@@ -4,15 +4,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from flowforge.commands import Command, packed
+from flowforge.commands import CheckUpstreams, Command, packed
+from flowforge.identity import new_uuid
 from litestar import Response
 
-from infra.http.problems import bad_request
+from infra.http.problems import Problem, bad_request
 from services.gateway.body import AnyRequest
 from services.gateway.commanding import Services
 from services.gateway.idempotency import once
 from services.gateway.reply import Reply
-from services.gateway.settings import definition_plain_bytes_max
+from services.gateway.settings import advice_wait_s, definition_plain_bytes_max
 from services.gateway.store import Store
 
 
@@ -37,6 +38,35 @@ class Gateway:
 
         return await self.once(request, body, deed)
 
+    async def save(
+        self,
+        request: AnyRequest,
+        body: bytes,
+        command: Callable[[str, str], Command],
+        replied: Callable[[dict[str, Any]], Reply],
+        *,
+        is_archived: bool = False,
+    ) -> Response[bytes]:
+        """As `carry_out`, for what changes a definition; the reply's warnings say what it means to other workflows."""
+
+        async def deed(command_id: str) -> Reply:
+            answer = await self.ask(request, command(command_id, request.user.name))
+            advice = await self.advice(request, answer["id"])
+            answer["warnings"] = [*answer["warnings"], *advice["warnings"]]
+            if is_archived and advice["dependents"]:
+                answer["warnings"].append(_without_upstream(answer["id"], advice["dependents"]))
+            return replied(answer)
+
+        return await self.once(request, body, deed)
+
+    async def advice(self, request: AnyRequest, workflow_id: str, upstreams: list[str] | None = None) -> dict[str, Any]:
+        """What triggers say about upstreams; nothing where they do not answer, since what was asked for is done."""
+        question = CheckUpstreams(command_id=str(new_uuid()), workflow_id=workflow_id, upstreams=upstreams)
+        try:
+            return await self.ask(request, question, advice_wait_s)
+        except Problem:
+            return {"warnings": [], "dependents": []}
+
     async def ask(self, request: AnyRequest, command: Command, wait_s: float | None = None) -> dict[str, Any]:
         """One command and its answer. Raises `Problem`."""
         return await self.services.ask(command, request.headers.get("traceparent"), wait_s)
@@ -45,6 +75,19 @@ class Gateway:
         """Do it once per idempotency key. What a header asks for is part of the request."""
         if_match = request.headers.get("if-match")
         return await once(self._store, request, body if if_match is None else if_match.encode() + b"\n" + body, deed)
+
+
+def _without_upstream(workflow_id: str, dependents: list[str]) -> dict[str, Any]:
+    names = ", ".join(dependents)
+    return {
+        "type": "UPSTREAM_ARCHIVED",
+        "nodes": [],
+        "path": "$.triggers",
+        "message": f"triggers of {names} wait for runs of '{workflow_id}', which starts no more",
+        "severity": "warning",
+        "suggested_resolution": "take it out of their upstreams, or archive them as well",
+        "workflows": dependents,
+    }
 
 
 def gateway(request: AnyRequest) -> Gateway:

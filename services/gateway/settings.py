@@ -51,3 +51,5 @@ labels_max = 50
 label_chars_max = 200
 priority_max = 1_000
 reason_chars_max = 2_000
+advice_wait_s = 1.0
+"""So long a save that is done waits for what is to be said about other workflows."""

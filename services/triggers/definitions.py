@@ -87,7 +87,8 @@ class Definitions:
         before = self.index.workflows.get(event.workflow_id)
         self.index.apply(event.workflow_id, event, stored.version)
         workflow = self.index.workflows.get(event.workflow_id)
-        if any(one is not None and one.shape_versions for one in (before, workflow)):
+        is_missed = isinstance(event, WorkflowArchived) and self.index.dependents(event.workflow_id)
+        if is_missed or any(one is not None and one.shape_versions for one in (before, workflow)):
             self._changed[event.workflow_id] = stored
         fault = "" if workflow is None else workflow.newest.fault
         if fault:

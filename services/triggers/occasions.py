@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from flowforge.events import RUN_ENDINGS, Cause, TriggerTimerFired, decode
-from flowforge.identity import identity_key
+from flowforge.events import RUN_ENDINGS, Cause, TriggerTimerFired, WorkflowArchived, decode
+from flowforge.identity import identity_key, part_uuid
 
 from infra.bus import Message
-from services.triggers.admission import ending_of
-from services.triggers.concurrency import limits
-from services.triggers.decide import Decided, Deciding
+        for slot_id in list(self._slots.awaited_by(workflow_id)):
+            deciding.look(slot_id, limits(index.workflows))
+from services.triggers.decide import Decided, Deciding, declined
 from services.triggers.definitions import Definitions
 from services.triggers.endings import EndedCause
 from services.triggers.ledger import Ledger
@@ -42,9 +42,11 @@ def is_own(key: object) -> bool:
     return isinstance(key, OwnKey)
 
 
-def identity_of(key: OwnKey) -> bytes | None:
+def identity_of(key: OwnKey, decided: Decided) -> bytes | None:
     """Under which identity what follows is logged, where it is logged once whatever is remembered."""
     match key:
+        case DefinedKey() if decided.decisions:
+            return identity_key("defined", str(decided.cause.event_id))
         case ScheduledKey(stream_id):
             return schedule_identity(stream_id)
         case EndedKey(event_id):
@@ -178,6 +180,7 @@ class Occasions:
                 one.stop_absence()
             one.come_due()
             deciding.settle(one)
+<<<<<<< HEAD
         for slot_id in list(self._slots.awaited_by(workflow_id)):
             deciding.look(slot_id, limits(index.workflows))
         return Decided(
@@ -185,6 +188,22 @@ class Occasions:
             remembered=list(deciding.remembered.values()), grown=list(deciding.grown.values()),
             slotted=list(deciding.slotted.values()),
         )  # fmt: skip
+=======
+        if event.type == WorkflowArchived.__name__:
+            answer = NotFired(
+                "not_matched", "upstream_archived", f"{workflow_id} was archived: no run of it starts any more"
+            )
+            deciding.decisions += [declined(rule, cause, answer) for rule in index.dependents(workflow_id)]
+        return Decided(
+            part_uuid(cause.event_id, "decisions"),
+            cause,
+            decisions=deciding.decisions,
+            runs=deciding.runs,
+            blobs=deciding.blobs,
+            remembered=list(deciding.remembered.values()),
+            grown=list(deciding.grown.values()),
+        )
+>>>>>>> main
 
     def logged(self, key: OwnKey) -> None:
         """It is dealt with."""

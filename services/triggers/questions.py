@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import cast
 
 import msgspec
-from flowforge.commands import ExplainDecision, RehearseTrigger, TryTrigger
+from flowforge.commands import CheckUpstreams, ExplainDecision, RehearseTrigger, TryTrigger
 from flowforge.definition import Trigger
 from flowforge.envelope import NotAnEvent, decode_external
 from flowforge.events import EventReceived, WorkflowEvent, decode
@@ -28,6 +28,7 @@ from services.triggers.reading import Question
 from services.triggers.rehearsing import recalled, rehearse
 from services.triggers.settings import REHEARSALS_AT_ONCE_MAX
 from services.triggers.state import Workflow, evolve
+from services.triggers.upstreams import advice
 
 _trigger = msgspec.json.Decoder(Trigger)
 _encode = msgspec.json.encode
@@ -56,6 +57,8 @@ class Questions:
                 self._ready[id(message)] = _answer({"decision": await explained(self._log, command)})
             case RehearseTrigger():
                 self._begin(message, command, index)
+            case CheckUpstreams():
+                self._ready[id(message)] = _answer(advice(index, command.workflow_id, command.upstreams))
 
     def answers(self, messages: Sequence[Message]) -> list[tuple[Message, bytes]]:
         """What can be answered now."""

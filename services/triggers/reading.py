@@ -2,11 +2,18 @@
 
 import re
 from collections.abc import Hashable, Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, get_args
 from uuid import UUID
 
 import msgspec
-from flowforge.commands import ExplainDecision, ReceiveEvents, RehearseTrigger, RequestRun, TryTrigger
+from flowforge.commands import (
+    CheckUpstreams,
+    ExplainDecision,
+    ReceiveEvents,
+    RehearseTrigger,
+    RequestRun,
+    TryTrigger,
+)
 from flowforge.envelope import CloudEvent, NotAnEvent, decode_external
 from flowforge.events import (
     RUN_ENDINGS,
@@ -29,7 +36,7 @@ TIMER_TYPE = TriggerTimerFired.__name__
 WORKFLOW_TYPES = frozenset({WorkflowCreated.__name__, WorkflowUpdated.__name__, WorkflowArchived.__name__})
 HEARD = SCHEDULE_TYPES | RUN_ENDINGS | {TIMER_TYPE}
 """What is caught up from the log; definitions are, by the index."""
-Question = TryTrigger | ExplainDecision | RehearseTrigger
+Question = TryTrigger | ExplainDecision | RehearseTrigger | CheckUpstreams
 """What is evaluated and answered, and never logged."""
 REQUEST_RUN, RECEIVE_EVENTS = RequestRun.__name__, ReceiveEvents.__name__
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -38,7 +45,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _commands: dict[str, msgspec.json.Decoder[Any]] = {
     REQUEST_RUN: msgspec.json.Decoder(RequestRun),
     RECEIVE_EVENTS: msgspec.json.Decoder(ReceiveEvents),
-    **{kind.__name__: msgspec.json.Decoder(kind) for kind in (TryTrigger, ExplainDecision, RehearseTrigger)},
+    **{kind.__name__: msgspec.json.Decoder(kind) for kind in get_args(Question)},
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 from flowforge.definition import (
     DataTransformNode,
+    DependencyTrigger,
     EndNode,
     EventTrigger,
     JobNode,
@@ -15,7 +16,14 @@ from flowforge.definition import (
 )
 from msgspec import UNSET
 
-from infra.expressions import Expression, ExpressionFault, Scope, compile_condition, compile_template
+from infra.expressions import (
+    Expression,
+    ExpressionFault,
+    Scope,
+    compile_condition,
+    compile_expression,
+    compile_template,
+)
 from infra.expressions.limits import template_depth_max
 from services.catalog.validation.draft import Draft, Placed
 from services.catalog.validation.report import Findings
@@ -38,6 +46,8 @@ class Text(NamedTuple):
     value: Any
     scope: Scope
     is_condition: bool = False
+    is_expression: bool = False
+    """Whether the text is one expression of any type, without `${…}`."""
     node: int = _ANY_NODE
     sees_itself: bool = False
     absent: frozenset[str] = frozenset()
@@ -59,10 +69,14 @@ def _texts(draft: Draft, shape: Shape) -> Iterator[Text]:
         if edge.item.condition is not None:
             path = f"{edge.at}.condition"
             absent = _ONLY_IN_FOR_EACH | _ONLY_IN_LOOPS
-            yield Text(path, edge.item.condition, Scope.EDGE, True, source, True, absent)
+            yield Text(path, edge.item.condition, Scope.EDGE, True, node=source, sees_itself=True, absent=absent)
     for placed in draft.triggers:
         if isinstance(placed.item, EventTrigger) and placed.item.config.filter is not None:
             yield Text(f"{placed.at}.config.filter", placed.item.config.filter, Scope.FILTER, is_condition=True)
+        if isinstance(placed.item, DependencyTrigger) and placed.item.config.correlate_by is not None:
+            yield Text(
+                f"{placed.at}.config.correlate_by", placed.item.config.correlate_by, Scope.CORRELATE, is_expression=True
+            )
         if placed.item.input is not UNSET:
             yield Text(f"{placed.at}.input", placed.item.input, Scope.TRIGGER_INPUT)
     concurrency = draft.head.settings.concurrency
@@ -128,6 +142,8 @@ class _Reader:
         try:
             if text.is_condition:
                 expressions: tuple[Expression, ...] = (compile_condition(part, text.scope),)
+            elif text.is_expression:
+                expressions = (compile_expression(part, text.scope),)
             else:
                 expressions = compile_template(part, text.scope).expressions
         except ExpressionFault as fault:

@@ -13,6 +13,7 @@ from services.catalog.validation.report import Findings, Report
 from services.catalog.validation.schedules import check_schedules
 from services.catalog.validation.structure import check_structure, shape_of
 from services.catalog.validation.texts import check_texts
+from services.catalog.validation.triggers import check_triggers
 
 _UNKNOWN_FIELD = re.compile(r"unknown field `([^`]*)`")
 
@@ -47,6 +48,7 @@ def check(document: object) -> Checked:
     values.check_values(draft, findings)
     check_texts(draft, shape, findings)
     check_schedules(draft, findings)
+    check_triggers(draft, findings)
     return Checked(fields, findings.report(), workflow)
 
 

@@ -45,7 +45,7 @@ class Fire(msgspec.Struct, forbid_unknown_fields=True):
 async def add_trigger(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     """201 `{id, version, position, warnings}` of the workflow; 409 where the trigger's id is taken."""
     body, version = await definition_body(request), expected_version(request)
-    return await gateway(request).carry_out(
+    return await gateway(request).save(
         request,
         body,
         lambda command_id, actor: AddTrigger(
@@ -59,7 +59,7 @@ async def add_trigger(request: AnyRequest, workflow_id: str) -> Response[bytes]:
 async def change_trigger(request: AnyRequest, workflow_id: str, trigger_id: str) -> Response[bytes]:
     """200; the body is a JSON merge patch (RFC 7396), such as `{"enabled": false}`."""
     body, version = await json_body(request), expected_version(request)
-    return await gateway(request).carry_out(
+    return await gateway(request).save(
         request,
         body,
         lambda command_id, actor: ChangeTrigger(
@@ -78,7 +78,7 @@ async def change_trigger(request: AnyRequest, workflow_id: str, trigger_id: str)
 async def remove_trigger(request: AnyRequest, workflow_id: str, trigger_id: str) -> Response[bytes]:
     """200; its decisions stay."""
     version = expected_version(request)
-    return await gateway(request).carry_out(
+    return await gateway(request).save(
         request,
         b"",
         lambda command_id, actor: RemoveTrigger(

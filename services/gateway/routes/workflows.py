@@ -30,7 +30,7 @@ def saved(answer: dict[str, Any], status: int = 200, **headers: str) -> Reply:
 async def create(request: AnyRequest) -> Response[bytes]:
     """201 `{id, version, position, warnings}`; 409 where the id is taken, 422 with every fault of the definition."""
     body = await definition_body(request)
-    return await gateway(request).carry_out(
+    return await gateway(request).save(
         request,
         body,
         lambda command_id, actor: CreateWorkflow(command_id=command_id, actor=actor, **definition_fields(body)),
@@ -43,14 +43,38 @@ async def validate(request: AnyRequest) -> Response[bytes]:
     """200 with everything that is wrong with it; nothing is stored."""
     body = await definition_body(request)
     command = ValidateWorkflow(command_id=str(new_uuid()), actor=request.user.name, **definition_fields(body))
-    return reply.of(200, await gateway(request).ask(request, command)).response()
+    report = await gateway(request).ask(request, command)
+    upstreams = upstreams_of(body)
+    if upstreams:
+        report["warnings"] += (await gateway(request).advice(request, *upstreams))["warnings"]
+    return reply.of(200, report).response()
+
+
+class _Upstreams(msgspec.Struct):
+    id: str = ""
+    triggers: list[dict[str, Any]] = []
+
+
+def upstreams_of(body: bytes) -> tuple[str, list[str]] | None:
+    """The workflow and those that its dependency triggers name, as far as a definition can be read that far."""
+    try:
+        head = msgspec.json.decode(body, type=_Upstreams)
+        names = [
+            upstream["workflow_id"]
+            for trigger in head.triggers
+            if trigger.get("type") == "dependency"
+            for upstream in trigger["config"]["upstreams"]
+        ]
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        return None
+    return (head.id, [name for name in names if isinstance(name, str)]) if names else None
 
 
 @put("/{workflow_id:str}", opt=EDITOR, summary="Save a new version")
 async def update(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     """200 `{id, version, position, warnings}`; the same definition again is no new version. 404 for an unknown id."""
     body, version = await definition_body(request), expected_version(request)
-    return await gateway(request).carry_out(
+    return await gateway(request).save(
         request,
         body,
         lambda command_id, actor: UpdateWorkflow(
@@ -68,13 +92,14 @@ async def update(request: AnyRequest, workflow_id: str) -> Response[bytes]:
 async def archive(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     """200; it starts no more runs, its versions and runs stay. PUT of a definition revives it."""
     version = expected_version(request)
-    return await gateway(request).carry_out(
+    return await gateway(request).save(
         request,
         b"",
         lambda command_id, actor: ArchiveWorkflow(
             command_id=command_id, actor=actor, workflow_id=workflow_id, expected_version=version
         ),
         saved,
+        is_archived=True,
     )
 
 
@@ -83,7 +108,7 @@ async def roll_back(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     """200 with the new version, which has the old one's content."""
     body, version = await json_body(request), expected_version(request)
     wanted = shaped(body, Rollback)
-    return await gateway(request).carry_out(
+    return await gateway(request).save(
         request,
         body,
         lambda command_id, actor: RollbackWorkflow(

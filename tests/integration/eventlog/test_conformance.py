@@ -81,6 +81,28 @@ async def test_positions_number_the_log_and_versions_number_the_stream(log: Even
     ]
 
 
+@pytest.mark.parametrize("events_count", [32, 33])
+async def test_calls_of_few_and_of_many_events_are_logged_alike(log: EventLog, events_count: int):
+    """Postgres takes another way for each."""
+    rest = [f"B{number}" for number in range(events_count - 3)]
+    others = Append(
+        [to(B, 0, *rest), to(C, 0, "C1")], AT + timedelta(seconds=1), actor="ada", traceparent="00-ab-cd-01"
+    )
+    answers = await log.append([group(to(A, 0, "A1", "A2")), others])
+    assert answers == [Appended([1]), Appended([3, events_count])]
+    logged = await log.read(0)
+    assert [(e.position, e.stream_id, e.type, e.version) for e in logged] == [
+        (1, A, "A1", 1),
+        (2, A, "A2", 2),
+        *((position, B, kind, position - 2) for position, kind in enumerate(rest, 3)),
+        (events_count, C, "C1", 1),
+    ]
+    assert [e.data for e in logged] == [b'{"of": "%s"}' % e.type.encode() for e in logged]
+    assert {(e.recorded_at, e.actor, e.traceparent) for e in logged[2:]} == {
+        (others.recorded_at, others.actor, others.traceparent)
+    }
+
+
 async def test_nothing_to_append_is_nothing_appended(log: EventLog):
     assert await log.append([]) == []
     assert (await log.head()).position == 0

@@ -436,3 +436,39 @@ def test_components_come_before_those_that_lead_to_them(drawn: tuple[int, list[t
     place = {node: number for number, component in enumerate(found) for node in component}
     assert sorted(place) == list(range(count))
     assert all(place[source] >= place[target] for source, target in edges)
+
+
+_BATCH = {"count": 2, "window_ms": 1}
+
+
+def dependency(**config: Any) -> dict[str, Any]:
+    upstreams = [{"workflow_id": "a"}, {"workflow_id": "b"}]
+    return {"id": "t", "type": "dependency", "config": {"upstreams": upstreams, **config}}
+
+
+@pytest.mark.parametrize(
+    ("trigger", "path"),
+    [
+        (
+            dependency(logic="all", upstreams=[{"workflow_id": "a"}, {"workflow_id": "a"}]),
+            "$.triggers[0].config.upstreams",
+        ),
+        (dependency(logic="all", correlate_by="run.labels."), "$.triggers[0].config.correlate_by"),
+        (dependency(logic="all", correlate_by="event.data.day"), "$.triggers[0].config.correlate_by"),
+        (dependency(upstreams=[]), "$.triggers[0].config.upstreams"),
+        (dependency(window_ms=0), "$.triggers[0].config.window_ms"),
+        (
+            {
+                "id": "t",
+                "type": "event",
+                "config": {"event_type": "x", "absent_for_ms": 1, "batch": _BATCH},
+            },
+            "$.triggers[0].config.batch",
+        ),
+        ({"id": "t", "type": "manual", "limit": {"max_fires": 0, "per_ms": 1}}, "$.triggers[0].limit.max_fires"),
+        ({"id": "t", "type": "manual", "debounce_ms": "1s"}, "$.triggers[0].debounce_ms"),
+    ],
+)
+def test_settings_of_triggers_that_make_no_sense_are_refused_with_their_path(trigger: dict[str, Any], path: str):
+    report = validate({"id": "w", "name": "W", "nodes": [{"id": "n", "type": "start"}], "triggers": [trigger]})
+    assert [finding.path for finding in report.errors] == [path]
