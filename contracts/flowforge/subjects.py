@@ -69,6 +69,11 @@ class Subjects:
         return f"{self.namespace}.log.appended"
 
     @property
+    def defined(self) -> str:
+        """Told before a save is answered: a definition changed at the position in the body (decimal text)."""
+        return f"{self.namespace}.log.defined"
+
+    @property
     def projected(self) -> str:
         """Nudge: the read models stand at the position in the body (decimal text)."""
         return f"{self.namespace}.log.projected"

@@ -74,6 +74,16 @@ class Attached(Protocol):
         ...
 
 
+@runtime_checkable
+class HearsDefinitions(Protocol):
+    """A service that needs to know of a change of definitions before anything that follows from it."""
+
+    def defined(self, position: int) -> None:
+        """A definition changed at that position. Told on its own connection before the save is answered, so that it is
+        here before a message that somebody sends because of the answer."""
+        ...
+
+
 class Shell:
     """Runs one service on one connection to NATS and one event log."""
 
@@ -84,7 +94,7 @@ class Shell:
         self.subjects = Subjects(namespace)
         self.intake = Intake()
         self.publisher = Publisher(client)
-        self.turn = Turn(service, log, client, self.publisher, self.intake, self.subjects.appended)
+        self.turn = Turn(service, log, client, self.publisher, self.intake, self.subjects)
         self.turn.on_unknown_outcome = self._resay_soon
         self._ownership = None if dsn is None else Ownership(dsn, namespace, service.name, self._ownership_lost)
         self._pulls: list[StandingPull] = []
@@ -138,6 +148,8 @@ class Shell:
     async def _live(self) -> None:
         await self.publisher.start()
         await self.client.subscribe(self.subjects.command(self.service.name, "Health"), cb=self._health)
+        if isinstance(self.service, HearsDefinitions):
+            await self.client.subscribe(self.subjects.defined, cb=self._defined)
         while True:
             if self._ownership is not None:
                 await self._ownership.acquire()
@@ -316,6 +328,10 @@ class Shell:
 
     async def _quarantine(self, message: Message, reason: str) -> None:
         await self._persist(lambda: self.turn.quarantine(message, reason))
+
+    async def _defined(self, message: Msg) -> None:
+        assert isinstance(self.service, HearsDefinitions)
+        self.service.defined(int(message.data))
 
     async def _health(self, request: Msg) -> None:
         state = {

@@ -22,6 +22,7 @@ from flowforge.envelope import now
 from flowforge.events import MessageQuarantined, encode
 from flowforge.identity import derived_uuid
 from flowforge.refusals import Refusal, Rejected, unavailable
+from flowforge.subjects import Subjects
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
@@ -98,7 +99,7 @@ class Turn:
         client: Client,
         publisher: Publisher,
         intake: Intake,
-        appended_subject: str,
+        subjects: Subjects,
     ) -> None:
         self.service = service
         self.log = log
@@ -109,7 +110,8 @@ class Turn:
         self._client = client
         self._publisher = publisher
         self._intake = intake
-        self._nudges = Nudges(lambda position: publisher.tell(appended_subject, b"%d" % position))
+        self._subjects = subjects
+        self._nudges = Nudges(lambda position: publisher.tell(subjects.appended, b"%d" % position))
         self._unsettled = asyncio.Semaphore(UNSETTLED_TURNS_MAX)
         self._tail: asyncio.Task[None] | None = None
         self._point = service.name
@@ -213,6 +215,8 @@ class Turn:
                     continue
                 events = _stored(work.append, answer)
                 position = max(position, events[-1].position)
+                if work.append.changes_definitions:
+                    await self._publisher.tell(self._subjects.defined, b"%d" % position)
                 said += service.logged(key, work, events)
                 said += work.also_say
                 await self._answer(work)

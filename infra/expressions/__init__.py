@@ -6,16 +6,18 @@
     template.render({"input": {"name": "Ada"}})              # {"who": "Ada", "text": "to Ada"}
 
 Read in this order: limits, faults, scope, library, lexer, reading, values, paths, wording, expression, conjuncts,
-template.
+condition, template.
 """
 
-from infra.expressions.conjuncts import Constant, conjuncts, demanded, equalities, explain_false, index_key
+from infra.expressions.condition import Condition
+from infra.expressions.conjuncts import Constant, conjuncts, equalities, explain_false, index_key
 from infra.expressions.expression import Expression, compile_condition, compile_expression, compile_lazily
 from infra.expressions.faults import EvaluationFault, ExpressionFault, Fault
 from infra.expressions.scope import Scope
 from infra.expressions.template import Template, compile_template, escaped
 
 __all__ = [
+    "Condition",
     "Constant",
     "EvaluationFault",
     "Expression",
@@ -28,7 +30,6 @@ __all__ = [
     "compile_lazily",
     "compile_template",
     "conjuncts",
-    "demanded",
     "equalities",
     "escaped",
     "explain_false",

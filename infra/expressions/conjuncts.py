@@ -1,26 +1,20 @@
 """A filter taken apart at its `&&`: why it was false, and which equalities it demands."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from sys import intern
 
 import msgspec
 
-from infra.expressions.expression import Expression
+from infra.expressions.expression import Expression, compile_lazily
 from infra.expressions.faults import EvaluationFault
 from infra.expressions.lexer import Kind, Token, Tokens, string_value
 from infra.expressions.limits import compiled_count_max, explanation_chars_max, shown_chars_max
 from infra.expressions.paths import follow
 from infra.expressions.reading import Chain
-from infra.expressions.scope import Scope
 
 Constant = str | int | bool
+_BOOL_KEYS = ("bool", False), ("bool", True)
 _encode = msgspec.json.Encoder(enc_hook=str).encode
-_NOT_PLAIN = re.compile(r"[|?(){}\[\]`\\\r\n]|//")
-_PLAIN_EQUALITY = re.compile(
-    r"""\s*(event(?:\.[A-Za-z_][A-Za-z0-9_]*)+)\s*==\s*(?:"([^"'&]*)"|'([^"'&]*)'|(-?[0-9]+)|(true|false))\s*"""
-)
 
 
 def explain_false(expression: Expression, bindings: Mapping[str, object]) -> str:
@@ -52,48 +46,20 @@ def equalities(expression: Expression) -> dict[tuple[str, ...], Constant]:
     return found
 
 
-def demanded(text: str, scope: Scope) -> dict[tuple[str, ...], Constant]:
-    """`equalities` of a condition that was checked before, without reading it where it is plain: nothing is kept of it.
-
-    Plain is a chain of `&&` whose equalities have the shape `event.a.b == constant`. Raises ExpressionFault.
-    """
-    if _NOT_PLAIN.search(text) is None:
-        found = _plain_equalities(text)
-        if found is not None:
-            return found
-    return equalities(Expression(text, scope))
-
-
-def _plain_equalities(text: str) -> dict[tuple[str, ...], Constant] | None:
-    """None where a part is not as plain as it looked."""
-    found: dict[tuple[str, ...], Constant] = {}
-    for part in text.split("&&"):
-        plain = _PLAIN_EQUALITY.fullmatch(part)
-        if plain is not None:
-            found.setdefault(tuple(map(intern, plain[1].split("."))), _plain_constant(plain))
-        elif "==" in part or part.count('"') % 2 or part.count("'") % 2:
-            return None
-    return found
-
-
-def _plain_constant(plain: re.Match[str]) -> Constant:
-    if plain[4] is not None:
-        return int(plain[4])
-    return plain[5] == "true" if plain[5] is not None else plain[2] if plain[2] is not None else plain[3]
-
-
-def index_key(value: object) -> tuple[str, object] | None:
+def index_key(value: object) -> Hashable | None:
     """A dictionary key that two values share when CEL finds them equal; None for what can be no such constant.
+
+    A text or a number is its own key; bools have keys of their own, since for Python they are numbers.
 
     Beyond 2^53, where CEL compares an int with a double as doubles, unequal integers may share one: evaluating decides.
     """
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
-        return "bool", value
+        return _BOOL_KEYS[value]
     if isinstance(value, int):
-        return "number", float(value) if 2**53 < abs(value) < 2**64 else value
-    if isinstance(value, float):
-        return "number", value
-    return ("string", value) if isinstance(value, str) else None
+        return float(value) if 2**53 < abs(value) < 2**64 else value
+    return value if isinstance(value, float) else None
 
 
 @lru_cache(maxsize=compiled_count_max)
@@ -105,7 +71,8 @@ def conjuncts(expression: Expression) -> tuple[Expression, ...]:
     if spans == [(0, len(items))]:
         return (expression,)
     return tuple(
-        Expression(expression.text[items[start].start : items[end - 1].end], expression.scope) for start, end in spans
+        compile_lazily(expression.text[items[start].start : items[end - 1].end], expression.scope)
+        for start, end in spans
     )
 
 

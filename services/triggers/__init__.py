@@ -8,6 +8,6 @@ Owns    streams `cause` (what came, then each decision that is not `fired`) and 
         of streams `schedule` what was decided, from version 2; streams `slot`, who may run (slots, admission, concurrency).
 Never   looks at what a run does, keeps a table, or decides on definitions older than the log's.
 
-Read in this order: state (what is remembered of a workflow), cause, inputs, patterns, index, decide, scheduled; then reading,
-answers, definitions, known, handlers.
+Read in this order: state (what is remembered of a workflow), cause, inputs, patterns, buckets, index, decide, scheduled;
+then reading, answers, definitions, known, handlers.
 """

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
-from flowforge.definition import EventTrigger
 from flowforge.events import (
     Cause,
     Chain,
@@ -23,7 +22,7 @@ from flowforge.events import (
     WorkflowTriggered,
 )
 
-from infra.expressions import EvaluationFault, Fault, Scope, compile_lazily, explain_false
+from infra.expressions import EvaluationFault, Fault
 from services.triggers.admission import Ending, Limits, Overlap, SlotFact, ask, end, look
 from services.triggers.cause import (
     EMPTY_INPUT,
@@ -348,14 +347,13 @@ def unmatched(rule: Rule, cause: AnyCause, *, is_explained: bool = True) -> NotF
         return standing
     if isinstance(cause, EndedCause):
         return unsatisfied(rule, cause)
-    condition = rule.trigger.config.filter if isinstance(rule.trigger, EventTrigger) else None
+    condition = rule.condition
     if condition is None:
         return None
     try:
-        expression = compile_lazily(condition, Scope.FILTER)
-        if expression.holds(cause.bindings):
+        if condition.holds(cause.bindings):
             return None
-        return NotFired("not_matched", explain_false(expression, cause.bindings) if is_explained else "")
+        return NotFired("not_matched", condition.explain_false(cause.bindings) if is_explained else "")
     except Fault as fault:
         return NotFired("failed", f"filter: {fault}", _path_of(fault))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import difflib
+import gc
 import logging
 from collections import OrderedDict
 from itertools import islice
@@ -78,6 +79,8 @@ class Definitions:
                 self._read_position = stored.position
             if len(page) < DEFINITIONS_PAGE_COUNT:
                 break
+            # what was read stays, and holds no circles: looking at all of it for garbage would stop events for a second
+            gc.freeze()
         # everything up to the head as it was before reading is in
         self.index.position = max(head.position, self._read_position)
         self.is_stale = False

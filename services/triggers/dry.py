@@ -9,7 +9,7 @@ from services.triggers.cause import ReceivedCause
 from services.triggers.decide import evaluate
 from services.triggers.index import Checked, Rule
 from services.triggers.patterns import Pattern
-from services.triggers.state import Definition, Version, Workflow, type_of
+from services.triggers.state import Workflow, empty_version, type_of
 from services.triggers.verdict import NotFired
 
 NOBODY = "dry-run"
@@ -67,6 +67,6 @@ def _fitting(name: str) -> Any:
 
 def _place_for(trigger: Trigger, workflow: Workflow | None) -> Workflow:
     if workflow is None:
-        workflow = Workflow(Version(NOBODY, 1, Definition(NOBODY)), "active", {}, {})
+        workflow = Workflow(empty_version(NOBODY, 1), "active", {}, {})
     versions = {trigger.id: workflow.newest.number, **workflow.trigger_versions}
     return msgspec.structs.replace(workflow, trigger_versions=versions)

@@ -107,6 +107,11 @@ class Triggers:
         self.questions.reply = partial(answer, shell.client)
         self._put = shell.intake.put
 
+    def defined(self, position: int) -> None:
+        """Where nothing is logged, as for a run that nobody waits for, the log cannot tell that the index is old."""
+        if position > self.definitions.index.position:
+            self.definitions.is_stale = True
+
     def key(self, message: Message) -> Hashable:
         """The identity of the cause; of a command, its name and id."""
         return key_of(message)
@@ -426,7 +431,7 @@ class Triggers:
     async def tick(self) -> None:
         """Have the index before the first message needs it; write down what is remembered."""
         try:
-            await self.definitions.refresh()
+            await self.definitions.look()
             self._tell_changed()
             await self.ledger.keep()
             await self.slots.keep()

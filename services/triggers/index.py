@@ -1,38 +1,41 @@
 """Which triggers an event concerns, without looking at all of them (pure).
 
-Three steps: event type, source (both exact or with `*`), then equalities in the filters. A bucket, the triggers on one
-type and one source, keeps each trigger under the rarest of its equalities; an event is looked up by its values at the
-few paths that occur. In a bucket of at most `RULE_OUT_ABOVE_COUNT` triggers nothing is ruled out that way, so that all
-their decisions are recorded.
+Three steps: event type, source (both exact or with `*`), then equalities in the filters (buckets). Of each trigger only
+its ids are kept here, and of each workflow its text; a trigger is read when an event finds it, and those found lately
+are kept ready.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
+import msgspec
 from flowforge.definition import DependencyTrigger, EventTrigger, Trigger
 from flowforge.events import WorkflowEvent
 
 from infra.expressions import (
+    Condition,
     EvaluationFault,
     ExpressionFault,
     Scope,
     Template,
     compile_template,
-    demanded,
     index_key,
 )
+from services.triggers.buckets import Bucket, Leaf, Path, RuleKey, Terms, added, removed
 from services.triggers.cause import ReceivedCause
 from services.triggers.inputs import Finding, InputSchema, default_findings
-from services.triggers.patterns import Patterns
-from services.triggers.settings import RULE_OUT_ABOVE_COUNT, SHARED_COUNT_MAX
+from services.triggers.patterns import Pattern, Patterns
+from services.triggers.settings import (
+    DEFINITIONS_CACHED_COUNT_MAX,
+    RULE_OUT_ABOVE_COUNT,
+    RULES_CACHED_COUNT_MAX,
+    SHARED_COUNT_MAX,
+    TEMPLATES_CACHED_COUNT_MAX,
+)
 from services.triggers.state import Version, Workflow, evolve, remembers
 from services.triggers.verdict import NotFired
 
-RuleKey = tuple[str, str]
-"""Workflow id, trigger id."""
-Path = tuple[str, ...]
-Terms = tuple[tuple[Path, tuple[str, object] | None], ...]
 _ABSENT = object()
 
 
@@ -65,9 +68,9 @@ class Checked:
 
 
 class Rule:
-    """One trigger of the newest version of a workflow."""
+    """One trigger of the newest version of a workflow, ready to be evaluated."""
 
-    __slots__ = ("_template", "checked", "key", "terms", "trigger", "trigger_version", "workflow")
+    __slots__ = ("_condition", "_template", "_terms", "checked", "key", "trigger", "trigger_version", "workflow")
 
     def __init__(self, workflow: Workflow, checked: Checked, trigger: Trigger) -> None:
         self.key: RuleKey = (workflow.workflow_id, trigger.id)
@@ -76,8 +79,8 @@ class Rule:
         self.trigger = trigger
         self.trigger_version = workflow.trigger_versions[trigger.id]
         self._template: Template | None = None
-        self.terms: Terms = ()
-        """What the event must equal for the filter to be true, once the rule is filed."""
+        self._condition: Condition | None = None
+        self._terms: Terms | None = None
 
     @property
     def standing(self) -> NotFired | None:
@@ -100,115 +103,47 @@ class Rule:
     def template(self) -> Template:
         """The trigger's `input`. Raises ExpressionFault."""
         if self._template is None:
-            self._template = compile_template(self.trigger.input, Scope.TRIGGER_INPUT, lazily=True)
+            self._template = _template(self.trigger.input)
         return self._template
 
-    def read_terms(self) -> Terms:
-        """Read them from the filter, without keeping anything else of it."""
-        if not isinstance(self.trigger, EventTrigger) or self.trigger.config.filter is None:
-            return ()
-        try:
-            wanted = demanded(self.trigger.config.filter, Scope.FILTER)
-        except ExpressionFault:
-            return ()
-        return tuple((_path(path), index_key(value)) for path, value in wanted.items() if path[0] == "event")
+    @property
+    def condition(self) -> Condition | None:
+        """The trigger's `filter`."""
+        if self._condition is None:
+            self._condition = _condition(self.trigger)
+        return self._condition
 
+    @property
+    def terms(self) -> Terms:
+        """What the event must equal for the filter to be true."""
+        if self._terms is None:
+            self._terms = _terms(self.condition)
+        return self._terms
 
-class Bucket:
-    """The triggers on one event type and source, as written."""
-
-    __slots__ = ("_by_value", "_is_filed", "_unindexed", "rules")
-
-    def __init__(self) -> None:
-        self.rules: dict[RuleKey, Rule] = {}
-        self._is_filed = False
-        self._by_value: dict[Path, dict[tuple[str, object] | None, Rule | dict[RuleKey, Rule]]] = {}
-        self._unindexed: dict[RuleKey, Rule] = {}
-
-    def add(self, rule: Rule) -> None:
-        self.rules[rule.key] = rule
-        if self._is_filed:
-            self._file(rule)
-        elif len(self.rules) > RULE_OUT_ABOVE_COUNT:
-            self._is_filed = True
-            for filed in self.rules.values():
-                self._file(filed)
-
-    def remove(self, key: RuleKey) -> None:
-        rule = self.rules.pop(key)
-        if not self._is_filed:
-            return
-        for path, value in rule.terms:
-            values = self._by_value.get(path)
-            if values is not None and _dropped(values, value, rule):
-                if not values:
-                    del self._by_value[path]
-                return
-        self._unindexed.pop(key, None)
-
-    def candidates(self, cause: ReceivedCause) -> Iterator[Rule]:
-        """The triggers whose equalities the event meets; all, where they are few."""
-        if not self._is_filed or len(self.rules) <= RULE_OUT_ABOVE_COUNT:
-            yield from self.rules.values()
-            return
-        try:
-            bindings = cause.bindings
-        except EvaluationFault:  # data that no expression can hold meets no equality
-            yield from self._unindexed.values()
-            return
-        seen: dict[Path, tuple[str, object] | None] = {}
-        for path, values in self._by_value.items():
-            value = seen[path] = _value_key(bindings, path)
-            for rule in _rules_in(values.get(value)) if value is not None else ():
-                if self._meets(rule, bindings, seen):
-                    yield rule
-        yield from self._unindexed.values()
-
-    def _meets(self, rule: Rule, bindings: Mapping[str, object], seen: dict[Path, tuple[str, object] | None]) -> bool:
-        for path, wanted in rule.terms:
-            value = seen[path] if path in seen else seen.setdefault(path, _value_key(bindings, path))
-            if value != wanted:
+    def is_met(self, bindings: Mapping[str, object]) -> bool:
+        """Whether the event equals what it must."""
+        event = bindings["event"]
+        for path, wanted in self.terms:  # noqa: SIM110 - a generator takes twice as long
+            if _value_key(event, path) != wanted:
                 return False
         return True
 
-    def _file(self, rule: Rule) -> None:
-        terms = rule.terms = rule.read_terms()
-        if not terms:
-            self._unindexed[rule.key] = rule
-            return
-        path, value = terms[0] if len(terms) == 1 else min(terms, key=self._count)
-        values = self._by_value.setdefault(path, {})
-        there = values.get(value)
-        if there is None:
-            values[value] = rule
-        elif isinstance(there, Rule):
-            values[value] = {there.key: there, rule.key: rule}
-        else:
-            there[rule.key] = rule
 
-    def _count(self, term: tuple[Path, tuple[str, object] | None]) -> int:
-        there = self._by_value.get(term[0], {}).get(term[1])
-        return 0 if there is None else 1 if isinstance(there, Rule) else len(there)
+def _condition(trigger: Trigger | None) -> Condition | None:
+    if not isinstance(trigger, EventTrigger) or trigger.config.filter is None:
+        return None
+    return Condition(trigger.config.filter, Scope.FILTER)
 
 
-def _rules_in(there: Rule | dict[RuleKey, Rule] | None) -> Iterable[Rule]:
-    """Most values have one rule only, and that needs no dictionary of its own."""
-    return () if there is None else (there,) if isinstance(there, Rule) else there.values()
-
-
-def _dropped(
-    values: dict[tuple[str, object] | None, Rule | dict[RuleKey, Rule]], value: tuple[str, object] | None, rule: Rule
-) -> bool:
-    """Whether the rule was filed under that value; it no longer is."""
-    there = values.get(value)
-    if there is rule:
-        del values[value]
-        return True
-    if not isinstance(there, dict) or there.pop(rule.key, None) is None:
-        return False
-    if not there:
-        del values[value]
-    return True
+def _terms(condition: Condition | None) -> Terms:
+    """The equalities on top of a filter."""
+    if condition is None:
+        return ()
+    try:
+        wanted = condition.demanded()
+    except ExpressionFault:
+        return ()
+    return tuple((_path(path[1:]), index_key(value)) for path, value in wanted.items() if path[0] == "event")
 
 
 @lru_cache(maxsize=SHARED_COUNT_MAX)
@@ -217,80 +152,185 @@ def _path(path: Path) -> Path:
     return path
 
 
+def _template(value: Any) -> Template:
+    """Raises ExpressionFault."""
+    try:
+        text = msgspec.json.encode(value)
+    except (UnicodeEncodeError, RecursionError):
+        return compile_template(value, Scope.TRIGGER_INPUT, lazily=True)
+    return _template_of(text)
+
+
+@lru_cache(maxsize=TEMPLATES_CACHED_COUNT_MAX)
+def _template_of(text: bytes) -> Template:
+    return compile_template(msgspec.json.decode(text), Scope.TRIGGER_INPUT, lazily=True)
+
+
 class Index:
     """All workflows, and their event triggers where an event finds them. `position`: definitions up to there are in."""
 
     def __init__(self) -> None:
         self.position = 0
         self.workflows: dict[str, Workflow] = {}
+        self._by_type: Patterns[tuple[RuleKey, ...] | Patterns[Leaf]] = Patterns()
+        """Up to `RULE_OUT_ABOVE_COUNT` triggers on one type are not told apart by source either."""
+        self._dependents: dict[str, dict[RuleKey, None]] = {}
+        """Upstream workflow → the dependency triggers that name it."""
         self._checked: dict[str, Checked] = {}
-        self._rules: Patterns[Patterns[Bucket]] = Patterns(lambda: Patterns(Bucket))
-        self._dependents: dict[str, dict[RuleKey, Rule]] = {}
+        self._rules: dict[RuleKey, Rule] = {}
 
     def apply(self, workflow_id: str, event: WorkflowEvent, stream_version: int) -> None:
         """Take in one more event of a workflow."""
         before = self.workflows.get(workflow_id)
         after = evolve(before, event, stream_version)
+        if after is None:
+            return
+        is_same = before is not None and before.newest is after.newest
         if before is not None:
-            self._take_out(before)
-        if after is not None:
-            self.workflows[workflow_id] = after
-            if before is None or before.newest is not after.newest:
-                self._checked[workflow_id] = Checked(after.newest)
+            if not is_same:
+                self._checked.pop(workflow_id, None)
+                self._take_out(before)
+            for trigger_id in before.trigger_versions:
+                self._rules.pop((workflow_id, trigger_id), None)
+        self.workflows[after.workflow_id] = after
+        if not is_same:
             self._put_in(after)
 
     def checked(self, workflow_id: str) -> Checked:
         """The newest version of a workflow that exists."""
-        return self._checked[workflow_id]
+        found = self._checked.get(workflow_id)
+        if found is None:
+            found = self._checked[workflow_id] = Checked(self.workflows[workflow_id].newest)
+            if len(self._checked) > DEFINITIONS_CACHED_COUNT_MAX:
+                del self._checked[next(iter(self._checked))]
+        return found
 
     def candidates(self, cause: ReceivedCause) -> list[Rule]:
         """The triggers to evaluate for an event, in the order of their ids."""
-        found = [
-            rule
-            for by_source in self._rules.matching(cause.fact.type)
-            for bucket in by_source.matching(cause.fact.source)
-            for rule in bucket.candidates(cause)
-        ]
+        found: list[Rule] = []
+        source = cause.fact.source
+        for on_type in self._by_type.matching(cause.fact.type):
+            if isinstance(on_type, tuple):
+                found += [rule for rule in map(self._rule, on_type) if _fits(rule, source)]
+                continue
+            for leaf in on_type.matching(source):
+                found += map(self._rule, leaf) if isinstance(leaf, tuple) else self._met(leaf, cause)
         if len(found) > 1:
             found.sort(key=_by_key)
         return found
 
     def dependents(self, workflow_id: str) -> list[Rule]:
         """The dependency triggers that have that workflow upstream, in the order of their ids."""
-        return sorted(self._dependents.get(workflow_id, {}).values(), key=_by_key)
+        return [self._rule(key) for key in sorted(self._dependents.get(workflow_id, ()))]
 
     def rule(self, key: RuleKey) -> Rule | None:
         """The trigger of that name, whatever its type."""
-        workflow_id, trigger_id = key
-        workflow = self.workflows.get(workflow_id)
-        trigger = None if workflow is None else workflow.newest.trigger(trigger_id)
-        return None if workflow is None or trigger is None else Rule(workflow, self._checked[workflow_id], trigger)
+        workflow = self.workflows.get(key[0])
+        return None if workflow is None or key[1] not in workflow.trigger_versions else self._rule(key)
+
+    def _met(self, bucket: Bucket, cause: ReceivedCause) -> list[Rule]:
+        try:
+            bindings = cause.bindings
+        except EvaluationFault:  # data that no expression can hold meets no equality
+            return list(map(self._rule, bucket.unindexed()))
+        return [rule for rule in map(self._rule, bucket.found(bindings["event"])) if rule.is_met(bindings)]
+
+    def _rule(self, key: RuleKey) -> Rule:
+        rule = self._rules.get(key)
+        if rule is None:
+            workflow_id, trigger_id = key
+            trigger = self.workflows[workflow_id].newest.trigger(trigger_id)
+            assert trigger is not None, f"{key} is not there"
+            rule = self._rules[key] = Rule(self.workflows[workflow_id], self.checked(workflow_id), trigger)
+            if len(self._rules) > RULES_CACHED_COUNT_MAX:
+                del self._rules[next(iter(self._rules))]
+        return rule
+
+    def _trigger(self, key: RuleKey) -> Trigger | None:
+        return self.workflows[key[0]].newest.trigger(key[1])
+
+    def _terms_of(self, key: RuleKey) -> Terms:
+        return _terms(_condition(self._trigger(key)))
 
     def _put_in(self, workflow: Workflow) -> None:
-        checked = self._checked[workflow.workflow_id]
         for trigger in workflow.dependency_triggers:
-            rule = Rule(workflow, checked, trigger)
             for name in upstream_names(trigger):
-                self._dependents.setdefault(name, {})[rule.key] = rule
-        for trigger in workflow.event_triggers:
-            by_source = self._rules.at(trigger.config.event_type)
-            by_source.at(trigger.config.source).add(Rule(workflow, checked, trigger))
+                self._dependents.setdefault(name, {})[workflow.workflow_id, trigger.id] = None
+        for key, trigger in _event_triggers(workflow):
+            config = trigger.config
+            on_type = self._by_type.get(config.event_type)
+            if on_type is None:
+                self._by_type.put(config.event_type, (key,))
+            elif isinstance(on_type, tuple) and len(on_type) < RULE_OUT_ABOVE_COUNT:
+                self._by_type.put(config.event_type, (*on_type, key))
+            else:
+                if isinstance(on_type, tuple):
+                    on_type = self._told_apart(on_type)
+                    self._by_type.put(config.event_type, on_type)
+                self._file(on_type, key, trigger)
+
+    def _told_apart(self, keys: tuple[RuleKey, ...]) -> Patterns[Leaf]:
+        by_source: Patterns[Leaf] = Patterns()
+        for key in keys:
+            trigger = self._trigger(key)
+            assert isinstance(trigger, EventTrigger)
+            self._file(by_source, key, trigger)
+        return by_source
+
+    def _file(self, by_source: Patterns[Leaf], key: RuleKey, trigger: EventTrigger) -> None:
+        source = trigger.config.source
+        leaf = by_source.get(source)
+        if leaf is None:
+            by_source.put(source, (key,))
+        elif (now := added(leaf, key, _terms(_condition(trigger)), self._terms_of)) is not leaf:
+            by_source.put(source, now)
 
     def _take_out(self, workflow: Workflow) -> None:
         for trigger in workflow.dependency_triggers:
             for name in upstream_names(trigger):
                 there = self._dependents[name]
-                there.pop((workflow.workflow_id, trigger.id))
+                del there[workflow.workflow_id, trigger.id]
                 if not there:
                     del self._dependents[name]
-        for trigger in workflow.event_triggers:
-            by_source = self._rules.at(trigger.config.event_type)
-            bucket = by_source.at(trigger.config.source)
-            bucket.remove((workflow.workflow_id, trigger.id))
-            if not bucket.rules:
-                by_source.discard(trigger.config.source)
-            if not len(by_source):
-                self._rules.discard(trigger.config.event_type)
+        for key, trigger in _event_triggers(workflow):
+            config = trigger.config
+            on_type = self._by_type.get(config.event_type)
+            assert on_type is not None
+            left = (
+                tuple(other for other in on_type if other != key)
+                if isinstance(on_type, tuple)
+                else self._unfiled(on_type, key, trigger)
+            )
+            if not len(left):
+                self._by_type.discard(config.event_type)
+            elif left is not on_type:
+                self._by_type.put(config.event_type, left)
+
+    def _unfiled(self, by_source: Patterns[Leaf], key: RuleKey, trigger: EventTrigger) -> Patterns[Leaf]:
+        source = trigger.config.source
+        leaf = by_source.get(source)
+        left = None if leaf is None else removed(leaf, key, _terms(_condition(trigger)))
+        assert left is not None, f"{key} is not where it was filed"
+        if not len(left):
+            by_source.discard(source)
+        elif left is not leaf:
+            by_source.put(source, left)
+        return by_source
+
+
+def _event_triggers(workflow: Workflow) -> Iterator[tuple[RuleKey, EventTrigger]]:
+    """With keys whose texts exist once: the version's own."""
+    triggers = {trigger.id: trigger for trigger in workflow.event_triggers}
+    for trigger_id in workflow.trigger_versions:
+        trigger = triggers.get(trigger_id)
+        if trigger is not None:
+            yield (workflow.workflow_id, trigger_id), trigger
+
+
+def _fits(rule: Rule, source: str) -> bool:
+    assert isinstance(rule.trigger, EventTrigger)
+    wanted = rule.trigger.config.source
+    return wanted in ("*", source) or ("*" in wanted and Pattern(wanted).matches(source))
 
 
 def upstream_names(trigger: DependencyTrigger) -> set[str]:
@@ -301,10 +341,9 @@ def _by_key(rule: Rule) -> RuleKey:
     return rule.key
 
 
-def _value_key(bindings: Mapping[str, object], path: Path) -> tuple[str, object] | None:
-    value: Any = bindings
+def _value_key(value: Any, path: Path) -> Any:
     for step in path:
         if not isinstance(value, dict):
             return None
-        value = cast("dict[str, Any]", value).get(step, _ABSENT)
+        value = value.get(step, _ABSENT)
     return index_key(value)

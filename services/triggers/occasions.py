@@ -14,8 +14,8 @@ from flowforge.events import RUN_ENDINGS, Cause, TriggerTimerFired, WorkflowArch
 from flowforge.identity import identity_key, part_uuid
 
 from infra.bus import Message
-        for slot_id in list(self._slots.awaited_by(workflow_id)):
-            deciding.look(slot_id, limits(index.workflows))
+from services.triggers.admission import ending_of
+from services.triggers.concurrency import limits
 from services.triggers.decide import Decided, Deciding, declined
 from services.triggers.definitions import Definitions
 from services.triggers.endings import EndedCause
@@ -82,13 +82,9 @@ class Occasions:
     # --- load -------------------------------------------------------------------------------------------------------
 
     async def load(self, messages: Sequence[Message]) -> None:
-        """Have the runs that ended and that a trigger waits for. May raise `Unavailable`.
-
-        Where none does nothing is logged, so nobody else tells that the definitions are old.
-        """
+        """Have the runs that ended and that a trigger waits for. May raise `Unavailable`."""
         ended = [message for message in messages if message.event.type in RUN_ENDINGS and _is_news(message)]
         if ended:
-            await self._definitions.look()
             found = await asyncio.gather(*map(self._ended, ended))
             self._endings |= {cause.cause.event_id: cause for cause in found if cause is not None}
 
@@ -180,15 +176,8 @@ class Occasions:
                 one.stop_absence()
             one.come_due()
             deciding.settle(one)
-<<<<<<< HEAD
         for slot_id in list(self._slots.awaited_by(workflow_id)):
             deciding.look(slot_id, limits(index.workflows))
-        return Decided(
-            cause.stream_id, cause, decisions=deciding.decisions, runs=deciding.runs, blobs=deciding.blobs,
-            remembered=list(deciding.remembered.values()), grown=list(deciding.grown.values()),
-            slotted=list(deciding.slotted.values()),
-        )  # fmt: skip
-=======
         if event.type == WorkflowArchived.__name__:
             answer = NotFired(
                 "not_matched", "upstream_archived", f"{workflow_id} was archived: no run of it starts any more"
@@ -202,8 +191,8 @@ class Occasions:
             blobs=deciding.blobs,
             remembered=list(deciding.remembered.values()),
             grown=list(deciding.grown.values()),
+            slotted=list(deciding.slotted.values()),
         )
->>>>>>> main
 
     def logged(self, key: OwnKey) -> None:
         """It is dealt with."""

@@ -1,14 +1,19 @@
 """Names with `*` in them, found without looking at all of them (pure).
 
-`*` stands for any run of characters, none included. A pattern is filed under the text before its first `*`, or under
-the text after its last one where it begins with `*`; so only patterns with the right beginning or ending are tried.
+`*` stands for any run of characters, none included. A pattern is filed under three fixed parts: the text before its
+first `*`, the text after its last, and where it has more than one `*` the beginning of the longest text between them.
+A name is looked up once for each combination of lengths that occurs, so only patterns that agree in all three are tried.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
+from services.triggers.settings import PATTERN_MIDDLE_CHARS_MAX
+
 T = TypeVar("T")
+_Place = tuple[str, str, str]
+"""Beginning, ending, middle."""
 
 
 class Pattern:
@@ -20,6 +25,11 @@ class Pattern:
         self.beginning, *middles, self.ending = text.split("*")
         self._middles = [part for part in middles if part]
         self._shortest = len(self.beginning) + len(self.ending)
+
+    @property
+    def place(self) -> _Place:
+        """Where it is filed."""
+        return self.beginning, self.ending, max(self._middles, key=len, default="")[:PATTERN_MIDDLE_CHARS_MAX]
 
     def matches(self, text: str) -> bool:
         if len(text) < self._shortest or not text.startswith(self.beginning) or not text.endswith(self.ending):
@@ -33,84 +43,116 @@ class Pattern:
         return True
 
 
-class _Filed(Generic[T]):
-    """Patterns by one fixed part of theirs: `part(text, n)` is the part of length n of a text."""
+class _Filed:
+    """Patterns under their fixed parts."""
 
-    def __init__(self, part: Callable[[str, int], str]) -> None:
-        self._part = part
-        self._filed: dict[str, dict[str, tuple[Pattern, T]]] = {}
-        self._lengths: Counter[int] = Counter()
+    __slots__ = ("_beginnings", "_filed", "_lengths")
 
-    def add(self, fixed: str, text: str, pattern: Pattern, value: T) -> None:
-        self._filed.setdefault(fixed, {})[text] = (pattern, value)
-        self._lengths[len(fixed)] += 1
+    def __init__(self) -> None:
+        self._filed: dict[_Place, str | tuple[str, ...]] = {}
+        self._beginnings: Counter[str] = Counter()
+        self._lengths: dict[int, Counter[tuple[int, int]]] = {}
+        """Length of the beginning → lengths of ending and middle → how many places have them."""
 
-    def remove(self, fixed: str, text: str) -> None:
-        del self._filed[fixed][text]
-        if not self._filed[fixed]:
-            del self._filed[fixed]
-        self._lengths[len(fixed)] -= 1
-        if not self._lengths[len(fixed)]:
-            del self._lengths[len(fixed)]
+    def add(self, name: str) -> None:
+        place = Pattern(name).place
+        there = self._filed.get(place)
+        if there is not None:
+            self._filed[place] = (*_names(there), name)
+            return
+        self._filed[place] = name
+        beginning, ending, middle = place
+        self._beginnings[beginning] += 1
+        self._lengths.setdefault(len(beginning), Counter())[len(ending), len(middle)] += 1
 
-    def matching(self, text: str) -> Iterator[T]:
-        for length in self._lengths:
-            if length > len(text):
+    def remove(self, name: str) -> None:
+        place = Pattern(name).place
+        left = tuple(other for other in _names(self._filed[place]) if other != name)
+        if left:
+            self._filed[place] = left
+            return
+        del self._filed[place]
+        beginning, ending, middle = place
+        _uncount(self._beginnings, beginning)
+        lengths = self._lengths[len(beginning)]
+        _uncount(lengths, (len(ending), len(middle)))
+        if not lengths:
+            del self._lengths[len(beginning)]
+
+    def matching(self, text: str) -> Iterator[str]:
+        """The patterns that the text fits."""
+        for place in self._places(text):
+            for name in _names(self._filed.get(place, ())):
+                if Pattern(name).matches(text):
+                    yield name
+
+    def _places(self, text: str) -> Iterator[_Place]:
+        for beginning_length, lengths in self._lengths.items():
+            beginning = text[:beginning_length]
+            if len(beginning) < beginning_length or beginning not in self._beginnings:
                 continue
-            for pattern, value in self._filed.get(self._part(text, length), {}).values():
-                if pattern.matches(text):
-                    yield value
+            for ending_length, middle_length in lengths:
+                end = len(text) - ending_length
+                if end < beginning_length:
+                    continue
+                if not middle_length:
+                    yield beginning, text[end:], ""
+                    continue
+                starts = range(beginning_length, end - middle_length + 1)
+                for middle in {text[start : start + middle_length] for start in starts}:
+                    yield beginning, text[end:], middle
+
+
+def _names(there: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Most places have one pattern only, and that needs no tuple of its own."""
+    return (there,) if isinstance(there, str) else there
+
+
+def _uncount(counts: "Counter[T]", key: T) -> None:
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]
 
 
 class Patterns(Generic[T]):
     """Values under names that may hold `*`; `matching` finds all whose name fits a text."""
 
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
+    __slots__ = ("_filed", "_values")
+
+    def __init__(self) -> None:
         self._values: dict[str, T] = {}
-        self._exact: dict[str, T] = {}
-        self._by_beginning: _Filed[T] = _Filed(lambda text, length: text[:length])
-        self._by_ending: _Filed[T] = _Filed(lambda text, length: text[len(text) - length :])
+        self._filed: _Filed | None = None
+        """The names with `*`, where there are any."""
 
     def __len__(self) -> int:
         return len(self._values)
 
-    def at(self, name: str) -> T:
-        """The value under a name, made where there is none."""
-        value = self._values.get(name)
-        if value is None:
-            value = self._values[name] = self._make()
-            self._file(name, value)
-        return value
+    def get(self, name: str) -> T | None:
+        """The value under that very name."""
+        return self._values.get(name)
+
+    def put(self, name: str, value: T) -> None:
+        """Set the value under a name."""
+        if "*" in name and name not in self._values:
+            if self._filed is None:
+                self._filed = _Filed()
+            self._filed.add(name)
+        self._values[name] = value
 
     def discard(self, name: str) -> None:
         """Forget the name and its value."""
-        if self._values.pop(name, None) is None:
-            return
-        if "*" not in name:
-            del self._exact[name]
-            return
-        pattern = Pattern(name)
-        if pattern.beginning:
-            self._by_beginning.remove(pattern.beginning, name)
-        else:
-            self._by_ending.remove(pattern.ending, name)
+        if self._values.pop(name, None) is not None and "*" in name and self._filed is not None:
+            self._filed.remove(name)
+
+    def values(self) -> Iterator[T]:
+        """All of them."""
+        yield from self._values.values()
 
     def matching(self, text: str) -> Iterator[T]:
         """The values under all names that fit."""
-        exact = self._exact.get(text)
-        if exact is not None:
+        exact = self._values.get(text)
+        if exact is not None and "*" not in text:
             yield exact
-        if len(self._exact) < len(self._values):
-            yield from self._by_beginning.matching(text)
-            yield from self._by_ending.matching(text)
-
-    def _file(self, name: str, value: T) -> None:
-        if "*" not in name:
-            self._exact[name] = value
-            return
-        pattern = Pattern(name)
-        if pattern.beginning:
-            self._by_beginning.add(pattern.beginning, name, pattern, value)
-        else:
-            self._by_ending.add(pattern.ending, name, pattern, value)
+        if self._filed is not None:
+            for name in self._filed.matching(text):
+                yield self._values[name]

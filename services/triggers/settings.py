@@ -47,6 +47,16 @@ CLOCK_DISORDER_S = 5
 """So far apart neighbours in the log may have been recorded in the wrong order."""
 SHARED_COUNT_MAX = 10_000
 """Small things that many workflows have alike, kept once."""
+TOLD_APART_ABOVE_COUNT = 16
+"""More triggers that demand the same value at one path are told apart by what else they demand."""
+PATTERN_MIDDLE_CHARS_MAX = 16
+"""So much of a text between two `*` tells patterns apart."""
+RULES_CACHED_COUNT_MAX = 10_000
+"""Triggers that matched lately, kept ready to be evaluated."""
+DEFINITIONS_CACHED_COUNT_MAX = 64
+"""Definitions kept decoded; all others are kept as text."""
+TEMPLATES_CACHED_COUNT_MAX = 1_000
+"""Inputs of triggers kept compiled; many triggers have the same."""
 SLOT_KEY_CHARS_MAX = 256
 """Of a rendered `concurrency.key`; a longer one is a decision `failed`."""
 SLOT_QUEUE_COUNT_MAX = 10_000

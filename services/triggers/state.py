@@ -14,39 +14,73 @@ from flowforge.definition import (
     WorkflowStatus,
 )
 from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowEvent, WorkflowUpdated
+from flowforge.raw import ABSENT
 
-from services.triggers.settings import SHARED_COUNT_MAX
+from services.triggers.settings import DEFINITIONS_CACHED_COUNT_MAX, SHARED_COUNT_MAX
 
 
-class RunSettings(msgspec.Struct, frozen=True, gc=False):
+class RunSettings(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The settings that count before a run starts."""
 
     concurrency: Concurrency | None = None
     queue_timeout_ms: int | None = None
 
 
-class Definition(msgspec.Struct, frozen=True, gc=False):
-    """The parts of a definition that matter here; nodes and edges are skipped."""
+_NO_SETTINGS = RunSettings()
 
-    id: str
-    status: WorkflowStatus = "active"
-    variables: list[Variable] = []
-    input_schema: dict[str, Any] | None = None
-    settings: RunSettings = RunSettings()
-    triggers: list[Trigger] = []
+
+class Definition:
+    """The parts of a definition that matter here, decoded from a version's text; triggers when first asked for."""
+
+    __slots__ = ("_raw_triggers", "_triggers", "id", "input_schema", "settings", "status", "variables")
+
+    def __init__(self, text: bytes) -> None:
+        """Raises msgspec.DecodeError."""
+        decoded = _decoded.decode(text)
+        self.id = decoded.id
+        self.status: WorkflowStatus = decoded.status
+        self.variables = decoded.variables
+        self.input_schema = decoded.input_schema
+        self.settings = decoded.settings
+        self._raw_triggers = decoded.triggers
+        self._triggers: list[Trigger] | None = None
+
+    @property
+    def triggers(self) -> list[Trigger]:
+        """All of them. Raises msgspec.DecodeError the first time, which is at once where a version is made."""
+        if self._triggers is None:
+            self._triggers = _triggers.decode(self._raw_triggers)
+        return self._triggers
+
+    def trigger(self, trigger_id: str) -> Trigger | None:
+        """The trigger of that id; only this one is decoded where the others were not needed yet."""
+        if self._triggers is not None:
+            return next((trigger for trigger in self._triggers if trigger.id == trigger_id), None)
+        for raw in _raws.decode(self._raw_triggers):
+            if _named.decode(raw).id == trigger_id:
+                return _trigger.decode(raw)
+        return None
 
 
 class Version(msgspec.Struct, frozen=True, gc=False):
-    """One version of a workflow. `fault` says why it cannot be read, which is a bug or a newer FlowForge's work."""
+    """One version of a workflow. `fault` says why it cannot be read, which is a bug or a newer FlowForge's work.
+
+    `text`: its `Definition` as JSON. A million workflows are kept so, and only those that something happens to are
+    decoded.
+    """
 
     workflow_id: str
     number: int
-    definition: Definition
+    text: bytes
     fault: str = ""
+
+    @property
+    def definition(self) -> Definition:
+        return _definition_of(self.text)
 
     def trigger(self, trigger_id: str) -> Trigger | None:
         """The trigger of that id."""
-        return next((trigger for trigger in self.definition.triggers if trigger.id == trigger_id), None)
+        return self.definition.trigger(trigger_id)
 
     @property
     def manual_trigger_id(self) -> str:
@@ -82,7 +116,42 @@ class Workflow(msgspec.Struct, frozen=True, gc=False):
         return [trigger for trigger in self.newest.definition.triggers if isinstance(trigger, DependencyTrigger)]
 
 
-_decoder = msgspec.json.Decoder(Definition)
+class _Kept(msgspec.Struct, omit_defaults=True, gc=False):
+    """What is kept of a document, as it was written."""
+
+    id: str
+    status: msgspec.Raw = ABSENT
+    variables: msgspec.Raw = ABSENT
+    input_schema: msgspec.Raw = ABSENT
+    settings: RunSettings = _NO_SETTINGS
+    triggers: msgspec.Raw = ABSENT
+
+
+class _Decoded(msgspec.Struct, gc=False):
+    id: str
+    status: WorkflowStatus = "active"
+    variables: list[Variable] = []
+    input_schema: dict[str, Any] | None = None
+    settings: RunSettings = _NO_SETTINGS
+    triggers: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+class _Named(msgspec.Struct, gc=False):
+    id: str
+
+
+_kept = msgspec.json.Decoder(_Kept)
+_decoded = msgspec.json.Decoder(_Decoded)
+_triggers: msgspec.json.Decoder[list[Trigger]] = msgspec.json.Decoder(list[Trigger])
+_trigger: msgspec.json.Decoder[Trigger] = msgspec.json.Decoder(Trigger)
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_named = msgspec.json.Decoder(_Named)
+_encode = msgspec.json.encode
+
+
+@lru_cache(maxsize=DEFINITIONS_CACHED_COUNT_MAX)
+def _definition_of(text: bytes) -> Definition:
+    return Definition(text)
 
 
 def type_of(trigger: Trigger) -> str:
@@ -92,11 +161,20 @@ def type_of(trigger: Trigger) -> str:
 
 def version_of(event: WorkflowCreated | WorkflowUpdated) -> Version:
     """The version that the event brought. Never fails: what cannot be read has no triggers and says why."""
+    workflow_id, number = event.workflow_id, event.workflow_version
+    at = "$"
     try:
-        definition, fault = _decoder.decode(event.definition), ""
+        version = Version(workflow_id, number, _encode(_kept.decode(event.definition)))
+        definition, at = version.definition, "$.triggers"
+        definition.triggers  # noqa: B018 - decoded, as they must be sometime
     except msgspec.DecodeError as problem:
-        definition, fault = Definition(event.workflow_id), str(problem)
-    return Version(event.workflow_id, event.workflow_version, definition, fault)
+        return empty_version(workflow_id, number, str(problem).replace("`$", f"`{at}", 1))
+    return version
+
+
+def empty_version(workflow_id: str, number: int, fault: str = "") -> Version:
+    """One without triggers."""
+    return Version(workflow_id, number, _encode(_Kept(workflow_id)), fault)
 
 
 def evolve(workflow: Workflow | None, event: WorkflowEvent, stream_version: int) -> Workflow | None:

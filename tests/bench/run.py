@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,6 +24,8 @@ from infra.embedded.cluster import Cluster
 from infra.eventlog import Append, NewEvent, PostgresEventLog, StreamAppend
 
 sys.path.insert(0, str(Path(__file__).parent))
+import million
+from figures import Figure, at_least, at_most, say
 from floor import FloorServers, floor_servers
 from system import HERE, Bench, chain, cpu_seconds, python_memory_bytes, running, service_environment, wide
 
@@ -32,24 +33,6 @@ ROUNDS = 5
 RUNS_PER_ROUND = 3000
 LATENCY_RUNS = 200
 IDLE_S = 20.0
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the results. `limit` is what was promised; `is_met` whether it was kept."""
-
-    name: str
-    value: str
-    limit: str
-    is_met: bool
-
-
-def at_least(name: str, value: float, limit: float, unit: str, digits: int = 0) -> Figure:
-    return Figure(name, f"{value:,.{digits}f} {unit}", f"at least {limit:,g} {unit}", value >= limit)
-
-
-def at_most(name: str, value: float, limit: float, unit: str, digits: int = 2) -> Figure:
-    return Figure(name, f"{value:,.{digits}f} {unit}", f"at most {limit:,g} {unit}", value <= limit)
 
 
 async def throughput(bench: Bench, runs: int) -> tuple[float, float]:
@@ -211,12 +194,8 @@ async def measure(floor_script: Path | None, rounds: int) -> list[Figure]:
         async with running(home / "log") as bench:
             say("append")
             figures.append(await append_rate(bench))
+        figures += await million.measure(home)
     return figures
-
-
-def say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 def report(figures: list[Figure], has_floor: bool) -> str:

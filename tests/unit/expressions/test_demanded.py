@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.expressions import Scope, compile_lazily, demanded, equalities
+from infra.expressions import Condition, Scope, compile_lazily, equalities
 
 
 @pytest.mark.parametrize(
@@ -32,4 +32,4 @@ from infra.expressions import Scope, compile_lazily, demanded, equalities
     ],
 )
 def test_they_are_the_same_as_the_lexer_finds(text: str):
-    assert demanded(text, Scope.FILTER) == equalities(compile_lazily(text, Scope.FILTER))
+    assert Condition(text, Scope.FILTER).demanded() == equalities(compile_lazily(text, Scope.FILTER))

@@ -24,11 +24,10 @@ def test_a_star_stands_for_any_run_of_characters(pattern: str, text: str):
 
 @given(st.lists(patterns, max_size=30), st.data(), st.lists(names, min_size=1))
 def test_filing_finds_what_trying_all_finds(added: list[str], data: st.DataObject, texts: list[str]):
-    filed: Patterns[list[str]] = Patterns(list)
+    filed: Patterns[list[str]] = Patterns()
     for pattern in added:
-        value = filed.at(pattern)
-        if not value:
-            value.append(pattern)
+        filed.put(pattern, [pattern])
+        assert filed.get(pattern) == [pattern]
     kept = set(added)
     for pattern in data.draw(st.lists(st.sampled_from(added), max_size=20)) if added else []:
         filed.discard(pattern)

@@ -80,6 +80,7 @@ class Spec:
 
     async def _log(self, workflow_id: str, fact: WorkflowCreated | WorkflowUpdated | WorkflowArchived) -> None:
         stored = await self.append("workflow", named_stream("workflow", workflow_id), fact, changes_definitions=True)
+        self.service.defined(stored.position)
         if self.tells_definitions:
             await self.deliver([own(stored, f"ns.workflows.{workflow_id}.{stored.type}")])
 
