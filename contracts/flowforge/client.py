@@ -219,6 +219,31 @@ class Client:
         )
         return str(answer["run_id"])
 
+    async def backfill(
+        self,
+        workflow_id: str,
+        trigger_id: str,
+        since: str,
+        until: str | None = None,
+        *,
+        repeat: bool = False,
+        dry_run: bool = False,
+        idempotency_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Start a run for each nominal time of a schedule in [since, until) that has not fired; `repeat` for all of them.
+
+        Answers `{backfill_id, position, count, label, …}`; with `dry_run` nothing is recorded, and the answer lists the
+        times in `items`, each with what would become of it. `until` is now where it is left out.
+        """
+        body: dict[str, Any] = {"since": since, "repeat": repeat, "dry_run": dry_run}
+        body |= {} if until is None else {"until": until}
+        return await self._asking().write(
+            "POST",
+            f"/api/workflows/{workflow_id}/triggers/{trigger_id}/backfill",
+            body,
+            {} if dry_run else _idempotent(idempotency_key),
+        )
+
     async def run(self, run_id: str | UUID) -> dict[str, Any]:
         """The run as it stands, with one row per node in `node_runs`."""
         return await self._asking().read(f"/api/runs/{run_id}")

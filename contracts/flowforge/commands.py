@@ -171,6 +171,20 @@ class ReceiveEvents(Command, kw_only=True, frozen=True):
     events: list[msgspec.Raw]
 
 
+class BackfillSchedule(Command, kw_only=True, frozen=True):
+    """To scheduler: fire the nominal times of a schedule in [since, until) that have not fired; `repeat` the others too.
+
+    With `dry_run` nothing is logged. Answers what the times are, and how many of them fire: see README, "On a schedule".
+    """
+
+    workflow_id: str
+    trigger_id: str
+    since: datetime
+    until: datetime | None = None
+    repeat: bool = False
+    dry_run: bool = False
+
+
 class CancelRun(Command, kw_only=True, frozen=True):
     """To execution. Answers `{run_id, position}`."""
 
@@ -212,6 +226,7 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
             ValidateWorkflow,
         ),
         "triggers": (RequestRun, ReceiveEvents, TryTrigger, ExplainDecision, RehearseTrigger, CheckUpstreams),
+        "scheduler": (BackfillSchedule,),
         "execution": (CancelRun,),
     }.items()
     for kind in kinds

@@ -488,6 +488,7 @@ class ScheduleFired(Event, kw_only=True, frozen=True):
     """A schedule came due. Its stream's id derives from the nominal time `scheduled_at`: each exists once.
 
     `previous_at` and `next_at` are the schedule's neighbouring nominal times; `due_at` is when it was due with its jitter.
+    With `backfill_id` it was made up for; one that a backfill repeats has a stream of its own.
     """
 
     workflow_id: str
@@ -497,6 +498,7 @@ class ScheduleFired(Event, kw_only=True, frozen=True):
     previous_at: datetime | None = None
     next_at: datetime | None = None
     due_at: datetime
+    backfill_id: UUID | None = None
 
 
 class ScheduleMissed(Event, kw_only=True, frozen=True):
@@ -511,6 +513,29 @@ class ScheduleMissed(Event, kw_only=True, frozen=True):
     last_at: datetime
     count: int
     has_more: bool = False
+
+
+# --- backfills: stream type `backfill`, one of each schedule, written by scheduler ---------------------------------
+
+
+class BackfillRequested(Event, kw_only=True, frozen=True):
+    """Somebody asked for the past firings of a schedule in [since, until): a `ScheduleFired` follows for each of `times`.
+
+    The schedule is meant as it was then: `config`, of `trigger_version`. `repeated` are those of `times` that had fired
+    before, or were about to.
+    """
+
+    backfill_id: UUID
+    command_id: str
+    workflow_id: str
+    trigger_id: str
+    trigger_version: int
+    config: msgspec.Raw
+    since: datetime
+    until: datetime
+    repeat: bool = False
+    times: list[datetime] = []
+    repeated: list[datetime] = []
 
 
 # --- quarantine: stream type `quarantine`, written by whoever met the message -------------------------------------
@@ -555,6 +580,7 @@ RunEvent = (
 )
 TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
+BackfillEvent = BackfillRequested
 QuarantineEvent = MessageQuarantined
 AnyEvent = (
     WorkflowEvent
@@ -565,6 +591,7 @@ AnyEvent = (
     | RunEvent
     | TimerEvent
     | ScheduleEvent
+    | BackfillEvent
     | QuarantineEvent
 )
 

@@ -19,7 +19,8 @@ create or replace function eventlog.event_header(
 $$;
 
 -- Weighs groups in order, each on top of those before it that were accepted, and numbers what is accepted. A stream that
--- several groups name has grown by what was accepted of it (`grown_*`). Answers as
+-- several groups name has grown by what was accepted of it (`grown_*`). Of several known identities of a group the one of
+-- its first stream counts, whether the log knew it before the call or an earlier group of the call took it. Answers as
 -- `eventlog.append` does.
 create or replace function eventlog.weigh(
     old_position bigint, old_definitions_position bigint,
@@ -34,6 +35,7 @@ declare
     definitions_position bigint := old_definitions_position;
     taken_keys bytea[] := '{}';
     taken_positions bigint[] := '{}';
+    taken_before bigint;
     grown_ids uuid[] := '{}';
     grown_versions int[] := '{}';
     again record;
@@ -42,6 +44,7 @@ begin
     for weighed in
         select s.group_number, sum(s.events) as events,
                (array_agg(s.known_position order by s.ordinal) filter (where s.known_position is not null))[1] as known,
+               min(s.ordinal) filter (where s.known_position is not null) as known_ordinal,
                (array_agg(s.ordinal order by s.ordinal) filter (where s.actual <> s.expected and not s.is_named_again))[1]
                    as conflicting,
                (array_agg(s.actual order by s.ordinal) filter (where s.actual <> s.expected and not s.is_named_again))[1]
@@ -52,6 +55,7 @@ begin
                array_agg(s.actual order by s.ordinal) filter (where s.is_named_again) as again_actual,
                array_agg(s.expected + s.events order by s.ordinal) filter (where s.is_named_again) as again_grown,
                array_agg(s.identity order by s.ordinal) filter (where s.is_repeated) as repeated_keys,
+               array_agg(s.ordinal order by s.ordinal) filter (where s.is_repeated) as repeated_ordinals,
                array_agg(s.before_in_group order by s.ordinal) filter (where s.is_repeated) as repeated_offsets
         from (
             select s.*, coalesce(v.version, 0) as actual, i.position as known_position,
@@ -67,11 +71,13 @@ begin
         ) s
         group by s.group_number order by s.group_number
     loop
-        if weighed.known is null and weighed.repeated_keys is not null then
-            select t.position into weighed.known
-            from unnest(weighed.repeated_keys) with ordinality as r (key, ordinal)
+        if weighed.repeated_keys is not null then
+            select t.position into taken_before
+            from unnest(weighed.repeated_keys, weighed.repeated_ordinals) as r (key, ordinal)
             join unnest(taken_keys, taken_positions) as t (key, position) on t.key = r.key
+            where weighed.known_ordinal is null or r.ordinal < weighed.known_ordinal
             order by r.ordinal limit 1;
+            weighed.known := coalesce(taken_before, weighed.known);
         end if;
         if weighed.again_ids is not null then
             select r.ordinal, r.actual into again

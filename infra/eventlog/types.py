@@ -69,7 +69,10 @@ class Conflict(msgspec.Struct, frozen=True, gc=False):
 
 
 class Duplicate(msgspec.Struct, frozen=True, gc=False):
-    """The identity is known; the event at `position` holds it."""
+    """The identity, of several known ones that of the group's first stream, is known; the event at `position` holds it.
+
+    It does not matter whether the log knew it before the call, or an earlier group of the call took it.
+    """
 
     position: int
 

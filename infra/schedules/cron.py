@@ -134,7 +134,10 @@ def compile_cron(expression: str) -> Cron:
 def _compile(expression: str) -> Cron:
     if expression.startswith("@") and expression not in _SHORTHANDS:
         known = ", ".join(name.lower() for name in _SHORTHANDS)
-        raise ScheduleFault("cron", f"`{expression.lower()}` is not known; known are {known}")
+        mend = "for a fixed interval leave cron out and write every_ms" if expression.startswith("@EVERY") else ""
+        raise ScheduleFault("cron", f"`{expression.lower()}` is not known; known are {known}", mend)
+    if expression.startswith(("TZ=", "CRON_TZ=")):
+        raise ScheduleFault("cron", "a time zone is no part of the expression", "write it as timezone, beside cron")
     texts = _SHORTHANDS.get(expression, expression).split()
     kinds = _SIX if len(texts) == len(_SIX) else _FIVE
     if len(texts) != len(kinds):

@@ -1,5 +1,6 @@
 """Time zones: what the clocks of a place show. All instants are whole seconds since 1970 in UTC."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from functools import lru_cache
@@ -15,17 +16,23 @@ _ABBREVIATIONS = {
     "CDT": "America/Chicago",
     "CEST": "Europe/Berlin",
     "CST": "America/Chicago",
+    "CT": "America/Chicago",
     "EDT": "America/New_York",
+    "ET": "America/New_York",
     "IST": "Asia/Kolkata",
     "JST": "Asia/Tokyo",
     "LOCALTIME": "UTC",
     "MDT": "America/Denver",
     "MSK": "Europe/Moscow",
+    "MT": "America/Denver",
     "PDT": "America/Los_Angeles",
     "PST": "America/Los_Angeles",
+    "PT": "America/Los_Angeles",
     "SGT": "Asia/Singapore",
     "Z": "UTC",
 }
+_OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])0?(\d{1,2})(?::?00)?", re.IGNORECASE)
+_OFFSET_H_MAX = {"+": 14, "-": 12}
 
 
 def read_zone(name: str) -> ZoneInfo:
@@ -41,10 +48,19 @@ def read_zone(name: str) -> ZoneInfo:
 def _nearest(name: str) -> str:
     if name.upper() in _ABBREVIATIONS:
         return _ABBREVIATIONS[name.upper()]
+    if offset := _OFFSET.fullmatch(name.strip()):
+        return _of_offset(offset[1], int(offset[2]))
     spelled = name.strip().replace(" ", "_").lower()
     spellings = _spellings()
     close = get_close_matches(spelled, spellings, n=1, cutoff=0.6)
     return spellings[close[0]] if close else "UTC"
+
+
+def _of_offset(sign: str, hours: int) -> str:
+    """Names of fixed offsets count the other way round, as POSIX does: `Etc/GMT-2` is two hours ahead of UTC."""
+    if not 0 < hours <= _OFFSET_H_MAX[sign]:
+        return "UTC"
+    return f"Etc/GMT{'-' if sign == '+' else '+'}{hours}"
 
 
 @lru_cache(1)

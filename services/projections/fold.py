@@ -8,6 +8,7 @@ from flowforge.errors import ErrorCode, RunError
 from flowforge.events import (
     AbsenceCounted,
     AnyEvent,
+    BackfillRequested,
     Cause,
     ChainGrew,
     EventReceived,
@@ -121,6 +122,8 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             _decided(models, stored, event)
         case RunRequested():
             _audit(models, stored, "execute", event.workflow_id)
+        case BackfillRequested():
+            _audit(models, stored, "backfill", f"{event.workflow_id}/{event.trigger_id}")
         case RunCancelRequested():
             _audit(models, stored, "cancel", str(stored.stream_id))
         case WorkflowCreated() | WorkflowUpdated():

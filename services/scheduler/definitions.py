@@ -16,9 +16,11 @@ from flowforge.events import (
     WorkflowUpdated,
     decode,
 )
+from flowforge.identity import named_stream
 
 from infra.eventlog import EventLog, StoredEvent
 from infra.schedules import ScheduleFault, schedule_of
+from services.scheduler.clock import Clock
 from services.scheduler.schedules import Calendar, Done, Entry, Plan, ScheduleKey, Workflow, evolve
 from services.scheduler.settings import DEFINITIONS_PAGE_COUNT, REBUILD_PAGE_COUNT
 from services.scheduler.store import TimerStore
@@ -46,12 +48,16 @@ class Schedules:
         self._dirty: set[ScheduleKey] = set()
         self._done_position = 0
 
-    async def refresh(self, now: datetime) -> None:
+    async def refresh(self, clock: Clock) -> None:
         """Catch up with the log where that is needed. May raise `Unavailable`."""
         if not self._is_open:
             await self._open()
         if self.is_stale:
-            await self._catch_up(now)
+            await self._catch_up(clock)
+
+    def workflow(self, workflow_id: str) -> Workflow | None:
+        """The workflow, if any of its triggers is a schedule."""
+        return self._workflows.get(workflow_id)
 
     async def look(self) -> None:
         """Notice a change that nobody told. May raise `Unavailable`."""
@@ -70,7 +76,7 @@ class Schedules:
             position = page[-1].position
         self._is_open = True
 
-    async def _catch_up(self, now: datetime) -> None:
+    async def _catch_up(self, clock: Clock) -> None:
         head = await self._log.head()
         changed: set[str] = set()
         while True:
@@ -82,6 +88,7 @@ class Schedules:
                 self._read_position = stored.position
             if len(page) < DEFINITIONS_PAGE_COUNT:
                 break
+        now = clock.now()  # after the reading: a time from before it may lie before a save that was read
         for workflow_id in changed:
             self._put_in_force(workflow_id, now)
         self.position = max(head.position, self._read_position)
@@ -136,6 +143,8 @@ class Schedules:
         for stored in events:
             fact = decode(stored.type, stored.data)
             assert isinstance(fact, ScheduleFired | ScheduleMissed)
+            if isinstance(fact, ScheduleFired) and fact.backfill_id is not None:
+                continue  # out of order: it says nothing of the times before it
             key = (fact.workflow_id, fact.trigger_id)
             done = self._done.get(key, Done())
             if isinstance(fact, ScheduleFired):
@@ -156,3 +165,28 @@ class Schedules:
         await self._store.keep_schedules({key: self._done[key] for key in dirty})
         await self._log.set_cursor(CURSOR, position)
         self._dirty -= {key for key in dirty if self._done_position == position}
+
+
+class _Named(msgspec.Struct):
+    id: str
+    type: str
+
+
+class _Triggers(msgspec.Struct):
+    triggers: list[_Named] = []
+
+
+_triggers = msgspec.json.Decoder(_Triggers)
+
+
+async def workflow_in_log(log: EventLog, workflow_id: str) -> dict[str, str] | None:
+    """The newest triggers of any workflow, each with its type; None where there is no such workflow.
+
+    May raise `Unavailable`.
+    """
+    triggers: dict[str, str] | None = None
+    for stored in await log.read_stream(named_stream("workflow", workflow_id)):
+        event = decode(stored.type, stored.data)
+        if isinstance(event, WorkflowCreated | WorkflowUpdated):
+            triggers = {one.id: one.type for one in _triggers.decode(event.definition).triggers}
+    return triggers

@@ -29,6 +29,8 @@ from infra.eventlog import (
     Unavailable,
 )
 from infra.failpoints import failpoint
+from services.scheduler import backfilling
+from services.scheduler.backfilling import Asked, Backfills, Portion
 from services.scheduler.clock import Alarm, Clock
 from services.scheduler.decide import decide
 from services.scheduler.definitions import FIRED as SCHEDULE_FIRED
@@ -50,6 +52,7 @@ from services.scheduler.store import TimerStore
 
 _DUE, _LOOK = "TimerDue", "LookAhead"
 _SCHEDULE_DUE, _DEFINED = "ScheduleDue", "Defined"
+_BACKFILL_DUE = "BackfillDue"
 _log = logging.getLogger(__name__)
 _timers_set = {SET: msgspec.json.Decoder(TimerSet), TRIGGER_SET: msgspec.json.Decoder(TriggerTimerSet)}
 _timer_fired = msgspec.json.Decoder(TimerFired)
@@ -73,6 +76,7 @@ class Scheduler:
         self.inbound: dict[str, Decode] = {}
         self.timetable = Timetable()
         self.schedules = Schedules(log, store)
+        self.backfills = Backfills(log, self.schedules)
         self._subjects = Subjects(namespace)
         self._log = log
         self._store = store
@@ -102,6 +106,9 @@ class Scheduler:
         for key in self.schedules.calendar.take_due(now):
             self._rung_at[key] = now
             self._put(_SCHEDULE_DUE, "/".join(key))
+        backfill_id = self.backfills.book.take_due(now)
+        if backfill_id is not None:
+            self._put(_BACKFILL_DUE, str(backfill_id))
         look_at = self.timetable.look_at
         if look_at is not None and look_at <= now:
             self._look()
@@ -122,7 +129,7 @@ class Scheduler:
         self._alarm = None if instant is None else self._clock.call_at(instant, self._ring)
 
     def _next_at(self) -> datetime | None:
-        instants = (self.timetable.next_at(), self.schedules.calendar.next_at())
+        instants = (self.timetable.next_at(), self.schedules.calendar.next_at(), self.backfills.book.next_at)
         return min((instant for instant in instants if instant is not None), default=None)
 
     def _put(self, event_type: str, name: str) -> None:
@@ -133,13 +140,17 @@ class Scheduler:
     # --- the turn -------------------------------------------------------------------------------------------------
 
     def key(self, message: Message) -> Hashable:
-        """The timer, or the schedule. Raises ValueError for what is neither."""
+        """The timer, the schedule or the backfill. Raises ValueError for what is none."""
         if message.event.type in WORKFLOW_TYPES:
             return _DEFINED
+        if message.origin == "command":
+            return backfilling.key_of(message)
         match message.event.type:
             case "ScheduleDue":
                 workflow_id, _, trigger_id = message.event.id.partition("/")
                 return workflow_id, trigger_id
+            case "BackfillDue":
+                return Portion(UUID(message.event.id))
             case "TimerSet" | "TriggerTimerSet":
                 return _fact(message).timer_id
             case "TimerDue":
@@ -160,8 +171,14 @@ class Scheduler:
             self.timetable.add(timers)
         if _DEFINED in keys:
             self.schedules.is_stale = True
-        await self.schedules.refresh(self._clock.now())
+        commands = [message for message in messages if message.origin == "command"]
+        if commands:
+            await self.schedules.look()  # a refusal is not appended, so nothing else tells that it was made on old ones
+        await self.schedules.refresh(self._clock)
         await self._see([key for key in keys if isinstance(key, tuple)])
+        await self.backfills.refresh(self._clock.now())
+        await self.backfills.prepare(commands, self._clock.now())
+        await self.backfills.check([key for key in keys if isinstance(key, Portion)])
         self._arm()
 
     async def _see(self, keys: Collection[ScheduleKey]) -> None:
@@ -203,6 +220,10 @@ class Scheduler:
         """A timer that is due fires."""
         if isinstance(key, tuple):
             return self._decide_schedule(cast("ScheduleKey", key))
+        if isinstance(key, Asked):
+            return self.backfills.decide_asked(key, messages, self._clock.now())
+        if isinstance(key, Portion):
+            return self.backfills.decide_portion(key, self._clock.now())
         if not isinstance(key, UUID):
             return Work()
         timer, now = self.timetable.get(key), self._clock.now()
@@ -249,7 +270,7 @@ class Scheduler:
             self.schedules.calendar.place(entry)
         self._arm()
 
-    def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:  # noqa: ARG002
+    def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
         """Say that it fired."""
         if isinstance(key, tuple):
             schedule_key = cast("ScheduleKey", key)
@@ -259,11 +280,22 @@ class Scheduler:
                 entry.logged(event.stream_id for event in events)
             self._settled(schedule_key)
             return [self._say(event) for event in events]
+        if isinstance(key, Asked):
+            self.backfills.logged_asked(key, work, events[0], self._clock.now())
+            self._arm()
+            return []
+        if isinstance(key, Portion):
+            self.schedules.dealt_with(events)
+            self.backfills.logged_portion(key, events, self._clock.now())
+            self._arm()
+            return [self._say(event) for event in events]
         self._has_fired(key)
         return [self._say(event) for event in events]
 
     def refused(self, key: Hashable, answer: Answer) -> None:
         """A conflict means that it has fired before."""
+        if isinstance(key, Asked | Portion):
+            self.backfills.refused(key)
         if isinstance(answer, DefinitionsChanged):
             self.schedules.is_stale = True
         elif isinstance(key, tuple):
@@ -272,7 +304,7 @@ class Scheduler:
                 entry.is_checked = False
                 if isinstance(answer, Conflict):
                     entry.logged([answer.stream_id])
-        elif isinstance(answer, Conflict):
+        elif isinstance(answer, Conflict) and isinstance(key, UUID):
             self._has_fired(key)
 
     def _has_fired(self, key: Hashable) -> None:
@@ -301,6 +333,7 @@ class Scheduler:
         self.timetable = Timetable()
         self._fired.clear()
         self.schedules = Schedules(self._log, self._store)
+        self.backfills = Backfills(self._log, self.schedules)
         self._rung_at.clear()
         self._arm()
         self._look()
@@ -333,6 +366,7 @@ class Scheduler:
         now = self._clock.now()
         if self._latest is not None and (self._latest - now).total_seconds() > CLOCK_WENT_BACK_S:
             self.schedules.calendar.clock_went_back(now)
+            self.backfills.book.clock_went_back(now)
             self._arm()
             self._latest = None
         self._latest = now if self._latest is None else max(self._latest, now)
@@ -341,6 +375,7 @@ class Scheduler:
             if self.schedules.is_stale:
                 self._put(_DEFINED, _DEFINED)
             await self.schedules.keep()
+            await self.backfills.keep()
         except Unavailable as fault:
             _log.warning("schedules cannot be looked after now: %s", fault)
 

@@ -28,6 +28,7 @@ from services.scheduler.settings import CATCH_UP_MAX, FIRINGS_PER_TURN_MAX, MISS
 ScheduleKey = tuple[str, str]
 """Workflow id, trigger id."""
 _TICK = timedelta(microseconds=1)
+_MISSED_AFTER = timedelta(milliseconds=MISSED_AFTER_MS)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -122,7 +123,10 @@ def missed_stream(key: ScheduleKey, last_at: datetime) -> UUID:
 
 
 class Entry:
-    """One schedule in the calendar. `is_checked`: what is pending was held against the log."""
+    """One schedule in the calendar, from `now` on. `is_checked`: what is pending was held against the log.
+
+    `now` is read after the plan was: one read before would lie before what put the plan in force.
+    """
 
     __slots__ = ("expired", "is_checked", "pending", "plan", "rings_at", "schedule", "seen_until", "unlisted_until")
 
@@ -142,21 +146,47 @@ class Entry:
         self.rings_at: datetime | None = None
 
     def see(self, now: datetime) -> None:
-        """Look at the nominal times up to now: which are to fire, which were missed."""
+        """Look at the nominal times up to now: which are to fire, which were missed.
+
+        What came up before the schedule was in force was not missed: it is a pause, and nothing of it is caught up. Only
+        by a clock that is behind the one that recorded the save is there anything to see before, and that in time.
+        """
         if now <= self.seen_until:
             return
         config, key = self.plan.trigger.config, self.plan.key
-        found = missed(
-            self.schedule, self.seen_until, now, config.catch_up, CATCH_UP_MAX, grace_ms=MISSED_AFTER_MS
-        )  # fmt: skip
+        since = max(self.seen_until, min(self.plan.in_force_at, now - _MISSED_AFTER))
+        found = missed(self.schedule, since, now, config.catch_up, CATCH_UP_MAX, grace_ms=MISSED_AFTER_MS)
+        held = self._held_too_long(now, has_newer=any(firing.due_at <= now - _MISSED_AFTER for firing in found.fire))
         self.pending |= {firing_stream(key, firing.scheduled_at): firing for firing in found.fire}
         if found.unlisted_until is not None and not self.expired:
-            first = next_after(self.schedule, self.seen_until)
+            first = next_after(self.schedule, since)
             assert first is not None
-            self.expired.append(first.scheduled_at)
+            self.expired.append(held[0] if held else first.scheduled_at)
             self.unlisted_until = found.unlisted_until
+        else:
+            self.expired += held
         self.expired += [firing.scheduled_at for firing in found.expired]
         self.seen_until = now
+
+    def _held_too_long(self, now: datetime, *, has_newer: bool) -> list[datetime]:
+        """Nominal times that their jitter held back when they were seen, and that were missed since: a machine that
+        slept. They follow `catch_up` as well; those given up are taken out of what is pending.
+        """
+        late = sorted(
+            (firing.scheduled_at, stream_id)
+            for stream_id, firing in self.pending.items()
+            if self.seen_until < firing.due_at <= now - _MISSED_AFTER
+        )
+        match self.plan.trigger.config.catch_up:
+            case "all":
+                given_up = late[:-CATCH_UP_MAX]
+            case "latest":
+                given_up = late if has_newer else late[:-1]
+            case "none":
+                given_up = late
+        for _, stream_id in given_up:
+            del self.pending[stream_id]
+        return [scheduled_at for scheduled_at, _ in given_up]
 
     def seen_streams(self) -> set[UUID]:
         """Streams that exist in the log if what was seen has been dealt with before."""

@@ -24,5 +24,16 @@ MISSED_COUNT_MAX = 10_000
 """So many missed firings are counted beyond those that are listed."""
 FIRINGS_PER_TURN_MAX = 100
 """Of one schedule."""
+BACKFILL_TIMES_MAX = 5_000
+"""Nominal times in the span of one backfill, fired before or not: so many are looked up in the log."""
+BACKFILL_FIRINGS_MAX = 1_000
+"""Of one backfill; one first cause starts no more runs."""
+BACKFILL_COUNTED_MAX = 10_000
+"""So many nominal times are counted to say how many there are too many."""
+BACKFILL_LISTED_MAX = 1_000
+"""Of a preview."""
+BACKFILL_PORTION_COUNT = 25
+BACKFILL_PAUSE = timedelta(milliseconds=100)
+"""Of all backfills under way one fires a portion, then all pause: 250 firings a second leave room for others."""
 DEFINITIONS_PAGE_COUNT = 500
 CLOCK_WENT_BACK_S = 1.0

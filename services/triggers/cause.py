@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, Protocol, Self, cast
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from infra.expressions import EvaluationFault
 from services.triggers.settings import PAYLOAD_INLINE_BYTES_MAX
 
 EMPTY_INPUT = msgspec.Raw(b"{}")
+NO_LABELS: Mapping[str, str] = MappingProxyType({})
 _FACT_ATTRIBUTES = frozenset({"id", "source", "type", "specversion", "subject", "time", "datacontenttype", "data"})
 _attributes = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.encode
@@ -22,7 +24,9 @@ _decode = msgspec.json.decode
 
 
 class AnyCause(Protocol):
-    """What evaluating a trigger needs of a cause. Ids of runs derive from `recorded_at`; `depth` counts runs before it."""
+    """What evaluating a trigger needs of a cause. Ids of runs derive from `recorded_at`; `depth` counts runs before it;
+    its runs carry its `labels`.
+    """
 
     cause: Cause
     data: msgspec.Raw
@@ -30,6 +34,7 @@ class AnyCause(Protocol):
     stream_id: UUID
     depth: int
     chain: Chain | None
+    labels: Mapping[str, str]
 
     @property
     def bindings(self) -> Mapping[str, object]:
@@ -40,10 +45,16 @@ class AnyCause(Protocol):
 class OwnCause:
     """An event of FlowForge's own as a cause: a firing of a schedule, the end of a run, an absence."""
 
-    __slots__ = ("cause", "chain", "data", "depth", "recorded_at", "stream_id")
+    __slots__ = ("cause", "chain", "data", "depth", "labels", "recorded_at", "stream_id")
 
     def __init__(
-        self, cause: Cause, data: msgspec.Raw, recorded_at: datetime, depth: int = 0, chain: Chain | None = None
+        self,
+        cause: Cause,
+        data: msgspec.Raw,
+        recorded_at: datetime,
+        depth: int = 0,
+        chain: Chain | None = None,
+        labels: Mapping[str, str] = NO_LABELS,
     ) -> None:
         self.cause = cause
         self.data = data
@@ -51,6 +62,7 @@ class OwnCause:
         self.stream_id = cause.stream_id
         self.depth = depth
         self.chain = chain
+        self.labels = labels
 
     @property
     def bindings(self) -> Mapping[str, object]:
@@ -71,6 +83,7 @@ class ReceivedCause:
     __slots__ = ("_bindings", "cause", "data", "fact", "recorded_at", "stream_id")
     depth: int = 0
     chain: Chain | None = None
+    labels: Mapping[str, str] = NO_LABELS
 
     def __init__(self, event: CloudEvent, body: bytes | msgspec.Raw, recorded_at: datetime) -> None:
         self.fact = received(event, body)

@@ -408,6 +408,7 @@ def fired(
         cause=last.cause,
         consumed=[cause.cause.event_id for cause in causes],
         input_data=kept_small(input_data),
+        labels=dict(last.labels),
         depth=max(cause.depth for cause in causes) + FIRST_DEPTH,
         chain=chain,
     )

@@ -14,13 +14,17 @@ from services.triggers.index import Index, Rule
 from services.triggers.settings import SCHEDULE_TICK
 from services.triggers.verdict import NotFired
 
+BACKFILL_LABEL = "backfill"
+"""Of a run that a backfill started: the backfill's id."""
 _encode = msgspec.json.encode
 
 
 def scheduled_cause(fact: ScheduleFired, event_id: UUID, stream_id: UUID, namespace: str) -> OwnCause:
     """A firing as rules and expressions see it. What is `now` there is its nominal time."""
     data = msgspec.Raw(_encode({name: getattr(fact, name) for name in ("scheduled_at", "previous_at", "next_at")}))
-    return OwnCause(_cause(fact, fact.scheduled_at, event_id, stream_id, namespace), data, fact.scheduled_at)
+    labels = {} if fact.backfill_id is None else {BACKFILL_LABEL: str(fact.backfill_id)}
+    cause = _cause(fact, fact.scheduled_at, event_id, stream_id, namespace)
+    return OwnCause(cause, data, fact.scheduled_at, labels=labels)
 
 
 def decide_scheduled(

@@ -1,5 +1,6 @@
-"""`triggers decisions`, `triggers test`, `triggers what-if`: what triggers answered, and what they would answer."""
+"""`triggers decisions|upcoming|backfill|test|what-if`: what triggers answered, will answer, and would have answered."""
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -20,6 +21,8 @@ DECISION_STATES = {
     "fired": "completed", "not_matched": "skipped", "held": "waiting", "suppressed": "cancelled",
     "expired": "cancelled", "failed": "failed",
 }  # fmt: skip
+_ASIDE = {"fired": "fired already", "pending": "about to fire"}
+PREVIEW_ROWS = 20
 FILE_ENDINGS = frozenset({".yaml", ".yml", ".json"})
 Trigger = dict[str, Any]
 
@@ -113,6 +116,96 @@ async def upcoming(workflow: str, trigger: str, /, *, count: int = 10, session: 
     for item in items:
         rows.add_row(Text(str(item["scheduled_at"]), no_wrap=True), Text(str(item["due_at"]), "dim", no_wrap=True))
     session.output.say(rows)
+
+
+@app.command
+async def backfill(
+    workflow: str,
+    trigger: str,
+    /,
+    *,
+    since: str,
+    until: str | None = None,
+    repeat: Annotated[bool, Parameter(negative=())] = False,
+    yes: Annotated[bool, Parameter(negative=())] = False,
+    session: Annotated[Session, Hidden],
+) -> None:
+    """Start the runs that a schedule would have started in a span of the past; shows them first, and asks.
+
+    Parameters
+    ----------
+    workflow
+        Id of the workflow.
+    trigger
+        Id of the trigger.
+    since
+        From this time on, such as 2026-01-31T08:00:00Z, or a day.
+    until
+        Before this time; now, where it is left out.
+    repeat
+        Also those that have fired before.
+    yes
+        Do not ask. With --json nothing is asked either, and without --yes nothing is started.
+    """
+    window = (_time("--since", since) or "", _time("--until", until))
+    async with session.client() as client:
+        try:
+            preview = await client.backfill(workflow, trigger, *window, repeat=repeat, dry_run=True)
+        except Refused as refused:
+            if refused.status == 404:
+                raise await no_workflow(client, workflow, refused) from refused
+            raise
+        _show_preview(session, preview)
+        if not preview["count"] or not (yes or _is_agreed(session)):
+            session.output.json(preview)
+            return
+        # what was seen is what is meant, not what has come since
+        done = await client.backfill(workflow, trigger, preview["since"], preview["until"], repeat=repeat)
+    session.output.json(done)
+    session.output.say(
+        session.output.state("completed", (f"{_runs(done['count'])} start{'s' if done['count'] == 1 else ''}", "bold")),
+        Text(f"  see them with: flowforge runs --label {done['label']}", "cyan"),
+    )
+
+
+def _show_preview(session: Session, preview: dict[str, Any]) -> None:
+    aside = [f"{preview[name]:,} {words}" for name, words in _ASIDE.items() if preview[name]]
+    session.output.say(
+        Text.assemble(
+            (f"{_runs(preview['count'])} to start", "bold"),
+            f", from {preview['since']} to {preview['until']}",
+            (f"  ({', '.join(aside)})" if aside else "", "dim"),
+        ),
+        Text(f"  {preview['note']}: {_schedule(preview['schedule'])}", "dim"),
+    )
+    if not preview["items"]:
+        return
+    rows = table("scheduled", "", "")
+    for item in preview["items"][:PREVIEW_ROWS]:
+        fires = "starts" + (" again" if item["state"] != "missing" else "") if item["fires"] else "left out"
+        state = "" if item["state"] == "missing" else _ASIDE[item["state"]]
+        rows.add_row(Text(str(item["scheduled_at"]), no_wrap=True), fires, Text(state, "dim"))
+    session.output.say(rows)
+    if len(preview["items"]) > PREVIEW_ROWS:
+        session.output.say(Text("  … --json shows more", "dim"))
+
+
+def _runs(count: int) -> str:
+    return f"{count:,} run{'' if count == 1 else 's'}"
+
+
+def _schedule(config: dict[str, Any]) -> str:
+    times = str(config["cron"]) if config.get("cron") else f"every {config.get('every_ms'):,} ms"
+    return f"{times}, {config.get('timezone', 'UTC')}"
+
+
+def _is_agreed(session: Session) -> bool:
+    if session.output.as_json:
+        return False
+    if not sys.stdin.isatty():
+        raise Failure("nobody is there to be asked, nothing was started", "start them with --yes", status=EXIT_USAGE)
+    session.output.note("Start them? [y/N]")
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 @app.command

@@ -3,12 +3,19 @@
 from services.gateway.routes.dry_runs import try_trigger, what_if
 from services.gateway.routes.events import publish
 from services.gateway.routes.runs import cancel, execute
-from services.gateway.routes.triggers import add_trigger, change_together, change_trigger, fire, remove_trigger
+from services.gateway.routes.triggers import (
+    add_trigger,
+    backfill,
+    change_together,
+    change_trigger,
+    fire,
+    remove_trigger,
+)
 from services.gateway.routes.workflows import archive, create, roll_back, update, validate
 
 WORKFLOWS = [
     create, validate, update, archive, roll_back, execute, add_trigger, change_trigger, remove_trigger,
-    fire,
+    fire, backfill,
 ]  # fmt: skip
 """Below `/api/workflows`."""
 

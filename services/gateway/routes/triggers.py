@@ -1,10 +1,20 @@
 """Triggers one by one: each change is a new version of the workflow."""
 
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from flowforge.commands import AddTrigger, ChangeTrigger, ChangeTriggers, RemoveTrigger, RequestRun, TriggerChange
+from flowforge.commands import (
+    AddTrigger,
+    BackfillSchedule,
+    ChangeTrigger,
+    ChangeTriggers,
+    RemoveTrigger,
+    RequestRun,
+    TriggerChange,
+)
 from flowforge.envelope import NULL
+from flowforge.identity import new_uuid
 from litestar import Response, delete, patch, post, put
 from msgspec import UNSET, Meta, UnsetType
 
@@ -39,6 +49,15 @@ class Fire(msgspec.Struct, forbid_unknown_fields=True):
     input_data: msgspec.Raw = NULL
     variables: dict[str, msgspec.Raw] = {}
     labels: Annotated[dict[Label, LabelValue], Meta(max_length=labels_max)] = {}
+
+
+class Backfill(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `backfill`: a span [since, until) of the past, `until` now where it is left out."""
+
+    since: datetime
+    until: datetime | None = None
+    repeat: bool = False
+    dry_run: bool = False
 
 
 @post("/{workflow_id:str}/triggers", opt=EDITOR, summary="Add a trigger")
@@ -116,6 +135,42 @@ async def fire(request: AnyRequest, workflow_id: str, trigger_id: str) -> Respon
         ),
         lambda answer: reply.of(202, answer, Location=f"/api/runs/{answer['run_id']}"),
     )
+
+
+@post(
+    "/{workflow_id:str}/triggers/{trigger_id:str}/backfill",
+    opt=OPERATOR,
+    status_code=202,
+    summary="Make up for a schedule's past",
+)
+async def backfill(request: AnyRequest, workflow_id: str, trigger_id: str) -> Response[bytes]:
+    """One run for each nominal time of the schedule in [since, until) that has not fired; times have to be in the past.
+
+    With `dry_run`, 200 and nothing is recorded: `{count, fired, pending, items, has_more, …}`, each item
+    `{scheduled_at, previous_at, next_at, state, fires}`, `state` one of missing, fired, pending (about to fire). Else 202
+    `{backfill_id, position, count, label, …}`; the runs start in order, in portions, and carry the label. The schedule is
+    meant as it is now, and both answers give it. `repeat` fires the other times too. 409 while the trigger is disabled or
+    the workflow is not active; 422 for a trigger of another type, and for too many times.
+    """
+    body = await json_body(request)
+    wanted = shaped(body, Backfill)
+
+    def command(command_id: str, actor: str) -> BackfillSchedule:
+        return BackfillSchedule(
+            command_id=command_id,
+            actor=actor,
+            workflow_id=workflow_id,
+            trigger_id=trigger_id,
+            since=wanted.since,
+            until=wanted.until,
+            repeat=wanted.repeat,
+            dry_run=wanted.dry_run,
+        )
+
+    if wanted.dry_run:
+        answer = await gateway(request).ask(request, command(str(new_uuid()), request.user.name))
+        return reply.of(200, answer).response()
+    return await gateway(request).carry_out(request, body, command, lambda answer: reply.of(202, answer))
 
 
 @put("/", opt=EDITOR, summary="Change many triggers")

@@ -220,3 +220,28 @@ def test_a_changed_trigger_is_tried_on_the_history(flowforge: Flowforge, name: s
     assert ended.status == 0, ended.err
     assert "2 would fire of 2 events  (1 did)" in ended.out
     assert flowforge("triggers", "what-if", name, "on-file", "--since", "soon").status == 2
+
+
+def test_a_backfill_is_shown_first_and_started_only_when_it_is_meant(flowforge: Flowforge, name: str):
+    trigger = "triggers:\n  - {id: hourly, type: schedule, config: {cron: '0 * * * *'}}\n"
+    flowforge("apply", "-f", "flow.yaml", flow=chain(name, more=trigger))
+    words = ("triggers", "backfill", name, "hourly", "--since", "2026-01-01", "--until", "2026-01-01T03:30:00Z")
+    unasked = flowforge(*words)
+    assert unasked.status == 2
+    assert "4 runs to start, from 2026-01-01T00:00:00Z to 2026-01-01T03:30:00Z" in unasked.out
+    assert "0 * * * *, UTC" in unasked.out
+    assert "2026-01-01T03:00:00Z" in unasked.out
+    assert "nothing was started" in unasked.err
+    assert "--yes" in unasked.err
+    preview = flowforge(*words, "--json")
+    assert (preview.status, preview.json["dry_run"], preview.json["count"]) == (0, True, 4)
+    done = flowforge(*words, "--json", "--yes")
+    assert (done.status, done.json["count"]) == (0, 4)
+    again = flowforge(*words, "--yes")
+    assert again.status == 0
+    assert "0 runs to start" in again.out
+    assert "fired already" in again.out
+    assert flowforge("triggers", "backfill", name, "hourly", "--since", "soon").status == 2
+    many = flowforge("triggers", "backfill", name, "hourly", "--since", "2020-01-01", "--until", "2020-03-01", "--yes")
+    assert (many.status, "1,440 runs, one backfill takes 1,000" in many.err) == (1, True)
+    assert flowforge("triggers", "backfill", "nowhere", "hourly", "--since", "2026-01-01").status == 1

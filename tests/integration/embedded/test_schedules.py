@@ -55,3 +55,24 @@ async def test_what_is_upcoming_is_told(cluster: Cluster) -> None:
         await client.save_workflow(definition)
         items = await client.upcoming("later", "t", 2)
         assert [item["scheduled_at"][4:] for item in items] == ["-01-01T03:00:00Z"] * 2
+
+
+async def test_the_past_is_made_up_for_once_and_its_runs_are_found_by_their_label(cluster: Cluster) -> None:
+    async with Client(home=cluster.home.folder) as client:
+        nightly = {"id": "night", "type": "schedule", "config": {"cron": "30 2 * * *", "timezone": "Europe/Berlin"}}
+        await client.save_workflow({**ticking(), "id": "past", "triggers": [nightly]})
+        window = ("2026-03-27T00:00:00Z", "2026-03-31T00:00:00Z")
+        preview = await client.backfill("past", "night", *window, dry_run=True)
+        assert preview["count"] == 4
+        assert (await client.runs(workflow_id="past"))["items"] == []
+        done = await client.backfill("past", "night", *window)
+        async with asyncio.timeout(WAIT_S):
+            while len(items := (await client.runs(label=done["label"], status="completed"))["items"]) < done["count"]:
+                await asyncio.sleep(0.1)
+        outputs = [(await client.run(item["run_id"]))["output_data"]["at"] for item in items]
+        assert sorted(outputs) == [item["scheduled_at"] for item in preview["items"]]
+        assert "2026-03-29T01:00:00Z" in outputs, "the night without half past two"
+        again = await client.backfill("past", "night", *window)
+        assert (again["count"], (await client.runs(label=again["label"]))["items"]) == (0, [])
+        page = await client.decisions("past", "night")
+        assert [item["decision"] for item in page["items"]] == ["fired"] * 4

@@ -152,6 +152,23 @@ async def test_of_two_groups_with_one_identity_in_a_call_the_first_wins(log: Eve
     assert await types_in(log) == ["A1"]
 
 
+@pytest.mark.parametrize("old_first", [False, True])
+async def test_of_two_known_identities_the_one_named_first_is_told_whether_old_or_of_the_same_call(
+    log: EventLog, old_first: bool
+):
+    old, new = KEY, identity_key("cause", "shop", "order-2")
+    await log.append([group(to(A, 0, "A1", identity=old))])
+    named = (old, new) if old_first else (new, old)
+    answers = await log.append(
+        [
+            group(to(B, 0, "B1", identity=new)),
+            group(*(to(stream_id, 0, "Again", identity=key) for stream_id, key in zip((C, DAILY), named, strict=True))),
+        ]
+    )
+    assert answers == [Appended([2]), Duplicate(1 if old_first else 2)]
+    assert await types_in(log) == ["A1", "B1"]
+
+
 async def test_of_many_identities_the_known_ones_are_told_with_their_positions(log: EventLog):
     other, unknown = identity_key("cause", "shop", "order-2"), identity_key("cause", "shop", "order-3")
     await log.append([group(to(A, 0, "A1", "A2", identity=KEY), to(B, 0, "B1", identity=other))])

@@ -20,6 +20,7 @@ NEEDED = {
     "PATCH /api/workflows/{workflow_id}/triggers/{trigger_id}": "editor",
     "DELETE /api/workflows/{workflow_id}/triggers/{trigger_id}": "editor",
     "POST /api/workflows/{workflow_id}/triggers/{trigger_id}/fire": "operator",
+    "POST /api/workflows/{workflow_id}/triggers/{trigger_id}/backfill": "operator",
     "PUT /api/triggers": "editor",
     "POST /api/triggers/test": "viewer",
     "POST /api/triggers/what-if": "viewer",

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import nats
@@ -34,3 +35,18 @@ async def installation(service_dsn: str, nats_url: str, namespace: str) -> Async
 @pytest.fixture
 def held_clock() -> HeldClock:
     return HeldClock(now())
+
+
+@pytest.fixture
+def start() -> datetime:
+    return now().replace(second=30, microsecond=0)
+
+
+@pytest.fixture
+def first(start: datetime) -> datetime:
+    return start + timedelta(seconds=30)
+
+
+@pytest.fixture
+def clock(start: datetime) -> HeldClock:
+    return HeldClock(start)

@@ -9,6 +9,7 @@ import pytest
 from flowforge.errors import RunError
 from flowforge.events import (
     AnyEvent,
+    BackfillRequested,
     Cause,
     Event,
     EventReceived,
@@ -309,6 +310,14 @@ def test_a_workflow_shows_its_newest_version_and_keeps_who_made_it():
         "archive_workflow",
         "update_workflow",
     ]
+
+
+def test_who_asked_for_a_backfill_is_in_the_audit_trail():
+    asked = BackfillRequested(
+        backfill_id=UUID(int=1), command_id="c", workflow_id="w", trigger_id="t", trigger_version=1,
+        config=raw({}), since=START, until=START,
+    )  # fmt: skip
+    assert [(row.action, row.subject) for row in Told(asked).models.changes.audits] == [("backfill", "w/t")]
 
 
 def test_no_event_type_is_unknown_to_the_fold():

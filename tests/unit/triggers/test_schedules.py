@@ -56,6 +56,26 @@ async def test_a_firing_starts_one_run_with_the_nominal_time_as_its_data():
     assert [out.subject for out in spec.said] == [f"ns.runs.w.{run.run_id}.WorkflowTriggered"]
 
 
+@pytest.mark.parametrize("delay_ms", [0, 1_000])
+async def test_a_firing_that_is_made_up_for_starts_its_one_run_under_the_label_of_its_backfill(delay_ms: int):
+    spec, backfill_id = Spec(), UUID(int=7)
+    settings: dict[str, Any] = {"delay_ms": delay_ms} if delay_ms else {}
+    await spec.workflow("w", nightly(**settings))
+    fact = ScheduleFired(
+        workflow_id="w", trigger_id="nightly", trigger_version=1, scheduled_at=DUE,
+        previous_at=DUE - timedelta(days=1), next_at=DUE + timedelta(days=1), due_at=DUE, backfill_id=backfill_id,
+    )  # fmt: skip
+    await spec.deliver([await comes_due(spec, fact=fact)])
+    if delay_ms:
+        assert await spec.runs() == []
+        spec.restart()
+        await spec.time_passes(delay_ms)
+    [run] = await spec.runs()
+    assert run.run_id == derived_uuid(DUE, "run", "w", "nightly", STREAM), "as if the clock had fired it"
+    assert run.labels == {"backfill": str(backfill_id)}
+    assert plain(run.input_data)["scheduled_at"] == "2026-01-01T02:00:00Z"
+
+
 async def test_the_input_is_rendered_over_the_firing():
     spec = Spec()
     await spec.workflow("w", nightly(input={"day": "${event.data.scheduled_at}", "cause": "${event.id}"}))
