@@ -84,10 +84,29 @@ class Asking:
             self.position = max(self.position, position)
 
     @contextlib.asynccontextmanager
-    async def stream(self, path: str, headers: Mapping[str, str], **query: Any) -> AsyncGenerator[httpx.Response]:
-        """A response that is read as it comes. Raises Refused, Unreachable, `httpx.TransportError` when it breaks."""
-        timeout = httpx.Timeout(STREAM_SILENCE_S, connect=CONNECT_TIMEOUT_S)
-        async with self._http.stream("GET", path, headers=dict(headers), params=query, timeout=timeout) as response:
+    async def stream(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        *,
+        question: object = None,
+        silence_s: float = STREAM_SILENCE_S,
+        **query: Any,
+    ) -> AsyncGenerator[httpx.Response]:
+        """A response that is read as it comes; with a `question`, that is posted as JSON.
+
+        Raises Refused, Unreachable, `httpx.TransportError` when it breaks.
+        """
+        timeout = httpx.Timeout(silence_s, connect=CONNECT_TIMEOUT_S)
+        method, sent = ("GET", {}) if question is None else ("POST", {"Content-Type": "application/json"})
+        async with self._http.stream(
+            method,
+            path,
+            headers={**headers, **sent},
+            params=query,
+            content=None if question is None else msgspec.json.encode(question),
+            timeout=timeout,
+        ) as response:
             if response.is_error:
                 await response.aread()
                 self._check(response)

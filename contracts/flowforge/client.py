@@ -12,7 +12,7 @@ in the log is remembered, and reads wait for it. Writes carry an idempotency key
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
@@ -327,12 +327,18 @@ class Client:
         until: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
+        progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
         """What a trigger would have answered to the recorded history, beside what did fire; nothing is stored.
 
-        Answers `{evaluated, would_fire, did_fire, decisions {items, next_cursor}}`.
+        Answers `{evaluated, would_fire, did_fire, decisions {items, next_cursor}}`. `progress` is told
+        `{evaluated, position, last}` now and then.
         """
         body = {"trigger": trigger, "workflow_id": workflow_id, "since": since, "until": until}
+        if progress is not None:
+            given = {"limit": limit} if cursor is None else {"limit": limit, "cursor": cursor}
+            path = "/api/triggers/what-if"
+            return await following.answer_of(self._asking(), path, body, progress, HISTORY_TIMEOUT_S, **given)
         query = urlencode({"limit": limit, **({} if cursor is None else {"cursor": cursor})})
         return await self._asking().write(
             "POST", f"/api/triggers/what-if?{query}", body, answer_timeout_s=HISTORY_TIMEOUT_S

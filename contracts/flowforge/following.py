@@ -5,14 +5,14 @@ names the last one seen.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import msgspec
 
 from flowforge.asking import RETRY_WAIT_MAX_S, RETRY_WAIT_S, Asking
-from flowforge.errors import Unreachable
+from flowforge.errors import Refused, Unreachable
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -75,3 +75,27 @@ async def follow(asking: Asking, path: str, **query: Any) -> AsyncGenerator[Mess
                 raise asking.unreachable(fault) from fault
         await asyncio.sleep(wait_s)
         wait_s = min(RETRY_WAIT_MAX_S, wait_s * 2)
+
+
+async def answer_of(
+    asking: Asking,
+    path: str,
+    question: object,
+    progress: Callable[[dict[str, Any]], None],
+    silence_s: float,
+    **query: Any,
+) -> dict[str, Any]:
+    """The answer to a question that takes long, its progress told meanwhile. Raises Refused, Unreachable."""
+    headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+    try:
+        async with asking.stream(path, headers, question=question, silence_s=silence_s, **query) as response:
+            async for message in messages(lines_of(response.aiter_bytes())):
+                content = msgspec.json.decode(message.data)
+                if message.event == "answer":
+                    return content
+                if message.event == "problem":
+                    raise Refused(content)
+                progress(content)
+    except httpx.TransportError as fault:
+        raise asking.unreachable(fault) from fault
+    raise Unreachable(f"{asking.url} broke off before it answered; ask again")

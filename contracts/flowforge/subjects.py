@@ -68,6 +68,10 @@ class Subjects:
         """Nudge: the log grew to the position in the body (decimal text)."""
         return f"{self.namespace}.log.appended"
 
+    def rehearsal(self, command_id: str) -> str:
+        """How far a rehearsal over the history is: `{evaluated, position, last}`."""
+        return f"{self.namespace}.log.rehearsal.{command_id}"
+
     @property
     def defined(self) -> str:
         """Told before a save is answered: a definition changed at the position in the body (decimal text)."""

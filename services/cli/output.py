@@ -1,12 +1,14 @@
 """What reaches the terminal: results on stdout as words or as JSON, everything else on stderr."""
 
+import contextlib
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
 import msgspec
 from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -68,6 +70,22 @@ class Output:
         """Something beside the result, on stderr."""
         for part in parts:
             self.err.print(part, soft_wrap=isinstance(part, (str, Text)) and not self.err.is_terminal)
+
+    @contextlib.contextmanager
+    def progress(self, what: str) -> Generator[Callable[[int, int], None]]:
+        """A bar on stderr while something long goes on, told how far of how far it is; gone afterwards."""
+        if not self.err.is_terminal or self.as_json:
+            yield lambda *_: None
+            return
+        columns = (
+            TextColumn("{task.description}", style="dim"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.err, transient=True) as bar:
+            task = bar.add_task(what, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
 
     def state(self, status: str, *rest: str | Text | tuple[str, str]) -> Text:
         """A line that begins with the sign of a state."""

@@ -6,9 +6,11 @@ subject, unlike `request` of nats-py: whoever is slow is heard all the same.
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 import time
+from collections.abc import AsyncGenerator
 from itertools import chain, count, repeat
 from typing import Any
 
@@ -108,6 +110,24 @@ class Services:
         if isinstance(answer, Rejected):
             raise of_refusal(answer.refused)
         return answer.ok
+
+    @contextlib.asynccontextmanager
+    async def hearing(self, subject: str) -> AsyncGenerator[asyncio.Queue[bytes]]:
+        """What is told on a subject meanwhile."""
+        heard = asyncio.Queue[bytes]()
+
+        async def arrived(message: Msg) -> None:
+            heard.put_nowait(message.data)
+
+        subscription = await self._client.subscribe(subject, cb=arrived)
+        try:
+            yield heard
+        finally:
+            await subscription.unsubscribe()
+
+    @property
+    def subjects(self) -> Subjects:
+        return self._subjects
 
     @property
     def bytes_max(self) -> int:

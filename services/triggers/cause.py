@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 from flowforge.envelope import NULL, SPEC_VERSION, CloudEvent
-from flowforge.events import Cause, Chain, EventReceived
+from flowforge.events import Cause, Chain, EventReceived, TriggerTimerFired
 from flowforge.identity import derived_uuid, event_id
 
 from infra.expressions import EvaluationFault
@@ -75,6 +75,18 @@ class OwnCause:
             "data": json_value("event.data", self.data),
         }
         return {"event": event, "events": [event], "now": self.recorded_at}
+
+
+def absence_cause(fact: TriggerTimerFired, event_id: UUID, namespace: str) -> OwnCause:
+    """The timer that says that nothing came; its data is `{due_at}`."""
+    cause = Cause(
+        event_id=event_id,
+        type=type(fact).__name__,
+        id=str(event_id),
+        source=f"/{namespace}/triggers/{fact.workflow_id}/{fact.trigger_id}",
+        stream_id=fact.timer_id,
+    )
+    return OwnCause(cause, msgspec.Raw(msgspec.json.encode({"due_at": fact.due_at})), fact.due_at)
 
 
 class ReceivedCause:

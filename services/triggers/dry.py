@@ -3,13 +3,13 @@
 from typing import Any
 
 import msgspec
-from flowforge.definition import EventTrigger, Trigger
+from flowforge.definition import EventTrigger, ManualTrigger, Trigger
 
 from services.triggers.cause import ReceivedCause
 from services.triggers.decide import evaluate
 from services.triggers.index import Checked, Rule
 from services.triggers.patterns import Pattern
-from services.triggers.state import Workflow, empty_version, type_of
+from services.triggers.state import Workflow, empty_version, remembers, type_of
 from services.triggers.verdict import NotFired
 
 NOBODY = "dry-run"
@@ -18,20 +18,23 @@ NOBODY = "dry-run"
 class Rehearsal:
     """One trigger in the place that it would have in its workflow; without one, in a workflow without schema."""
 
-    __slots__ = ("_fits_source", "_fits_type", "rule", "trigger")
+    __slots__ = ("_fits_source", "_fits_type", "namespace", "rule", "trigger")
 
-    def __init__(self, trigger: Trigger, workflow: Workflow | None) -> None:
+    def __init__(self, trigger: Trigger, workflow: Workflow | None, namespace: str = NOBODY) -> None:
         self.trigger = trigger
+        self.namespace = namespace
         self.rule: Rule | None = None
-        if isinstance(trigger, EventTrigger):
+        if not isinstance(trigger, ManualTrigger):
             place = _place_for(trigger, workflow)
             self.rule = Rule(place, Checked(place.newest), trigger)
+        if isinstance(trigger, EventTrigger):
             self._fits_type = _fitting(trigger.config.event_type)
             self._fits_source = _fitting(trigger.config.source)
 
     def concerns(self, event_type: str, source: str) -> bool:
         """Whether an event of that type and source is a cause for it at all."""
-        return self.rule is not None and self._fits_type(event_type) and self._fits_source(source)
+        is_of_events = isinstance(self.trigger, EventTrigger)
+        return is_of_events and self._fits_type(event_type) and self._fits_source(source)
 
     def would_fire(self, cause: ReceivedCause) -> bool:
         """For a cause that concerns it."""
@@ -69,4 +72,5 @@ def _place_for(trigger: Trigger, workflow: Workflow | None) -> Workflow:
     if workflow is None:
         workflow = Workflow(empty_version(NOBODY, 1), "active", {}, {})
     versions = {trigger.id: workflow.newest.number, **workflow.trigger_versions}
-    return msgspec.structs.replace(workflow, trigger_versions=versions)
+    shapes = {trigger.id: workflow.newest.number} if remembers(trigger) else {}
+    return msgspec.structs.replace(workflow, trigger_versions=versions, shape_versions=shapes)

@@ -86,7 +86,7 @@ class Triggers:
         self.subjects = Subjects(namespace)
         self.inbound: dict[str, Decode] = {self.subjects.inbox_stream: decode_external}
         self.definitions = Definitions(log)
-        self.questions = Questions(log, clock)
+        self.questions = Questions(log, clock, self.subjects)
         self.ledger = Ledger(log)
         self.slots = SlotLedger(log)
         self._recalled = Recalled(log, namespace)
@@ -105,6 +105,7 @@ class Triggers:
     def attached(self, shell: Shell) -> None:
         """Long answers are given outside the turn; messages of its own go into later ones."""
         self.questions.reply = partial(answer, shell.client)
+        self.questions.tell = shell.publisher.tell
         self._put = shell.intake.put
 
     def defined(self, position: int) -> None:

@@ -15,6 +15,7 @@ from flowforge.identity import identity_key, part_uuid
 
 from infra.bus import Message
 from services.triggers.admission import ending_of
+from services.triggers.cause import absence_cause
 from services.triggers.concurrency import limits
 from services.triggers.decide import Decided, Deciding, declined
 from services.triggers.definitions import Definitions
@@ -28,7 +29,7 @@ from services.triggers.reading import (
     schedule_identity,
     scheduled_of,
 )
-from services.triggers.recalling import Recalled, absence_cause
+from services.triggers.recalling import Recalled
 from services.triggers.scheduled import decide_scheduled
 from services.triggers.slot_ledger import SlotLedger
 from services.triggers.verdict import NotFired

@@ -17,6 +17,7 @@ from flowforge.envelope import NotAnEvent, decode_external
 from flowforge.events import EventReceived, WorkflowEvent, decode
 from flowforge.identity import named_stream
 from flowforge.refusals import Accepted, Refusal, invalid, not_found, unavailable
+from flowforge.subjects import Subjects
 
 from infra.bus import Message
 from infra.eventlog import EventLog, StoredEvent, Unavailable
@@ -37,10 +38,12 @@ Reply = Callable[[Message, bytes], Awaitable[None]]
 
 
 class Questions:
-    """Who asked what, until it is answered. `reply` answers outside a turn."""
+    """Who asked what, until it is answered. `reply` answers outside a turn; `tell` says how far a rehearsal is."""
 
-    def __init__(self, log: EventLog, clock: Callable[[], datetime]) -> None:
+    def __init__(self, log: EventLog, clock: Callable[[], datetime], subjects: Subjects) -> None:
         self.reply: Reply | None = None
+        self.tell: Callable[[str, bytes], Awaitable[None]] = _nobody
+        self._subjects = subjects
         self._log = log
         self._clock = clock
         self._ready: dict[int, bytes] = {}
@@ -65,7 +68,7 @@ class Questions:
         return [(message, self._ready.pop(id(message))) for message in messages if id(message) in self._ready]
 
     def _tried(self, command: TryTrigger, index: Index) -> dict[str, object] | Refusal:
-        rehearsal = _rehearsal(command, index)
+        rehearsal = _rehearsal(command, index, self._subjects.namespace)
         if isinstance(rehearsal, Refusal):
             return rehearsal
         try:
@@ -82,7 +85,9 @@ class Questions:
                 asking.append(message)
             return
         self._asking[command.command_id] = [message]
-        task = asyncio.get_running_loop().create_task(self._rehearse(command, _rehearsal(command, index)))
+        task = asyncio.get_running_loop().create_task(
+            self._rehearse(command, _rehearsal(command, index, self._subjects.namespace))
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -90,7 +95,7 @@ class Questions:
         answer: dict[str, object] | Refusal
         try:
             async with self._at_once:
-                answer = rehearsal if isinstance(rehearsal, Refusal) else await rehearse(self._log, rehearsal, command)
+                answer = rehearsal if isinstance(rehearsal, Refusal) else await self._history(rehearsal, command)
         except Unavailable as fault:
             _log.warning("a rehearsal cannot read the log: %s", fault)
             answer = unavailable("the event log does not answer")
@@ -100,12 +105,23 @@ class Questions:
             for message in asking:
                 await self.reply(message, _answer(answer))
 
+    async def _history(self, rehearsal: Rehearsal, command: RehearseTrigger) -> dict[str, object]:
+        async def progress(evaluated: int, position: int, last: int) -> None:
+            told = {"evaluated": evaluated, "position": position, "last": last}
+            await self.tell(self._subjects.rehearsal(command.command_id), _encode(told))
+
+        return await rehearse(self._log, rehearsal, command, self._clock(), progress)
+
+
+async def _nobody(subject: str, body: bytes) -> None:
+    """Where nobody listens."""
+
 
 def _answer(content: dict[str, object] | Refusal) -> bytes:
     return refusal_answer(content) if isinstance(content, Refusal) else _encode(Accepted(content))
 
 
-def _rehearsal(command: TryTrigger | RehearseTrigger, index: Index) -> Rehearsal | Refusal:
+def _rehearsal(command: TryTrigger | RehearseTrigger, index: Index, namespace: str) -> Rehearsal | Refusal:
     workflow = None if command.workflow_id is None else index.workflows.get(command.workflow_id)
     if command.workflow_id is not None and workflow is None:
         return not_found("workflow", command.workflow_id)
@@ -113,7 +129,7 @@ def _rehearsal(command: TryTrigger | RehearseTrigger, index: Index) -> Rehearsal
         trigger = _trigger.decode(command.trigger)
     except msgspec.DecodeError as fault:
         return invalid("Trigger invalid", str(fault), [{"path": "$.trigger", "message": str(fault)}])
-    return Rehearsal(trigger, workflow)
+    return Rehearsal(trigger, workflow, namespace)
 
 
 async def explained(log: EventLog, command: ExplainDecision) -> dict[str, object] | None:

@@ -23,7 +23,7 @@ from flowforge.events import (
 from flowforge.identity import part_uuid
 
 from infra.eventlog import EventLog, StoredEvent
-from services.triggers.cause import AnyCause, OwnCause, ReceivedCause
+from services.triggers.cause import AnyCause, ReceivedCause, absence_cause
 from services.triggers.endings import EndedCause, Ending, ending_cause
 from services.triggers.scheduled import scheduled_cause
 from services.triggers.settings import (
@@ -152,18 +152,6 @@ async def recalled(log: EventLog, stored: StoredEvent, namespace: str) -> AnyCau
             return absence_cause(fact, stored.event_id, namespace)
         case _:
             raise ValueError(f"{stored.type} is no cause")
-
-
-def absence_cause(fact: TriggerTimerFired, event_id: UUID, namespace: str) -> OwnCause:
-    """The timer that says that nothing came; its data is `{due_at}`."""
-    cause = Cause(
-        event_id=event_id,
-        type=type(fact).__name__,
-        id=str(event_id),
-        source=f"/{namespace}/triggers/{fact.workflow_id}/{fact.trigger_id}",
-        stream_id=fact.timer_id,
-    )
-    return OwnCause(cause, msgspec.Raw(msgspec.json.encode({"due_at": fact.due_at})), fact.due_at)
 
 
 async def whole(log: EventLog, data: msgspec.Raw) -> msgspec.Raw:

@@ -35,7 +35,12 @@ LEDGER_KEPT_AFTER_POSITIONS = 200_000
 SCHEDULE_TICK = timedelta(microseconds=1)
 """Nominal times are no closer."""
 REHEARSALS_AT_ONCE_MAX = 2
-REHEARSAL_PAGE_COUNT = 1_000
+SCHEDULE_REHEARSED = timedelta(days=7)
+"""So far back a schedule is rehearsed where no beginning is given."""
+SCHEDULE_REHEARSED_COUNT_MAX = 10_000
+RUNS_REMEMBERED_MAX = 200_000
+"""Of the history, which of them are upstream; others are looked up when they end."""
+REHEARSAL_PAGE_COUNT = 5_000
 """Events of the history read at once."""
 REHEARSAL_STEP_COUNT = 50
 """After so many of them the turns of the service go first."""

@@ -270,7 +270,10 @@ async def what_if(
     window = {"since": _time("--since", since), "until": _time("--until", until)}
     async with session.client() as client:
         written, workflow = await _trigger(client, place, trigger)
-        answer = await client.what_if(written, workflow, limit=limit, **window)
+        with session.output.progress("the history") as told:
+            answer = await client.what_if(
+                written, workflow, limit=limit, progress=lambda at: told(at["position"], at["last"]), **window
+            )
     session.output.json(answer)
     session.output.say(Text.assemble(
         (f"{answer['would_fire']:,} would fire", "bold"), f" of {answer['evaluated']:,} events",

@@ -1,5 +1,7 @@
 """Dry runs of triggers: one event, or the recorded history; nothing is stored."""
 
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
@@ -7,6 +9,7 @@ import msgspec
 from flowforge.commands import RehearseTrigger, TryTrigger, ValidateWorkflow
 from flowforge.identity import new_uuid
 from litestar import Response, post
+from litestar.response import Stream
 from msgspec import Meta
 
 from infra.http.authentication import VIEWER
@@ -14,12 +17,14 @@ from infra.http.paging import Cursors
 from infra.http.problems import Problem
 from services.gateway import reply
 from services.gateway.body import AnyRequest, definition_body, shaped
+from services.gateway.commanding import Services
 from services.gateway.context import gateway
 from services.gateway.settings import rehearsal_wait_s, what_if_items_default, what_if_items_max
 
 _AS_READ = ("workflow_id", "version")
 """What a trigger as read has besides its own fields."""
 _AT = "$.triggers[0]"
+_STREAM = "text/event-stream"
 
 
 class Try(msgspec.Struct, forbid_unknown_fields=True):
@@ -67,11 +72,12 @@ async def what_if(
     request: AnyRequest,
     limit: Annotated[int, Meta(ge=1, le=what_if_items_max)] = what_if_items_default,
     cursor: str | None = None,
-) -> Response[bytes]:
+) -> Response[bytes] | Stream:
     """200 `{evaluated, would_fire, did_fire, decisions {items, next_cursor}}` over the events received in the window.
 
     `evaluated` counts the events whose type and source concern the trigger; `did_fire` what the trigger of that id in
-    `workflow_id` started by events in the same time, and each of the decisions, newest first, says whether it did.
+    `workflow_id` started in the same time, and each of the decisions, newest first, says whether it did. Asked for as
+    `text/event-stream`, it tells its `progress` first, then its `answer` (or `problem`).
     """
     wanted = shaped(await definition_body(request), WhatIf)
     trigger, workflow_id = await _sound(request, wanted.trigger, wanted.workflow_id)
@@ -88,10 +94,43 @@ async def what_if(
         limit=limit,
         before=None if before is None else before[0],
     )
-    answer = await gateway(request).ask(request, command, rehearsal_wait_s)
-    items, following = answer.pop("items"), answer.pop("next_position")
-    next_cursor = None if following is None else cursors.write([following])
-    return reply.of(200, {**answer, "decisions": {"items": items, "next_cursor": next_cursor}}).response()
+
+    async def answered() -> dict[str, Any]:
+        answer = await gateway(request).ask(request, command, rehearsal_wait_s)
+        items, following = answer.pop("items"), answer.pop("next_position")
+        next_cursor = None if following is None else cursors.write([following])
+        return {**answer, "decisions": {"items": items, "next_cursor": next_cursor}}
+
+    if _STREAM in request.headers.get("accept", ""):
+        return Stream(_with_progress(gateway(request).services, command, answered), media_type=_STREAM)
+    return reply.of(200, await answered()).response()
+
+
+async def _with_progress(
+    services: Services, command: RehearseTrigger, answered: Callable[[], Awaitable[dict[str, Any]]]
+) -> AsyncGenerator[bytes]:
+    """`progress {evaluated, position, last}` as it goes on, then `answer`, or `problem`."""
+    async with services.hearing(services.subjects.rehearsal(command.command_id)) as heard:
+        answering = asyncio.create_task(_as_message(answered))
+        try:
+            while not answering.done():
+                listening = asyncio.create_task(heard.get())
+                await asyncio.wait({answering, listening}, return_when=asyncio.FIRST_COMPLETED)
+                if listening.done():
+                    yield b"event: progress\ndata: " + listening.result() + b"\n\n"
+                else:
+                    listening.cancel()
+            yield await answering
+        finally:
+            answering.cancel()
+
+
+async def _as_message(answered: Callable[[], Awaitable[dict[str, Any]]]) -> bytes:
+    try:
+        event, content = b"answer", await answered()
+    except Problem as problem:
+        event, content = b"problem", problem.document()
+    return b"event: " + event + b"\ndata: " + msgspec.json.encode(content) + b"\n\n"
 
 
 async def _sound(

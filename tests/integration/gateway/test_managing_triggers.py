@@ -168,3 +168,17 @@ async def test_many_triggers_are_changed_together_or_not_at_all(http: httpx.Asyn
     assert (await http.put("/api/triggers", json={"items": items}, headers=headers)).json() == done.json()
     fired = await http.post("/api/workflows/a/triggers/on-file/fire")
     assert fired.status_code == 409
+
+
+async def test_a_what_if_tells_its_progress_where_a_stream_is_asked_for(http: httpx.AsyncClient) -> None:
+    for number in range(3):
+        event_ = {"specversion": "1.0", "id": f"s{number}", "source": "/stream", "type": "streamed"}
+        await http.post("/api/events", json=event_)
+    trigger = {"id": "t", "type": "event", "config": {"event_type": "streamed"}}
+    answer = await http.post(
+        "/api/triggers/what-if", json={"trigger": trigger}, headers={"Accept": "text/event-stream"}
+    )
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    kind, _, data = answer.text.strip().rpartition("\n\n")[2].partition("\n")
+    assert kind == "event: answer"
+    assert msgspec.json.decode(data.removeprefix("data: "))["would_fire"] == 3

@@ -61,6 +61,10 @@ class Spec:
         self._instant += timedelta(microseconds=100)
         return self._instant
 
+    @property
+    def now(self) -> datetime:
+        return self._instant
+
     def restart(self) -> None:
         self.service = self._new_service()
 
