@@ -23,6 +23,7 @@ from flowforge.definition import (
     Workflow,
 )
 from flowforge.errors import DefinitionInvalid, ErrorCode, FlowForgeError, JobError, Refused, Unreachable
+from flowforge.job_types import TriggerConfig
 
 if TYPE_CHECKING:
     from flowforge.client import Client
@@ -49,6 +50,7 @@ __all__ = [
     "ScriptNode",
     "Settings",
     "StartNode",
+    "TriggerConfig",
     "Unreachable",
     "Variable",
     "Worker",

@@ -12,7 +12,7 @@ in the log is remembered, and reads wait for it. Writes carry an idempotency key
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
@@ -305,6 +305,23 @@ class Client:
     async def decisions(self, workflow_id: str, trigger_id: str, **filters: Any) -> dict[str, Any]:
         """One page of why a trigger fired and why not, newest first. Filters: cause, decision; limit, cursor."""
         return await self._asking().read(f"/api/workflows/{workflow_id}/triggers/{trigger_id}/decisions", **filters)
+
+    async def trigger_blueprints(self) -> list[dict[str, Any]]:
+        """The six job types that any workflow may be started by: `{trigger_type, name, description, default_is_enabled}`."""
+        return (await self._asking().read("/api/workflows/trigger_blueprints"))["items"]
+
+    async def set_trigger_configs(
+        self, workflow_id: str, configs: Sequence[Mapping[str, Any]], *, expected_version: int | None = None
+    ) -> dict[str, Any]:
+        """Set all six job-type triggers of a workflow, `{trigger_type, is_enabled}` and options each.
+
+        Answers as a save, and `trigger_configs`. With `expected_version` refused (412) when somebody else saved meanwhile.
+        """
+        headers = _idempotent()
+        if expected_version is not None:
+            headers["If-Match"] = f'"{expected_version}"'
+        body = {"configs": list(configs)}
+        return await self._asking().write("PUT", f"/api/workflows/{workflow_id}/trigger_configs", body, headers)
 
     async def upcoming(self, workflow_id: str, trigger_id: str, count: int = 10) -> list[dict[str, Any]]:
         """When a schedule fires next: `scheduled_at` and `due_at` of so many firings."""

@@ -84,6 +84,14 @@ class RemoveTrigger(Command, kw_only=True, frozen=True):
     expected_version: int | None = None
 
 
+class SetTriggerConfigs(Command, kw_only=True, frozen=True):
+    """To catalog: a new version with these job-type triggers, all six of them. Answers as a save, and `trigger_configs`."""
+
+    workflow_id: str
+    configs: msgspec.Raw = NULL
+    expected_version: int | None = None
+
+
 class TriggerChange(msgspec.Struct, frozen=True):
     """One trigger and the JSON merge patch for it."""
 
@@ -222,6 +230,7 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
             AddTrigger,
             ChangeTrigger,
             RemoveTrigger,
+            SetTriggerConfigs,
             ChangeTriggers,
             ValidateWorkflow,
         ),

@@ -20,6 +20,8 @@ import yaml
 from msgspec import UNSET, Meta, UnsetType
 
 from flowforge.errors import DefinitionInvalid
+from flowforge.job_types import TRIGGER_TYPES as JOB_TRIGGER_TYPES
+from flowforge.job_types import TriggerConfig, normalised, shown
 
 SLUG_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 NODES_MAX = 10_000
@@ -307,6 +309,7 @@ class Workflow(Part, kw_only=True, frozen=True):
     settings: Settings = Settings()
     edges: list[Edge] = []
     triggers: list[Trigger] = []
+    trigger_configs: list[TriggerConfig] = []
 
     def effective_edges(self) -> list[Edge]:
         """The edges as written, or the chain that `order_index` implies where none are written."""
@@ -324,9 +327,10 @@ class Fault(msgspec.Struct, frozen=True):
     suggested_resolution: str = ""
 
 
-_LISTS: dict[str, Any] = {"nodes": Node, "edges": Edge, "triggers": Trigger}
+_LISTS: dict[str, Any] = {"nodes": Node, "edges": Edge, "triggers": Trigger, "trigger_configs": TriggerConfig}
 _AT_PATH = re.compile(r"^(?P<message>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
 _UNKNOWN_FIELD = re.compile(r"unknown field `(?P<field>[^`]*)`")
+_UNKNOWN_VALUE = re.compile(r"Invalid enum value '(?P<value>[^']*)'")
 _UNKNOWN_TYPE = re.compile(r"Invalid value '(?P<value>[^']*)'")
 
 
@@ -346,6 +350,16 @@ def parse(document: object) -> tuple[Workflow | None, list[Fault]]:
     if workflow is None or faults:
         return None, faults
     return msgspec.structs.replace(workflow, **lists), faults
+
+
+def parse_stored(document: object) -> tuple[Workflow | None, list[Fault]]:
+    """As `parse`, of a definition that was stored: what an older version left in `trigger_configs` is no fault."""
+    return parse(readable(cast("dict[str, Any]", document)) if isinstance(document, dict) else document)
+
+
+def readable(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored definition as it is read: with all six `trigger_configs`."""
+    return {**stored, "trigger_configs": shown(normalised(stored.get("trigger_configs")))}
 
 
 def from_text(text: str | bytes) -> object:
@@ -386,6 +400,7 @@ def with_defaults(authored: Mapping[str, Any], workflow: Workflow) -> dict[str, 
     full["nodes"] = authored.get("nodes", [])
     full["edges"] = authored.get("edges", [])
     full["triggers"] = [{"name": "", "enabled": True, "config": {}, **item} for item in authored.get("triggers", [])]
+    full["trigger_configs"] = shown(normalised(workflow.trigger_configs))
     return full
 
 
@@ -443,6 +458,9 @@ def _fault(text: str, value: object, kind: Any, path: str) -> Fault:
         return Fault(path + below, message, _did_you_mean(unknown["field"], _field_names(kind, value, below)))
     if below == ".type" and kinds and (wrong := _UNKNOWN_TYPE.search(message)):
         return Fault(path + below, f"unknown type '{wrong['value']}'", _did_you_mean(wrong["value"], kinds))
+    if below == ".trigger_type" and (named := _UNKNOWN_VALUE.search(message)):
+        hint = _did_you_mean(named["value"], JOB_TRIGGER_TYPES)
+        return Fault(path + below, f"unknown type '{named['value']}' of a job-type trigger", hint)
     if "matching regex" in message:
         return Fault(path + below, message, "use lower-case letters, digits, `-` and `_`, at most 63 characters")
     return Fault(path + below, message, _missing_hint(message))

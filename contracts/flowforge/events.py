@@ -425,10 +425,14 @@ class RunFailing(Event, kw_only=True, frozen=True):
 
 
 class JobEnded(Event, kw_only=True, frozen=True):
-    """A job of one of the six types that workflows can be triggered by (interface.md 2.2) ended for good."""
+    """A job of one of the six types that workflows can be triggered by (interface.md 2.2) ended for good.
+
+    `job_name` is the node's name, "" where it has none.
+    """
 
     node_id: str
     instance: Instance = ""
+    job_name: str = ""
     job_id: UUID
     job_type: str
     workflow_id: str

@@ -41,6 +41,12 @@ def part_uuid(whole: UUID, *parts: object) -> UUID:
     return _uuid(whole.int >> 80, int.from_bytes(digest))
 
 
+def moment(of: UUID) -> tuple[UUID, UUID]:
+    """The first and the last id of the same millisecond, the id of something and of its parts among them."""
+    at = of.int >> 80 << 80
+    return UUID(int=at), UUID(int=at | (1 << 80) - 1)
+
+
 def event_id(stream_id: UUID, version: int, recorded_at: datetime) -> UUID:
     """The id of the event at `version` of a stream; not stored, always computed."""
     return UUID(int=_event_bits(stream_id, version, recorded_at))

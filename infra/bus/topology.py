@@ -7,7 +7,7 @@ types; their shape is `flowforge.jobs.job_consumer_config`.
 
 from dataclasses import dataclass, replace
 
-from flowforge.events import RUN_ENDINGS
+from flowforge.events import RUN_ENDINGS, JobEnded
 from flowforge.subjects import Subjects
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -102,12 +102,13 @@ def hearings(subjects: Subjects) -> dict[str, list[Hearing]]:
     """Who hears what: service → its durable consumers."""
     ns = subjects.namespace
     reports = tuple(f"{ns}.reports.*.*.{kind}" for kind in REPORTS_DECIDED)
+    causes = sorted({*RUN_ENDINGS, JobEnded.__name__})
     advisory = f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{subjects.jobs_stream}.>"
     return {
         "triggers": [
             Hearing(subjects.inbox_stream, "triggers", (f"{ns}.inbox.>",)),
             Hearing(subjects.timers_stream, "triggers", (f"{ns}.timers.schedules.>", f"{ns}.timers.triggers.>")),
-            Hearing(subjects.runs_stream, "triggers", tuple(f"{ns}.runs.*.*.{kind}" for kind in sorted(RUN_ENDINGS))),
+            Hearing(subjects.runs_stream, "triggers", tuple(f"{ns}.runs.*.*.{kind}" for kind in causes)),
             Hearing(subjects.workflows_stream, "triggers", (f"{ns}.workflows.>",)),
         ],
         "execution": [

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from uuid import UUID, uuid4
 
 import msgspec
+from flowforge.identity import moment
 
 from infra.eventlog.checks import checked_streams
 from infra.eventlog.types import (
@@ -94,6 +95,12 @@ class MemoryEventLog:
     async def read_streams(self, stream_ids: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
         """As promised by `EventLog`."""
         return {stream_id: self._as_read(self._streams.get(stream_id, [])) for stream_id in stream_ids}
+
+    async def read_of_moment(self, like: UUID, types: Collection[str], limit: int) -> list[StoredEvent]:
+        """As promised by `EventLog`."""
+        first, last = moment(like)
+        streams = [self._streams[stream_id] for stream_id in sorted(self._streams) if first <= stream_id <= last]
+        return self._as_read([event for stream in streams for event in stream if event.type in types][:limit])
 
     async def read(
         self,

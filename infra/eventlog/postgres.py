@@ -8,6 +8,7 @@ from typing import Any, Self
 from uuid import UUID
 
 import asyncpg
+from flowforge.identity import moment
 
 from infra.eventlog import call, statements
 from infra.eventlog.checks import checked_streams
@@ -133,6 +134,12 @@ class PostgresEventLog:
         for event in self._as_events(rows):
             streams[event.stream_id].append(event)
         return streams
+
+    async def read_of_moment(self, like: UUID, types: Collection[str], limit: int) -> list[StoredEvent]:
+        """As promised by `EventLog`."""
+        async with self._reader() as connection:
+            rows = await connection.fetch(statements.READ_OF_MOMENT, *moment(like), list(types), limit)
+        return self._as_events(rows)
 
     async def read(
         self,

@@ -10,6 +10,10 @@ READ_STREAM = f"""
 READ_STREAMS = f"""
     select {_COLUMNS} from eventlog.events where stream_id = any ($1::uuid[]) order by stream_id, version
 """
+READ_OF_MOMENT = f"""
+    select {_COLUMNS} from eventlog.events where stream_id between $1 and $2 and type = any ($3)
+    order by stream_id, version limit $4
+"""
 READ_POSITION = f"select {_COLUMNS} from eventlog.events where position = $1"
 READ = f"select {_COLUMNS} from eventlog.events where position > $1 order by position limit $2"
 READ_FILTERED = f"""

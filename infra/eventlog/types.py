@@ -147,6 +147,10 @@ class EventLog(Protocol):
         """Whole streams; every id asked for is a key, an unknown one with an empty list."""
         ...
 
+    async def read_of_moment(self, like: UUID, types: Collection[str], limit: int) -> list[StoredEvent]:
+        """Events of these types in all streams whose ids carry the same millisecond as `like`, by stream and version."""
+        ...
+
     async def read(
         self,
         after_position: int,

@@ -1,9 +1,9 @@
 """Catalog: the workflows, each version of them, and whether they are sound.
 
 Hears commands only: CreateWorkflow, UpdateWorkflow, RollbackWorkflow, ArchiveWorkflow, AddTrigger, ChangeTrigger,
-RemoveTrigger, ValidateWorkflow. Says WorkflowCreated, WorkflowUpdated and WorkflowArchived, which mark a change of
-definitions, so that no trigger decides by an older version once a save is answered. Owns the streams of type
-`workflow`, one per workflow id, and nothing else: lists and reads are made of its events by projections. Refuses an
-invalid definition whatever its status, drafts included. Makes the queues of the job types that a definition names
-before the save is answered.
+RemoveTrigger, SetTriggerConfigs, ChangeTriggers, ValidateWorkflow. Says WorkflowCreated, WorkflowUpdated and
+WorkflowArchived, which mark a change of definitions, so that no trigger decides by an older version once a save is
+answered. Owns the streams of type `workflow`, one per workflow id, and nothing else: lists and reads are made of its
+events by projections. Refuses an invalid definition whatever its status, drafts included. Makes the queues of the job
+types that a definition names before the save is answered.
 """

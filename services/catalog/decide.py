@@ -10,9 +10,10 @@ from flowforge.commands import (
     CreateWorkflow,
     RemoveTrigger,
     RollbackWorkflow,
+    SetTriggerConfigs,
     UpdateWorkflow,
 )
-from flowforge.definition import with_defaults
+from flowforge.definition import readable, with_defaults
 from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowEvent, WorkflowUpdated
 from flowforge.refusals import (
     Refusal,
@@ -27,10 +28,18 @@ from flowforge.refusals import (
 from services.catalog.merge_patch import merged
 from services.catalog.settings import definition_bytes_max
 from services.catalog.state import State
+from services.catalog.trigger_configs import errors_of
 from services.catalog.validation import Checked, Finding, check
 
 Command = (
-    CreateWorkflow | UpdateWorkflow | RollbackWorkflow | ArchiveWorkflow | AddTrigger | ChangeTrigger | RemoveTrigger
+    CreateWorkflow
+    | UpdateWorkflow
+    | RollbackWorkflow
+    | ArchiveWorkflow
+    | AddTrigger
+    | ChangeTrigger
+    | RemoveTrigger
+    | SetTriggerConfigs
 )
 SET_BY_SERVER = ("version", "created_at", "updated_at", "created_by")
 """Fields of a workflow as read that are no part of its definition: whoever saves what they read sends them back."""
@@ -60,6 +69,8 @@ def decide(state: State, command: Command) -> Decided | Refusal:
             return _change_trigger(state, command)
         case RemoveTrigger():
             return _remove_trigger(state, command)
+        case SetTriggerConfigs():
+            return _set_trigger_configs(state, command)
         case _:
             assert_never(command)
 
@@ -95,7 +106,7 @@ def _roll_back(state: State, command: RollbackWorkflow) -> Decided | Refusal:
         return refusal
     if not 1 <= command.version <= state.version:
         return not_found(f"version of '{command.workflow_id}'", str(command.version))
-    document = _decoded(state.definitions[command.version - 1])
+    document = readable(_decoded(state.definitions[command.version - 1]))
     return save(state, command.workflow_id, document, rolled_back_to=command.version)
 
 
@@ -149,6 +160,18 @@ def _remove_trigger(state: State, command: RemoveTrigger) -> Decided | Refusal:
     return save(state, command.workflow_id, document)
 
 
+def _set_trigger_configs(state: State, command: SetTriggerConfigs) -> Decided | Refusal:
+    document = _changeable(state, command)
+    if isinstance(document, Refusal):
+        return document
+    configs = _decoded(command.configs)
+    if errors := errors_of(configs):
+        more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+        return invalid("Trigger configs invalid", f"{errors[0]['message']} (at {errors[0]['path']}){more}", errors)
+    document["trigger_configs"] = configs
+    return save(state, command.workflow_id, document)
+
+
 def _refusal(state: State, workflow_id: str, expected_version: int | None) -> Refusal | None:
     if not state.version:
         return not_found("workflow", workflow_id)
@@ -157,7 +180,9 @@ def _refusal(state: State, workflow_id: str, expected_version: int | None) -> Re
     return None
 
 
-def _changeable(state: State, command: AddTrigger | ChangeTrigger | RemoveTrigger) -> dict[str, Any] | Refusal:
+def _changeable(
+    state: State, command: AddTrigger | ChangeTrigger | RemoveTrigger | SetTriggerConfigs
+) -> dict[str, Any] | Refusal:
     """The newest definition, to be changed in part; an archived workflow is changed as a whole only."""
     refusal = _refusal(state, command.workflow_id, command.expected_version)
     return changeable(state, command.workflow_id) if refusal is None else refusal
@@ -169,7 +194,7 @@ def changeable(state: State, workflow_id: str) -> dict[str, Any] | Refusal:
         return not_found("workflow", workflow_id)
     if state.is_archived:
         return invalid_state(f"the workflow '{workflow_id}' is archived; PUT of a definition revives it")
-    return cast("dict[str, Any]", _decoded(state.definition))
+    return readable(_decoded(state.definition))
 
 
 def _trigger_at(document: dict[str, Any], trigger_id: str) -> int | None:
@@ -224,7 +249,7 @@ def _same(one: msgspec.Raw, other: msgspec.Raw) -> bool:
 
 
 def _canonical(raw: msgspec.Raw) -> bytes:
-    return msgspec.json.encode(msgspec.json.decode(raw), order="deterministic")
+    return msgspec.json.encode(readable(msgspec.json.decode(raw)), order="deterministic")
 
 
 def _decoded(raw: msgspec.Raw) -> Any:

@@ -14,11 +14,13 @@ from flowforge.commands import (
     COMMANDS,
     ChangeTriggers,
     CreateWorkflow,
+    SetTriggerConfigs,
     UpdateWorkflow,
     ValidateWorkflow,
     definition_of,
 )
 from flowforge.commands import Command as AnyCommand
+from flowforge.definition import readable
 from flowforge.envelope import encode as encode_envelope
 from flowforge.envelope import now
 from flowforge.events import WorkflowArchived, WorkflowEvent, decode, encode
@@ -130,7 +132,9 @@ class Catalog:
                 report = validate(msgspec.json.decode(command.definition))
                 work.answers.append((message, _fitting(cast("dict[str, Any]", msgspec.to_builtins(report)))))
             elif not isinstance(key, str):
-                work.answers.append((message, _answer_of(key, Loaded(), decide(initial, cast("Command", command)))))
+                work.answers.append(
+                    (message, _answer_of(key, Loaded(), decide(initial, cast("Command", command)), command))
+                )
             elif self._decide_one(key, message, cast("Command", command), work):
                 followers = messages[at + 1 :]
                 work.later = list(followers[:followers_max])
@@ -146,12 +150,13 @@ class Catalog:
         cause = _cause(command.command_id)
         saved = loaded.past.get(cause)
         if saved is not None:
-            warnings = check(msgspec.json.decode(loaded.state.definitions[saved.version - 1])).report.warnings
-            work.answers.append((message, _saved(key, saved, warnings)))
+            definition = loaded.state.definitions[saved.version - 1]
+            warnings = check(msgspec.json.decode(definition)).report.warnings
+            work.answers.append((message, _saved(key, saved, warnings, _set_by(command, definition))))
             return False
         decided = decide(loaded.state, command)
         if isinstance(decided, Refusal) or not decided.events:
-            work.answers.append((message, _answer_of(key, loaded, decided)))
+            work.answers.append((message, _answer_of(key, loaded, decided, command)))
             return False
         events = [NewEvent(type(event).__name__, encode(event)) for event in decided.events]
         stream = StreamAppend("workflow", named_stream("workflow", key), loaded.stream_version, events)
@@ -228,7 +233,8 @@ class Catalog:
         state = self._loaded.pop(workflow_id).state
         for stored in events:
             state = evolve(state, _event(stored))
-        work.answers.append((message, _saved(workflow_id, Saved(state.version, events[0].position), warnings)))
+        saved, further = Saved(state.version, events[0].position), _set_by(_command(message), state.definition)
+        work.answers.append((message, _saved(workflow_id, saved, warnings, further)))
         return [self._outgoing(stored) for stored in events]
 
     def refused(self, key: Hashable, answer: Answer) -> None:  # noqa: ARG002
@@ -321,20 +327,29 @@ def _uuid(text: str | None) -> UUID | None:
         return None
 
 
-def _answer_of(key: Hashable, loaded: Loaded, decided: Decided | Refusal) -> bytes:
+def _answer_of(key: Hashable, loaded: Loaded, decided: Decided | Refusal, command: AnyCommand) -> bytes:
     """The answer to what changes nothing."""
     if isinstance(decided, Refusal):
         return _rejected(decided)
-    return _saved(str(key), Saved(loaded.state.version, loaded.position), decided.warnings)
+    further = _set_by(command, loaded.state.definition)
+    return _saved(str(key), Saved(loaded.state.version, loaded.position), decided.warnings, further)
 
 
-def _saved(workflow_id: str, saved: Saved, warnings: list[Finding]) -> bytes:
+def _set_by(command: AnyCommand | _Undecodable, definition: msgspec.Raw) -> dict[str, Any]:
+    """What a command that sets a part of the definition is told of it."""
+    if not isinstance(command, SetTriggerConfigs):
+        return {}
+    return {"trigger_configs": readable(msgspec.json.decode(definition))["trigger_configs"]}
+
+
+def _saved(workflow_id: str, saved: Saved, warnings: list[Finding], further: dict[str, Any]) -> bytes:
     return _accepted(
         {
             "id": workflow_id,
             "version": saved.version,
             "position": saved.position,
             "warnings": msgspec.to_builtins(warnings),
+            **further,
         }
     )
 

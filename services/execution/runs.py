@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 from flowforge import events as facts
-from flowforge.definition import parse
+from flowforge.definition import parse_stored
 from flowforge.events import EventReceived, RunEvent, RunRequested, ScheduleFired, WorkflowTriggered
 from flowforge.identity import named_stream
 from flowforge.jobs import ensure_job_consumer
@@ -120,7 +120,7 @@ class Runs:
         for stored in await self._log.read_stream(named_stream("workflow", workflow_id)):
             event = facts.decode(stored.type, stored.data)
             if isinstance(event, facts.WorkflowCreated | facts.WorkflowUpdated) and event.workflow_version == version:
-                workflow, faults = parse(msgspec.json.decode(event.definition))
+                workflow, faults = parse_stored(msgspec.json.decode(event.definition))
                 if workflow is None:
                     raise LookupError(f"version {version} of '{workflow_id}' cannot be read: {faults[0].message}")
                 plan = Plan(workflow, version)

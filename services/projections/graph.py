@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from flowforge.definition import Edge, Workflow, parse
+from flowforge.definition import Edge, Workflow, parse_stored
 
 
 class GraphNode(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ class Graph(msgspec.Struct, frozen=True):
 def graph_of(definition: bytes | str) -> Graph:
     """The graph of a stored definition. Raises ValueError for one that this version cannot read."""
     document = msgspec.json.decode(definition)
-    workflow, faults = parse(document)
+    workflow, faults = parse_stored(document)
     if workflow is None:
         raise ValueError(f"a stored definition cannot be read: {faults[0].path}: {faults[0].message}")
     edges = workflow.effective_edges()

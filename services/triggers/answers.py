@@ -49,9 +49,12 @@ def _streams_of(decided: Decided, identity: bytes | None) -> list[StreamAppend]:
         streams.append(_stream(decided.stream_type, decided.stream_id, decided.stream_version, facts))
     streams += [_stream("trigger", one.stream_id, one.version, one.facts) for one in decided.remembered]
     streams += [_stream("chain", chain_stream(one.first_event_id), one.count, one.facts) for one in decided.grown]
-    streams += [_stream("run", run.run_id, 0, [run]) for run in decided.runs]
+    for run in decided.runs:
+        streams.append(_stream("run", run.run_id, 0, [run]))
+        streams[-1].identity = decided.identities.get(run.run_id)
     streams += [_stream("slot", one.slot_id, one.version, one.facts) for one in decided.slotted]
-    streams[0].identity = identity
+    if identity is not None:
+        streams[0].identity = identity
     return streams
 
 

@@ -38,11 +38,13 @@ from services.triggers.concurrency import asking_of
 from services.triggers.endings import EndedCause, correlation, unsatisfied
 from services.triggers.index import Checked, Rule, RuleKey
 from services.triggers.inputs import Finding
+from services.triggers.jobs import JobCause
+from services.triggers.jobs import unmatched as job_unmatched
 from services.triggers.memory import Memory
 from services.triggers.pipeline import Pipeline, Remembering, trigger_stream
 from services.triggers.settings import DEPTH_MAX, RUNS_PER_CAUSE_MAX
 from services.triggers.slots import Slots, evolve
-from services.triggers.state import Version, type_of
+from services.triggers.state import JobTrigger, Version, type_of
 from services.triggers.verdict import NotFired, Unsettled
 
 _encode = msgspec.json.encode
@@ -88,6 +90,8 @@ class Decided(msgspec.Struct, frozen=True):
     remembered: list[Remembered] = []
     grown: list[Grown] = []
     slotted: list[Slotted] = []
+    identities: dict[UUID, bytes] = {}
+    """Of runs that are started once whatever else tells of their cause."""
 
     @property
     def is_empty(self) -> bool:
@@ -148,6 +152,7 @@ class Deciding:
         self.remembered: dict[UUID, Remembered] = {}
         self.grown: dict[UUID, Grown] = {}
         self.slotted: dict[UUID, Slotted] = {}
+        self.identities: dict[UUID, bytes] = {}
         self._slots = slots
         self._memories = memories
         self._chains = chains
@@ -179,8 +184,10 @@ class Deciding:
         run = self._run(rule, [cause])
         if isinstance(run, NotFired):
             self.decisions.append(declined(rule, cause.cause, run))
-        else:
-            self.runs.append(run)
+            return
+        self.runs.append(run)
+        if isinstance(cause, JobCause):
+            self.identities[run.run_id] = cause.starts(run.workflow_id)
 
     def pipeline(self, rule: Rule) -> Pipeline:
         """What the trigger remembers, at work; to be settled."""
@@ -214,7 +221,7 @@ class Deciding:
         return Decided(
             stream.pop("stream_id", cause.stream_id), cause.cause, first, decisions=self.decisions, runs=self.runs,
             blobs=self.blobs, remembered=list(self.remembered.values()), grown=list(self.grown.values()),
-            slotted=list(self.slotted.values()), **stream,
+            slotted=list(self.slotted.values()), identities=self.identities, **stream,
         )  # fmt: skip
 
     # --- slots ------------------------------------------------------------------------------------------------------
@@ -320,12 +327,21 @@ def _too_many(count: int) -> NotFired:
     return NotFired("suppressed", "depth_exceeded", f"one cause starts at most {count:,} runs")
 
 
-def decide_received(deciding: Deciding, rules: Iterable[Rule], cause: ReceivedCause) -> Decided:
-    """What an external event starts, and what it does not start and why."""
+def decide_received(
+    deciding: Deciding,
+    rules: Iterable[Rule],
+    cause: ReceivedCause,
+    job: JobCause | None = None,
+    watchers: Iterable[Rule] = (),
+) -> Decided:
+    """What an external event starts, and what it does not start and why; `job` is the one that it reports."""
     if is_large(cause.data):
         deciding.blobs.append(cause.data)
     for rule in rules:
         deciding.consider(rule, cause)
+    if job is not None:
+        for rule in watchers:
+            deciding.consider(rule, job)
     if len(deciding.runs) > 1:
         chain = Chain(first_event_id=cause.cause.event_id, started=len(deciding.runs))
         for at, run in enumerate(deciding.runs):
@@ -347,6 +363,9 @@ def unmatched(rule: Rule, cause: AnyCause, *, is_explained: bool = True) -> NotF
         return standing
     if isinstance(cause, EndedCause):
         return unsatisfied(rule, cause)
+    if isinstance(cause, JobCause):
+        assert isinstance(rule.trigger, JobTrigger)
+        return job_unmatched(rule.trigger.config, rule.key[0], cause)
     condition = rule.condition
     if condition is None:
         return None

@@ -38,6 +38,7 @@ from services.triggers.answers import (
 from services.triggers.cause import ReceivedCause, received, same_event
 from services.triggers.decide import Decided, Deciding, decide_received
 from services.triggers.definitions import Definitions
+from services.triggers.job_occasions import JobOccasions
 from services.triggers.known import KnownCause, find_known
 from services.triggers.ledger import Ledger
 from services.triggers.occasions import Occasions, OwnKey, identity_of, is_own
@@ -46,6 +47,7 @@ from services.triggers.reading import (
     HEARD,
     Arrival,
     DefinedKey,
+    JobKey,
     Question,
     ScheduledKey,
     arrivals_of,
@@ -61,6 +63,8 @@ from services.triggers.slot_ledger import SlotLedger
 from services.triggers.verdict import Unsettled, Wanted
 
 _T = TypeVar("_T")
+_NOT_TRIED = Duplicate(0)
+"""How the shell says that nothing was appended at all."""
 _log = logging.getLogger(__name__)
 
 
@@ -90,7 +94,10 @@ class Triggers:
         self.ledger = Ledger(log)
         self.slots = SlotLedger(log)
         self._recalled = Recalled(log, namespace)
-        self._occasions = Occasions(self.definitions, self.ledger, self.slots, self._recalled, namespace, clock)
+        self._jobs = JobOccasions(log, self.definitions, self._recalled, namespace, clock)
+        self._occasions = Occasions(
+            self.definitions, self.ledger, self.slots, self._recalled, self._jobs, namespace, clock
+        )
         self._log = log
         self._clock = clock
         self._open: dict[Hashable, _Open] = {}
@@ -262,17 +269,21 @@ class Triggers:
         if not arrivals:
             return self._done(key, messages, self._answer_events(key, messages, {}))
         recorded_at = self._instant(arrivals)
+        fired: set[bytes] = set()
         return self._work(
             key,
             messages,
-            {identity: self._decide_arrival(arrival, recorded_at) for identity, arrival in arrivals.items()},
+            {identity: self._decide_arrival(arrival, recorded_at, fired) for identity, arrival in arrivals.items()},
             recorded_at,
         )
 
-    def _decide_arrival(self, arrival: Arrival, recorded_at: datetime) -> Decided:
+    def _decide_arrival(self, arrival: Arrival, recorded_at: datetime, fired: set[bytes]) -> Decided:
+        """`fired`: the workflows that jobs reported before in the same group have started."""
         cause = ReceivedCause(arrival.event, arrival.body, recorded_at)
         rules = self.definitions.index.candidates(cause)
-        decided = self._deciding(lambda: decide_received(self._occasions.deciding(recorded_at), rules, cause))
+        job, watchers = self._deciding(lambda: self._jobs.reported(cause, fired)) or (None, ())
+        deciding = self._occasions.deciding(recorded_at)
+        decided = self._deciding(lambda: decide_received(deciding, rules, cause, job, watchers))
         if decided.remembered:
             self._recalled.keep(cause)
         return decided
@@ -340,6 +351,7 @@ class Triggers:
                 self.slots.add(event)
         self.ledger.passed(events[-1].position)
         self.slots.passed(events[-1].position)
+        self._jobs.settled()
         if is_own(key):
             self._occasions.logged(cast("OwnKey", key))
         if work.answers:
@@ -383,10 +395,14 @@ class Triggers:
         self.ledger.not_logged()
         self.slots.not_logged()
         self._recalled.not_logged()
+        if answer != _NOT_TRIED:
+            self._jobs.settled()
         if isinstance(answer, DefinitionsChanged):
             self.definitions.is_stale = True
         elif isinstance(answer, Conflict):
             self._conflicted(key, answer, opened)
+        elif isinstance(key, JobKey):
+            pass  # the job has started a workflow meanwhile: which, is looked up
         elif isinstance(answer, Duplicate) and answer.position:
             self._known.pop(key, None)
             tried_at = self._tried_at.get(key, frozenset[datetime]())
@@ -398,6 +414,8 @@ class Triggers:
             self._tried_at[key] = frozenset()
             return
         for decided in () if opened is None else opened.decided.values():
+            if isinstance(key, JobKey) and conflict.stream_id == decided.stream_id:
+                self._tried_at[key] = frozenset()
             for one in decided.remembered:
                 if one.stream_id == conflict.stream_id:
                     self.ledger.doubt((one.facts[0].workflow_id, one.facts[0].trigger_id), conflict.actual_version)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from flowforge.definition import DependencyTrigger, EventTrigger, Trigger
+from flowforge.definition import DependencyTrigger, EventTrigger
 from flowforge.events import WorkflowEvent
 
 from infra.expressions import (
@@ -33,7 +33,7 @@ from services.triggers.settings import (
     SHARED_COUNT_MAX,
     TEMPLATES_CACHED_COUNT_MAX,
 )
-from services.triggers.state import Version, Workflow, evolve, remembers
+from services.triggers.state import AnyTrigger, JobTrigger, Version, Workflow, evolve, remembers
 from services.triggers.verdict import NotFired
 
 _ABSENT = object()
@@ -72,7 +72,7 @@ class Rule:
 
     __slots__ = ("_condition", "_template", "_terms", "checked", "key", "trigger", "trigger_version", "workflow")
 
-    def __init__(self, workflow: Workflow, checked: Checked, trigger: Trigger) -> None:
+    def __init__(self, workflow: Workflow, checked: Checked, trigger: AnyTrigger) -> None:
         self.key: RuleKey = (workflow.workflow_id, trigger.id)
         self.workflow = workflow
         self.checked = checked
@@ -92,6 +92,8 @@ class Rule:
     @property
     def remembers(self) -> bool:
         """Whether its answer to one cause depends on others, or on time."""
+        if isinstance(self.trigger, JobTrigger):
+            return False
         return bool(self.workflow.shape_versions) and remembers(self.trigger)
 
     @property
@@ -129,7 +131,7 @@ class Rule:
         return True
 
 
-def _condition(trigger: Trigger | None) -> Condition | None:
+def _condition(trigger: AnyTrigger | None) -> Condition | None:
     if not isinstance(trigger, EventTrigger) or trigger.config.filter is None:
         return None
     return Condition(trigger.config.filter, Scope.FILTER)
@@ -176,6 +178,8 @@ class Index:
         """Up to `RULE_OUT_ABOVE_COUNT` triggers on one type are not told apart by source either."""
         self._dependents: dict[str, dict[RuleKey, None]] = {}
         """Upstream workflow → the dependency triggers that name it."""
+        self._watchers: dict[tuple[str | None, str], dict[RuleKey, None]] = {}
+        """Experiment (None: any) and type of job → the job-type triggers that are enabled there."""
         self._checked: dict[str, Checked] = {}
         self._rules: dict[RuleKey, Rule] = {}
 
@@ -223,6 +227,11 @@ class Index:
         """The dependency triggers that have that workflow upstream, in the order of their ids."""
         return [self._rule(key) for key in sorted(self._dependents.get(workflow_id, ()))]
 
+    def watchers(self, experiment_id: str | None, job_type: str) -> list[Rule]:
+        """The job-type triggers that are enabled for jobs of that type there, in the order of their workflows' ids."""
+        places = {(None, job_type), (experiment_id, job_type)}
+        return [self._rule(key) for key in sorted(key for place in places for key in self._watchers.get(place, ()))]
+
     def rule(self, key: RuleKey) -> Rule | None:
         """The trigger of that name, whatever its type."""
         workflow = self.workflows.get(key[0])
@@ -246,7 +255,7 @@ class Index:
                 del self._rules[next(iter(self._rules))]
         return rule
 
-    def _trigger(self, key: RuleKey) -> Trigger | None:
+    def _trigger(self, key: RuleKey) -> AnyTrigger | None:
         return self.workflows[key[0]].newest.trigger(key[1])
 
     def _terms_of(self, key: RuleKey) -> Terms:
@@ -256,6 +265,8 @@ class Index:
         for trigger in workflow.dependency_triggers:
             for name in upstream_names(trigger):
                 self._dependents.setdefault(name, {})[workflow.workflow_id, trigger.id] = None
+        for place, key in _watched(workflow):
+            self._watchers.setdefault(place, {})[key] = None
         for key, trigger in _event_triggers(workflow):
             config = trigger.config
             on_type = self._by_type.get(config.event_type)
@@ -292,6 +303,11 @@ class Index:
                 del there[workflow.workflow_id, trigger.id]
                 if not there:
                     del self._dependents[name]
+        for place, key in _watched(workflow):
+            there = self._watchers[place]
+            del there[key]
+            if not there:
+                del self._watchers[place]
         for key, trigger in _event_triggers(workflow):
             config = trigger.config
             on_type = self._by_type.get(config.event_type)
@@ -316,6 +332,17 @@ class Index:
         elif left is not leaf:
             by_source.put(source, left)
         return by_source
+
+
+def _watched(workflow: Workflow) -> Iterator[tuple[tuple[str | None, str], RuleKey]]:
+    """Experiment (None: any) and type of the jobs that start it. One without an experiment takes only jobs of any."""
+    definition = workflow.newest.definition
+    for trigger in definition.job_triggers:
+        config, key = trigger.config, (workflow.workflow_id, trigger.id)
+        if config.across_experiments:
+            yield (None, config.trigger_type), key
+        elif definition.experiment_id is not None:
+            yield (definition.experiment_id, config.trigger_type), key
 
 
 def _event_triggers(workflow: Workflow) -> Iterator[tuple[RuleKey, EventTrigger]]:

@@ -20,10 +20,12 @@ from services.triggers.concurrency import limits
 from services.triggers.decide import Decided, Deciding, declined
 from services.triggers.definitions import Definitions
 from services.triggers.endings import EndedCause
+from services.triggers.job_occasions import JobOccasions
 from services.triggers.ledger import Ledger
 from services.triggers.reading import (
     DefinedKey,
     EndedKey,
+    JobKey,
     ScheduledKey,
     TimerKey,
     schedule_identity,
@@ -34,7 +36,7 @@ from services.triggers.scheduled import decide_scheduled
 from services.triggers.slot_ledger import SlotLedger
 from services.triggers.verdict import NotFired
 
-OwnKey = ScheduledKey | EndedKey | TimerKey | DefinedKey
+OwnKey = ScheduledKey | EndedKey | JobKey | TimerKey | DefinedKey
 _REMOVED = NotFired("expired", "the trigger was removed while it waited")
 
 
@@ -65,9 +67,11 @@ class Occasions:
         ledger: Ledger,
         slots: SlotLedger,
         recalled: Recalled,
+        jobs: JobOccasions,
         namespace: str,
         clock: Callable[[], datetime],
     ) -> None:
+        self.jobs = jobs
         self._definitions = definitions
         self._ledger = ledger
         self._slots = slots
@@ -88,6 +92,7 @@ class Occasions:
         if ended:
             found = await asyncio.gather(*map(self._ended, ended))
             self._endings |= {cause.cause.event_id: cause for cause in found if cause is not None}
+        await self.jobs.load(messages)
 
     async def _ended(self, message: Message) -> EndedCause | None:
         index, event = self._definitions.index, message.event
@@ -110,6 +115,8 @@ class Occasions:
                 return decide_scheduled(self.deciding(at), index, fact, event_id, stream_id, self._namespace), at
             case EndedKey(event_id):
                 return self._decide_ended(event_id, message, at), at
+            case JobKey(event_id):
+                return self.jobs.decide(event_id, self.deciding(at)), at
             case TimerKey():
                 fact = cast("TriggerTimerFired", decode(message.event.type, message.event.data))
                 at = max(at, fact.due_at)

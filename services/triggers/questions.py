@@ -25,10 +25,11 @@ from services.triggers.answers import refusal_answer
 from services.triggers.cause import ReceivedCause
 from services.triggers.dry import Rehearsal
 from services.triggers.index import Index
+from services.triggers.jobs import reported, ruled_out
 from services.triggers.reading import Question
 from services.triggers.rehearsing import recalled, rehearse
 from services.triggers.settings import REHEARSALS_AT_ONCE_MAX
-from services.triggers.state import Workflow, evolve
+from services.triggers.state import JobTrigger, Workflow, evolve
 from services.triggers.upstreams import advice
 
 _trigger = msgspec.json.Decoder(Trigger)
@@ -144,13 +145,29 @@ async def explained(log: EventLog, command: ExplainDecision) -> dict[str, object
     trigger = None if workflow is None else workflow.newest.trigger(command.trigger_id)
     if workflow is None or trigger is None:
         return None
-    rehearsal, cause = Rehearsal(trigger, workflow), await recalled(log, stored)
+    cause = await recalled(log, stored)
+    if isinstance(trigger, JobTrigger):
+        return _explained_job(trigger, workflow, cause)
+    rehearsal = Rehearsal(trigger, workflow)
     if not rehearsal.concerns(cause.fact.type, cause.fact.source):
         return None
     answer = rehearsal.answer(cause)
     if answer["decision"] == "fired":
         return None  # it would be on record
     return {"trigger_version": workflow.trigger_versions[trigger.id], **answer}
+
+
+def _explained_job(trigger: JobTrigger, workflow: Workflow, cause: ReceivedCause) -> dict[str, object] | None:
+    """Why a job was not put before the trigger: it is disabled, or of another experiment."""
+    job = reported(cause.fact.type, cause.fact.source, cause.data)
+    if job is None or job.job_type != trigger.config.trigger_type:
+        return None
+    answer = ruled_out(trigger, workflow.newest.definition.experiment_id, job)
+    if answer is None:
+        return None
+    version = workflow.trigger_versions.get(trigger.id, workflow.newest.number)
+    told = {"decision": answer.decision, "reason": answer.reason, "detail": answer.detail or None}
+    return {"trigger_version": version, **told}
 
 
 async def _workflow_at(log: EventLog, workflow_id: str, cause: StoredEvent) -> Workflow | None:

@@ -17,6 +17,7 @@ from flowforge.commands import (
 from flowforge.envelope import CloudEvent, NotAnEvent, decode_external
 from flowforge.events import (
     RUN_ENDINGS,
+    JobEnded,
     ScheduleFired,
     ScheduleMissed,
     TriggerTimerFired,
@@ -34,7 +35,8 @@ from services.triggers.settings import JSON_DEPTH_MAX
 SCHEDULE_TYPES = frozenset({ScheduleFired.__name__, ScheduleMissed.__name__})
 TIMER_TYPE = TriggerTimerFired.__name__
 WORKFLOW_TYPES = frozenset({WorkflowCreated.__name__, WorkflowUpdated.__name__, WorkflowArchived.__name__})
-HEARD = SCHEDULE_TYPES | RUN_ENDINGS | {TIMER_TYPE}
+JOB_TYPE = JobEnded.__name__
+HEARD = SCHEDULE_TYPES | RUN_ENDINGS | {TIMER_TYPE, JOB_TYPE}
 """What is caught up from the log; definitions are, by the index."""
 Question = TryTrigger | ExplainDecision | RehearseTrigger | CheckUpstreams
 """What is evaluated and answered, and never logged."""
@@ -65,6 +67,12 @@ class ScheduledKey(NamedTuple):
 
 class EndedKey(NamedTuple):
     """The end of a run, by its event."""
+
+    event_id: UUID
+
+
+class JobKey(NamedTuple):
+    """The end of a job of a run, by its event."""
 
     event_id: UUID
 
@@ -118,6 +126,8 @@ def _key_of_own(message: Message) -> Hashable:
         return ScheduledKey(schedule_stream(message))
     if kind in RUN_ENDINGS:
         return EndedKey(UUID(message.event.id))
+    if kind == JOB_TYPE:
+        return JobKey(UUID(message.event.id))
     if kind == TIMER_TYPE:
         return TimerKey(schedule_stream(message))
     if kind in WORKFLOW_TYPES:

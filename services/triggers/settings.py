@@ -27,6 +27,8 @@ READS_AT_ONCE_MAX = 16
 CAUSES_RECALLED_BYTES_MAX = 64 * 1024 * 1024
 """Of causes that triggers hold, kept in memory, so that they need not be read again when they fire."""
 CHAINS_CACHED_COUNT_MAX = 10_000
+JOB_MOMENT_EVENTS_MAX = 5_000
+"""Of the runs that began in the millisecond of a job's id, looked through for the job's own."""
 LEDGER_PAGE_COUNT = 5_000
 LEDGER_KEPT_AFTER_COUNT = 5_000
 """After so many events of triggers that remember, or as many as they hold, the ledger is written down."""

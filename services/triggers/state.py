@@ -1,5 +1,6 @@
 """What triggers remember of a workflow: its newest version and where its older ones stand (pure)."""
 
+import re
 from functools import lru_cache
 from typing import Any, assert_never, cast
 
@@ -10,11 +11,13 @@ from flowforge.definition import (
     EventTrigger,
     ManualTrigger,
     Trigger,
+    TriggerFields,
     Variable,
     WorkflowStatus,
 )
 from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowEvent, WorkflowUpdated
-from flowforge.raw import ABSENT
+from flowforge.job_types import TRIGGER_IDS, TriggerConfig, TriggerType, normalised
+from flowforge.raw import ABSENT, NULL
 
 from services.triggers.settings import DEFINITIONS_CACHED_COUNT_MAX, SHARED_COUNT_MAX
 
@@ -29,10 +32,22 @@ class RunSettings(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 _NO_SETTINGS = RunSettings()
 
 
+class JobTrigger(TriggerFields, tag="job_type", kw_only=True, frozen=True):
+    """One of the six that every workflow has."""
+
+    config: TriggerConfig
+
+
+AnyTrigger = Trigger | JobTrigger
+
+
 class Definition:
     """The parts of a definition that matter here, decoded from a version's text; triggers when first asked for."""
 
-    __slots__ = ("_raw_triggers", "_triggers", "id", "input_schema", "settings", "status", "variables")
+    __slots__ = (
+        "_raw_triggers", "_triggers", "experiment_id", "id", "input_schema", "job_triggers", "settings", "status",
+        "variables",
+    )  # fmt: skip
 
     def __init__(self, text: bytes) -> None:
         """Raises msgspec.DecodeError."""
@@ -42,6 +57,9 @@ class Definition:
         self.variables = decoded.variables
         self.input_schema = decoded.input_schema
         self.settings = decoded.settings
+        self.experiment_id = decoded.experiment_id
+        configs = () if decoded.trigger_configs is None else normalised(decoded.trigger_configs)
+        self.job_triggers = [JobTrigger(id=one.trigger_id, config=one) for one in configs if one.is_enabled]
         self._raw_triggers = decoded.triggers
         self._triggers: list[Trigger] | None = None
 
@@ -52,14 +70,28 @@ class Definition:
             self._triggers = _triggers.decode(self._raw_triggers)
         return self._triggers
 
-    def trigger(self, trigger_id: str) -> Trigger | None:
-        """The trigger of that id; only this one is decoded where the others were not needed yet."""
+    def trigger(self, trigger_id: str) -> AnyTrigger | None:
+        """The trigger of that id; only this one is decoded where the others were not needed yet.
+
+        Job-type triggers are always there, if only disabled.
+        """
+        own = self._own(trigger_id)
+        return self._of_job_type(trigger_id) if own is None and trigger_id in TRIGGER_IDS else own
+
+    def _own(self, trigger_id: str) -> Trigger | None:
         if self._triggers is not None:
             return next((trigger for trigger in self._triggers if trigger.id == trigger_id), None)
         for raw in _raws.decode(self._raw_triggers):
             if _named.decode(raw).id == trigger_id:
                 return _trigger.decode(raw)
         return None
+
+    def _of_job_type(self, trigger_id: str) -> JobTrigger:
+        enabled = next((trigger for trigger in self.job_triggers if trigger.id == trigger_id), None)
+        if enabled is not None:
+            return enabled
+        config = TriggerConfig(trigger_type=cast("TriggerType", TRIGGER_IDS[trigger_id]))
+        return JobTrigger(id=trigger_id, enabled=False, config=config)
 
 
 class Version(msgspec.Struct, frozen=True, gc=False):
@@ -78,7 +110,12 @@ class Version(msgspec.Struct, frozen=True, gc=False):
     def definition(self) -> Definition:
         return _definition_of(self.text)
 
-    def trigger(self, trigger_id: str) -> Trigger | None:
+    @property
+    def triggers(self) -> list[AnyTrigger]:
+        """All that may start the workflow."""
+        return [*self.definition.triggers, *self.definition.job_triggers]
+
+    def trigger(self, trigger_id: str) -> AnyTrigger | None:
         """The trigger of that id."""
         return self.definition.trigger(trigger_id)
 
@@ -117,10 +154,12 @@ class Workflow(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Kept(msgspec.Struct, omit_defaults=True, gc=False):
-    """What is kept of a document, as it was written."""
+    """What is kept of a document, as it was written; of job-type triggers nothing where none is enabled."""
 
     id: str
     status: msgspec.Raw = ABSENT
+    experiment_id: msgspec.Raw = ABSENT
+    trigger_configs: msgspec.Raw = ABSENT
     variables: msgspec.Raw = ABSENT
     input_schema: msgspec.Raw = ABSENT
     settings: RunSettings = _NO_SETTINGS
@@ -130,6 +169,8 @@ class _Kept(msgspec.Struct, omit_defaults=True, gc=False):
 class _Decoded(msgspec.Struct, gc=False):
     id: str
     status: WorkflowStatus = "active"
+    experiment_id: str | None = None
+    trigger_configs: Any = None
     variables: list[Variable] = []
     input_schema: dict[str, Any] | None = None
     settings: RunSettings = _NO_SETTINGS
@@ -140,6 +181,7 @@ class _Named(msgspec.Struct, gc=False):
     id: str
 
 
+_ENABLED = re.compile(rb'"is_enabled"\s*:\s*true')
 _kept = msgspec.json.Decoder(_Kept)
 _decoded = msgspec.json.Decoder(_Decoded)
 _triggers: msgspec.json.Decoder[list[Trigger]] = msgspec.json.Decoder(list[Trigger])
@@ -154,8 +196,10 @@ def _definition_of(text: bytes) -> Definition:
     return Definition(text)
 
 
-def type_of(trigger: Trigger) -> str:
-    """The word in its `type`."""
+def type_of(trigger: AnyTrigger) -> str:
+    """The word in its `type`; of a job-type trigger the type of job."""
+    if isinstance(trigger, JobTrigger):
+        return trigger.config.trigger_type
     return cast("str", trigger.__struct_config__.tag)
 
 
@@ -164,7 +208,12 @@ def version_of(event: WorkflowCreated | WorkflowUpdated) -> Version:
     workflow_id, number = event.workflow_id, event.workflow_version
     at = "$"
     try:
-        version = Version(workflow_id, number, _encode(_kept.decode(event.definition)))
+        kept = _kept.decode(event.definition)
+        if _ENABLED.search(kept.trigger_configs) is None:
+            kept.trigger_configs = ABSENT
+        if kept.experiment_id == NULL:
+            kept.experiment_id = ABSENT
+        version = Version(workflow_id, number, _encode(kept))
         definition, at = version.definition, "$.triggers"
         definition.triggers  # noqa: B018 - decoded, as they must be sometime
     except msgspec.DecodeError as problem:
@@ -197,12 +246,12 @@ def evolve(workflow: Workflow | None, event: WorkflowEvent, stream_version: int)
 
 
 def _trigger_versions(before: Workflow | None, newest: Version) -> dict[str, int]:
-    known = {} if before is None else {trigger.id: trigger for trigger in before.newest.definition.triggers}
+    known = {} if before is None else {trigger.id: trigger for trigger in before.newest.triggers}
     versions = {
         trigger.id: before.trigger_versions[trigger.id]
         if before is not None and known.get(trigger.id) == trigger
         else newest.number
-        for trigger in newest.definition.triggers
+        for trigger in newest.triggers
     }
     return _shared(tuple(versions.items()))
 

@@ -65,6 +65,18 @@ def test_the_tour_can_be_typed_as_it_stands(folder: Path, cluster: Cluster, flow
         assert shown in everything, everything
 
 
+def test_the_example_of_job_types_can_be_typed_as_it_stands(folder: Path, cluster: Cluster, flowforge: Flowforge):
+    section = README[README.index("### When a job completes") :]
+    (definition, commands) = re.findall(r"```(?:yaml|sh)\n(.*?)```", section, re.DOTALL)[:2]
+    (folder / "evaluate.yaml").write_text(definition)
+    shell = typed(commands, folder, cluster)
+    said, _ = shell.communicate(timeout=COMMAND_S_MAX)
+    assert shell.returncode == 0, said
+    assert "also failed ones" in said
+    while "fired" not in flowforge("triggers", "decisions", "evaluate", "TRAIN").out:
+        pass  # the event is on disk when it is published, and decided a moment later
+
+
 def overheard(shell: subprocess.Popen[str], flowforge: Flowforge) -> str:
     """What the listener of the tour printed about runs, which are started until it has heard one to its end."""
     lines: list[str] = []

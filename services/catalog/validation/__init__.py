@@ -2,7 +2,7 @@
 
 Read in this order: report, draft (what of the document can be read), graph (algorithms), structure (ids, edges,
 cycles), texts (expressions and templates), ports (what edges carry), values (defaults, schema, limits),
-schedules, triggers.
+schedules, triggers, job_types.
 """
 
 from services.catalog.validation.report import Finding, Report

@@ -8,6 +8,7 @@ from flowforge.definition import Fault, Workflow, parse
 
 from services.catalog.validation import values
 from services.catalog.validation.draft import node_at, read
+from services.catalog.validation.job_types import check_job_types
 from services.catalog.validation.ports import check_ports
 from services.catalog.validation.report import Findings, Report
 from services.catalog.validation.schedules import check_schedules
@@ -49,6 +50,7 @@ def check(document: object) -> Checked:
     check_texts(draft, shape, findings)
     check_schedules(draft, findings)
     check_triggers(draft, findings)
+    check_job_types(draft, findings)
     return Checked(fields, findings.report(), workflow)
 
 

@@ -1,6 +1,7 @@
-"""`triggers decisions|upcoming|backfill|test|what-if`: what triggers answered, will answer, and would have answered."""
+"""`triggers decisions|upcoming|backfill|configs|test|what-if`: what triggers answered, will answer, would have answered."""
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -10,6 +11,7 @@ from cyclopts import App, Parameter
 from flowforge.client import Client
 from flowforge.definition import from_text
 from flowforge.errors import DefinitionInvalid, Refused
+from flowforge.job_types import TriggerType as JobType
 from rich.text import Text
 
 from services.cli.connect import Session, json_argument, nearest, no_workflow
@@ -292,6 +294,69 @@ async def what_if(
             Text(_reason(item), "dim"),
         )
     session.output.say(rows)
+
+
+@app.command
+async def configs(
+    workflow: str,
+    /,
+    *,
+    enable: tuple[JobType, ...] = (),
+    disable: tuple[JobType, ...] = (),
+    on_failure: bool | None = None,
+    job_name: str | None = None,
+    across_experiments: bool | None = None,
+    session: Annotated[Session, Hidden],
+) -> None:
+    """Which job types start the workflow. With --enable or --disable they are changed first; the others stay.
+
+    Parameters
+    ----------
+    workflow
+        Id of the workflow.
+    enable
+        Jobs of this type start it; may be given several times.
+    disable
+        Jobs of this type start it no more; may be given several times.
+    on_failure
+        Of those that are enabled: also jobs that failed.
+    job_name
+        Of those that are enabled: only jobs of this name, exact or with *; an empty one for any.
+    across_experiments
+        Of those that are enabled: jobs of any experiment.
+    """
+    options = {"on_failure": on_failure, "job_name": job_name, "across_experiments": across_experiments}
+    wanted = {name: value or None for name, value in options.items() if value is not None}
+    if both := sorted({*enable} & {*disable}):
+        raise Failure(f"{both[0]} is to be enabled and disabled", status=EXIT_USAGE)
+    if wanted and not enable:
+        raise Failure("the options are for the types to enable", "name them with --enable TYPE", status=EXIT_USAGE)
+    async with session.client() as client:
+        found = await _workflow(client, workflow)
+        shown: list[Trigger] = found["trigger_configs"]
+        if enable or disable:
+            changed = [_changed(config, enable, disable, wanted) for config in shown]
+            saved = await client.set_trigger_configs(workflow, changed, expected_version=found["version"])
+            shown = saved["trigger_configs"]
+    session.output.json({"trigger_configs": shown})
+    rows = table("job type", "starts it", "options")
+    for config in shown:
+        state = session.output.state(*(("completed", "yes") if config["is_enabled"] else ("idle", "no")))
+        rows.add_row(str(config["trigger_type"]), state, Text(_options(config), "dim"))
+    session.output.say(rows)
+
+
+def _changed(config: Trigger, enable: Sequence[str], disable: Sequence[str], wanted: Trigger) -> Trigger:
+    if config["trigger_type"] in enable:
+        changed = {**config, "is_enabled": True, **wanted}
+        return {name: value for name, value in changed.items() if value is not None}
+    return {**config, "is_enabled": False} if config["trigger_type"] in disable else config
+
+
+def _options(config: Trigger) -> str:
+    words = {"on_failure": "also failed ones", "across_experiments": "of any experiment"}
+    told = [text for name, text in words.items() if config.get(name)]
+    return ", ".join(told + ([f"named {config['job_name']}"] if config.get("job_name") else []))
 
 
 def _event(given: str) -> dict[str, Any]:

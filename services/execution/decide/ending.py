@@ -8,6 +8,7 @@ import msgspec
 from flowforge.definition import RetryPolicy
 from flowforge.errors import ErrorCode, RunError
 from flowforge.events import (
+    JobEnded,
     NodeCancelled,
     NodeCompleted,
     NodeFailed,
@@ -18,6 +19,8 @@ from flowforge.events import (
     RunFailed,
     RunFailing,
 )
+from flowforge.job_types import TRIGGER_TYPES, JobStatus
+from flowforge.raw import NULL
 from flowforge.reports import ReportedError
 
 from infra.expressions import EvaluationFault
@@ -54,6 +57,7 @@ def complete(step: Step, unit: Unit, output: msgspec.Raw) -> None:
             variables=variables,
         )
     )
+    _tell_job(step, unit, "COMPLETE", output)
     if unit.instance:
         _instance_ended(step, step.run.nodes[unit.node_id])
 
@@ -81,6 +85,7 @@ def fail_at_once(step: Step, unit: Unit, error: ReportedError) -> None:
 def _failed(step: Step, unit: Unit, error: RunError) -> None:
     run = step.run
     step.emit(NodeFailed(node_id=unit.node_id, instance=unit.instance, attempt=max(unit.attempt, 1), error=error))
+    _tell_job(step, unit, "FAILED")
     node = run.nodes[unit.node_id]
     if unit.instance:
         if run.plan.workflow.settings.fail_fast and not node.plan.node.allow_failure:
@@ -89,6 +94,26 @@ def _failed(step: Step, unit: Unit, error: RunError) -> None:
         return
     if not node.plan.node.allow_failure and run.plan.workflow.settings.fail_fast and not run.is_stopping:
         stop(step, error)
+
+
+def _tell_job(step: Step, unit: Unit, status: JobStatus, output: msgspec.Raw = NULL) -> None:
+    """Workflows may be triggered by the job that has ended, where there was one: a map's jobs are those of its instances."""
+    plan = step.run.nodes[unit.node_id].plan
+    if unit.job_id is None or plan.job_type not in TRIGGER_TYPES:
+        return
+    step.emit(
+        JobEnded(
+            node_id=unit.node_id,
+            instance=unit.instance,
+            job_name=plan.node.name,
+            job_id=unit.job_id,
+            job_type=plan.job_type,
+            workflow_id=step.run.plan.workflow_id,
+            experiment_id=step.run.plan.workflow.experiment_id,
+            status=status,
+            output=output,
+        )
+    )
 
 
 def _instance_ended(step: Step, node: NodeState) -> None:

@@ -10,12 +10,13 @@ from services.gateway.routes.triggers import (
     change_trigger,
     fire,
     remove_trigger,
+    set_trigger_configs,
 )
 from services.gateway.routes.workflows import archive, create, roll_back, update, validate
 
 WORKFLOWS = [
     create, validate, update, archive, roll_back, execute, add_trigger, change_trigger, remove_trigger,
-    fire, backfill,
+    fire, backfill, set_trigger_configs,
 ]  # fmt: skip
 """Below `/api/workflows`."""
 

@@ -11,6 +11,7 @@ from flowforge.commands import (
     ChangeTriggers,
     RemoveTrigger,
     RequestRun,
+    SetTriggerConfigs,
     TriggerChange,
 )
 from flowforge.envelope import NULL
@@ -41,6 +42,12 @@ class Bulk(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a bulk change."""
 
     items: Annotated[list[BulkItem], Meta(min_length=1, max_length=bulk_items_max)]
+
+
+class Configs(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `trigger_configs`: all six job types, `[{trigger_type, is_enabled}]` and their options."""
+
+    configs: msgspec.Raw = NULL
 
 
 class Fire(msgspec.Struct, forbid_unknown_fields=True):
@@ -106,6 +113,25 @@ async def remove_trigger(request: AnyRequest, workflow_id: str, trigger_id: str)
             workflow_id=workflow_id,
             trigger_id=trigger_id,
             expected_version=version,
+        ),
+        saved,
+    )
+
+
+@put("/{workflow_id:str}/trigger_configs", opt=EDITOR, summary="Set the job-type triggers")
+async def set_trigger_configs(request: AnyRequest, workflow_id: str) -> Response[bytes]:
+    """200 `{id, version, position, warnings, trigger_configs}`. What stands in `configs` replaces all that was set.
+
+    422 unless each of the six types is named exactly once, with booleans: with the path of all that is missing, doubled,
+    unknown or of a wrong type. 409 where the workflow is archived.
+    """
+    body, version = await json_body(request), expected_version(request)
+    configs = shaped(body, Configs).configs
+    return await gateway(request).save(
+        request,
+        body,
+        lambda command_id, actor: SetTriggerConfigs(
+            command_id=command_id, actor=actor, workflow_id=workflow_id, configs=configs, expected_version=version
         ),
         saved,
     )

@@ -9,6 +9,7 @@ from flowforge.commands import ExplainDecision
 from flowforge.definition import ScheduleTrigger, Trigger
 from flowforge.events import Decision
 from flowforge.identity import new_uuid
+from flowforge.job_types import TRIGGER_IDS
 from litestar import get
 from litestar.params import Parameter
 
@@ -66,7 +67,11 @@ UPCOMING_MAX = 1_000
 
 @get("/{workflow_id:str}/triggers", opt=VIEWER)
 async def list_triggers(reads: Reads, workflow_id: str) -> Page[dict[str, Any]]:
-    """The triggers of the newest version, in its order; their secrets are left out."""
+    """The triggers of the newest version, in its order; their secrets are left out.
+
+    The job-type triggers, which every workflow has, are `trigger_configs` of the workflow. Their decisions and counts are
+    read as those of any trigger, under the type in either case: `train` or `TRAIN`.
+    """
     return Page(await _triggers(reads, workflow_id))
 
 
@@ -80,10 +85,19 @@ async def _triggers(reads: Reads, workflow_id: str) -> list[dict[str, Any]]:
     ]
 
 
+def _id_of(trigger_id: str) -> str:
+    """Under which id the trigger's decisions stand."""
+    return trigger_id.lower() if trigger_id in TRIGGER_IDS.values() else trigger_id
+
+
 async def _check_trigger(reads: Reads, workflow_id: str, trigger_id: str) -> None:
     """One that was removed keeps its decisions."""
     known = any(trigger.get("id") == trigger_id for trigger in await _triggers(reads, workflow_id))
-    if not known and not await reads.pool.fetchval(_HAS_DECISION, workflow_id, trigger_id):
+    if (
+        not known
+        and trigger_id not in TRIGGER_IDS
+        and not await reads.pool.fetchval(_HAS_DECISION, workflow_id, trigger_id)
+    ):
         raise not_found(f"trigger of workflow '{workflow_id}'", trigger_id)
 
 
@@ -102,6 +116,7 @@ async def list_decisions(
     Where an index ruled the trigger out by an equality in its filter, nothing is on record: the answer to that `cause`
     is computed from the definition as it was then, and says `computed: true`.
     """
+    trigger_id = _id_of(trigger_id)
     await _check_trigger(reads, workflow_id, trigger_id)
     cursors = await reads.cursors("decisions", workflow_id, trigger_id, cause, decision)
     conditions = Conditions().add("workflow_id = {}", workflow_id).add("trigger_id = {}", trigger_id)
@@ -167,6 +182,7 @@ def _decision(row: Mapping[str, Any]) -> DecisionView:
 @get("/{workflow_id:str}/triggers/{trigger_id:str}/stats", opt=VIEWER)
 async def read_stats(reads: Reads, workflow_id: str, trigger_id: str) -> TriggerStats:
     """How often it gave which answer: in all, `suppressed` by reason, and for each of the last 24 `hours` (UTC)."""
+    trigger_id = _id_of(trigger_id)
     await _check_trigger(reads, workflow_id, trigger_id)
     rows = await reads.pool.fetch(_STATS, workflow_id, trigger_id)
     counts = {decision: count for decision, count, _ in rows}
@@ -198,7 +214,7 @@ async def list_upcoming(
         raise not_found("workflow", workflow_id)
     definition = _typed.decode(row["definition"])
     trigger = next((trigger for trigger in definition.triggers if trigger.id == trigger_id), None)
-    if trigger is None:
+    if trigger is None and _id_of(trigger_id) not in TRIGGER_IDS:
         raise not_found(f"trigger of workflow '{workflow_id}'", trigger_id)
     if not isinstance(trigger, ScheduleTrigger):
         raise bad_request("path.trigger_id", f"'{trigger_id}' is no schedule: nobody knows when it fires")

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
+from flowforge.definition import readable
+from flowforge.job_types import BLUEPRINTS, Blueprint, normalised, shown
 from litestar import Response, Router, get
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
@@ -37,6 +39,7 @@ _VERSIONS = (
 )
 _DEFINITION = "select definition from projections.workflow_versions where workflow_id = $1 and version = $2"
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_decode = msgspec.json.decode
 
 
 @get("/", opt=VIEWER)
@@ -60,15 +63,28 @@ async def list_workflows(
 
 
 def _workflow(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The definition's fields as written, and what the server knows beside them."""
+    """The definition's fields as written, all six job-type triggers, and what the server knows beside them."""
+    fields = _fields.decode(row["definition"])
     return {
-        **_fields.decode(row["definition"]),
+        **fields,
+        "trigger_configs": _configs(fields),
         "status": row["status"],
         "version": row["version"],
         "created_at": row["created_at"],
         "updated_at": row["updated_at"],
         "created_by": row["created_by"],
     }
+
+
+def _configs(fields: Mapping[str, msgspec.Raw]) -> list[dict[str, Any]]:
+    stored = fields.get("trigger_configs")
+    return shown(normalised(None if stored is None else _decode(stored)))
+
+
+@get("/trigger_blueprints", opt=VIEWER)
+async def list_trigger_blueprints() -> Page[Blueprint]:
+    """The six types of job that any workflow may be started by, in their order."""
+    return Page(list(BLUEPRINTS))
 
 
 @get("/{workflow_id:str}", opt=VIEWER)
@@ -116,8 +132,8 @@ async def read_diff(
 ) -> DiffView:
     """What changed from one version to another (the newest, if none is named)."""
     last = after or await newest_version(reads, workflow_id)
-    old = msgspec.json.decode(await _definition(reads, workflow_id, before))
-    new = msgspec.json.decode(await _definition(reads, workflow_id, last))
+    old = readable(_decode(await _definition(reads, workflow_id, before)))
+    new = readable(_decode(await _definition(reads, workflow_id, last)))
     return DiffView(workflow_id, before, last, list(differences(old, new)))
 
 
@@ -156,7 +172,7 @@ def not_for_browsers(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRout
         raise not_found("page", connection.url.path)
 
 
-HANDLERS = [list_workflows, read_workflow, read_graph, list_versions, read_diff, list_active]
+HANDLERS = [list_workflows, list_trigger_blueprints, read_workflow, read_graph, list_versions, read_diff, list_active]
 
 
 def routers() -> list[Router]:

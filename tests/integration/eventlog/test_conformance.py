@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from flowforge.identity import derived_uuid, event_id, identity_key, named_stream
+from flowforge.identity import derived_uuid, event_id, identity_key, named_stream, part_uuid
 
 from infra.eventlog import (
     Answer,
@@ -272,6 +272,17 @@ async def test_whole_streams_are_read_together_and_unknown_ones_are_empty(log: E
         C: [],
     }
     assert await log.read_streams([]) == {}
+
+
+async def test_what_happened_to_the_streams_of_one_millisecond_is_read_by_type(log: EventLog):
+    later = derived_uuid(AT + timedelta(milliseconds=1), "later")
+    await log.append([group(to(A, 0, "Began", "Ended")), group(to(B, 0, "Began")), group(to(later, 0, "Began"))])
+    part = part_uuid(B, "a part of it")
+    read = [(event.stream_id, event.type) for event in await log.read_of_moment(part, {"Began"}, 10)]
+    assert read == sorted([(A, "Began"), (B, "Began")])
+    assert [event.type for event in await log.read_of_moment(A, {"Began", "Ended"}, 10)].count("Ended") == 1
+    assert len(await log.read_of_moment(A, {"Began"}, 1)) == 1
+    assert await log.read_of_moment(uuid4(), {"Began"}, 10) == []
 
 
 async def test_the_log_is_read_by_position_across_streams_in_pages(log: EventLog):
