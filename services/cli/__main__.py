@@ -47,6 +47,7 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("watch", "runs:watch", _RUNS, "Show a run live until its end."),
     ("runs", "runs:runs", _RUNS, "List runs, newest first."),
     ("logs", "runs:logs", _RUNS, "Show what the jobs of a run wrote."),
+    ("why", "runs:why", _RUNS, "Show why a run started, back to the first event."),
     ("cancel", "runs:cancel", _RUNS, "End a run."),
     ("events", "events:app", _EVENTS, "Publish events; show what happened in a run."),
     ("triggers", "triggers:app", _EVENTS, "Try triggers, and see what they decided."),

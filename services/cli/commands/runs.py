@@ -218,3 +218,38 @@ async def cancel(run: str, /, *, reason: str = "", session: Annotated[Session, H
     session.output.json(answer)
     session.output.say(session.output.state("cancelled", ("cancelling", "bold"), "  ", (run, "cyan")))
     session.output.say(Text(f"  see it end with: flowforge watch {run}", "dim"))
+
+
+async def why(run: str, /, *, session: Annotated[Session, Hidden]) -> None:
+    """Show why a run started: its trigger and cause, and what led to those, back to the first event.
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    """
+    async with session.client() as client:
+        try:
+            steps: list[dict[str, Any]] = (await client.run(run)).get("causes") or []
+        except Refused as refused:
+            if refused.status == 404:
+                raise no_run(run, refused) from refused
+            raise
+    session.output.json(steps)
+    for number, step in enumerate(steps):
+        trigger, cause = step["trigger"], step["cause"]
+        session.output.say(
+            Text.assemble(
+                "  " * number,
+                (step["workflow_id"], "bold"),
+                (f"  {step['run_id']}  {ago(step['created_at'])}", "dim"),
+            ),
+            Text.assemble(
+                "  " * number,
+                ("  by ", "dim"),
+                (f"{trigger['type']} {trigger['id']}", "cyan"),
+                (" for ", "dim"),
+                f"{cause['type']} {cause['id']}",
+                (f" from {cause['source']}", "dim"),
+            ),
+        )

@@ -12,6 +12,7 @@ from litestar.params import Parameter
 from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import not_found
+from services.projections.api.causes import causes_of
 from services.projections.api.reads import Conditions, Reads, raw
 from services.projections.api.shapes import (
     CauseView,
@@ -158,6 +159,7 @@ async def read_run(reads: Reads, run_id: UUID) -> Run:
     started = sorted((node for node in rows if node["started_position"] is not None), key=_by_start)
     run = _run(row, graph, [(node["node_id"], node["status"]) for node in started])
     run.node_runs = _node_runs(graph, row, rows)
+    run.causes = await causes_of(reads, row)
     run.estimated_time_remaining_ms = await _remaining_ms(reads, run)
     if run.status == "pending":
         run.waiting_for = (await waiting_for(reads, [run_id])).get(run_id)

@@ -112,8 +112,18 @@ class SlotUse(msgspec.Struct):
     waiting: int
 
 
+class CausedRun(msgspec.Struct):
+    """One step of what led to a run: a run, the trigger that started it, and the cause that it was started for."""
+
+    run_id: UUID
+    workflow_id: str
+    trigger: TriggerView
+    cause: CauseView
+    created_at: datetime
+
+
 class Run(msgspec.Struct):
-    """A run. `node_runs` is left out of lists."""
+    """A run. `node_runs` and `causes`, from the run itself back to the first event of all, are left out of lists."""
 
     run_id: UUID
     workflow_id: str
@@ -140,6 +150,7 @@ class Run(msgspec.Struct):
     position: int
     waiting_for: WaitingFor | None = None
     node_runs: list[NodeRun] | UnsetType = UNSET
+    causes: list[CausedRun] | UnsetType = UNSET
 
 
 class Active(msgspec.Struct):
