@@ -110,7 +110,10 @@ class ChangeTriggers(Command, kw_only=True, frozen=True):
 
 
 class RequestRun(Command, kw_only=True, frozen=True):
-    """To triggers: execute, or with `trigger_id` fire that trigger by hand. Answers `{run_id, position}`."""
+    """To triggers: execute, or with `trigger_id` fire that trigger by hand. Answers `{run_id, position}`.
+
+    `override_running`: start beyond the limit of the workflow's `concurrency`.
+    """
 
     workflow_id: str
     input_data: msgspec.Raw = NULL
@@ -120,6 +123,7 @@ class RequestRun(Command, kw_only=True, frozen=True):
     priority: int = 0
     timeout_ms: int | None = None
     trigger_id: str | None = None
+    override_running: bool = False
 
 
 class TryTrigger(Command, kw_only=True, frozen=True):

@@ -56,7 +56,8 @@ class Work(msgspec.Struct, gc=False):
     """What a service decided for one aggregate: what to log, and the answers to commands once that is logged.
 
     `aside` are messages that cannot mean anything, each with its cause: they are quarantined.
-    `later` are messages that are decided once the append is in the log, since a group has one actor and one cause.
+    `later` are messages that are decided once the append is in the log, since a group has one actor and one cause; without an
+    append, once those of the others are.
     """
 
     append: Append | None = None

@@ -203,6 +203,8 @@ class Turn:
                 if work.append is None:
                     await self._answer(work)
                     said += work.also_say
+                    if work.later:
+                        lost[key] = work.later
                     continue
                 answer = answers[key]
                 if answer is None:

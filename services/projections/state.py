@@ -115,6 +115,22 @@ class NodeRow(msgspec.Struct, gc=False):
     change: int = CLEAN
 
 
+class SlotRow(msgspec.Struct, gc=False):
+    """What one run has to do with slots since `since_position`: it `holds` one, `waits` for one, or is `gone`."""
+
+    run_id: UUID
+    slot_id: UUID
+    workflow_id: str
+    pool: str | None
+    key: str
+    slot_limit: int
+    state: str
+    priority: int
+    since_position: int
+    position: int
+    change: int = CLEAN
+
+
 class DecisionRow(msgspec.Struct, gc=False):
     """The answer of one trigger to one cause, by the position of the event that recorded it."""
 
@@ -206,6 +222,7 @@ class Changes:
         "received",
         "rejections",
         "runs",
+        "slots",
         "versions",
         "workflows",
     )
@@ -214,6 +231,7 @@ class Changes:
         self.workflows: list[WorkflowRow] = []
         self.runs: list[RunRow] = []
         self.nodes: list[NodeRow] = []
+        self.slots: list[SlotRow] = []
         self.versions: list[VersionRow] = []
         self.decisions: list[DecisionRow] = []
         self.received: list[ReceivedRow] = []
@@ -228,4 +246,5 @@ class ReadModels:
     def __init__(self) -> None:
         self.workflows: dict[str, WorkflowRow] = {}
         self.runs: dict[UUID, RunState] = {}
+        self.slots: dict[UUID, SlotRow] = {}
         self.changes = Changes()

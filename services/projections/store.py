@@ -27,6 +27,7 @@ from services.projections.state import (
     RejectionRow,
     RunRow,
     RunState,
+    SlotRow,
     VersionRow,
     WorkflowRow,
 )
@@ -115,12 +116,13 @@ VERSIONS = Table("workflow_versions", VersionRow)
 RUNS = Table("runs", RunRow, fixed_count=_RUN_FIXED)
 NODES = Table("node_runs", NodeRow, key_count=3)
 INSTANCES = Table("node_instances", NodeRow, key_count=3)
+SLOTS = Table("slots", SlotRow)
 DECISIONS = Table("decisions", DecisionRow)
 RECEIVED = Table("received_events", ReceivedRow)
 REJECTIONS = Table("webhook_rejections", RejectionRow, key_count=2)
 DEAD_LETTERS = Table("dead_letters", DeadLetterRow)
 AUDIT = Table("audit", AuditRow)
-TABLES = (WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT)
+TABLES = (WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, SLOTS, DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT)
 TABLE_NAMES = ("checkpoint", *(table.name for table in TABLES))
 
 
@@ -212,6 +214,12 @@ async def load(
             nodes[record["node_id"], record["instance"]] = NodeRow(*record)
 
 
+async def load_slots(connection: asyncpg.Connection, models: ReadModels, runs: Collection[UUID]) -> None:
+    """Have what these runs have to do with slots in memory."""
+    for record in await connection.fetch(f"{SLOTS.select} where run_id = any($1)", list(runs)):
+        models.slots[record["run_id"]] = SlotRow(*record)
+
+
 async def write(connection: asyncpg.Connection, changes: Changes) -> None:
     """Write what changed, inside the caller's transaction."""
     for row in changes.workflows:
@@ -223,6 +231,8 @@ async def write(connection: asyncpg.Connection, changes: Changes) -> None:
         nodes, instances = _split(changes.nodes)
         await NODES.write(connection, nodes)
         await INSTANCES.write(connection, instances)
+    if changes.slots:
+        await SLOTS.write(connection, changes.slots)
     await DECISIONS.append(connection, changes.decisions)
     await RECEIVED.append(connection, changes.received)
     await REJECTIONS.append(connection, changes.rejections)
@@ -252,7 +262,8 @@ def _split(rows: Sequence[NodeRow]) -> tuple[list[NodeRow], list[NodeRow]]:
 def as_written(changes: Changes) -> None:
     """The transaction is committed: the tables now have these rows as they are."""
     for rows in (
-        cast("list[WorkflowRow | RunRow | NodeRow]", part) for part in (changes.workflows, changes.runs, changes.nodes)
+        cast("list[WorkflowRow | RunRow | NodeRow | SlotRow]", part)
+        for part in (changes.workflows, changes.runs, changes.nodes, changes.slots)
     ):
         for row in rows:
             row.change = 0

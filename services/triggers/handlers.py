@@ -27,6 +27,7 @@ from infra.bus.settling import answer
 from infra.eventlog import Answer, Append, Conflict, DefinitionsChanged, Duplicate, EventLog, StoredEvent, Unavailable
 from services.triggers.answers import (
     FIRED,
+    OF_RUNS,
     TIMER_SET,
     Logged,
     count_answer,
@@ -37,12 +38,12 @@ from services.triggers.answers import (
     streams_of_all,
 )
 from services.triggers.cause import ReceivedCause, received, same_event
-from services.triggers.decide import Decided, decide_received
+from services.triggers.decide import Decided, Deciding, decide_received
 from services.triggers.definitions import Definitions
 from services.triggers.index import Rule
 from services.triggers.job_occasions import JobOccasions
 from services.triggers.known import KnownCause, find_known
-from services.triggers.ledger import STREAM_TYPE, Ledger
+from services.triggers.ledger import Ledger
 from services.triggers.occasions import Occasions, OwnKey, identity_of, is_own
 from services.triggers.questions import Questions
 from services.triggers.reading import (
@@ -61,7 +62,8 @@ from services.triggers.reading import (
 )
 from services.triggers.recalling import Recalled
 from services.triggers.requests import count_rejections, decide_request
-from services.triggers.verdict import Wanted
+from services.triggers.slot_ledger import SlotLedger
+from services.triggers.verdict import Unsettled, Wanted
 
 _T = TypeVar("_T")
 _NOT_TRIED = Duplicate(0)
@@ -84,7 +86,7 @@ class Triggers:
     """The service as the shell runs it."""
 
     name = "triggers"
-    says = frozenset({FIRED, TIMER_SET})
+    says = frozenset({FIRED, TIMER_SET}) | OF_RUNS
     hears = HEARD
 
     def __init__(self, log: EventLog, namespace: str, clock: Callable[[], datetime] = envelopes.now) -> None:
@@ -93,9 +95,12 @@ class Triggers:
         self.definitions = Definitions(log)
         self.questions = Questions(log, clock, self.subjects)
         self.ledger = Ledger(log)
+        self.slots = SlotLedger(log)
         self._recalled = Recalled(log, namespace)
         self._jobs = JobOccasions(log, self.definitions, self._recalled, namespace, clock)
-        self._occasions = Occasions(self.definitions, self.ledger, self._recalled, self._jobs, namespace, clock)
+        self._occasions = Occasions(
+            self.definitions, self.ledger, self.slots, self._recalled, self._jobs, namespace, clock
+        )
         self._log = log
         self._clock = clock
         self._open: dict[Hashable, _Open] = {}
@@ -132,7 +137,9 @@ class Triggers:
         await self.definitions.refresh()
         self._tell_changed()
         await self.ledger.refresh()
+        await self.slots.refresh()
         self.ledger.begin()
+        self.slots.begin()
         if self._open:
             for key in keys:
                 self._close(key)
@@ -166,6 +173,9 @@ class Triggers:
             return
         await self.definitions.load_version(command.workflow_id, command.version)
         if not isinstance(self._decide_request(command, self._clock()), Refusal):
+            if self._may_overlap(command):
+                await self.definitions.look()
+                self._tried_at.setdefault(self.key(message), frozenset())
             return
         # a refusal is not appended, so nobody else tells that it was made on old definitions
         await self.definitions.look()
@@ -227,17 +237,32 @@ class Triggers:
         if before is not None and before.run is not None:
             return self._done(key, messages, run_answer(before.run, before.run_position))
         recorded_at = self._clock()
-        decided = self._decide_request(command, recorded_at)
+        try:
+            decided = self._decide_request(command, recorded_at, self._occasions.deciding(recorded_at))
+        except Unsettled:
+            return Work(later=list(messages))
         if isinstance(decided, Refusal):
             return self._done(key, messages, refusal_answer(decided))
         return self._work(key, messages, {identity: decided}, recorded_at)
 
-    def _decide_request(self, command: RequestRun, recorded_at: datetime) -> Decided | Refusal:
+    def _may_overlap(self, command: RequestRun) -> bool:
+        """Whether it may be refused for what else runs; such a refusal is not appended either."""
+        found = self.definitions.find(command.workflow_id, command.version)
+        concurrency = None if isinstance(found, Refusal) else found[0].version.definition.settings.concurrency
+        return concurrency is not None and not command.override_running
+
+    def _decide_request(
+        self, command: RequestRun, recorded_at: datetime, deciding: Deciding | None = None
+    ) -> Decided | Refusal:
         found = self.definitions.find(command.workflow_id, command.version)
         if isinstance(found, Refusal):
             return found
         return decide_request(
-            *found, command, recorded_at, self.definitions.index.workflows[command.workflow_id].trigger_versions
+            *found,
+            command,
+            recorded_at,
+            self.definitions.index.workflows[command.workflow_id].trigger_versions,
+            deciding,
         )
 
     def _decide_count(self, key: Hashable, command: CountRejections, messages: Sequence[Message]) -> Work:
@@ -346,9 +371,12 @@ class Triggers:
         opened = self._close(key)
         assert opened is not None
         for event in events:
-            if event.stream_type == STREAM_TYPE:
+            if event.stream_type == self.ledger.stream_type:
                 self.ledger.add(event)
+            elif event.stream_type == self.slots.stream_type:
+                self.slots.add(event)
         self.ledger.passed(events[-1].position)
+        self.slots.passed(events[-1].position)
         self._jobs.settled()
         if is_own(key):
             self._occasions.logged(cast("OwnKey", key))
@@ -361,17 +389,13 @@ class Triggers:
         return self._said(events)
 
     def _said(self, events: Sequence[StoredEvent]) -> list[Outgoing]:
-        return [
-            said(event, _place_of.decode(event.data).workflow_id, self.subjects)
-            for event in events
-            if event.type in self.says
-        ]
+        return [said(event, self.subjects) for event in events if event.type in self.says]
 
     def _fill_answers(self, key: Hashable, work: Work, opened: _Open, events: Sequence[StoredEvent]) -> None:
         messages = [message for message, _ in work.answers]
         if isinstance(command_of(messages[0]), RequestRun):
             [decided] = opened.decided.values()
-            answer = run_answer(decided.runs[0], events[-1].position)
+            answer = run_answer(decided.runs[0], next(event.position for event in events if event.type == FIRED))
         elif isinstance(command_of(messages[0]), CountRejections):
             answer = count_answer(events[-1].position)
         else:
@@ -402,6 +426,7 @@ class Triggers:
         """Known already, or decided on definitions that are no longer the newest."""
         opened = self._close(key)
         self.ledger.not_logged()
+        self.slots.not_logged()
         self._recalled.not_logged()
         if answer != _NOT_TRIED:
             self._jobs.settled()
@@ -427,6 +452,8 @@ class Triggers:
             for one in decided.remembered:
                 if one.stream_id == conflict.stream_id:
                     self.ledger.doubt((one.facts[0].workflow_id, one.facts[0].trigger_id), conflict.actual_version)
+            if any(one.slot_id == conflict.stream_id for one in decided.slotted):
+                self.slots.doubt(conflict.stream_id, conflict.actual_version)
 
     def _close(self, key: Hashable) -> _Open | None:
         opened = self._open.pop(key, None)
@@ -444,6 +471,7 @@ class Triggers:
         """Everything is read anew from the log."""
         self.definitions.forget_all()
         self.ledger.is_stale = True
+        self.slots.is_stale = True
         self._occasions.forget_all()
         for kept in (self._open, self._claimed, self._tried_at, self._known, self._wanted_blobs, self._kept_blobs):
             kept.clear()
@@ -458,6 +486,7 @@ class Triggers:
             await self.definitions.look()
             self._tell_changed()
             await self.ledger.keep()
+            await self.slots.keep()
         except Unavailable as fault:
             _log.warning("definitions cannot be read yet: %s", fault)
 

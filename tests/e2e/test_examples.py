@@ -62,6 +62,17 @@ def test_a_nightly_schedule_says_when_it_fires_next(examples: Flowforge):
     assert output(by_hand) == {"report": "the night of today"}
 
 
+def test_of_one_customer_one_import_runs_at_a_time(examples: Flowforge):
+    words = ("run", "one-at-a-time", "--input", '{"customer": "acme"}', "--json")
+    first = examples(*words).json["run_id"]
+    second = examples(*words, "--watch")
+    assert output(second) == {"imported": "acme"}
+    [queued] = [event for event in second.lines if event["type"] == "RunQueued"]
+    assert queued["data"]["waits"]["holders"] == [first]
+    assert examples("watch", first, "--json").status == 0
+    assert examples("triggers", "decisions", "one-at-a-time", "manual").status == 0
+
+
 def test_fan_out_keeps_the_order_and_its_limit(examples: Flowforge):
     ended = examples("run", "fan-out", "--input", '{"numbers": [5, 4, 3, 2, 1]}', "--watch", "--json")
     assert output(ended) == {"squares": [25, 16, 9, 4, 1], "greatest": 25, "above_ten": 2}

@@ -105,6 +105,20 @@ DEFINITIONS: list[dict[str, Any]] = [
         "triggers": _on("faults.cleanup"),
     },
     {
+        "id": "limited",
+        "name": "One at a time for each key, the others wait",
+        "settings": {"concurrency": {"limit": 1, "key": "${input.key}"}},
+        "nodes": [{"id": "a", **_job, "payload": {"n": "${input.n}"}}],
+        "triggers": _on("faults.limited"),
+    },
+    {
+        "id": "pair",
+        "name": "Two at a time",
+        "settings": {"concurrency": {"limit": 2}},
+        "nodes": [{"id": "a", **_job, "payload": {"n": "${input.n}"}}],
+        "triggers": _on("faults.pair"),
+    },
+    {
         "id": "long",
         "name": "One job that takes as long as it is told",
         "nodes": [{"id": "work", "type": "job", "job_type": "long", "payload": {"ms": "${input.ms}"}}],
@@ -117,6 +131,8 @@ TRIGGERS = {
     )
     for definition in DEFINITIONS
 }
+LIMITS = {"limited": 2, "pair": 2}
+"""Slots of all keys together."""
 POLICIES = {("retry", "flaky"): 3}
 ENDINGS = {"cleanup": "RunFailed"}
 _runs = itertools.count(1)
@@ -164,6 +180,7 @@ class Load:
             partial(self.publish, "faults.cleanup", {}),
             partial(self.announce, http, "faults.chain", {"n": next(self._number), "size": 0}),
             partial(self.announce, http, "faults.chain", {"n": next(self._number), "size": 0}),
+            *(partial(self.publish, "faults.limited", {"n": n, "key": f"{self.name}-{n % 2}"}) for n in range(4)),
             partial(self.publish, "faults.script", {"n": next(self._number)}),
             partial(self.execute, http, "map", {"items": [1, 2]}),
             partial(self.save, http),
@@ -285,6 +302,7 @@ class Load:
             *invariants.ends_or_waits(events),
             *invariants.ended_as_expected(events, endings),
             *invariants.accepted_results(events, POLICIES),
+            *invariants.slots_are_kept(events, LIMITS),
             *invariants.left_over(await system.queues()),
         ]
         if is_all_said:

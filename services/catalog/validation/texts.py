@@ -80,6 +80,9 @@ def _texts(draft: Draft, shape: Shape) -> Iterator[Text]:
             )
         if placed.item.input is not UNSET:
             yield Text(f"{placed.at}.input", placed.item.input, Scope.TRIGGER_INPUT)
+    concurrency = draft.head.settings.concurrency
+    if concurrency is not None and concurrency.key is not None:
+        yield Text("$.settings.concurrency.key", concurrency.key, Scope.RUN_START, is_computed=True)
     if draft.head.output_mapping is not None:
         yield Text("$.output_mapping", draft.head.output_mapping, Scope.RUN_OUTPUT, is_computed=True)
 
