@@ -76,7 +76,13 @@ class Output:
         if not self.err.is_terminal or self.as_json:
             yield lambda *_: None
             return
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import (  # noqa: PLC0415  it takes longer to import than most commands take to run
+            BarColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         columns = (
             TextColumn("{task.description}", style="dim"),
