@@ -21,6 +21,7 @@ NEEDED = {
     "DELETE /api/workflows/{workflow_id}/triggers/{trigger_id}": "editor",
     "POST /api/workflows/{workflow_id}/triggers/{trigger_id}/fire": "operator",
     "POST /api/workflows/{workflow_id}/triggers/{trigger_id}/backfill": "operator",
+    "PUT /api/workflows/{workflow_id}/trigger_configs": "editor",
     "PUT /api/triggers": "editor",
     "POST /api/triggers/test": "viewer",
     "POST /api/triggers/what-if": "viewer",
