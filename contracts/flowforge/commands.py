@@ -179,6 +179,27 @@ class ReceiveEvents(Command, kw_only=True, frozen=True):
     events: list[msgspec.Raw]
 
 
+class ReceiveWebhook(Command, kw_only=True, frozen=True):
+    """To triggers: a delivery whose signature was verified. Answers `{id, source, event_id, position, duplicate}`.
+
+    `delivery_id` is its sender's name for it: the same one again is answered as the first and changes nothing.
+    """
+
+    workflow_id: str
+    trigger_id: str
+    delivery_id: str
+    data: msgspec.Raw = NULL
+    subject: str | None = None
+
+
+class CountRejections(Command, kw_only=True, frozen=True):
+    """To triggers: deliveries to one trigger that were turned away since the last count, by reason."""
+
+    workflow_id: str
+    trigger_id: str
+    reasons: dict[str, int]
+
+
 class BackfillSchedule(Command, kw_only=True, frozen=True):
     """To scheduler: fire the nominal times of a schedule in [since, until) that have not fired; `repeat` the others too.
 
@@ -234,7 +255,16 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
             ChangeTriggers,
             ValidateWorkflow,
         ),
-        "triggers": (RequestRun, ReceiveEvents, TryTrigger, ExplainDecision, RehearseTrigger, CheckUpstreams),
+        "triggers": (
+            RequestRun,
+            ReceiveEvents,
+            ReceiveWebhook,
+            CountRejections,
+            TryTrigger,
+            ExplainDecision,
+            RehearseTrigger,
+            CheckUpstreams,
+        ),
         "scheduler": (BackfillSchedule,),
         "execution": (CancelRun,),
     }.items()

@@ -63,6 +63,21 @@ class EventReceived(Event, kw_only=True, frozen=True):
     extensions: dict[str, msgspec.Raw] = {}
 
 
+class WebhookReceived(EventReceived, kw_only=True, frozen=True):
+    """A delivery with a good signature, for one trigger and no other. `id` is its sender's name for it; `data` the body."""
+
+    workflow_id: str
+    trigger_id: str
+
+
+class WebhooksRejected(Event, kw_only=True, frozen=True):
+    """So many requests to a webhook trigger were turned away, by reason; nothing else is kept of them."""
+
+    workflow_id: str
+    trigger_id: str
+    reasons: dict[str, int]
+
+
 class RunRequested(Event, kw_only=True, frozen=True):
     """A person or program asked for a run (`execute`), or fired the trigger `trigger_id` by hand."""
 
@@ -267,6 +282,7 @@ class SlotRefused(Event, kw_only=True, frozen=True):
 class WorkflowTriggered(Event, kw_only=True, frozen=True):
     """A trigger fired: the first event of a run, and the recorded decision `fired`. `depth` counts causes before it.
 
+    `earlier` are the causes that it consumed besides its own, which came last.
     With `waits` the run is there and may not start: the decision is `held`, and another one follows in the slot's stream.
     """
 
@@ -285,6 +301,7 @@ class WorkflowTriggered(Event, kw_only=True, frozen=True):
     timeout_ms: int | None = None
     parent_run_id: UUID | None = None
     chain: Chain | None = None
+    earlier: list[Cause] = []
     waits: SlotWait | None = None
 
 
@@ -557,7 +574,7 @@ class MessageQuarantined(Event, kw_only=True, frozen=True):
 
 
 WorkflowEvent = WorkflowCreated | WorkflowUpdated | WorkflowArchived
-CauseEvent = EventReceived | RunRequested | TriggerDecided
+CauseEvent = EventReceived | WebhookReceived | WebhooksRejected | RunRequested | TriggerDecided
 TriggerEvent = TriggerDecided | TriggerFired | AbsenceCounted | TriggerTimerSet
 ChainEvent = ChainGrew
 SlotEvent = SlotTaken | SlotAwaited | RunAdmitted | RunDisplaced | SlotFreed | QueueLeft | SlotRefused

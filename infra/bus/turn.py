@@ -28,7 +28,7 @@ from nats.errors import Error as NatsError
 
 from infra.bus import settling
 from infra.bus.intake import Intake
-from infra.bus.message import Message, Outgoing, Work, readable
+from infra.bus.message import Message, Outgoing, Work, readable, without_secrets
 from infra.bus.nudging import Nudges
 from infra.bus.publisher import Publication, Publisher
 from infra.eventlog import (
@@ -330,7 +330,8 @@ class Turn:
 
     async def quarantine(self, message: Message, reason: str) -> None:
         """Log the message with its cause, then take it out of circulation; it can be looked at, and sent again."""
-        body, body_encoding = readable(message.body[:QUARANTINED_BODY_BYTES_MAX])
+        whole = without_secrets(message.body) if message.origin == "command" else message.body
+        body, body_encoding = readable(whole[:QUARANTINED_BODY_BYTES_MAX])
         fact = MessageQuarantined(
             service=self.service.name,
             subject=message.subject,

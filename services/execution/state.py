@@ -109,7 +109,7 @@ class Run:
         "active_jobs",
         "blobs",
         "cancel_reason",
-        "cause_event",
+        "cause_events",
         "decoded",
         "ended_count",
         "failing",
@@ -159,7 +159,7 @@ class Run:
         self.cancel_reason = ""
         self.decoded: dict[str, Any] = {}
         self.blobs: dict[str, Any] = {}
-        self.cause_event: dict[str, Any] | None = None
+        self.cause_events: list[dict[str, Any]] | None = None
 
     @property
     def is_ended(self) -> bool:

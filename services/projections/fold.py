@@ -46,6 +46,8 @@ from flowforge.events import (
     TriggerFired,
     TriggerTimerFired,
     TriggerTimerSet,
+    WebhookReceived,
+    WebhooksRejected,
     WorkflowArchived,
     WorkflowCreated,
     WorkflowTriggered,
@@ -65,6 +67,7 @@ from services.projections.state import (
     NodeRow,
     ReadModels,
     ReceivedRow,
+    RejectionRow,
     RunRow,
     RunState,
     SlotRow,
@@ -116,8 +119,10 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             pass
         case TriggerFired() | AbsenceCounted() | TriggerTimerSet() | TriggerTimerFired() | ChainGrew():
             pass
-        case EventReceived():
+        case WebhookReceived() | EventReceived():
             _received(models, stored, event)
+        case WebhooksRejected():
+            _rejected(models, stored, event)
         case TriggerDecided():
             _decided(models, stored, event)
         case RunRequested():
@@ -390,6 +395,13 @@ def _received(models: ReadModels, stored: StoredEvent, event: EventReceived) -> 
             received_at=stored.recorded_at,
         )
     )
+
+
+def _rejected(models: ReadModels, stored: StoredEvent, event: WebhooksRejected) -> None:
+    models.changes.rejections += [
+        RejectionRow(stored.position, _kept(reason), event.workflow_id, event.trigger_id, count, stored.recorded_at)
+        for reason, count in event.reasons.items()
+    ]
 
 
 def _quarantined(models: ReadModels, stored: StoredEvent, event: MessageQuarantined) -> None:

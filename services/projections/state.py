@@ -166,6 +166,17 @@ class ReceivedRow(msgspec.Struct, gc=False):
     received_at: datetime
 
 
+class RejectionRow(msgspec.Struct, gc=False):
+    """Deliveries to a webhook trigger that were turned away for one reason, since they were last counted."""
+
+    position: int
+    reason: str
+    workflow_id: str
+    trigger_id: str
+    count: int
+    counted_at: datetime
+
+
 class DeadLetterRow(msgspec.Struct, gc=False):
     """A message that could not be handled."""
 
@@ -203,7 +214,18 @@ class RunState:
 class Changes:
     """What must be written so that the tables agree with the state: each row once, in its final form."""
 
-    __slots__ = ("audits", "dead_letters", "decisions", "nodes", "received", "runs", "slots", "versions", "workflows")
+    __slots__ = (
+        "audits",
+        "dead_letters",
+        "decisions",
+        "nodes",
+        "received",
+        "rejections",
+        "runs",
+        "slots",
+        "versions",
+        "workflows",
+    )
 
     def __init__(self) -> None:
         self.workflows: list[WorkflowRow] = []
@@ -213,6 +235,7 @@ class Changes:
         self.versions: list[VersionRow] = []
         self.decisions: list[DecisionRow] = []
         self.received: list[ReceivedRow] = []
+        self.rejections: list[RejectionRow] = []
         self.dead_letters: list[DeadLetterRow] = []
         self.audits: list[AuditRow] = []
 

@@ -24,6 +24,7 @@ from services.projections.state import (
     NodeRow,
     ReadModels,
     ReceivedRow,
+    RejectionRow,
     RunRow,
     RunState,
     SlotRow,
@@ -34,7 +35,7 @@ from services.projections.state import (
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 2
+TABLES_VERSION = 3
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _SQL = Path(__file__).with_name("tables.sql")
@@ -118,9 +119,10 @@ INSTANCES = Table("node_instances", NodeRow, key_count=3)
 SLOTS = Table("slots", SlotRow)
 DECISIONS = Table("decisions", DecisionRow)
 RECEIVED = Table("received_events", ReceivedRow)
+REJECTIONS = Table("webhook_rejections", RejectionRow, key_count=2)
 DEAD_LETTERS = Table("dead_letters", DeadLetterRow)
 AUDIT = Table("audit", AuditRow)
-TABLES = (WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, SLOTS, DECISIONS, RECEIVED, DEAD_LETTERS, AUDIT)
+TABLES = (WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, SLOTS, DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT)
 TABLE_NAMES = ("checkpoint", *(table.name for table in TABLES))
 
 
@@ -233,6 +235,7 @@ async def write(connection: asyncpg.Connection, changes: Changes) -> None:
         await SLOTS.write(connection, changes.slots)
     await DECISIONS.append(connection, changes.decisions)
     await RECEIVED.append(connection, changes.received)
+    await REJECTIONS.append(connection, changes.rejections)
     await DEAD_LETTERS.append(connection, changes.dead_letters)
     await AUDIT.append(connection, changes.audits)
 

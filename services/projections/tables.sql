@@ -8,7 +8,8 @@
 -- run from its first event on. `node_runs` has one row per node that did anything in a run (one that is idle has none:
 -- readers add it from the definition), `node_instances` one per iteration of a map. `slots` has one row per run that
 -- asked for a slot of `concurrency`. `decisions` has every answer of a trigger, the fired ones too; `received_events`
--- what came from outside; `dead_letters` what could not be handled; `audit` who asked for what.
+-- what came from outside; `webhook_rejections` how many deliveries were turned away; `dead_letters` what could not be
+-- handled; `audit` who asked for what.
 --
 -- Columns, their order and names are the fields of the rows in state.py. JSON is `json`: the text as it was.
 -- Rows that change leave room on their page for it (fillfactor), so that most updates touch no index.
@@ -157,6 +158,17 @@ create table received_events (
     received_at     timestamptz not null
 );
 create index received_events_of_type on received_events (type, position);
+
+create table webhook_rejections (
+    position    bigint not null,
+    reason      text not null,
+    workflow_id text not null,
+    trigger_id  text not null,
+    count       bigint not null,
+    counted_at  timestamptz not null,
+    primary key (position, reason)
+);
+create index webhook_rejections_of_trigger on webhook_rejections (workflow_id, trigger_id);
 
 create table dead_letters (
     position       bigint primary key,

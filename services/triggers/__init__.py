@@ -1,6 +1,6 @@
 """Triggers: which cause starts which workflow, and why not.
 
-Hears   external events on the inbox; commands `RequestRun` and `ReceiveEvents`;
+Hears   external events on the inbox; commands `RequestRun`, `ReceiveEvents`, `ReceiveWebhook`, `CountRejections`;
         `ScheduleFired` and `ScheduleMissed` of the scheduler; the end of every run, and its jobs (`JobEnded`).
 Says    `WorkflowTriggered`, the first event of every run; of runs that waited for a slot `RunAdmitted`, of those that
         have to make room `RunDisplaced`.

@@ -95,8 +95,11 @@ def run_answer(run: WorkflowTriggered, position: int) -> bytes:
     )
 
 
-def events_answer(arrivals: Iterable[Arrival], logged: dict[bytes, Logged], tried_at: frozenset[datetime]) -> bytes:
-    """To `ReceiveEvents`: each event with its place; a duplicate is one that was logged before this command came."""
+def events_answer(
+    arrivals: Iterable[Arrival], logged: dict[bytes, Logged], tried_at: frozenset[datetime], *, is_one: bool = False
+) -> bytes:
+    """To `ReceiveEvents`: each event with its place; a duplicate is one that was logged before this command came. The one
+    delivery of `ReceiveWebhook` is the answer by itself."""
     seen: set[bytes] = set()
     items: list[dict[str, object]] = []
     for arrival in arrivals:
@@ -111,8 +114,15 @@ def events_answer(arrivals: Iterable[Arrival], logged: dict[bytes, Logged], trie
             }
         )
         seen.add(arrival.identity)
+    if is_one:
+        return _encode(Accepted(items[0]))
     position = max(place.position for place in logged.values())
     return _encode(Accepted({"items": items, "position": position}))
+
+
+def count_answer(position: int) -> bytes:
+    """To `CountRejections`."""
+    return _encode(Accepted({"position": position}))
 
 
 def refusal_answer(refusal: Refusal) -> bytes:

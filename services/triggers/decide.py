@@ -19,6 +19,7 @@ from flowforge.events import (
     TriggerDecided,
     TriggerEvent,
     TriggerRef,
+    WebhooksRejected,
     WorkflowTriggered,
 )
 
@@ -80,7 +81,7 @@ class Decided(msgspec.Struct, frozen=True):
 
     stream_id: UUID
     cause: Cause
-    first: EventReceived | RunRequested | None = None
+    first: EventReceived | RunRequested | WebhooksRejected | None = None
     """The cause itself; None where it is in the log already."""
     stream_type: str = "cause"
     stream_version: int = 0
@@ -429,6 +430,7 @@ def fired(
         input_data=kept_small(input_data),
         labels=dict(last.labels),
         depth=max(cause.depth for cause in causes) + FIRST_DEPTH,
+        earlier=[cause.cause for cause in causes[:-1]],
         chain=chain,
     )
 

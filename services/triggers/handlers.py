@@ -14,10 +14,11 @@ from uuid import UUID
 
 import msgspec
 from flowforge import envelope as envelopes
-from flowforge.commands import RequestRun
+from flowforge.commands import CountRejections, ReceiveWebhook, RequestRun
+from flowforge.definition import WebhookTrigger
 from flowforge.envelope import decode_external
 from flowforge.events import EventReceived
-from flowforge.refusals import Refusal
+from flowforge.refusals import Refusal, not_found
 from flowforge.subjects import Subjects
 
 from infra.bus import LoadAgain, Message, Outgoing, Shell, Work, envelope
@@ -29,6 +30,7 @@ from services.triggers.answers import (
     OF_RUNS,
     TIMER_SET,
     Logged,
+    count_answer,
     events_answer,
     refusal_answer,
     run_answer,
@@ -38,6 +40,7 @@ from services.triggers.answers import (
 from services.triggers.cause import ReceivedCause, received, same_event
 from services.triggers.decide import Decided, Deciding, decide_received
 from services.triggers.definitions import Definitions
+from services.triggers.index import Rule
 from services.triggers.job_occasions import JobOccasions
 from services.triggers.known import KnownCause, find_known
 from services.triggers.ledger import Ledger
@@ -58,7 +61,7 @@ from services.triggers.reading import (
     traceparent_of,
 )
 from services.triggers.recalling import Recalled
-from services.triggers.requests import decide_request
+from services.triggers.requests import count_rejections, decide_request
 from services.triggers.slot_ledger import SlotLedger
 from services.triggers.verdict import Unsettled, Wanted
 
@@ -164,6 +167,8 @@ class Triggers:
         if isinstance(command, Question):
             await self.definitions.look()
             await self.questions.prepare(message, command, self.definitions.index)
+        if isinstance(command, ReceiveWebhook) and self._webhook(command.workflow_id, command.trigger_id) is None:
+            await self.definitions.look()
         if not isinstance(command, RequestRun):
             return
         await self.definitions.load_version(command.workflow_id, command.version)
@@ -203,6 +208,11 @@ class Triggers:
                 return self._decide_run(key, command, messages)
             if isinstance(command, Question):
                 return Work(answers=self.questions.answers(messages))
+            if isinstance(command, CountRejections):
+                return self._decide_count(key, command, messages)
+            if isinstance(command, ReceiveWebhook) and self._webhook(command.workflow_id, command.trigger_id) is None:
+                refusal = not_found(f"webhook of '{command.workflow_id}'", command.trigger_id)
+                return self._done(key, messages, refusal_answer(refusal))
         return self._decide_arrivals(key, messages)
 
     def _decide_own(self, key: OwnKey, messages: Sequence[Message]) -> Work:
@@ -255,13 +265,25 @@ class Triggers:
             deciding,
         )
 
+    def _decide_count(self, key: Hashable, command: CountRejections, messages: Sequence[Message]) -> Work:
+        identity = command_identity(command.command_id)
+        before = self._known.get(key, {}).get(identity)
+        if before is not None:
+            return self._done(key, messages, count_answer(before.position))
+        recorded_at = self._clock()
+        return self._work(key, messages, {identity: count_rejections(command, recorded_at)}, recorded_at)
+
+    def _webhook(self, workflow_id: str, trigger_id: str) -> Rule | None:
+        rule = self.definitions.index.rule((workflow_id, trigger_id))
+        return rule if rule is not None and isinstance(rule.trigger, WebhookTrigger) else None
+
     def _decide_arrivals(self, key: Hashable, messages: Sequence[Message]) -> Work:
         known = self._known.get(key, {})
         arrivals: dict[bytes, Arrival] = {}
         for message in messages:
             for arrival in arrivals_of(message):
                 if (first := arrivals.setdefault(arrival.identity, arrival)) is not arrival:
-                    _tell_if_different(received(first.event, first.body), arrival)
+                    _tell_if_different(received(first.event, first.body, first.addressee), arrival)
         for identity, before in known.items():
             if (again := arrivals.pop(identity, None)) is not None:
                 assert isinstance(before.fact, EventReceived)
@@ -279,9 +301,13 @@ class Triggers:
 
     def _decide_arrival(self, arrival: Arrival, recorded_at: datetime, fired: set[bytes]) -> Decided:
         """`fired`: the workflows that jobs reported before in the same group have started."""
-        cause = ReceivedCause(arrival.event, arrival.body, recorded_at)
-        rules = self.definitions.index.candidates(cause)
-        job, watchers = self._deciding(lambda: self._jobs.reported(cause, fired)) or (None, ())
+        cause = ReceivedCause(arrival.event, arrival.body, recorded_at, arrival.addressee)
+        if arrival.addressee is None:
+            rules = self.definitions.index.candidates(cause)
+            job, watchers = self._deciding(lambda: self._jobs.reported(cause, fired)) or (None, ())
+        else:
+            rule = self._webhook(*arrival.addressee)
+            rules, job, watchers = [] if rule is None else [rule], None, ()
         deciding = self._occasions.deciding(recorded_at)
         decided = self._deciding(lambda: decide_received(deciding, rules, cause, job, watchers))
         if decided.remembered:
@@ -370,6 +396,8 @@ class Triggers:
         if isinstance(command_of(messages[0]), RequestRun):
             [decided] = opened.decided.values()
             answer = run_answer(decided.runs[0], next(event.position for event in events if event.type == FIRED))
+        elif isinstance(command_of(messages[0]), CountRejections):
+            answer = count_answer(events[-1].position)
         else:
             self._tried_at[key] = self._tried_at.get(key, frozenset()) | {opened.recorded_at}
             firsts = {event.stream_id: event for event in events if event.version == 1}
@@ -387,7 +415,12 @@ class Triggers:
             identity: Logged(known.event_id, known.position, known.recorded_at)
             for identity, known in self._known.get(key, {}).items()
         }
-        return events_answer(arrivals_of(messages[0]), before | new, self._tried_at.get(key, frozenset()))
+        return events_answer(
+            arrivals_of(messages[0]),
+            before | new,
+            self._tried_at.get(key, frozenset()),
+            is_one=isinstance(command_of(messages[0]), ReceiveWebhook),
+        )
 
     def refused(self, key: Hashable, answer: Answer) -> None:
         """Known already, or decided on definitions that are no longer the newest."""
@@ -479,7 +512,7 @@ def _actor(message: Message) -> str | None:
 
 
 def _tell_if_different(first: EventReceived, again: Arrival) -> None:
-    if not same_event(first, received(again.event, again.body)):
+    if not same_event(first, received(again.event, again.body, again.addressee)):
         _log.warning(
             "event %s of %s came again with other content; the first one counts", again.event.id, again.event.source
         )

@@ -1,12 +1,13 @@
-"""A run that somebody asked for: `execute`, or a trigger fired by hand (pure)."""
+"""What is asked for and concerns no trigger's filter: a run by hand (`execute`, or a trigger fired), a count to be
+kept (pure)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from flowforge.commands import RequestRun
-from flowforge.events import Cause, RunRequested, TriggerRef, WorkflowTriggered
+from flowforge.commands import CountRejections, RequestRun
+from flowforge.events import Cause, RunRequested, TriggerRef, WebhooksRejected, WorkflowTriggered
 from flowforge.identity import derived_uuid, event_id
 from flowforge.refusals import (
     Refusal,
@@ -123,6 +124,22 @@ def _admitted(
         held = f"{answer.detail}; options.override_running starts beyond the limit"
         return running_already(held, [str(run_id) for run_id in answer.run_ids])
     return answer
+
+
+def count_rejections(command: CountRejections, recorded_at: datetime) -> Decided:
+    """Deliveries to a webhook that were turned away: their number is all that is kept."""
+    stream_id = derived_uuid(recorded_at, "command", CountRejections.__name__, command.command_id)
+    cause = Cause(
+        event_id=event_id(stream_id, 1, recorded_at),
+        type=WebhooksRejected.__name__,
+        id=command.command_id,
+        source=f"/api/webhooks/{command.workflow_id}/{command.trigger_id}",
+        stream_id=stream_id,
+    )
+    counted = WebhooksRejected(
+        workflow_id=command.workflow_id, trigger_id=command.trigger_id, reasons=command.reasons
+    )  # fmt: skip
+    return Decided(stream_id, cause, counted)
 
 
 def _started_by(version: Version, command: RequestRun) -> TriggerRef | Refusal:

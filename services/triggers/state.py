@@ -13,6 +13,7 @@ from flowforge.definition import (
     Trigger,
     TriggerFields,
     Variable,
+    WebhookTrigger,
     WorkflowStatus,
 )
 from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowEvent, WorkflowUpdated
@@ -130,7 +131,7 @@ class Workflow(msgspec.Struct, frozen=True, gc=False):
     """A workflow as of its last event.
 
     `trigger_versions`: trigger id → the workflow version in which the trigger became as it is; `shape_versions`: the same
-    for triggers that remember, whose name and `enabled` do not count: what they hold outlives those.
+    for triggers that remember, whose name, `enabled` and secrets do not count: what they hold outlives those.
     `stream_versions`: workflow version → version of the event in the workflow's stream.
     """
 
@@ -270,6 +271,9 @@ def _shape_versions(before: Workflow | None, newest: Version) -> dict[str, int]:
 
 
 def _shape(trigger: Trigger) -> Trigger:
+    if isinstance(trigger, WebhookTrigger):
+        config = msgspec.structs.replace(trigger.config, secret_refs=[])
+        trigger = msgspec.structs.replace(trigger, config=config)
     return msgspec.structs.replace(trigger, enabled=True, name="")
 
 

@@ -208,13 +208,16 @@ class DecisionView(msgspec.Struct):
 
 
 class TriggerStats(msgspec.Struct):
-    """How often a trigger gave which answer: in all, suppressed by reason, and hour by hour, the oldest first."""
+    """How often a trigger gave which answer: in all, suppressed by reason, and hour by hour, the oldest first.
+
+    `rejected`: requests to a webhook that were turned away, by reason; they are no causes and have no decisions."""
 
     workflow_id: str
     trigger_id: str
     total: int
     decisions: dict[str, int]
     suppressed: dict[str, int]
+    rejected: dict[str, int]
     hours: list["TriggerHour"]
     last_decided_at: datetime | None
     last_fired_at: datetime | None
