@@ -53,6 +53,7 @@ class Story:
 
     def __init__(self) -> None:
         self.console = Console(highlight=False)
+        self.began_at = datetime.now(UTC).isoformat()
         self.parts: list[tuple[str, float]] = []
         self.broken: list[str] = []
 
@@ -373,20 +374,21 @@ def webhook(story: Story, system: System) -> None:
         story.expect("the workflow was taken", system.type("apply", "-f", str(definition)) == 0)
         url = json.loads((system.home / "endpoints.json").read_text())["http"] + "/api/webhooks/paid/on-payment"
         body, now = json.dumps({"order": 7, "amount": 12}), datetime.now(UTC)
+        name = f"msg_{now:%Y%m%d%H%M%S}"
         headers = {
             "content-type": "application/json",
-            "webhook-id": "msg_1",
+            "webhook-id": name,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": Webhook(secret).sign("msg_1", now, body),
+            "webhook-signature": Webhook(secret).sign(name, now, body),
         }
         story.command("curl", "-H", "webhook-signature:…", "-d", body, "…/api/webhooks/paid/on-payment")
         answers = [httpx.post(url, content=body, headers=headers) for _ in range(2)]
         answers.append(httpx.post(url, content=body, headers={**headers, "webhook-signature": "v1,bm90IGl0"}))
         statuses = [answer.status_code for answer in answers]
         story.expect("taken, taken as a repeat, refused", statuses == [202, 202, 401], statuses)
-        decision = system.decision("paid", "on-payment", {"id": "msg_1"})
+        decision = system.decision("paid", "on-payment", {"id": name})
         system.type("watch", str(decision["run_id"]))
-        runs = system.ask(lambda client: client.runs(workflow_id="paid"))["items"]
+        runs = system.ask(lambda client: client.runs(workflow_id="paid", since=story.began_at))["items"]
         story.expect("one run for the delivery", [run["run_id"] for run in runs] == [decision["run_id"]], runs)
 
 
@@ -396,14 +398,14 @@ def what_if(story: Story, system: System) -> None:
         changed = system.out / "without-threshold.yaml"
         text = (EXAMPLES / "csv-report.yaml").read_text()
         changed.write_text(text.replace(" && event.data.rows >= 1000", ""))
-        system.type("triggers", "what-if", str(changed), "on-published")
+        system.type("triggers", "what-if", str(changed), "on-published", "--since", story.began_at)
         trigger = {
             "id": "on-published", "type": "event",
             "config": {"event_type": "dataset.published", "filter": 'event.data.format == "csv"'},
             "input": {name: f"${{event.data.{at}}}" for name, at in
                       (("dataset", "name"), ("folder", "folder"), ("report", "report"))},
         }  # fmt: skip
-        told = system.ask(lambda client: client.what_if(trigger, "csv-report"))
+        told = system.ask(lambda client: client.what_if(trigger, "csv-report", since=story.began_at))
         counts = (told["evaluated"], told["would_fire"], told["did_fire"])
         story.expect("of two events both would have fired, and one did", counts == (2, 2, 1), counts)
 
