@@ -35,7 +35,7 @@ from services.projections.state import (
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 2
+TABLES_VERSION = 3
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _SQL = Path(__file__).with_name("tables.sql")

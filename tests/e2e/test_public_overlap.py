@@ -82,7 +82,9 @@ async def test_twenty_events_at_once_run_two_by_two_and_all_complete_in_order(st
     for run in runs:
         together = [each for each in runs if each["started_at"] <= run["started_at"] < each["completed_at"]]
         assert len(together) <= 2, together
-    assert stranger.get(f"/api/workflows/{definition['id']}/active") == {"items": [], "next_cursor": None, "slots": []}
+    idle = {"items": [], "next_cursor": None, "slots": []}
+    while stranger.get(f"/api/workflows/{definition['id']}/active") != idle:  # a slot is free just after its run ended
+        await asyncio.sleep(0.05)
 
 
 def test_one_too_many_waits_and_says_why_then_it_fires(stranger: Stranger):

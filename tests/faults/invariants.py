@@ -299,6 +299,20 @@ def slots_are_kept(events: Sequence[StoredEvent], limits: Mapping[str, int]) -> 
     return found + [f"slots: run {run_id} has ended and waits for a slot" for run_id in waiting]
 
 
+def slots_in_use(events: Sequence[StoredEvent]) -> set[UUID]:
+    """Runs that hold a slot or wait for one."""
+    busy: set[UUID] = set()
+    for event in (event for event in events if event.stream_type == "slot"):
+        match decode(event.type, event.data):
+            case SlotTaken() | SlotAwaited() as fact:
+                busy.add(fact.run_id)
+            case SlotFreed() | QueueLeft() as fact:
+                busy.discard(fact.run_id)
+            case _:
+                pass
+    return busy
+
+
 # --- I9, I10: NATS ----------------------------------------------------------------------------------------------------
 
 

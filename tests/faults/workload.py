@@ -262,8 +262,9 @@ class Load:
     # --- the end ------------------------------------------------------------------------------------------------------
 
     async def quiet(self, timeout_s: float = QUIET_WITHIN_S) -> None:
-        """Wait until every run has ended and nothing is left on NATS. Fails with what is stuck, and why."""
+        """Wait until every run has ended, has left its slot, and nothing is left on NATS. Fails with what is stuck, and why."""
         await self.system.until(self._runs_ended, timeout_s, self.stuck)
+        await self.system.until(self._slots_free, timeout_s, lambda: f"slots of runs that ended: {self._busy}")
         await self.system.until(self._nothing_left, timeout_s, lambda: "\n".join(self._left))
 
     async def is_received(self) -> bool:
@@ -275,6 +276,10 @@ class Load:
         self._missing = invariants.not_received(events, self.sent)
         self._open = invariants.open_runs(events)
         return not self._missing and not self._open
+
+    async def _slots_free(self) -> bool:
+        self._busy = invariants.slots_in_use(await self.system.read_on())
+        return not self._busy
 
     async def _nothing_left(self) -> bool:
         self._left = invariants.left_over(await self.system.queues())
