@@ -78,10 +78,20 @@ async def test_the_end_of_a_report_is_announced(examples: Flowforge, cluster: Cl
 
 
 async def test_three_sign_ups_make_one_digest(examples: Flowforge, cluster: Cluster):
-    for number in range(3):
-        data = json.dumps({"name": f"user {number}"})
-        said = examples("events", "publish", "user.signed-up", "--source", "site", "--data", data, "--json")
-    fired = await decided(cluster, "digest", "on-sign-up", said.json["id"])
+    said = [
+        examples(
+            "events",
+            "publish",
+            "user.signed-up",
+            "--source",
+            "site",
+            "--data",
+            f'{{"name": "user {number}"}}',
+            "--json",
+        )
+        for number in range(3)
+    ]
+    fired = await decided(cluster, "digest", "on-sign-up", said[-1].json["id"])
     told = output(examples("watch", fired["run_id"], "--json"))
     assert told == {"text": "3 new: user 0, user 1, user 2"}
 
