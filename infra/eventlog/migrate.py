@@ -160,7 +160,7 @@ async def _execute(connection: Any, template: str, *names: str) -> None:
 async def _grant_to_service(connection: Any, role: str, schemas: list[str]) -> None:
     for privilege in (
         "usage on schema eventlog",
-        "execute on function eventlog.append",
+        "execute on function eventlog.append, eventlog.append_one",
         "select on all tables in schema eventlog",
         "insert on eventlog.blobs",
         "insert, update, delete on eventlog.cursors, eventlog.snapshots",
