@@ -48,6 +48,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     script_paths: tuple[Path, ...] = ()
     """Folders that scripts may use besides their own."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    secrets_key: str | None = None
+    """What secrets are sealed with, 32 bytes in base64; None: `secrets.key` in `home`, which `up` makes."""
 
     @property
     def auth_is_on(self) -> bool:

@@ -9,6 +9,7 @@ here in another way (figures.py). The exit status is 0 only if all expectations 
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -19,15 +20,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Generator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import figures
+import httpx
 from flowforge import Client
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from standardwebhooks import Webhook
 
 from infra.embedded.process import spawn
 
@@ -50,6 +53,7 @@ class Story:
 
     def __init__(self) -> None:
         self.console = Console(highlight=False)
+        self.began_at = datetime.now(UTC).isoformat()
         self.parts: list[tuple[str, float]] = []
         self.broken: list[str] = []
 
@@ -215,6 +219,9 @@ def tell(story: Story, system: System) -> None:
     history(story, system, run_id)
     failures(story, system)
     decisions(story, system, run_id, event)
+    causes(story, system, run_id, event)
+    webhook(story, system)
+    what_if(story, system)
     with story.part("Verify", "the log's hash chain, and the read models against a fresh rebuild"):
         story.expect("log and read models are whole", system.type("verify") == 0)
 
@@ -330,6 +337,77 @@ def decisions(story: Story, system: System, run_id: str, event: dict[str, Any]) 
 def _is_refusal(decision: dict[str, Any]) -> bool:
     said = f"{decision['reason']} {decision.get('detail', '')}"
     return decision["decision"] == "not_matched" and "event.data.rows" in said and "3" in said
+
+
+def causes(story: Story, system: System, run_id: str, event: dict[str, Any]) -> None:
+    """A workflow that follows another one, and a schedule that is still to come."""
+    with story.part("Causes", "the end of one run starts another; the clock starts a third, later"):
+
+        async def announced(client: Client) -> dict[str, Any]:
+            async with asyncio.timeout(EVENT_TIMEOUT_S):
+                while True:
+                    runs = (await client.runs(workflow_id="announce", limit=50))["items"]
+                    for run in runs:
+                        if run["input_data"]["run_id"] == run_id:
+                            return await client.run(run["run_id"])
+                    await asyncio.sleep(LOOK_INTERVAL_S)
+
+        run = system.ask(announced)
+        system.type("watch", run["run_id"])
+        system.type("why", run["run_id"])
+        steps = [(step["workflow_id"], step["cause"]["type"]) for step in run["causes"]]
+        expected = [("announce", "RunCompleted"), ("csv-report", event["type"])]
+        story.expect("its causes lead back to the event that the publisher sent", steps == expected, steps)
+        first = system.ask(lambda client: client.upcoming("nightly", "every-night", count=3))
+        system.type("triggers", "upcoming", "nightly", "every-night", "--count", "3")
+        story.expect("three nights to come are known", len(first) == 3, first)
+
+
+def webhook(story: Story, system: System) -> None:
+    """Another system reports by a signed HTTP request, and again, and a stranger tries it without the secret."""
+    with story.part("Webhook", "signed as Standard Webhooks; the same delivery twice; one that is not signed"):
+        secret = "whsec_" + base64.b64encode(os.urandom(32)).decode()
+        definition = system.out / "paid.json"
+        trigger = {"id": "on-payment", "type": "webhook", "config": {"secret": secret, "filter": "event.data.amount > 10"}}
+        node = {"id": "thank", "type": "data_transform", "expressions": {"text": "order ${string(event.data.order)} is paid"}}
+        definition.write_text(json.dumps({"id": "paid", "name": "Paid", "nodes": [node], "triggers": [trigger]}))
+        story.expect("the workflow was taken", system.type("apply", "-f", str(definition)) == 0)
+        url = json.loads((system.home / "endpoints.json").read_text())["http"] + "/api/webhooks/paid/on-payment"
+        body, now = json.dumps({"order": 7, "amount": 12}), datetime.now(UTC)
+        name = f"msg_{now:%Y%m%d%H%M%S}"
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": name,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": Webhook(secret).sign(name, now, body),
+        }
+        story.command("curl", "-H", "webhook-signature:…", "-d", body, "…/api/webhooks/paid/on-payment")
+        answers = [httpx.post(url, content=body, headers=headers) for _ in range(2)]
+        answers.append(httpx.post(url, content=body, headers={**headers, "webhook-signature": "v1,bm90IGl0"}))
+        statuses = [answer.status_code for answer in answers]
+        story.expect("taken, taken as a repeat, refused", statuses == [202, 202, 401], statuses)
+        decision = system.decision("paid", "on-payment", {"id": name})
+        system.type("watch", str(decision["run_id"]))
+        runs = system.ask(lambda client: client.runs(workflow_id="paid", since=story.began_at))["items"]
+        story.expect("one run for the delivery", [run["run_id"] for run in runs] == [decision["run_id"]], runs)
+
+
+def what_if(story: Story, system: System) -> None:
+    """Another filter, tried on what this demonstration has recorded."""
+    with story.part("What if", "the report's trigger without its threshold, over the demonstration's own history"):
+        changed = system.out / "without-threshold.yaml"
+        text = (EXAMPLES / "csv-report.yaml").read_text()
+        changed.write_text(text.replace(" && event.data.rows >= 1000", ""))
+        system.type("triggers", "what-if", str(changed), "on-published", "--since", story.began_at)
+        trigger = {
+            "id": "on-published", "type": "event",
+            "config": {"event_type": "dataset.published", "filter": 'event.data.format == "csv"'},
+            "input": {name: f"${{event.data.{at}}}" for name, at in
+                      (("dataset", "name"), ("folder", "folder"), ("report", "report"))},
+        }  # fmt: skip
+        told = system.ask(lambda client: client.what_if(trigger, "csv-report", since=story.began_at))
+        counts = (told["evaluated"], told["would_fire"], told["did_fire"])
+        story.expect("of two events both would have fired, and one did", counts == (2, 2, 1), counts)
 
 
 def end(story: Story, system: System) -> None:

@@ -20,6 +20,8 @@ from flowforge.definition import (
     Settings,
     StartNode,
     Variable,
+    WebhookConfig,
+    WebhookTrigger,
     Workflow,
 )
 from flowforge.errors import DefinitionInvalid, ErrorCode, FlowForgeError, JobError, Refused, Unreachable
@@ -53,6 +55,8 @@ __all__ = [
     "TriggerConfig",
     "Unreachable",
     "Variable",
+    "WebhookConfig",
+    "WebhookTrigger",
     "Worker",
     "Workflow",
 ]

@@ -110,7 +110,10 @@ class ChangeTriggers(Command, kw_only=True, frozen=True):
 
 
 class RequestRun(Command, kw_only=True, frozen=True):
-    """To triggers: execute, or with `trigger_id` fire that trigger by hand. Answers `{run_id, position}`."""
+    """To triggers: execute, or with `trigger_id` fire that trigger by hand. Answers `{run_id, position}`.
+
+    `override_running`: start beyond the limit of the workflow's `concurrency`.
+    """
 
     workflow_id: str
     input_data: msgspec.Raw = NULL
@@ -120,6 +123,7 @@ class RequestRun(Command, kw_only=True, frozen=True):
     priority: int = 0
     timeout_ms: int | None = None
     trigger_id: str | None = None
+    override_running: bool = False
 
 
 class TryTrigger(Command, kw_only=True, frozen=True):
@@ -173,6 +177,27 @@ class ReceiveEvents(Command, kw_only=True, frozen=True):
     """To triggers: CloudEvents that came by HTTP. Answers `{items: [{id, source, event_id, position}], position}`."""
 
     events: list[msgspec.Raw]
+
+
+class ReceiveWebhook(Command, kw_only=True, frozen=True):
+    """To triggers: a delivery whose signature was verified. Answers `{id, source, event_id, position, duplicate}`.
+
+    `delivery_id` is its sender's name for it: the same one again is answered as the first and changes nothing.
+    """
+
+    workflow_id: str
+    trigger_id: str
+    delivery_id: str
+    data: msgspec.Raw = NULL
+    subject: str | None = None
+
+
+class CountRejections(Command, kw_only=True, frozen=True):
+    """To triggers: deliveries to one trigger that were turned away since the last count, by reason."""
+
+    workflow_id: str
+    trigger_id: str
+    reasons: dict[str, int]
 
 
 class BackfillSchedule(Command, kw_only=True, frozen=True):
@@ -230,7 +255,16 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
             ChangeTriggers,
             ValidateWorkflow,
         ),
-        "triggers": (RequestRun, ReceiveEvents, TryTrigger, ExplainDecision, RehearseTrigger, CheckUpstreams),
+        "triggers": (
+            RequestRun,
+            ReceiveEvents,
+            ReceiveWebhook,
+            CountRejections,
+            TryTrigger,
+            ExplainDecision,
+            RehearseTrigger,
+            CheckUpstreams,
+        ),
         "scheduler": (BackfillSchedule,),
         "execution": (CancelRun,),
     }.items()

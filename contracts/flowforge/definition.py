@@ -265,6 +265,35 @@ class ScheduleConfig(Part, kw_only=True, frozen=True):
     jitter_ms: int = 0
 
 
+WebhookProvider = Literal["standard", "github", "stripe", "slack"]
+WEBHOOK_TOLERANCE_MS = 300_000
+SECRET_OVERLAP_MS = 86_400_000
+
+
+class SecretRef(Part, kw_only=True, frozen=True):
+    """Stands for a secret that is kept elsewhere: a keyed fingerprint, and until when it is accepted."""
+
+    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+    expires_at: datetime | None = None
+
+
+class WebhookConfig(Part, kw_only=True, frozen=True):
+    """Who may post to the trigger, and what of it fires (`filter`, CEL over `event`; its data is the body).
+
+    `secret` is written and never read. One text takes the place of the last secret, which is accepted for
+    `secret_overlap_ms` longer, until the next change; of a list exactly those are accepted. Left out, nothing changes.
+    `secret_refs` is set by the server. `tolerance_ms`: how far a delivery's time may be from now, either way
+    (providers that sign one). `provider`: whose way of signing it is; `standard` is Standard Webhooks.
+    """
+
+    secret: str | list[str] | UnsetType = UNSET
+    filter: str | None = None
+    provider: WebhookProvider = "standard"
+    tolerance_ms: Annotated[int, Meta(ge=1_000, le=86_400_000)] = WEBHOOK_TOLERANCE_MS
+    secret_overlap_ms: Milliseconds = SECRET_OVERLAP_MS
+    secret_refs: list[SecretRef] = []
+
+
 class ManualTrigger(TriggerFields, tag="manual", kw_only=True, frozen=True):
     """Fired by people and by `execute`."""
 
@@ -289,7 +318,13 @@ class DependencyTrigger(TriggerFields, tag="dependency", kw_only=True, frozen=Tr
     config: DependencyConfig
 
 
-Trigger = ManualTrigger | EventTrigger | ScheduleTrigger | DependencyTrigger
+class WebhookTrigger(TriggerFields, tag="webhook", kw_only=True, frozen=True):
+    """Fired by signed HTTP requests to `/api/webhooks/<workflow>/<trigger>`."""
+
+    config: WebhookConfig
+
+
+Trigger = ManualTrigger | EventTrigger | ScheduleTrigger | DependencyTrigger | WebhookTrigger
 TRIGGER_TYPES: dict[str, type[Trigger]] = {cast("str", kind.__struct_config__.tag): kind for kind in get_args(Trigger)}
 
 

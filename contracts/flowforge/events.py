@@ -63,6 +63,21 @@ class EventReceived(Event, kw_only=True, frozen=True):
     extensions: dict[str, msgspec.Raw] = {}
 
 
+class WebhookReceived(EventReceived, kw_only=True, frozen=True):
+    """A delivery with a good signature, for one trigger and no other. `id` is its sender's name for it; `data` the body."""
+
+    workflow_id: str
+    trigger_id: str
+
+
+class WebhooksRejected(Event, kw_only=True, frozen=True):
+    """So many requests to a webhook trigger were turned away, by reason; nothing else is kept of them."""
+
+    workflow_id: str
+    trigger_id: str
+    reasons: dict[str, int]
+
+
 class RunRequested(Event, kw_only=True, frozen=True):
     """A person or program asked for a run (`execute`), or fired the trigger `trigger_id` by hand."""
 
@@ -75,6 +90,7 @@ class RunRequested(Event, kw_only=True, frozen=True):
     priority: int = 0
     timeout_ms: int | None = None
     trigger_id: str | None = None
+    override_running: bool = False
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -179,11 +195,98 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     workflow_ids: list[str] = []
 
 
+# --- slots: stream type `slot`, one per (workflow or pool, key), written by triggers --------------------------------
+
+
+class SlotWait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a run may not start yet: the slots under `key` are taken. `place` is its place in the queue, from 1, and
+    `holders` the first of those that held a slot when it came. It starts once `RunAdmitted` says so; at `due_at` it has
+    waited too long.
+    """
+
+    slot_id: UUID
+    limit: int
+    place: int
+    holders: list[UUID]
+    key: str = ""
+    pool: str | None = None
+    due_at: datetime | None = None
+
+
+class SlotTaken(Event, kw_only=True, frozen=True):
+    """The run holds a slot from its start on. `is_beyond_limit`: somebody overrode the limit."""
+
+    run_id: UUID
+    workflow_id: str
+    limit: int
+    key: str = ""
+    pool: str | None = None
+    is_beyond_limit: bool = False
+
+
+class SlotAwaited(Event, kw_only=True, frozen=True):
+    """The run waits for a slot, behind those of its `priority`. The rest names the decision that waits with it."""
+
+    run_id: UUID
+    workflow_id: str
+    limit: int
+    key: str = ""
+    pool: str | None = None
+    priority: int = 0
+    trigger_id: str
+    trigger_version: int
+    cause: Cause
+    consumed: list[UUID] = []
+
+
+class RunAdmitted(Event, kw_only=True, frozen=True):
+    """The run waited and holds a slot now: execution starts it."""
+
+    run_id: UUID
+    workflow_id: str
+
+
+class RunDisplaced(Event, kw_only=True, frozen=True):
+    """The run has to make room for `by_run_id` (`on_conflict: cancel_running`): execution cancels it. One that waited
+    leaves the queue with this; one that holds a slot holds it until it has ended."""
+
+    run_id: UUID
+    workflow_id: str
+    by_run_id: UUID
+
+
+class SlotFreed(Event, kw_only=True, frozen=True):
+    """The run ended, and holds its slot no more."""
+
+    run_id: UUID
+    workflow_id: str
+
+
+class QueueLeft(Event, kw_only=True, frozen=True):
+    """The run ended while it waited."""
+
+    run_id: UUID
+    workflow_id: str
+
+
+class SlotRefused(Event, kw_only=True, frozen=True):
+    """A trigger's run did not start since all slots were taken (`suppressed`, `overlap`). What was decided on holds as long
+    as nobody else wrote to this stream."""
+
+    workflow_id: str
+    trigger_id: str
+    cause_event_id: UUID
+
+
 # --- runs: stream type `run`; version 1 by triggers, the rest by execution ----------------------------------------
 
 
 class WorkflowTriggered(Event, kw_only=True, frozen=True):
-    """A trigger fired: the first event of a run, and the recorded decision `fired`. `depth` counts causes before it."""
+    """A trigger fired: the first event of a run, and the recorded decision `fired`. `depth` counts causes before it.
+
+    `earlier` are the causes that it consumed besides its own, which came last.
+    With `waits` the run is there and may not start: the decision is `held`, and another one follows in the slot's stream.
+    """
 
     run_id: UUID
     workflow_id: str
@@ -200,6 +303,15 @@ class WorkflowTriggered(Event, kw_only=True, frozen=True):
     timeout_ms: int | None = None
     parent_run_id: UUID | None = None
     chain: Chain | None = None
+    earlier: list[Cause] = []
+    waits: SlotWait | None = None
+
+
+class RunQueued(Event, kw_only=True, frozen=True):
+    """Execution took note of a run that waits for a slot, as triggers decided."""
+
+    reason: Literal["concurrency"] = "concurrency"
+    waits: SlotWait
 
 
 class RunStarted(Event, kw_only=True, frozen=True):
@@ -304,12 +416,15 @@ class ReportIgnored(Event, kw_only=True, frozen=True):
     reason: str
 
 
+TimerPurpose = Literal["retry", "node_timeout", "run_timeout", "queue_timeout"]
+
+
 class TimerSet(Event, kw_only=True, frozen=True):
-    """Something is due at `due_at`; the scheduler fires it. `purpose`: retry, node_timeout, run_timeout."""
+    """Something is due at `due_at`; the scheduler fires it."""
 
     timer_id: UUID
     due_at: datetime
-    purpose: Literal["retry", "node_timeout", "run_timeout"]
+    purpose: TimerPurpose
     node_id: str = ""
     instance: Instance = ""
     attempt: int = 0
@@ -373,7 +488,7 @@ class TimerFired(Event, kw_only=True, frozen=True):
     run_id: UUID
     workflow_id: str
     due_at: datetime
-    purpose: Literal["retry", "node_timeout", "run_timeout"]
+    purpose: TimerPurpose
     node_id: str = ""
     instance: Instance = ""
     attempt: int = 0
@@ -461,11 +576,13 @@ class MessageQuarantined(Event, kw_only=True, frozen=True):
 
 
 WorkflowEvent = WorkflowCreated | WorkflowUpdated | WorkflowArchived
-CauseEvent = EventReceived | RunRequested | TriggerDecided
+CauseEvent = EventReceived | WebhookReceived | WebhooksRejected | RunRequested | TriggerDecided
 TriggerEvent = TriggerDecided | TriggerFired | AbsenceCounted | TriggerTimerSet
 ChainEvent = ChainGrew
+SlotEvent = SlotTaken | SlotAwaited | RunAdmitted | RunDisplaced | SlotFreed | QueueLeft | SlotRefused
 RunEvent = (
     WorkflowTriggered
+    | RunQueued
     | RunStarted
     | NodeQueued
     | NodeStarted
@@ -493,6 +610,7 @@ AnyEvent = (
     | CauseEvent
     | TriggerEvent
     | ChainEvent
+    | SlotEvent
     | RunEvent
     | TimerEvent
     | ScheduleEvent

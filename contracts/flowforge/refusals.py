@@ -50,6 +50,16 @@ def invalid_state(detail: str) -> Refusal:
     return Refusal(code="INVALID_FLOW_STATE", status=409, title="Not possible in this state", detail=detail)
 
 
+def running_already(detail: str, run_ids: list[str]) -> Refusal:
+    return Refusal(
+        code="CONCURRENT_EXECUTION_CONFLICT",
+        status=409,
+        title="Running already",
+        detail=detail,
+        extra={"run_ids": run_ids},
+    )
+
+
 def too_large(detail: str) -> Refusal:
     return Refusal(code="PAYLOAD_TOO_LARGE", status=413, title="Payload too large", detail=detail)
 

@@ -1,7 +1,7 @@
 """The bus: NATS and the one turn of the shell. Nobody else speaks JetStream, and nobody else's loop pulls it.
 
 `topology` declares streams; `process` runs a service; `shell` and `turn` are what every service's process does;
-`intake`, `publisher` and `settling` are the three things done with NATS: pull, publish, acknowledge.
+`intake`, `publisher` and `settling` are the three things done with NATS: pull, publish, acknowledge (`acknowledging`: when).
 """
 
 from infra.bus.message import Envelopes, Message, Outgoing, Work, envelope

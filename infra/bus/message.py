@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal, cast
 
 import msgspec
 from flowforge.envelope import CloudEvent, encode
@@ -137,3 +137,25 @@ def readable(body: bytes) -> tuple[str, Literal["text", "base64"]]:
     except UnicodeDecodeError:
         return base64.b64encode(body).decode(), "base64"
     return (text, "text") if "\x00" not in text else (base64.b64encode(body).decode(), "base64")
+
+
+SECRET_FIELDS = frozenset({"secret", "definition_packed"})
+"""Fields of commands that hold a secret, or may. The log must never hold one."""
+WITHHELD = "***"
+
+
+def without_secrets(body: bytes) -> bytes:
+    """A command with `***` in place of the secrets in it; one that cannot be read is withheld as a whole."""
+    try:
+        return msgspec.json.encode(_masked(msgspec.json.decode(body)))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return WITHHELD.encode()
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, list):
+        return [_masked(item) for item in cast("list[object]", value)]
+    if not isinstance(value, dict):
+        return value
+    fields = cast("dict[str, Any]", value)
+    return {name: WITHHELD if name in SECRET_FIELDS else _masked(item) for name, item in fields.items()}

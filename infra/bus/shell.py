@@ -278,6 +278,7 @@ class Shell:
     async def _catch_up(self) -> None:
         """Take from the log what NATS may have lost before we heard it."""
         position = self._kept["heard"]
+        self._heard.clear()  # what was handled out of order before is no proof for what comes now
         while self.service.hears:
             page = await self.log.read(position, PAGE_COUNT, types=self.service.hears)
             for stored in page:
@@ -293,8 +294,8 @@ class Shell:
         if said > self._kept["said"] and not self._needs_resay:  # below it, something may be unsaid
             await self.log.set_cursor(f"said:{self.service.name}", said)
             self._kept["said"] = said
-        if not self.service.hears:
-            return
+        if not self.service.hears or not self.client.is_connected or self._was_away:
+            return  # what was handled last may stand above something that is lost
         if self.turn.handled_position and (not self._heard or self._heard[-1][1] != self.turn.handled_position):
             self._heard.append((now_s, self.turn.handled_position))
         heard = 0

@@ -33,6 +33,7 @@ GIB = 1024**3
 BLOBS_KEPT_S = 7 * 86_400
 
 
+RUNS_BEGUN_OR_DISPLACED = ("WorkflowTriggered", "RunAdmitted", "RunDisplaced")
 REPORTS_DECIDED = ("JobStarted", "JobProgressed", "JobCompleted", "JobFailed")
 
 
@@ -111,7 +112,9 @@ def hearings(subjects: Subjects) -> dict[str, list[Hearing]]:
             Hearing(subjects.workflows_stream, "triggers", (f"{ns}.workflows.>",)),
         ],
         "execution": [
-            Hearing(subjects.runs_stream, "execution", (f"{ns}.runs.*.*.WorkflowTriggered",)),
+            Hearing(
+                subjects.runs_stream, "execution", tuple(f"{ns}.runs.*.*.{kind}" for kind in RUNS_BEGUN_OR_DISPLACED)
+            ),
             Hearing(subjects.reports_stream, "execution", reports),
             Hearing(subjects.timers_stream, "execution", (f"{ns}.timers.runs.>",)),
             Hearing(subjects.advisories_stream, "execution", (advisory,)),

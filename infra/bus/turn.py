@@ -5,7 +5,8 @@
     decide    pure, aggregate by aggregate: what to log and what to answer
     append    everything in one transaction; a group that lost a race is loaded and decided again
     say       answers to commands, then the logged events to their subjects, pipelined
-    acknowledge   what caused them, once everything said is acknowledged; turns overlap here, and here only
+    acknowledge   what caused them, once everything said is acknowledged, some turns together; turns overlap here, and
+                  here only
 
 Killed at any line, the next owner starts again at `take`: what was logged meets its own past and changes nothing, and
 what was logged and not said is said (`infra/bus/resaying.py`).
@@ -27,8 +28,9 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from infra.bus import settling
+from infra.bus.acknowledging import Acknowledgements
 from infra.bus.intake import Intake
-from infra.bus.message import Message, Outgoing, Work, readable
+from infra.bus.message import Message, Outgoing, Work, readable, without_secrets
 from infra.bus.nudging import Nudges
 from infra.bus.publisher import Publication, Publisher
 from infra.eventlog import (
@@ -112,6 +114,7 @@ class Turn:
         self._intake = intake
         self._subjects = subjects
         self._nudges = Nudges(lambda position: publisher.tell(subjects.appended, b"%d" % position))
+        self._acknowledgements = Acknowledgements(self._acknowledge)
         self._unsettled = asyncio.Semaphore(UNSETTLED_TURNS_MAX)
         self._tail: asyncio.Task[None] | None = None
         self._point = service.name
@@ -145,6 +148,7 @@ class Turn:
         """Wait until every turn so far is acknowledged, and told to those who follow the log."""
         if self._tail is not None:
             await asyncio.wait({self._tail})
+        await self._acknowledgements.tell_rest()
         await self._nudges.tell_rest()
 
     def stop(self) -> None:
@@ -230,19 +234,26 @@ class Turn:
     ) -> None:
         try:
             await self._publisher.arrive(publication)
-            failpoint(f"{self._point}.before_acknowledge")
-            await settling.acknowledge(self._client, batch)
-            failpoint(f"{self._point}.after_acknowledge")
+            await self._acknowledgements.due(batch)
             if before is not None:
                 await asyncio.wait({before})
             self.said_position = max(self.said_position, position)
             heard = max((message.event.position or 0 for message in batch), default=0)
             self.handled_position = max(self.handled_position, heard)
         except Exception:  # noqa: BLE001 - of the pull loop: unacknowledged messages come again
-            _log.exception("%s: a turn is logged, and could not be said or acknowledged", self.service.name)
+            _log.exception("%s: a turn is logged, and could not be said", self.service.name)
             await self._outcome_is_unknown()
         finally:
             self._unsettled.release()
+
+    async def _acknowledge(self, messages: Sequence[Message]) -> None:
+        try:
+            failpoint(f"{self._point}.before_acknowledge")
+            await settling.acknowledge(self._client, messages)
+            failpoint(f"{self._point}.after_acknowledge")
+        except Exception:  # noqa: BLE001 - of the pull loop: unacknowledged messages come again
+            _log.exception("%s: what is logged and said could not be acknowledged", self.service.name)
+            await self._outcome_is_unknown()
 
     async def _by_key(self, batch: Sequence[Message]) -> dict[Hashable, list[Message]]:
         pending: dict[Hashable, list[Message]] = {}
@@ -330,7 +341,8 @@ class Turn:
 
     async def quarantine(self, message: Message, reason: str) -> None:
         """Log the message with its cause, then take it out of circulation; it can be looked at, and sent again."""
-        body, body_encoding = readable(message.body[:QUARANTINED_BODY_BYTES_MAX])
+        whole = without_secrets(message.body) if message.origin == "command" else message.body
+        body, body_encoding = readable(whole[:QUARANTINED_BODY_BYTES_MAX])
         fact = MessageQuarantined(
             service=self.service.name,
             subject=message.subject,

@@ -11,6 +11,7 @@ from infra.embedded.stale import SUPERVISED
 from infra.settings import Settings
 
 EVENT_LOG = "eventlog.events"
+_GIVEN_TO_SOME = frozenset({"FLOWFORGE_DATABASE_URL", "FLOWFORGE_SECRETS_KEY"})
 _EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  compared with, not listened on
 
 
@@ -71,7 +72,7 @@ class Addresses:
     def service_environment(self, service: Service) -> dict[str, str]:
         """A service gets our environment, with the settings in force and logins of its own."""
         settings = self._settings
-        environment = {name: value for name, value in os.environ.items() if name != "FLOWFORGE_DATABASE_URL"}
+        environment = {name: value for name, value in os.environ.items() if name not in _GIVEN_TO_SOME}
         environment |= {
             "PYTHONUNBUFFERED": "1",
             SUPERVISED: str(self._home.folder),
@@ -88,4 +89,6 @@ class Addresses:
             environment["FLOWFORGE_NATS_INBOX_PREFIX"] = nats.inbox_prefix(service.name)
         if service.has_database:
             environment["FLOWFORGE_DATABASE_URL"] = self.database("service")
+        if service.has_secrets and settings.secrets_key is not None:
+            environment["FLOWFORGE_SECRETS_KEY"] = settings.secrets_key
         return environment

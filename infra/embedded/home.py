@@ -11,6 +11,7 @@ import msgspec
 
 from infra.embedded import nats
 from infra.embedded.account import Account
+from infra.secrets.key import KEY_FILE, new_key_text
 
 SECRET_BYTES = 24
 DATABASE_ROLES = ("owner", "service", "reader")
@@ -68,6 +69,7 @@ class Home:
         self.credentials_file = self.folder / "credentials.json"
         self.endpoints_file = self.folder / "endpoints.json"
         self.admin_key_file = self.folder / "admin.key"
+        self.secrets_key_file = self.folder / KEY_FILE
         self.processes_file = self.folder / "processes.json"
 
     def make(self, account: Account | None) -> None:
@@ -122,6 +124,11 @@ class Home:
         key = ADMIN_KEY_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
         write_private(self.admin_key_file, key.encode() + b"\n")
         return key
+
+    def make_secrets_key(self) -> None:
+        """The key that secrets are sealed with, made once."""
+        if not self.secrets_key_file.exists():
+            write_private(self.secrets_key_file, new_key_text().encode() + b"\n")
 
 
 def write_private(path: Path, content: bytes) -> None:

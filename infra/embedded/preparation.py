@@ -12,6 +12,7 @@ from infra.embedded.home import Credentials, UpError
 from infra.eventlog.connections import UnsuitableServer, refuse_pooler
 from infra.eventlog.migrate import migrate
 from infra.eventlog.types import Unavailable
+from infra.secrets import SecretKey, WrongKey, check_key
 from infra.settings import Settings
 
 CONNECT_TIMEOUT_S = 5
@@ -45,6 +46,17 @@ async def prepare_tables(settings: Settings, addresses: Addresses, credentials: 
     except (Unavailable, OSError, asyncpg.PostgresError) as error:
         raise UpError(f"The database of FLOWFORGE_DATABASE_URL cannot be used: {error}") from error
     addresses.has_own_logins = migrated.has_own_logins
+
+
+async def check_secrets_key(owner_url: str, key: SecretKey) -> None:
+    """Raises UpError where the database holds secrets that this key does not open."""
+    connection = await asyncpg.connect(owner_url, timeout=CONNECT_TIMEOUT_S)
+    try:
+        await check_key(connection, key)
+    except WrongKey as error:
+        raise UpError(f"The key for secrets is not the right one: {error}") from None
+    finally:
+        await connection.close()
 
 
 async def declare_streams(url: str, namespace: str) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 FRONT = "front"
 _NAMED = ("catalog", "triggers", "execution", "scheduler", "projections")
+_WITH_SECRETS = ("catalog",)
 _APPLICATIONS = ("--reads", "services.projections.api:create_app", "--writes", "services.gateway.api:create_app")
 
 
@@ -16,14 +17,16 @@ class Service(msgspec.Struct, frozen=True):
     command: tuple[str, ...]
     has_database: bool = True
     """Whether it gets the services' login of the event log; workers, who run what others wrote, do not."""
+    has_secrets: bool = False
+    """Whether it may be given the key of secrets."""
 
 
 def default_services() -> tuple[Service, ...]:
     """The services of FlowForge, each as a process of its own."""
     return (
-        *(Service(name, _module(f"services.{name}")) for name in _NAMED),
+        *(Service(name, _module(f"services.{name}"), has_secrets=name in _WITH_SECRETS) for name in _NAMED),
         Service("workers", _module("services.workers"), has_database=False),
-        Service(FRONT, _module("infra.embedded.front", *_APPLICATIONS)),
+        Service(FRONT, _module("infra.embedded.front", *_APPLICATIONS), has_secrets=True),
     )
 
 

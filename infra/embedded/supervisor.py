@@ -27,12 +27,19 @@ from infra.embedded.announce import Announcer, JsonAnnouncer, PersonAnnouncer
 from infra.embedded.home import Home, Processes, UpError, write_private
 from infra.embedded.keeper import Keeper
 from infra.embedded.ports import LOOPBACK, free_port, is_free
-from infra.embedded.preparation import admit_administrator, create_database, declare_streams, prepare_tables
+from infra.embedded.preparation import (
+    admit_administrator,
+    check_secrets_key,
+    create_database,
+    declare_streams,
+    prepare_tables,
+)
 from infra.embedded.process import exit_words, spawn
 from infra.embedded.readiness import READY_FD
 from infra.embedded.reaper import Reaper
 from infra.embedded.services import Service, default_services
 from infra.embedded.stale import StillThereError, end_stale
+from infra.secrets import SecretKey, WrongKey, find_key
 from infra.settings import Settings, SettingsError, load_settings
 
 START_TIMEOUT_S = 60.0
@@ -130,6 +137,16 @@ class Supervisor:
             await self._ready_or_dead(keeper)
             await create_database(self._addresses.database("owner", "postgres"), postgres.DATABASE)
         await prepare_tables(self._settings, self._addresses, self._credentials)
+        await check_secrets_key(self._addresses.database("owner"), self._secrets_key())
+
+    def _secrets_key(self) -> SecretKey:
+        """The key that secrets are sealed with; without one in the settings, that of this home, made at the first start."""
+        if self._settings.secrets_key is None:
+            self._home.make_secrets_key()
+        try:
+            return find_key(self._settings)
+        except WrongKey as error:
+            raise UpError(str(error)) from None
 
     async def _initialise_postgres(self) -> None:
         """initdb beside the final place, then one rename: a folder that is there is whole."""

@@ -1,4 +1,4 @@
--- The one way into the log.
+-- The ways into the log: `append` for any call, `append_one` for the smallest, to which it gives the same answers.
 --
 -- A call carries groups; a group carries streams; a stream carries events. Each level comes as parallel arrays, and a
 -- lower level names its upper one by number, from 1. The call is one transaction: it locks the head, finds each group
@@ -267,4 +267,51 @@ begin
     set position = new.position, hash = new.hash, definitions_position = new.definitions_position;
 end $$;
 
-revoke all on function eventlog.append, eventlog.weigh from public;
+-- A call of one group of few events for one stream, without an identity and whatever the definitions: what execution
+-- appends at each step. Answers the first position; or null, and the version that the stream is at instead.
+create or replace function eventlog.append_one(
+    recorded_at timestamptz, correlation_id uuid, causation_id uuid, actor text, traceparent text,
+    stream_type text, stream_id uuid, expected_version int,
+    event_type text[], event_schema_version smallint[], event_data bytea[], salts bytea,
+    out first_position bigint, out actual_version int
+) language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+    old eventlog.head;
+    last_position bigint;
+    new_hash bytea;
+begin
+    select * into strict old from eventlog.head for update;
+
+    -- a statement of its own: it sees what was committed while the one before waited for the head
+    select e.version into actual_version
+    from eventlog.events e where e.stream_id = append_one.stream_id order by e.version desc limit 1;
+    actual_version := coalesce(actual_version, 0);
+    if actual_version <> expected_version then
+        return;
+    end if;
+
+    last_position := old.position + cardinality(event_type);
+    insert into eventlog.events (position, stream_id, version, stream_type, type, schema_version, data, salt,
+                                 correlation_id, causation_id, actor, traceparent, recorded_at)
+    select old.position + n, stream_id, expected_version + n, stream_type, event_type[n], event_schema_version[n],
+           convert_from(event_data[n], 'UTF8')::json, substring(salts, 16 * n - 15, 16),
+           correlation_id, causation_id, actor, traceparent, recorded_at
+    from generate_subscripts(event_type, 1) as n;
+
+    new_hash := old.hash;
+    for n in 1 .. cardinality(event_type) loop
+        new_hash := new_hash || eventlog.event_header(
+            old.position + n, stream_id, expected_version + n, stream_type, event_type[n], event_schema_version[n],
+            recorded_at, correlation_id, causation_id, traceparent, actor,
+            sha256(substring(salts, 16 * n - 15, 16) || event_data[n]));
+    end loop;
+    new_hash := sha256(new_hash);
+
+    insert into eventlog.log_batches (first_position, last_position, hash, recorded_at)
+    values (old.position + 1, last_position, new_hash, clock_timestamp());
+    update eventlog.head h set position = last_position, hash = new_hash;
+    first_position := old.position + 1;
+end $$;
+
+revoke all on function eventlog.append, eventlog.append_one, eventlog.weigh from public;

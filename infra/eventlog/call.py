@@ -1,4 +1,8 @@
-"""One call of `eventlog.append` (append.sql): groups as parallel arrays, and its row of arrays as answers."""
+"""One call of `eventlog.append` (append.sql): groups as parallel arrays, and its row of arrays as answers.
+
+The smallest call, a few events for one stream, has a function and parameters of its own, for less than two thirds of the
+server's time.
+"""
 
 import os
 from collections.abc import Sequence
@@ -9,6 +13,10 @@ from infra.eventlog.types import Answer, Append, Appended, Conflict, Definitions
 SALT_BYTES = 16
 APPEND = f"select * from eventlog.append({', '.join(f'${number}' for number in range(1, 19))})"  # noqa: S608
 """Its parameters are what `arguments` gives."""
+APPEND_ONE = f"select * from eventlog.append_one({', '.join(f'${number}' for number in range(1, 13))})"  # noqa: S608
+"""Its parameters are what `arguments_of_one` gives."""
+ONE_EVENTS_MAX = 32
+"""It takes its events one by one, which is dearer for many."""
 
 
 def arguments(groups: Sequence[Append]) -> tuple[Any, ...]:
@@ -41,6 +49,45 @@ def arguments(groups: Sequence[Append]) -> tuple[Any, ...]:
         [event.data for event in events],
         os.urandom(SALT_BYTES * len(events)),
     )
+
+
+def is_one(groups: Sequence[Append]) -> bool:
+    """Whether `APPEND_ONE` can take the call."""
+    if len(groups) != 1:
+        return False
+    [group] = groups
+    if len(group.streams) != 1 or group.definitions_position is not None or group.changes_definitions:
+        return False
+    [stream] = group.streams
+    return stream.identity is None and len(stream.events) <= ONE_EVENTS_MAX
+
+
+def arguments_of_one(group: Append) -> tuple[Any, ...]:
+    """The parameters of `APPEND_ONE`."""
+    [stream] = group.streams
+    events = stream.events
+    return (
+        group.recorded_at,
+        group.correlation_id,
+        group.causation_id,
+        group.actor,
+        group.traceparent,
+        stream.stream_type,
+        stream.stream_id,
+        stream.expected_version,
+        [event.type for event in events],
+        [event.schema_version for event in events],
+        [event.data for event in events],
+        os.urandom(SALT_BYTES * len(events)),
+    )
+
+
+def answer_of_one(group: Append, row: Sequence[Any]) -> Answer:
+    """The row that `APPEND_ONE` gave."""
+    first_position, actual_version = row
+    if first_position is None:
+        return Conflict(group.streams[0].stream_id, actual_version)
+    return Appended([first_position])
 
 
 def answers(groups: Sequence[Append], row: Sequence[Any]) -> list[Answer]:

@@ -1,7 +1,8 @@
 """Bringing a database up to this version of the code: the log's tables, every service's own, and who may do what.
 
 Each .sql file is written so that it may be applied again (`if not exists`, `or replace`); it is when its text changed.
-A service's `store.sql` is found on disk and creates a schema of its own; it is not known here what is in it.
+The `store.sql` of a service or of another room of `infra` is found on disk and creates a schema of its own; it is not
+known here what is in it.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ SCHEMA_VERSION = 1
 """Raise it with every change to a .sql file that code of before could not live with."""
 POSTGRES_VERSION_MIN = 160000
 LOG_FILES = ("schema.sql", "append.sql")
+STORE_PACKAGES = ("infra", "services")
 
 _logger = logging.getLogger(__name__)
 _CREATED_SCHEMA = re.compile(
@@ -104,8 +106,10 @@ def _log_files() -> list[_SqlFile]:
 
 
 def _store_files() -> list[_SqlFile]:
-    services = importlib.util.find_spec("services")
-    folders = [] if services is None else list(services.submodule_search_locations or [])
+    found = [importlib.util.find_spec(name) for name in STORE_PACKAGES]
+    folders = [
+        folder for package in found if package is not None for folder in package.submodule_search_locations or []
+    ]
     paths = sorted(path for folder in folders for path in Path(folder).glob("*/store.sql"))
     return [_SqlFile(f"{path.parent.name}/{path.name}", path.read_text(encoding="utf-8")) for path in paths]
 
@@ -156,7 +160,7 @@ async def _execute(connection: Any, template: str, *names: str) -> None:
 async def _grant_to_service(connection: Any, role: str, schemas: list[str]) -> None:
     for privilege in (
         "usage on schema eventlog",
-        "execute on function eventlog.append",
+        "execute on function eventlog.append, eventlog.append_one",
         "select on all tables in schema eventlog",
         "insert on eventlog.blobs",
         "insert, update, delete on eventlog.cursors, eventlog.snapshots",

@@ -43,6 +43,7 @@ class PostgresEventLog:
         self._commits = Commits(self._commit)
         self._writer: asyncpg.Connection | None = None
         self._append: Any = None
+        self._append_one: Any = None
 
     @classmethod
     async def connect(cls, dsn: str, *, application_name: str = "flowforge", upcasters: Upcasters = UPCASTERS) -> Self:
@@ -52,7 +53,7 @@ class PostgresEventLog:
         log = cls(dsn, application_name, readers, upcasters)
         try:
             await log.head()
-            await log._prepared_append()
+            await log._prepared()
         except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedFunctionError) as error:
             await log.close()
             raise UnsuitableServer("the database holds no event log of this version: migrate it first") from error
@@ -73,26 +74,29 @@ class PostgresEventLog:
         return await self._commits.append(groups, stream_ids) if groups else []
 
     async def _commit(self, groups: Sequence[Append]) -> list[Answer]:
-        arguments = call.arguments(groups)
+        is_one = call.is_one(groups)
+        arguments = call.arguments_of_one(groups[0]) if is_one else call.arguments(groups)
         try:
             async with answering():
-                append = await self._prepared_append()
+                await self._prepared()
                 failpoint("eventlog.before_commit")
-                row = await append.fetchrow(*arguments)
+                row = await (self._append_one if is_one else self._append).fetchrow(*arguments)
                 failpoint("eventlog.after_commit")
         except (Unavailable, FailpointError) as error:
             self._drop_writer()
             raise Unavailable(f"the outcome of an append is unknown: {error}") from error
         except asyncpg.DataError as error:
             raise ValueError(f"not an event that can be logged: {error}") from error
-        return call.answers(groups, row)
+        return [call.answer_of_one(groups[0], row)] if is_one else call.answers(groups, row)
 
-    async def _prepared_append(self) -> Any:
+    async def _prepared(self) -> None:
+        """Have a connection that commits, and its statements."""
         if self._writer is None or self._writer.is_closed():
-            self._writer = await connect(self._dsn, self._application_name)
+            writer = await connect(self._dsn, self._application_name)
             async with answering():
-                self._append = await self._writer.prepare(call.APPEND)
-        return self._append
+                self._append = await writer.prepare(call.APPEND)
+                self._append_one = await writer.prepare(call.APPEND_ONE)
+            self._writer = writer
 
     def _drop_writer(self) -> None:
         if self._writer is not None:

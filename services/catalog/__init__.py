@@ -5,5 +5,6 @@ RemoveTrigger, SetTriggerConfigs, ChangeTriggers, ValidateWorkflow. Says Workflo
 WorkflowArchived, which mark a change of definitions, so that no trigger decides by an older version once a save is
 answered. Owns the streams of type `workflow`, one per workflow id, and nothing else: lists and reads are made of its
 events by projections. Refuses an invalid definition whatever its status, drafts included. Makes the queues of the job
-types that a definition names before the save is answered.
+types that a definition names before the save is answered. Takes the secrets of webhooks out of definitions and keeps
+them sealed (`infra.secrets`); the log holds references.
 """

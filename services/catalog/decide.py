@@ -25,7 +25,9 @@ from flowforge.refusals import (
     version_changed,
 )
 
+from infra.secrets import Secret
 from services.catalog.merge_patch import merged
+from services.catalog.secrets import Keeping, has_secrets, refer_to_kept, take_out
 from services.catalog.settings import definition_bytes_max
 from services.catalog.state import State
 from services.catalog.trigger_configs import errors_of
@@ -46,47 +48,53 @@ SET_BY_SERVER = ("version", "created_at", "updated_at", "created_by")
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """What is to be logged (nothing, where nothing would change), and what the author should look at."""
+    """What is to be logged (nothing, where nothing would change), and what the author should look at.
+
+    `secrets` are to be kept before it is logged.
+    """
 
     events: list[WorkflowEvent]
     warnings: list[Finding] = []
+    secrets: list[Secret] = []
 
 
-def decide(state: State, command: Command) -> Decided | Refusal:
-    """The events that carry the command out, or why it is not carried out."""
+def decide(state: State, command: Command, keeping: Keeping | None = None) -> Decided | Refusal:
+    """The events that carry the command out, or why it is not carried out. Without `keeping` no secret is taken."""
     match command:
         case CreateWorkflow():
-            return _create(state, command)
+            return _create(state, command, keeping)
         case UpdateWorkflow():
-            return _update(state, command)
+            return _update(state, command, keeping)
         case RollbackWorkflow():
-            return _roll_back(state, command)
+            return _roll_back(state, command, keeping)
         case ArchiveWorkflow():
             return _archive(state, command)
         case AddTrigger():
-            return _add_trigger(state, command)
+            return _add_trigger(state, command, keeping)
         case ChangeTrigger():
-            return _change_trigger(state, command)
+            return _change_trigger(state, command, keeping)
         case RemoveTrigger():
-            return _remove_trigger(state, command)
+            return _remove_trigger(state, command, keeping)
         case SetTriggerConfigs():
-            return _set_trigger_configs(state, command)
+            return _set_trigger_configs(state, command, keeping)
         case _:
             assert_never(command)
 
 
-def _create(state: State, command: CreateWorkflow) -> Decided | Refusal:
-    checked = check(_decoded(command.definition))
+def _create(state: State, command: CreateWorkflow, keeping: Keeping | None) -> Decided | Refusal:
+    document = _decoded(command.definition)
+    refer_to_kept(document, None)
+    checked = check(document)
     if state.version:
         return already_exists("workflow", str(checked.document.get("id")))
-    stored = _stored(checked)
+    stored = _stored(checked, keeping)
     if isinstance(stored, Refusal):
         return stored
-    event = WorkflowCreated(workflow_id=_id(checked), workflow_version=1, definition=stored)
-    return Decided([event], checked.report.warnings)
+    event = WorkflowCreated(workflow_id=_id(checked), workflow_version=1, definition=stored.definition)
+    return Decided([event], checked.report.warnings, stored.secrets)
 
 
-def _update(state: State, command: UpdateWorkflow) -> Decided | Refusal:
+def _update(state: State, command: UpdateWorkflow, keeping: Keeping | None) -> Decided | Refusal:
     refusal = _refusal(state, command.workflow_id, command.expected_version)
     if refusal is not None:
         return refusal
@@ -97,17 +105,17 @@ def _update(state: State, command: UpdateWorkflow) -> Decided | Refusal:
             return _other_id(command.workflow_id, fields["id"])
         for name in SET_BY_SERVER:
             fields.pop(name, None)
-    return save(state, command.workflow_id, document)
+    return save(state, command.workflow_id, document, keeping)
 
 
-def _roll_back(state: State, command: RollbackWorkflow) -> Decided | Refusal:
+def _roll_back(state: State, command: RollbackWorkflow, keeping: Keeping | None) -> Decided | Refusal:
     refusal = _refusal(state, command.workflow_id, command.expected_version)
     if refusal is not None:
         return refusal
     if not 1 <= command.version <= state.version:
         return not_found(f"version of '{command.workflow_id}'", str(command.version))
     document = readable(_decoded(state.definitions[command.version - 1]))
-    return save(state, command.workflow_id, document, rolled_back_to=command.version)
+    return save(state, command.workflow_id, document, keeping, rolled_back_to=command.version)
 
 
 def _archive(state: State, command: ArchiveWorkflow) -> Decided | Refusal:
@@ -117,7 +125,7 @@ def _archive(state: State, command: ArchiveWorkflow) -> Decided | Refusal:
     return Decided([] if state.is_archived else [WorkflowArchived(workflow_id=command.workflow_id)])
 
 
-def _add_trigger(state: State, command: AddTrigger) -> Decided | Refusal:
+def _add_trigger(state: State, command: AddTrigger, keeping: Keeping | None) -> Decided | Refusal:
     document = _changeable(state, command)
     if isinstance(document, Refusal):
         return document
@@ -126,15 +134,15 @@ def _add_trigger(state: State, command: AddTrigger) -> Decided | Refusal:
     if any(name is not None and existing["id"] == name for existing in document["triggers"]):
         return already_exists("trigger", str(name))
     document["triggers"] = [*document["triggers"], trigger]
-    return save(state, command.workflow_id, document)
+    return save(state, command.workflow_id, document, keeping)
 
 
-def _change_trigger(state: State, command: ChangeTrigger) -> Decided | Refusal:
+def _change_trigger(state: State, command: ChangeTrigger, keeping: Keeping | None) -> Decided | Refusal:
     document = _changeable(state, command)
     if isinstance(document, Refusal):
         return document
     at = patch_trigger(document, command.workflow_id, command.trigger_id, command.patch)
-    return at if isinstance(at, Refusal) else save(state, command.workflow_id, document)
+    return at if isinstance(at, Refusal) else save(state, command.workflow_id, document, keeping)
 
 
 def patch_trigger(document: dict[str, Any], workflow_id: str, trigger_id: str, patch: msgspec.Raw) -> int | Refusal:
@@ -149,7 +157,7 @@ def patch_trigger(document: dict[str, Any], workflow_id: str, trigger_id: str, p
     return at
 
 
-def _remove_trigger(state: State, command: RemoveTrigger) -> Decided | Refusal:
+def _remove_trigger(state: State, command: RemoveTrigger, keeping: Keeping | None) -> Decided | Refusal:
     document = _changeable(state, command)
     if isinstance(document, Refusal):
         return document
@@ -157,10 +165,10 @@ def _remove_trigger(state: State, command: RemoveTrigger) -> Decided | Refusal:
     if at is None:
         return not_found(f"trigger of '{command.workflow_id}'", command.trigger_id)
     del document["triggers"][at]
-    return save(state, command.workflow_id, document)
+    return save(state, command.workflow_id, document, keeping)
 
 
-def _set_trigger_configs(state: State, command: SetTriggerConfigs) -> Decided | Refusal:
+def _set_trigger_configs(state: State, command: SetTriggerConfigs, keeping: Keeping | None) -> Decided | Refusal:
     document = _changeable(state, command)
     if isinstance(document, Refusal):
         return document
@@ -169,7 +177,7 @@ def _set_trigger_configs(state: State, command: SetTriggerConfigs) -> Decided | 
         more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
         return invalid("Trigger configs invalid", f"{errors[0]['message']} (at {errors[0]['path']}){more}", errors)
     document["trigger_configs"] = configs
-    return save(state, command.workflow_id, document)
+    return save(state, command.workflow_id, document, keeping)
 
 
 def _refusal(state: State, workflow_id: str, expected_version: int | None) -> Refusal | None:
@@ -201,32 +209,48 @@ def _trigger_at(document: dict[str, Any], trigger_id: str) -> int | None:
     return next((at for at, trigger in enumerate(document["triggers"]) if trigger["id"] == trigger_id), None)
 
 
-def save(state: State, workflow_id: str, document: object, rolled_back_to: int | None = None) -> Decided | Refusal:
+def save(
+    state: State,
+    workflow_id: str,
+    document: object,
+    keeping: Keeping | None,
+    rolled_back_to: int | None = None,
+) -> Decided | Refusal:
     """A new version with this document, where it is another one."""
+    refer_to_kept(document, _decoded(state.definition), is_rollback=rolled_back_to is not None)
     checked = check(document)
-    stored = _stored(checked)
+    stored = _stored(checked, keeping)
     if isinstance(stored, Refusal):
         return stored
-    if not state.is_archived and _same(stored, state.definition):
+    if not state.is_archived and _same(stored.definition, state.definition):
         return Decided([], checked.report.warnings)
     event = WorkflowUpdated(
         workflow_id=workflow_id,
         workflow_version=state.version + 1,
-        definition=stored,
+        definition=stored.definition,
         rolled_back_to=rolled_back_to,
     )
-    return Decided([event], checked.report.warnings)
+    return Decided([event], checked.report.warnings, stored.secrets)
 
 
-def _stored(checked: Checked) -> msgspec.Raw | Refusal:
-    """The definition as it is logged."""
+class _Stored(msgspec.Struct, frozen=True):
+    """The definition as it is logged, and the secrets that were taken out of it."""
+
+    definition: msgspec.Raw
+    secrets: list[Secret]
+
+
+def _stored(checked: Checked, keeping: Keeping | None) -> _Stored | Refusal:
     if checked.workflow is None or not checked.report.is_valid:
         return _invalid(checked)
+    if keeping is None and has_secrets(checked.document):
+        return invalid_state("secrets cannot be kept here: there is no key for them; set FLOWFORGE_SECRETS_KEY")
+    secrets = [] if keeping is None else take_out(checked.document, keeping)
     encoded = msgspec.json.encode(with_defaults(checked.document, checked.workflow))
     if len(encoded) > definition_bytes_max:
         limit = definition_bytes_max // 1024
         return too_large(f"the definition has {len(encoded) // 1024} KiB, the limit is {limit} KiB")
-    return msgspec.Raw(encoded)
+    return _Stored(msgspec.Raw(encoded), secrets)
 
 
 def _invalid(checked: Checked) -> Refusal:

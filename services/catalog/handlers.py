@@ -5,7 +5,8 @@ A group of events has one actor and one cause, so of several commands for one wo
 A command that comes again is found among the causes of the stream's events, and answered as it was the first time.
 """
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -31,14 +32,24 @@ from flowforge.subjects import Subjects
 from infra.bus import Message, Outgoing, Shell, Work
 from infra.bus.message import Decode, logged_event
 from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
+from infra.secrets import Secrets
 from services.catalog.decide import Command, Decided, decide
 from services.catalog.job_queues import JobQueues
-from services.catalog.settings import answer_bytes_max, findings_shown_least, followers_max, said_bytes_max
+from services.catalog.secrets import Keeping
+from services.catalog.settings import (
+    answer_bytes_max,
+    findings_shown_least,
+    followers_max,
+    kept_secrets_max,
+    said_bytes_max,
+)
 from services.catalog.state import State, evolve, initial
 from services.catalog.together import change_together
 from services.catalog.validation import Finding, check, validate
 
 _WITH_DEFINITION = (CreateWorkflow, UpdateWorkflow, ValidateWorkflow)
+_MAY_HOLD_SECRETS = (b'"secret"', b'"definition_packed"', b"\\u00")
+"""Without any of these a command holds no secret; `\\u00` may be how a letter of the word is written."""
 _MINE = {name: kind for name, (service, kind) in COMMANDS.items() if service == "catalog"}
 
 
@@ -73,9 +84,16 @@ class Catalog:
     says = frozenset({"WorkflowCreated", "WorkflowUpdated", "WorkflowArchived"})
     hears: frozenset[str] = frozenset()
 
-    def __init__(self, log: EventLog, namespace: str) -> None:
+    def __init__(
+        self, log: EventLog, namespace: str, secrets: Secrets | None = None, clock: Callable[[], datetime] = now
+    ) -> None:
+        """Without `secrets` a definition that brings one is refused."""
         self.inbound: dict[str, Decode] = {}
         self._log = log
+        self._secrets = secrets
+        self._clock = clock
+        self._kept: set[tuple[str, str]] = set()
+        """Owner and fingerprint of secrets that were kept of late."""
         self._namespace = namespace
         self._subjects = Subjects(namespace)
         self._loaded: dict[str, Loaded] = {}
@@ -105,10 +123,39 @@ class Catalog:
             if message.event.type == ChangeTriggers.__name__:
                 await self._load_together(self.key(message), _command(message))
         streams = {named_stream("workflow", key): key for key in keys if isinstance(key, str)}
-        if not streams:
+        if streams:
+            for stream_id, events in (await self._log.read_streams(list(streams))).items():
+                self._loaded[streams[stream_id]] = _folded(events)
+        if self._secrets is not None:
+            if len(self._kept) > kept_secrets_max:
+                self._kept.clear()
+            for message in messages:
+                if _may_hold_secrets(message):
+                    await self._keep_secrets(self._secrets, message)
+
+    async def _keep_secrets(self, secrets: Secrets, message: Message) -> None:
+        """Have them stored before the event that refers to them; if that does not come about, they are never used."""
+        key, command = self.key(message), _command(message)
+        decided: Refusal | dict[str, Decided] | Decided | None = None
+        if isinstance(command, ChangeTriggers):
+            states = {name: _folded(events).state for name, events in self._together[key].items()}
+            decided = change_together(states, command, self._keeping())
+        elif not isinstance(command, _Undecodable | ValidateWorkflow) and key in self._loaded:
+            decided = decide(self._loaded[cast("str", key)].state, cast("Command", command), self._keeping())
+        if decided is None or isinstance(decided, Refusal):
             return
-        for stream_id, events in (await self._log.read_streams(list(streams))).items():
-            self._loaded[streams[stream_id]] = _folded(events)
+        parts = [decided] if isinstance(decided, Decided) else decided.values()
+        new = [secret for part in parts for secret in part.secrets]
+        if new:
+            await secrets.put(new)
+        self._kept.update((secret.owner, secret.fingerprint) for secret in new)
+
+    def _keeping(self) -> Keeping | None:
+        return None if self._secrets is None else Keeping(self._secrets.fingerprint, self._clock())
+
+    def _assert_kept(self, decided: Decided) -> None:
+        """What refers to a secret is not logged before the secret is kept: both were decided on one state."""
+        assert self._kept.issuperset((secret.owner, secret.fingerprint) for secret in decided.secrets)
 
     async def _load_together(self, key: Hashable, command: AnyCommand | _Undecodable) -> None:
         if isinstance(command, ChangeTriggers):
@@ -154,15 +201,16 @@ class Catalog:
             warnings = check(msgspec.json.decode(definition)).report.warnings
             work.answers.append((message, _saved(key, saved, warnings, _set_by(command, definition))))
             return False
-        decided = decide(loaded.state, command)
+        decided = decide(loaded.state, command, self._keeping())
         if isinstance(decided, Refusal) or not decided.events:
             work.answers.append((message, _answer_of(key, loaded, decided, command)))
             return False
+        self._assert_kept(decided)
         events = [NewEvent(type(event).__name__, encode(event)) for event in decided.events]
         stream = StreamAppend("workflow", named_stream("workflow", key), loaded.stream_version, events)
         work.append = Append(
             [stream],
-            recorded_at=now(),
+            recorded_at=self._clock(),
             correlation_id=_uuid(message.event.correlationid) or cause,
             causation_id=cause,
             actor=command.actor or None,
@@ -182,9 +230,11 @@ class Catalog:
             }
             return Work(answers=[(message, _saved_together(_places(at_the_time))) for message in messages])
         folded = {name: _folded(events) for name, events in loaded.items()}
-        decided = change_together({name: one.state for name, one in folded.items()}, command)
+        decided = change_together({name: one.state for name, one in folded.items()}, command, self._keeping())
         if isinstance(decided, Refusal):
             return Work(answers=[(message, _rejected(decided)) for message in messages])
+        for one in decided.values():
+            self._assert_kept(one)
         streams = [
             StreamAppend(
                 "workflow",
@@ -201,7 +251,7 @@ class Catalog:
         event = messages[0].event
         append = Append(
             streams,
-            recorded_at=now(),
+            recorded_at=self._clock(),
             correlation_id=_uuid(event.correlationid) or cause,
             causation_id=cause,
             actor=command.actor or None,
@@ -253,7 +303,7 @@ class Catalog:
 
     def forget_all(self) -> None:
         """Nothing is kept between turns."""
-        for kept in (self._loaded, self._pending, self._together, self._decided_together):
+        for kept in (self._loaded, self._pending, self._together, self._decided_together, self._kept):
             kept.clear()
 
     async def nats_was_away(self) -> None:
@@ -274,6 +324,11 @@ class Catalog:
             )
             body = encode_envelope(envelope)
         return Outgoing(self._subjects.workflow(event.workflow_id, stored.type), body, envelope.id)
+
+
+def _may_hold_secrets(message: Message) -> bool:
+    data = bytes(message.event.data)
+    return any(mark in data for mark in _MAY_HOLD_SECRETS)
 
 
 def _command(message: Message) -> AnyCommand | _Undecodable:

@@ -33,3 +33,18 @@ answer_bytes_max = 900_000
 """An answer that would be larger than the bus takes shows few findings."""
 
 findings_shown_least = 3
+
+secret_chars_min = 8
+secret_chars_max = 512
+secret_chars_weak = 16
+"""A shorter one of a webhook is warned about."""
+
+secret_key_bytes_min = 24
+secret_key_bytes_max = 64
+"""Of a secret of Standard Webhooks, after `whsec_`."""
+
+kept_secrets_max = 1_000
+"""Of which it is remembered that they are stored."""
+
+secrets_max = 5
+"""Accepted by one webhook trigger at once."""

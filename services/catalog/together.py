@@ -7,12 +7,15 @@ from flowforge.commands import ChangeTriggers, TriggerChange
 from flowforge.refusals import Refusal, invalid
 
 from services.catalog.decide import Decided, changeable, patch_trigger, save
+from services.catalog.secrets import Keeping
 from services.catalog.state import State
 
 Numbered = tuple[int, TriggerChange]
 
 
-def change_together(states: Mapping[str, State], command: ChangeTriggers) -> dict[str, Decided] | Refusal:
+def change_together(
+    states: Mapping[str, State], command: ChangeTriggers, keeping: Keeping | None = None
+) -> dict[str, Decided] | Refusal:
     """What each workflow's stream gets, one version at most; or every item that stands in the way, with its path."""
     by_workflow: dict[str, list[Numbered]] = {}
     for number, item in enumerate(command.items):
@@ -20,7 +23,7 @@ def change_together(states: Mapping[str, State], command: ChangeTriggers) -> dic
     decided: dict[str, Decided] = {}
     errors: list[dict[str, Any]] = []
     for workflow_id, items in by_workflow.items():
-        one = _change(states[workflow_id], workflow_id, items)
+        one = _change(states[workflow_id], workflow_id, items, keeping)
         if isinstance(one, Decided):
             decided[workflow_id] = one
         else:
@@ -32,7 +35,9 @@ def change_together(states: Mapping[str, State], command: ChangeTriggers) -> dic
     return decided
 
 
-def _change(state: State, workflow_id: str, items: list[Numbered]) -> Decided | list[dict[str, Any]]:
+def _change(
+    state: State, workflow_id: str, items: list[Numbered], keeping: Keeping | None
+) -> Decided | list[dict[str, Any]]:
     document = changeable(state, workflow_id)
     if isinstance(document, Refusal):
         return [_error(number, document) for number, _ in items]
@@ -46,7 +51,7 @@ def _change(state: State, workflow_id: str, items: list[Numbered]) -> Decided | 
             changed[at] = number
     if errors:
         return errors
-    decided = save(state, workflow_id, document)
+    decided = save(state, workflow_id, document, keeping)
     return decided if isinstance(decided, Decided) else _placed(decided, changed, items[0][0])
 
 

@@ -18,7 +18,7 @@ _STATES: dict[str, str] = {
     "RunFailing": "failed", "RunCancelRequested": "cancelled", "RunPaused": "paused", "NodeQueued": "queued",
     "NodeStarted": "running", "NodeProgressed": "running", "NodeCompleted": "completed", "NodeFailed": "failed",
     "NodeRetried": "waiting", "NodeWaiting": "waiting", "NodeSkipped": "skipped", "NodeCancelled": "cancelled",
-    "TimerSet": "idle", "ReportIgnored": "idle", "WorkflowTriggered": "idle",
+    "RunQueued": "pending", "TimerSet": "idle", "ReportIgnored": "idle", "WorkflowTriggered": "idle",
 }  # fmt: skip
 
 
@@ -52,6 +52,9 @@ def _said(event: Any) -> str:
     match event:
         case e.WorkflowTriggered():
             return f"{event.workflow_id} v{event.workflow_version} by {event.trigger.type} trigger {event.trigger.id}"
+        case e.RunQueued():
+            held = ", ".join(map(str, event.waits.holders))
+            return f"waits for a slot, place {event.waits.place} in the queue, behind {held or 'others'}"
         case e.RunStarted():
             return f"{event.total_nodes} nodes"
         case e.NodeQueued() | e.NodeStarted():

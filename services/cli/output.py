@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -77,6 +76,14 @@ class Output:
         if not self.err.is_terminal or self.as_json:
             yield lambda *_: None
             return
+        from rich.progress import (  # noqa: PLC0415  it takes longer to import than most commands take to run
+            BarColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
         columns = (
             TextColumn("{task.description}", style="dim"),
             BarColumn(),

@@ -90,6 +90,8 @@ def header(view: RunView, now: datetime, glyphs: Glyphs, width: int, *, moving: 
     bar_cells = max(min(BAR_CELLS, width - 24), 8)
     bar = glyphs.bar(share, bar_cells, style if view.has_ended else "cyan")
     counted = Text(f"  {ended} of {total} nodes" if total else "  waiting for its first event", "dim")
+    if view.queue_place is not None and not view.has_ended:
+        counted = Text(f"  waiting for a slot, came at place {view.queue_place} in the queue", STYLES["waiting"])
     return [_justified(left, Text(duration(elapsed), "bold"), width, glyphs), Text.assemble(bar, counted)]
 
 

@@ -59,6 +59,8 @@ class RunView(msgspec.Struct, kw_only=True):
     output: msgspec.Raw | None = None
     position: int = 0
     ignored_reports: int = 0
+    queue_place: int | None = None
+    """Where it stood in the queue when it came, while it waits for a slot."""
 
     @property
     def has_ended(self) -> bool:
@@ -121,8 +123,10 @@ def _apply_to_run(view: RunView, event: Any, at: datetime) -> None:
             view.workflow_id, view.workflow_version = event.workflow_id, event.workflow_version
             view.trigger = event.trigger.id if event.trigger.id != event.trigger.type else event.trigger.type
             view.created_at = at
+        case e.RunQueued():
+            view.queue_place = event.waits.place
         case e.RunStarted():
-            view.status, view.total_nodes = "running", event.total_nodes
+            view.status, view.total_nodes, view.queue_place = "running", event.total_nodes, None
         case e.RunCancelRequested():
             view.cancelling = True
         case e.RunFailing():

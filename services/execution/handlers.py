@@ -10,7 +10,7 @@ import msgspec
 from flowforge import events as facts
 from flowforge.commands import CancelRun
 from flowforge.envelope import CloudEvent, NotAnEvent, now
-from flowforge.events import NodeQueued, RunEvent, TimerFired, WorkflowTriggered
+from flowforge.events import NodeQueued, RunAdmitted, RunDisplaced, RunEvent, TimerFired, WorkflowTriggered
 from flowforge.refusals import Accepted, Refusal, Rejected, not_found
 from flowforge.reports import REPORT_TYPES, JobCompleted, JobFailed, JobRequested, Report, ReportedError
 from flowforge.subjects import Subjects
@@ -38,6 +38,8 @@ _encode = msgspec.json.Encoder().encode
 _reports = {name: msgspec.json.Decoder(kind) for name, kind in REPORT_TYPES.items()}
 _triggered = msgspec.json.Decoder(WorkflowTriggered)
 _fired = msgspec.json.Decoder(TimerFired)
+_admitted = msgspec.json.Decoder(RunAdmitted)
+_displaced = msgspec.json.Decoder(RunDisplaced)
 _cancel = msgspec.json.Decoder(CancelRun)
 _job = msgspec.json.Decoder(JobRequested)
 _OPEN_CURSOR = "open:execution"
@@ -75,7 +77,7 @@ class ExecutionService:
     says = frozenset(kind for kind in facts.EVENT_TYPES if facts.EVENT_TYPES[kind] in facts.RunEvent.__args__) - {
         "WorkflowTriggered"
     }
-    hears = frozenset({"WorkflowTriggered", "TimerFired"})
+    hears = frozenset({"WorkflowTriggered", "RunAdmitted", "RunDisplaced", "TimerFired"})
 
     def __init__(self, log: EventLog, namespace: str) -> None:
         self._log = log
@@ -111,6 +113,10 @@ class ExecutionService:
             return UUID(message.tokens[2])
         if kind == "TimerFired":
             return _fired.decode(message.event.data).run_id
+        if kind == "RunAdmitted":
+            return _admitted.decode(message.event.data).run_id
+        if kind == "RunDisplaced":
+            return _displaced.decode(message.event.data).run_id
         if kind == "CancelRun":
             return UUID(_cancel.decode(message.event.data).run_id)
         if kind == _ADVISORY:
@@ -232,6 +238,10 @@ class ExecutionService:
         kind, data = message.event.type, message.event.data
         if kind == "WorkflowTriggered":
             deciding.start(step)
+        elif kind == "RunAdmitted":
+            deciding.admitted(step)
+        elif kind == "RunDisplaced":
+            deciding.displaced(step, _displaced.decode(data))
         elif kind == "TimerFired":
             deciding.timer(step, _fired.decode(data))
         elif kind == "CancelRun":

@@ -71,8 +71,8 @@ def bindings(
             "labels": triggered.labels,
         }
     if names & {"event", "events"}:
-        values["event"] = run.cause_event
-        values["events"] = [run.cause_event]
+        events = run.cause_events or [None]
+        values["event"], values["events"] = events[-1], events
     if unit is not None and unit.index is not None:
         values["item"] = run.nodes[unit.node_id].items[unit.index]
         values["index"] = unit.index

@@ -3,13 +3,13 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 import msgspec
 from flowforge import events as facts
 from flowforge.definition import parse_stored
-from flowforge.events import EventReceived, RunEvent, RunRequested, ScheduleFired, WorkflowTriggered
+from flowforge.events import RunEvent, WorkflowTriggered
 from flowforge.identity import named_stream
 from flowforge.jobs import ensure_job_consumer
 from flowforge.reports import JobCompleted
@@ -20,6 +20,7 @@ from nats.errors import Error as NatsError
 from infra.bus import Message
 from infra.eventlog import EventLog
 from services.execution import inputs
+from services.execution.causes import cause_events
 from services.execution.plan import Plan
 from services.execution.settings import PLANS_CACHED_MAX, RUNS_CACHED_MAX
 from services.execution.state import Run, fold
@@ -143,22 +144,11 @@ class Runs:
 
     async def _load_values(self, run: Run) -> None:
         """What templates may look at and the events only refer to: the cause, and large outputs."""
-        if run.plan.uses_event and run.cause_event is None:
-            run.cause_event = await self._cause(run.triggered)
+        if run.plan.uses_event and run.cause_events is None:
+            run.cause_events = await cause_events(self._log, run.triggered)
         for reference in [reference for reference, value in run.blobs.items() if value is None]:
             data = await self._log.get_blob(reference)
             run.blobs[reference] = None if data is None else msgspec.json.decode(data)
-
-    async def _cause(self, triggered: WorkflowTriggered) -> dict[str, Any]:
-        history = await self._log.read_stream(triggered.cause.stream_id, limit=1)
-        first = facts.decode(history[0].type, history[0].data) if history else None
-        if isinstance(first, EventReceived):
-            return cast("dict[str, Any]", msgspec.to_builtins(msgspec.json.decode(history[0].data)))
-        cause = triggered.cause
-        if isinstance(first, ScheduleFired):
-            return {"id": cause.id, "source": cause.source, "type": cause.type, **_scheduled(first)}
-        data = msgspec.json.decode(first.input_data) if isinstance(first, RunRequested) else None
-        return {"id": cause.id, "source": cause.source, "type": cause.type, "data": data}
 
     async def _keep_blob(self, message: Message) -> None:
         """A large output: from NATS into Postgres before anything refers to it."""
@@ -178,9 +168,3 @@ class Runs:
             if data is None or await self._log.put_blob(data) != reference:
                 return
         run.blobs[reference] = msgspec.json.decode(data)
-
-
-def _scheduled(fired: ScheduleFired) -> dict[str, Any]:
-    """Time and data of a firing, as triggers and their templates see them."""
-    data = {name: getattr(fired, name) for name in ("scheduled_at", "previous_at", "next_at")}
-    return cast("dict[str, Any]", msgspec.to_builtins({"time": fired.scheduled_at, "data": data}))

@@ -28,6 +28,7 @@ from flowforge.events import (
     RunEvent,
     RunFailed,
     RunFailing,
+    RunQueued,
     RunStarted,
     TimerSet,
     WorkflowTriggered,
@@ -108,7 +109,7 @@ class Run:
         "active_jobs",
         "blobs",
         "cancel_reason",
-        "cause_event",
+        "cause_events",
         "decoded",
         "ended_count",
         "failing",
@@ -116,6 +117,7 @@ class Run:
         "frontier",
         "id",
         "is_cancelling",
+        "is_queued",
         "jobs",
         "maps",
         "nodes",
@@ -153,10 +155,11 @@ class Run:
         self.failing: RunError | None = None
         self.first_failure: RunError | None = None
         self.is_cancelling = False
+        self.is_queued = False
         self.cancel_reason = ""
         self.decoded: dict[str, Any] = {}
         self.blobs: dict[str, Any] = {}
-        self.cause_event: dict[str, Any] | None = None
+        self.cause_events: list[dict[str, Any]] | None = None
 
     @property
     def is_ended(self) -> bool:
@@ -244,6 +247,8 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C9
             unit.ignored = (unit.ignored or set()) | {(event.attempt, event.delivery, event.report)}
         case RunStarted():
             run.status, run.started_at = "running", recorded_at
+        case RunQueued():
+            run.is_queued = True
         case TimerSet() | JobEnded():
             pass
         case RunCancelRequested():

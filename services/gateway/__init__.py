@@ -1,6 +1,7 @@
 """Gateway: everything that is asked for over HTTP and changes something.
 
 Hears HTTP requests; says commands to catalog, triggers and execution, and answers with what they answered. Owns the API
-keys and the idempotency keys (schema `gateway`). Never writes to the event log, never decides what a command means, and
-never answers 2xx for what is not in the log. Reads (GET) are the projections service's.
+keys and the idempotency keys (schema `gateway`). Verifies the signatures of webhooks, for which it reads definitions
+from the log and opens secrets. Never writes to the event log, never decides what a command means, and never answers 2xx
+for what is not in the log. Reads (GET) are the projections service's.
 """

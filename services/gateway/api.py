@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 
+from flowforge.envelope import now
 from litestar import Litestar, Router
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
@@ -13,12 +14,14 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from infra.http.authentication import VIEWER, Authentication, KeyRing, Lookup, Principal, key_holder
 from infra.http.problems import exception_handlers, unavailable
 from infra.http.queries import only_known_queries
+from infra.secrets import NoKey, PostgresSecrets, find_key
 from infra.settings import Settings
 from services.gateway.commanding import Services, connect
 from services.gateway.context import Gateway
-from services.gateway.routes import EVENTS, RUNS, TRIGGERS, WORKFLOWS
+from services.gateway.routes import EVENTS, RUNS, TRIGGERS, WEBHOOKS, WORKFLOWS
 from services.gateway.settings import body_bytes_max
-from services.gateway.store import Store, open_pool
+from services.gateway.store import Store, open_log, open_pool
+from services.gateway.webhooks import Webhooks
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -33,18 +36,28 @@ def create_app(settings: Settings) -> Litestar:
         keys.lookup = partial(key_holder, pool)
         services = Services(client, settings.namespace)
         await services.start()
-        app.state.gateway = Gateway(services, store)
-        sweeping = asyncio.create_task(store.sweep())
+        log, secrets = await open_log(settings.database_url), _secrets(settings)
+        webhooks = Webhooks(log, secrets, now)
+        app.state.gateway = Gateway(services, store, webhooks)
+        background = [
+            asyncio.create_task(store.sweep()),
+            asyncio.create_task(webhooks.rejections.tell(services.ask)),
+        ]
         try:
             yield
         finally:
-            sweeping.cancel()
+            for task in background:
+                task.cancel()
             await client.close()
+            await log.close()
+            if secrets is not None:
+                await secrets.close()
             await pool.close()
 
     return Litestar(
         [*_routers("/api/workflows", "/workflows", WORKFLOWS), *_routers("/api/runs", "/api/workflow-executions", RUNS),
-         Router("/api/events", route_handlers=EVENTS), Router("/api/triggers", route_handlers=TRIGGERS)],
+         Router("/api/events", route_handlers=EVENTS), Router("/api/triggers", route_handlers=TRIGGERS),
+         Router("/api/webhooks", route_handlers=WEBHOOKS)],
         lifespan=[lifespan],
         middleware=[Authentication(KeyRing(keys.holder), is_on=settings.auth_is_on)],
         guards=[only_known_queries],
@@ -62,6 +75,15 @@ def _routers(path: str, older_path: str, handlers: Sequence[HTTPRouteHandler]) -
     """The same routes under their older path name as well."""
     older = Router(older_path, route_handlers=handlers, include_in_schema=False)
     return [Router(path, route_handlers=handlers), older]
+
+
+def _secrets(settings: Settings) -> PostgresSecrets | None:
+    """None where there is no key: then no webhook is verified. Raises WrongKey."""
+    assert settings.database_url
+    try:
+        return PostgresSecrets(settings.database_url, find_key(settings))
+    except NoKey:
+        return None
 
 
 class _Keys:

@@ -15,13 +15,15 @@ from services.gateway.idempotency import once
 from services.gateway.reply import Reply
 from services.gateway.settings import advice_wait_s, definition_plain_bytes_max
 from services.gateway.store import Store
+from services.gateway.webhooks import Webhooks
 
 
 class Gateway:
     """The one instance of an application; found in its state."""
 
-    def __init__(self, services: Services, store: Store) -> None:
+    def __init__(self, services: Services, store: Store, webhooks: Webhooks) -> None:
         self.services = services
+        self.webhooks = webhooks
         self._store = store
 
     async def carry_out(

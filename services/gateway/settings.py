@@ -53,3 +53,19 @@ priority_max = 1_000
 reason_chars_max = 2_000
 advice_wait_s = 1.0
 """So long a save that is done waits for what is to be said about other workflows."""
+
+webhook_bytes_max = 768 * 1024
+"""Of a delivery to a webhook."""
+
+delivery_id_chars_max = 255
+form_fields_max = 1_000
+
+webhook_workflows_cached_max = 10_000
+webhook_secrets_cached_max = 10_000
+
+rejections_looked_at_every_s = 1.0
+rejections_told_every_s = 60.0
+"""Deliveries that were turned away are counted in the log once in this time at most, for each trigger."""
+
+rejections_triggers_max = 10_000
+"""Triggers whose rejections wait to be told; those of further ones are not counted."""

@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from infra.eventlog import PostgresEventLog, Unavailable
 from services.gateway.settings import (
     connect_wait_s,
     database_connections_max,
@@ -58,6 +59,16 @@ async def open_pool(dsn: str) -> asyncpg.Pool:
             )
         except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as fault:
             _log.warning("Postgres is not there yet: %s", fault)
+            await asyncio.sleep(connect_wait_s)
+
+
+async def open_log(dsn: str) -> PostgresEventLog:
+    """The event log, to read from, waiting for a server that is not there yet."""
+    while True:
+        try:
+            return await PostgresEventLog.connect(dsn, application_name="flowforge gateway")
+        except Unavailable as fault:
+            _log.warning("the event log is not there yet: %s", fault)
             await asyncio.sleep(connect_wait_s)
 
 

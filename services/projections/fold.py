@@ -22,22 +22,32 @@ from flowforge.events import (
     NodeRetried,
     NodeSkipped,
     NodeStarted,
+    QueueLeft,
     ReportIgnored,
+    RunAdmitted,
     RunCancelled,
     RunCancelRequested,
     RunCompleted,
+    RunDisplaced,
     RunFailed,
     RunFailing,
+    RunQueued,
     RunRequested,
     RunStarted,
     ScheduleFired,
     ScheduleMissed,
+    SlotAwaited,
+    SlotFreed,
+    SlotRefused,
+    SlotTaken,
     TimerFired,
     TimerSet,
     TriggerDecided,
     TriggerFired,
     TriggerTimerFired,
     TriggerTimerSet,
+    WebhookReceived,
+    WebhooksRejected,
     WorkflowArchived,
     WorkflowCreated,
     WorkflowTriggered,
@@ -57,15 +67,17 @@ from services.projections.state import (
     NodeRow,
     ReadModels,
     ReceivedRow,
+    RejectionRow,
     RunRow,
     RunState,
+    SlotRow,
     VersionRow,
     WorkflowRow,
 )
 
 NODE_ENDINGS = frozenset({"completed", "failed", "skipped", "cancelled"})
 RUN_ENDED = frozenset({"completed", "failed", "cancelled", "partial"})
-WITHOUT_ROWS = frozenset({"ReportIgnored", "JobEnded", "TimerSet", "TimerFired", "RunCancelRequested"})
+WITHOUT_ROWS = frozenset({"ReportIgnored", "JobEnded", "TimerSet", "TimerFired", "RunCancelRequested", "RunQueued"})
 """Events that change no row of their run."""
 
 PRIORITY_MAX = 2**31 - 1
@@ -97,12 +109,20 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             _triggered(models, stored, event)
         case RunStarted() | RunCompleted() | RunFailed() | RunCancelled() | RunFailing():
             _fold_run(models, stored, event)
+        case SlotTaken() | SlotAwaited():
+            _asked_for_slot(models, stored, event)
+        case RunAdmitted() | RunDisplaced() | SlotFreed() | QueueLeft():
+            _fold_slot(models, stored, event)
         case ReportIgnored() | JobEnded() | TimerSet() | TimerFired() | ScheduleFired() | ScheduleMissed():
+            pass
+        case RunQueued() | SlotRefused():
             pass
         case TriggerFired() | AbsenceCounted() | TriggerTimerSet() | TriggerTimerFired() | ChainGrew():
             pass
-        case EventReceived():
+        case WebhookReceived() | EventReceived():
             _received(models, stored, event)
+        case WebhooksRejected():
+            _rejected(models, stored, event)
         case TriggerDecided():
             _decided(models, stored, event)
         case RunRequested():
@@ -141,7 +161,7 @@ def _triggered(models: ReadModels, stored: StoredEvent, event: WorkflowTriggered
         actor=_clean(stored.actor),
         labels=_labels(event.labels),
         input_data=_text(event.input_data),
-        priority=max(-PRIORITY_MAX, min(event.priority, PRIORITY_MAX)),
+        priority=_bounded(event.priority),
         depth=event.depth,
         created_at=stored.recorded_at,
         created_position=stored.position,
@@ -151,6 +171,8 @@ def _triggered(models: ReadModels, stored: StoredEvent, event: WorkflowTriggered
     )
     models.runs[row.run_id] = RunState(row)
     models.changes.runs.append(row)
+    if event.waits is not None:
+        return  # its decision is on record by itself: held, and later another
     models.changes.decisions.append(
         DecisionRow(
             position=stored.position,
@@ -199,6 +221,45 @@ def _touch(models: ReadModels, row: RunRow, position: int) -> None:
     if row.change == CLEAN:
         row.change = CHANGED
         models.changes.runs.append(row)
+
+
+# --- slots ------------------------------------------------------------------------------------------------------------
+
+_SLOT_STATES = {"SlotTaken": "holds", "SlotAwaited": "waits", "RunAdmitted": "holds"}
+
+
+def _asked_for_slot(models: ReadModels, stored: StoredEvent, event: SlotTaken | SlotAwaited) -> None:
+    """A run that asks again has its row already."""
+    before = models.slots.get(event.run_id)
+    row = models.slots[event.run_id] = SlotRow(
+        run_id=event.run_id,
+        slot_id=stored.stream_id,
+        workflow_id=event.workflow_id,
+        pool=event.pool,
+        key=_kept(event.key),
+        slot_limit=event.limit,
+        state=_SLOT_STATES[stored.type],
+        priority=_bounded(event.priority) if isinstance(event, SlotAwaited) else 0,
+        since_position=stored.position,
+        position=stored.position,
+        change=NEW if before is None or before.change == NEW else CHANGED,
+    )
+    if before is not None and before.change != CLEAN:
+        models.changes.slots.remove(before)
+    models.changes.slots.append(row)
+
+
+def _fold_slot(
+    models: ReadModels, stored: StoredEvent, event: RunAdmitted | RunDisplaced | SlotFreed | QueueLeft
+) -> None:
+    row = models.slots[event.run_id]
+    if not isinstance(event, RunDisplaced) or row.state == "waits":  # who holds a slot holds it until it has ended
+        row.state = _SLOT_STATES.get(stored.type, "gone")
+        row.since_position = stored.position
+    row.position = stored.position
+    if row.change == CLEAN:
+        row.change = CHANGED
+        models.changes.slots.append(row)
 
 
 # --- nodes and their instances ----------------------------------------------------------------------------------------
@@ -336,6 +397,13 @@ def _received(models: ReadModels, stored: StoredEvent, event: EventReceived) -> 
     )
 
 
+def _rejected(models: ReadModels, stored: StoredEvent, event: WebhooksRejected) -> None:
+    models.changes.rejections += [
+        RejectionRow(stored.position, _kept(reason), event.workflow_id, event.trigger_id, count, stored.recorded_at)
+        for reason, count in event.reasons.items()
+    ]
+
+
 def _quarantined(models: ReadModels, stored: StoredEvent, event: MessageQuarantined) -> None:
     models.changes.dead_letters.append(
         DeadLetterRow(
@@ -413,6 +481,10 @@ def _audit(models: ReadModels, stored: StoredEvent, action: str, subject: str) -
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
+
+
+def _bounded(priority: int) -> int:
+    return max(-PRIORITY_MAX, min(priority, PRIORITY_MAX))
 
 
 def _text(raw: msgspec.Raw) -> Json:

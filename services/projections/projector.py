@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
-from flowforge.events import AnyEvent, WorkflowArchived, WorkflowUpdated, decode
+from flowforge.events import AnyEvent, SlotEvent, SlotRefused, WorkflowArchived, WorkflowUpdated, decode
 
 from infra.eventlog import EventLog, Head, StoredEvent
 from infra.failpoints import failpoint
@@ -74,6 +74,10 @@ class Projector:
         }
         if missing - begun or workflows:
             await store.load(self._connection, self._models, missing - begun, workflows)
+        asked = (event for event in decoded if isinstance(event, SlotEvent) and not isinstance(event, SlotRefused))
+        slots = {event.run_id for event in asked} - self._models.slots.keys()
+        if slots:
+            await store.load_slots(self._connection, self._models, slots)
 
     def _fold(self, events: Sequence[StoredEvent], decoded: Sequence[AnyEvent]) -> None:
         models = self._models
@@ -102,6 +106,12 @@ class Projector:
         for row in changes.runs:
             if row.status in RUN_ENDED:
                 runs.pop(row.run_id, None)
+        slots = self._models.slots
+        for row in changes.slots:
+            if row.state == "gone":
+                slots.pop(row.run_id, None)
+        if len(slots) > self._cached_runs_max:
+            slots.clear()
         excess = len(runs) - self._cached_runs_max
         if excess > 0:
             oldest: list[UUID] = [run_id for run_id, _ in zip(runs, range(excess), strict=False)]

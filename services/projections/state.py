@@ -115,6 +115,22 @@ class NodeRow(msgspec.Struct, gc=False):
     change: int = CLEAN
 
 
+class SlotRow(msgspec.Struct, gc=False):
+    """What one run has to do with slots since `since_position`: it `holds` one, `waits` for one, or is `gone`."""
+
+    run_id: UUID
+    slot_id: UUID
+    workflow_id: str
+    pool: str | None
+    key: str
+    slot_limit: int
+    state: str
+    priority: int
+    since_position: int
+    position: int
+    change: int = CLEAN
+
+
 class DecisionRow(msgspec.Struct, gc=False):
     """The answer of one trigger to one cause, by the position of the event that recorded it."""
 
@@ -148,6 +164,17 @@ class ReceivedRow(msgspec.Struct, gc=False):
     data: Json
     extensions: Json
     received_at: datetime
+
+
+class RejectionRow(msgspec.Struct, gc=False):
+    """Deliveries to a webhook trigger that were turned away for one reason, since they were last counted."""
+
+    position: int
+    reason: str
+    workflow_id: str
+    trigger_id: str
+    count: int
+    counted_at: datetime
 
 
 class DeadLetterRow(msgspec.Struct, gc=False):
@@ -187,15 +214,28 @@ class RunState:
 class Changes:
     """What must be written so that the tables agree with the state: each row once, in its final form."""
 
-    __slots__ = ("audits", "dead_letters", "decisions", "nodes", "received", "runs", "versions", "workflows")
+    __slots__ = (
+        "audits",
+        "dead_letters",
+        "decisions",
+        "nodes",
+        "received",
+        "rejections",
+        "runs",
+        "slots",
+        "versions",
+        "workflows",
+    )
 
     def __init__(self) -> None:
         self.workflows: list[WorkflowRow] = []
         self.runs: list[RunRow] = []
         self.nodes: list[NodeRow] = []
+        self.slots: list[SlotRow] = []
         self.versions: list[VersionRow] = []
         self.decisions: list[DecisionRow] = []
         self.received: list[ReceivedRow] = []
+        self.rejections: list[RejectionRow] = []
         self.dead_letters: list[DeadLetterRow] = []
         self.audits: list[AuditRow] = []
 
@@ -206,4 +246,5 @@ class ReadModels:
     def __init__(self) -> None:
         self.workflows: dict[str, WorkflowRow] = {}
         self.runs: dict[UUID, RunState] = {}
+        self.slots: dict[UUID, SlotRow] = {}
         self.changes = Changes()

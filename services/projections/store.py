@@ -24,8 +24,10 @@ from services.projections.state import (
     NodeRow,
     ReadModels,
     ReceivedRow,
+    RejectionRow,
     RunRow,
     RunState,
+    SlotRow,
     VersionRow,
     WorkflowRow,
 )
@@ -33,7 +35,7 @@ from services.projections.state import (
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 1
+TABLES_VERSION = 3
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _SQL = Path(__file__).with_name("tables.sql")
@@ -114,11 +116,13 @@ VERSIONS = Table("workflow_versions", VersionRow)
 RUNS = Table("runs", RunRow, fixed_count=_RUN_FIXED)
 NODES = Table("node_runs", NodeRow, key_count=3)
 INSTANCES = Table("node_instances", NodeRow, key_count=3)
+SLOTS = Table("slots", SlotRow)
 DECISIONS = Table("decisions", DecisionRow)
 RECEIVED = Table("received_events", ReceivedRow)
+REJECTIONS = Table("webhook_rejections", RejectionRow, key_count=2)
 DEAD_LETTERS = Table("dead_letters", DeadLetterRow)
 AUDIT = Table("audit", AuditRow)
-TABLES = (WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, DECISIONS, RECEIVED, DEAD_LETTERS, AUDIT)
+TABLES = (WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, SLOTS, DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT)
 TABLE_NAMES = ("checkpoint", *(table.name for table in TABLES))
 
 
@@ -210,6 +214,12 @@ async def load(
             nodes[record["node_id"], record["instance"]] = NodeRow(*record)
 
 
+async def load_slots(connection: asyncpg.Connection, models: ReadModels, runs: Collection[UUID]) -> None:
+    """Have what these runs have to do with slots in memory."""
+    for record in await connection.fetch(f"{SLOTS.select} where run_id = any($1)", list(runs)):
+        models.slots[record["run_id"]] = SlotRow(*record)
+
+
 async def write(connection: asyncpg.Connection, changes: Changes) -> None:
     """Write what changed, inside the caller's transaction."""
     for row in changes.workflows:
@@ -221,8 +231,11 @@ async def write(connection: asyncpg.Connection, changes: Changes) -> None:
         nodes, instances = _split(changes.nodes)
         await NODES.write(connection, nodes)
         await INSTANCES.write(connection, instances)
+    if changes.slots:
+        await SLOTS.write(connection, changes.slots)
     await DECISIONS.append(connection, changes.decisions)
     await RECEIVED.append(connection, changes.received)
+    await REJECTIONS.append(connection, changes.rejections)
     await DEAD_LETTERS.append(connection, changes.dead_letters)
     await AUDIT.append(connection, changes.audits)
 
@@ -249,7 +262,8 @@ def _split(rows: Sequence[NodeRow]) -> tuple[list[NodeRow], list[NodeRow]]:
 def as_written(changes: Changes) -> None:
     """The transaction is committed: the tables now have these rows as they are."""
     for rows in (
-        cast("list[WorkflowRow | RunRow | NodeRow]", part) for part in (changes.workflows, changes.runs, changes.nodes)
+        cast("list[WorkflowRow | RunRow | NodeRow | SlotRow]", part)
+        for part in (changes.workflows, changes.runs, changes.nodes, changes.slots)
     ):
         for row in rows:
             row.change = 0

@@ -6,9 +6,10 @@
 --
 -- `workflows` has the newest version of each, `workflow_versions` every definition as logged. `runs` has one row per
 -- run from its first event on. `node_runs` has one row per node that did anything in a run (one that is idle has none:
--- readers add it from the definition), `node_instances` one per iteration of a map. `decisions` has every answer of a
--- trigger, the fired ones too; `received_events` what came from outside; `dead_letters` what could not be handled;
--- `audit` who asked for what.
+-- readers add it from the definition), `node_instances` one per iteration of a map. `slots` has one row per run that
+-- asked for a slot of `concurrency`. `decisions` has every answer of a trigger, the fired ones too; `received_events`
+-- what came from outside; `webhook_rejections` how many deliveries were turned away; `dead_letters` what could not be
+-- handled; `audit` who asked for what.
 --
 -- Columns, their order and names are the fields of the rows in state.py. JSON is `json`: the text as it was.
 -- Rows that change leave room on their page for it (fillfactor), so that most updates touch no index.
@@ -108,6 +109,21 @@ create table node_runs (
 
 create table node_instances (like node_runs including all) with (fillfactor = 60);
 
+create table slots (
+    run_id         uuid primary key,
+    slot_id        uuid not null,
+    workflow_id    text not null,
+    pool           text,
+    key            text not null,
+    slot_limit     int not null,
+    state          text not null,
+    priority       int not null,
+    since_position bigint not null,
+    position       bigint not null
+) with (fillfactor = 60);
+create index slots_in_use on slots (slot_id, state, since_position) where state <> 'gone';
+create index slots_of_workflow on slots (workflow_id, slot_id) where state <> 'gone';
+
 create table decisions (
     position        bigint primary key,
     workflow_id     text not null,
@@ -142,6 +158,17 @@ create table received_events (
     received_at     timestamptz not null
 );
 create index received_events_of_type on received_events (type, position);
+
+create table webhook_rejections (
+    position    bigint not null,
+    reason      text not null,
+    workflow_id text not null,
+    trigger_id  text not null,
+    count       bigint not null,
+    counted_at  timestamptz not null,
+    primary key (position, reason)
+);
+create index webhook_rejections_of_trigger on webhook_rejections (workflow_id, trigger_id);
 
 create table dead_letters (
     position       bigint primary key,

@@ -11,12 +11,12 @@ from typing import Literal
 from uuid import UUID
 
 import msgspec
-from flowforge.events import Instance, TimerSet, TriggerTimerSet
+from flowforge.events import Instance, TimerPurpose, TimerSet, TriggerTimerSet
 
 from services.scheduler.settings import LOOK_AHEAD, LOOK_AHEAD_COUNT, WINDOW, WINDOW_COUNT_MAX
 
 Place = tuple[datetime, UUID]
-Purpose = Literal["retry", "node_timeout", "run_timeout", "trigger"]
+Purpose = TimerPurpose | Literal["trigger"]
 BEFORE_ALL: Place = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 _LAST_ID = UUID(int=2**128 - 1)
 

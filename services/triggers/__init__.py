@@ -1,12 +1,16 @@
 """Triggers: which cause starts which workflow, and why not.
 
-Hears   external events on the inbox; commands `RequestRun` and `ReceiveEvents`;
-        `ScheduleFired` and `ScheduleMissed` of the scheduler; jobs of runs that ended (`JobEnded`).
-Says    `WorkflowTriggered`, the first event of every run.
-Owns    streams `cause` (what came, then each decision that is not `fired`) and version 1 of streams `run`;
-        of streams `schedule` what was decided, from version 2.
+Hears   external events on the inbox; commands `RequestRun`, `ReceiveEvents`, `ReceiveWebhook`, `CountRejections`;
+        `ScheduleFired` and `ScheduleMissed` of the scheduler, and its timers; the end of every run, and its jobs
+        (`JobEnded`); every change of a workflow.
+Says    `WorkflowTriggered`, the first event of every run; of runs that waited for a slot `RunAdmitted`, of those that
+        have to make room `RunDisplaced`; `TriggerTimerSet` of what a trigger holds.
+Owns    streams `cause` (what came, then each decision that is not `fired`) and version 1 of streams `run`; streams `trigger`,
+        what a trigger remembers, and `chain`, what one first cause led to;
+        of streams `schedule` what was decided, from version 2; streams `slot`, who may run (slots, admission, concurrency).
 Never   looks at what a run does, keeps a table, or decides on definitions older than the log's.
 
-Read in this order: state (what is remembered of a workflow), cause, inputs, patterns, buckets, index, decide, scheduled,
-jobs; then reading, answers, definitions, known, handlers.
+Read in this order: state (a workflow), cause, inputs, patterns, buckets, index, memory and pipeline (triggers that remember),
+endings, admission, decide, scheduled, jobs, simulation;
+then reading, answers, definitions, ledger, recalling, known, occasions, handlers.
 """

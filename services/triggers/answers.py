@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from flowforge.events import Event, TriggerTimerSet, WorkflowTriggered, encode
+from flowforge.events import Event, RunAdmitted, RunDisplaced, TriggerTimerSet, WorkflowTriggered, encode
 from flowforge.refusals import Accepted, Refusal, Rejected
 from flowforge.subjects import Subjects
 
@@ -16,6 +16,8 @@ from services.triggers.reading import Arrival
 from services.triggers.recalling import chain_stream
 
 FIRED, TIMER_SET = WorkflowTriggered.__name__, TriggerTimerSet.__name__
+OF_RUNS = frozenset({RunAdmitted.__name__, RunDisplaced.__name__})
+"""What is said of a run that is there already."""
 _encode = msgspec.json.encode
 
 
@@ -50,6 +52,7 @@ def _streams_of(decided: Decided, identity: bytes | None) -> list[StreamAppend]:
     for run in decided.runs:
         streams.append(_stream("run", run.run_id, 0, [run]))
         streams[-1].identity = decided.identities.get(run.run_id)
+    streams += [_stream("slot", one.slot_id, one.version, one.facts) for one in decided.slotted]
     if identity is not None:
         streams[0].identity = identity
     return streams
@@ -59,11 +62,22 @@ def _stream(kind: str, stream_id: UUID, version: int, facts: Sequence[Event]) ->
     return StreamAppend(kind, stream_id, version, [NewEvent(type(fact).__name__, encode(fact)) for fact in facts])
 
 
-def said(stored: StoredEvent, workflow_id: str, subjects: Subjects) -> Outgoing:
-    """A run's first event, or a timer that a trigger sets, on its way."""
-    body, name = envelope(stored, subjects.namespace), str(stored.event_id)
+class _Place(msgspec.Struct):
+    workflow_id: str
+    run_id: UUID | None = None
+
+
+_place = msgspec.json.Decoder(_Place)
+
+
+def said(stored: StoredEvent, subjects: Subjects) -> Outgoing:
+    """A run's first event, what becomes of one that waits, or a timer that a trigger sets, on its way."""
+    place = _place.decode(stored.data)
+    body, name, workflow_id = envelope(stored, subjects.namespace), str(stored.event_id), place.workflow_id
     if stored.type == TIMER_SET:
         return Outgoing(subjects.trigger_timer_set(workflow_id), body, name)
+    if stored.type in OF_RUNS:
+        return Outgoing(subjects.run(workflow_id, place.run_id, stored.type), body, name, is_covered=True)
     return Outgoing(subjects.run(workflow_id, stored.stream_id, FIRED), body, name, is_covered=True)
 
 
@@ -81,8 +95,11 @@ def run_answer(run: WorkflowTriggered, position: int) -> bytes:
     )
 
 
-def events_answer(arrivals: Iterable[Arrival], logged: dict[bytes, Logged], tried_at: frozenset[datetime]) -> bytes:
-    """To `ReceiveEvents`: each event with its place; a duplicate is one that was logged before this command came."""
+def events_answer(
+    arrivals: Iterable[Arrival], logged: dict[bytes, Logged], tried_at: frozenset[datetime], *, is_one: bool = False
+) -> bytes:
+    """To `ReceiveEvents`: each event with its place; a duplicate is one that was logged before this command came. The one
+    delivery of `ReceiveWebhook` is the answer by itself."""
     seen: set[bytes] = set()
     items: list[dict[str, object]] = []
     for arrival in arrivals:
@@ -97,8 +114,15 @@ def events_answer(arrivals: Iterable[Arrival], logged: dict[bytes, Logged], trie
             }
         )
         seen.add(arrival.identity)
+    if is_one:
+        return _encode(Accepted(items[0]))
     position = max(place.position for place in logged.values())
     return _encode(Accepted({"items": items, "position": position}))
+
+
+def count_answer(position: int) -> bytes:
+    """To `CountRejections`."""
+    return _encode(Accepted({"position": position}))
 
 
 def refusal_answer(refusal: Refusal) -> bytes:

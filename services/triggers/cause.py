@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 from flowforge.envelope import NULL, SPEC_VERSION, CloudEvent
-from flowforge.events import Cause, Chain, EventReceived, TriggerTimerFired
+from flowforge.events import Cause, Chain, EventReceived, TriggerTimerFired, WebhookReceived
 from flowforge.identity import derived_uuid, event_id
 
 from infra.expressions import EvaluationFault
@@ -97,11 +97,19 @@ class ReceivedCause:
     chain: Chain | None = None
     labels: Mapping[str, str] = NO_LABELS
 
-    def __init__(self, event: CloudEvent, body: bytes | msgspec.Raw, recorded_at: datetime) -> None:
-        self.fact = received(event, body)
+    def __init__(
+        self,
+        event: CloudEvent,
+        body: bytes | msgspec.Raw,
+        recorded_at: datetime,
+        addressee: tuple[str, str] | None = None,
+    ) -> None:
+        """`addressee`: workflow and trigger of a delivery to a webhook."""
+        self.fact = received(event, body, addressee)
         self.data = event.data
         self.recorded_at = recorded_at
-        self.stream_id = derived_uuid(recorded_at, "cause", event.source, event.id)
+        kind = "cause" if addressee is None else "webhook"  # what others publish is never taken for a delivery
+        self.stream_id = derived_uuid(recorded_at, kind, event.source, event.id)
         self.cause = Cause(
             event_id=event_id(self.stream_id, 1, recorded_at),
             type=event.type,
@@ -135,8 +143,19 @@ class ReceivedCause:
         return self._bindings
 
 
-def received(event: CloudEvent, body: bytes | msgspec.Raw) -> EventReceived:
+def received(event: CloudEvent, body: bytes | msgspec.Raw, addressee: tuple[str, str] | None = None) -> EventReceived:
     """The fact to log: every attribute as it came, the data in full (see `kept_small`)."""
+    if addressee is not None:
+        workflow_id, trigger_id = addressee
+        return WebhookReceived(
+            id=event.id,
+            source=event.source,
+            type=event.type,
+            subject=event.subject,
+            data=kept_small(event.data),
+            workflow_id=workflow_id,
+            trigger_id=trigger_id,
+        )
     attributes = _attributes.decode(body)
     return EventReceived(
         id=event.id,

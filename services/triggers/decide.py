@@ -5,7 +5,7 @@ same answer whenever it is asked: for a redelivered event, for a dry run, for "w
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -20,10 +20,12 @@ from flowforge.events import (
     TriggerDecided,
     TriggerEvent,
     TriggerRef,
+    WebhooksRejected,
     WorkflowTriggered,
 )
 
 from infra.expressions import EvaluationFault, Fault
+from services.triggers.admission import Ending, Limits, Overlap, SlotFact, ask, end, look
 from services.triggers.cause import (
     EMPTY_INPUT,
     AnyCause,
@@ -34,6 +36,7 @@ from services.triggers.cause import (
     kept_small,
     run_id,
 )
+from services.triggers.concurrency import asking_of
 from services.triggers.endings import EndedCause, correlation, unsatisfied
 from services.triggers.index import Checked, Rule, RuleKey
 from services.triggers.inputs import Finding
@@ -42,8 +45,9 @@ from services.triggers.jobs import unmatched as job_unmatched
 from services.triggers.memory import Memory
 from services.triggers.pipeline import Pipeline, Remembering, trigger_stream
 from services.triggers.settings import DEPTH_MAX, RUNS_PER_CAUSE_MAX
-from services.triggers.state import JobTrigger, type_of
-from services.triggers.verdict import NotFired, Wanted
+from services.triggers.slots import Slots, evolve
+from services.triggers.state import JobTrigger, Version, type_of
+from services.triggers.verdict import NotFired, Unsettled, Wanted
 
 _encode = msgspec.json.encode
 FIRST_DEPTH = 1
@@ -66,12 +70,20 @@ class Grown(msgspec.Struct, frozen=True):
     facts: list[ChainGrew]
 
 
+class Slotted(msgspec.Struct, frozen=True):
+    """Facts for the stream of slots that is at `version`."""
+
+    slot_id: UUID
+    version: int
+    facts: list[SlotFact]
+
+
 class Decided(msgspec.Struct, frozen=True):
     """Everything that follows from one cause; `blobs` are to be kept before it is logged."""
 
     stream_id: UUID
     cause: Cause
-    first: EventReceived | RunRequested | None = None
+    first: EventReceived | RunRequested | WebhooksRejected | None = None
     """The cause itself; None where it is in the log already."""
     stream_type: str = "cause"
     stream_version: int = 0
@@ -80,13 +92,14 @@ class Decided(msgspec.Struct, frozen=True):
     blobs: list[msgspec.Raw] = []
     remembered: list[Remembered] = []
     grown: list[Grown] = []
+    slotted: list[Slotted] = []
     identities: dict[UUID, bytes] = {}
     """Of runs that are started once whatever else tells of their cause."""
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to log."""
-        return self.first is None and not (self.decisions or self.runs or self.remembered)
+        return self.first is None and not (self.decisions or self.runs or self.remembered or self.slotted)
 
 
 class Memories(Protocol):
@@ -113,6 +126,18 @@ class Chains(Protocol):
         ...
 
 
+class SlotBook(Protocol):
+    """Who holds slots and who waits for one, as of the last decision."""
+
+    def draft(self, slot_id: UUID) -> Slots:
+        """The slots; to be evolved by deciding."""
+        ...
+
+    def is_ahead(self, slot_id: UUID) -> bool:
+        """Whether something was decided of them that is not logged yet."""
+        ...
+
+
 Recall = Callable[[Cause], AnyCause]
 """A cause that is held. Raises Wanted."""
 
@@ -120,13 +145,18 @@ Recall = Callable[[Cause], AnyCause]
 class Deciding:
     """One cause, or the passing of time, before the triggers that it concerns, at one moment."""
 
-    def __init__(self, memories: Memories, chains: Chains, recall: Recall, at: datetime) -> None:
+    def __init__(
+        self, memories: Memories, chains: Chains, recall: Recall, at: datetime, slots: SlotBook | None = None
+    ) -> None:
+        """Without `slots` nobody asks for one: a rehearsal cannot know how long runs would have taken."""
         self.decisions: list[TriggerDecided] = []
         self.runs: list[WorkflowTriggered] = []
         self.blobs: list[msgspec.Raw] = []
         self.remembered: dict[UUID, Remembered] = {}
         self.grown: dict[UUID, Grown] = {}
+        self.slotted: dict[UUID, Slotted] = {}
         self.identities: dict[UUID, bytes] = {}
+        self._slots = slots
         self._memories = memories
         self._chains = chains
         self._recall = recall
@@ -198,13 +228,62 @@ class Deciding:
         return Decided(
             stream.pop("stream_id", cause.stream_id), cause.cause, first, decisions=self.decisions, runs=self.runs,
             blobs=self.blobs, remembered=list(self.remembered.values()), grown=list(self.grown.values()),
-            identities=self.identities, **stream,
+            slotted=list(self.slotted.values()), identities=self.identities, **stream,
         )  # fmt: skip
 
     def require_everything(self) -> None:
         """Raises Wanted where something was not in memory: all of it was asked for by then, so that one load brings it."""
         if self._wanted is not None:
             raise self._wanted
+
+    # --- slots ------------------------------------------------------------------------------------------------------
+
+    def admit(
+        self,
+        version: Version,
+        run: WorkflowTriggered,
+        input_data: msgspec.Raw,
+        events: Mapping[str, object],
+        *,
+        is_recorded: bool = True,
+        is_override: bool = False,
+    ) -> WorkflowTriggered | Overlap:
+        """The run, perhaps to wait for a slot of its workflow's `concurrency`, or what is in its way.
+
+        A refusal that is recorded falls with what it was decided on; one that is not may rest on the log only, and raises
+        Unsettled otherwise. Raises Fault.
+        """
+        asking = asking_of(version, run, input_data, events, is_override=is_override)
+        if asking is None or self._slots is None:
+            return run
+        answer = ask(self._slots.draft(asking.slot_id), asking, self._at)
+        if isinstance(answer, Overlap):
+            if is_recorded:
+                self._note(asking.slot_id, [answer.fact])
+            elif self._slots.is_ahead(asking.slot_id):
+                raise Unsettled(f"the slots {asking.slot_id}")
+            return answer
+        self._note(asking.slot_id, answer.facts)
+        return run if answer.waits is None else msgspec.structs.replace(run, waits=answer.waits)
+
+    def ended(self, slot_id: UUID, ending: Ending, limits: Limits) -> None:
+        """A run that held a slot or waited for one ended: who may starts."""
+        if self._slots is not None:
+            self._note(slot_id, end(self._slots.draft(slot_id), ending, limits))
+
+    def look(self, slot_id: UUID, limits: Limits) -> None:
+        """A limit may have changed: who may starts."""
+        if self._slots is not None:
+            self._note(slot_id, look(self._slots.draft(slot_id), limits))
+
+    def _note(self, slot_id: UUID, facts: Sequence[SlotFact]) -> None:
+        if not facts or self._slots is None:
+            return
+        slots = self._slots.draft(slot_id)
+        there = self.slotted.setdefault(slot_id, Slotted(slot_id, slots.version, []))
+        there.facts.extend(facts)
+        for fact in facts:
+            evolve(slots, fact)
 
     # --- starting ---------------------------------------------------------------------------------------------------
 
@@ -240,13 +319,29 @@ class Deciding:
         answer = input_of(rule, causes)
         if isinstance(answer, NotFired):
             return answer
+        run = self._admitted(rule, causes, answer, fired(rule, causes, answer, chain))
+        if isinstance(run, NotFired):
+            return run
         if is_large(answer):
             self.blobs.append(answer)
-        run = fired(rule, causes, answer, chain)
         self._started[last] += 1
         if chain is not None:
             self._grow(chain.first_event_id, run)
         return run
+
+    def _admitted(
+        self, rule: Rule, causes: Sequence[AnyCause], input_data: msgspec.Raw, run: WorkflowTriggered
+    ) -> WorkflowTriggered | NotFired:
+        """The run, perhaps to wait for a slot, or why it does not start."""
+        version = rule.checked.version
+        if self._slots is None or version.definition.settings.concurrency is None:
+            return run
+        try:
+            events = {**causes[-1].bindings, "events": [cause.bindings["event"] for cause in causes]}
+            answer = self.admit(version, run, input_data, events)
+        except Fault as fault:
+            return NotFired("failed", f"concurrency.key: {fault}", _path_of(fault))
+        return NotFired("suppressed", "overlap", answer.detail) if isinstance(answer, Overlap) else answer
 
     def _grow(self, first_event_id: UUID, run: WorkflowTriggered) -> None:
         grown = self.grown.get(first_event_id)
@@ -363,6 +458,7 @@ def fired(
         input_data=kept_small(input_data),
         labels=dict(last.labels),
         depth=max(cause.depth for cause in causes) + FIRST_DEPTH,
+        earlier=[cause.cause for cause in causes[:-1]],
         chain=chain,
     )
 

@@ -1,21 +1,19 @@
 """The end of a run as a cause, and what dependency triggers make of it (pure)."""
 
 from datetime import datetime
-from typing import Any, Literal, assert_never
 from uuid import UUID
 
 import msgspec
 from flowforge.definition import DependencyTrigger
-from flowforge.events import Cause, Chain, RunCancelled, RunCompleted, RunFailed, WorkflowTriggered
+from flowforge.events import Cause, Chain, WorkflowTriggered
 from flowforge.identity import part_uuid
 
+from infra.causes import END_STATUS, Ending, EndStatus, ended_data
 from infra.expressions import EvaluationFault, Scope, compile_lazily
 from services.triggers.cause import OwnCause
 from services.triggers.index import Rule
 from services.triggers.verdict import NotFired
 
-Ending = RunCompleted | RunFailed | RunCancelled
-EndStatus = Literal["completed", "failed", "cancelled"]
 _encode = msgspec.json.encode
 
 
@@ -28,8 +26,8 @@ class EndedCause(OwnCause):
 
     def __init__(self, run: WorkflowTriggered, ending: Ending, cause: Cause, recorded_at: datetime) -> None:
         self.run = run
-        self.status: EndStatus = _status(ending)
-        super().__init__(cause, _data(run, ending, self.status), recorded_at, run.depth, chain_after(run))
+        self.status: EndStatus = END_STATUS[type(ending)]
+        super().__init__(cause, msgspec.Raw(_encode(ended_data(run, ending))), recorded_at, run.depth, chain_after(run))
         self.stream_id = part_uuid(cause.event_id, "decisions")  # the run's own is execution's
 
 
@@ -100,32 +98,3 @@ def _is_met(condition: str, status: EndStatus) -> bool:
 
 def _ended(status: EndStatus) -> str:
     return f"was {status}" if status == "cancelled" else status
-
-
-def _status(ending: Ending) -> EndStatus:
-    match ending:
-        case RunCompleted():
-            return "completed"
-        case RunFailed():
-            return "failed"
-        case RunCancelled():
-            return "cancelled"
-        case _:
-            assert_never(ending)
-
-
-def _data(run: WorkflowTriggered, ending: Ending, status: EndStatus) -> msgspec.Raw:
-    told: dict[str, Any] = {
-        "run_id": run.run_id,
-        "workflow_id": run.workflow_id,
-        "workflow_version": run.workflow_version,
-        "status": status,
-        "output": ending.output if isinstance(ending, RunCompleted) else None,
-        "error": ending.error if isinstance(ending, RunFailed) else None,
-        "trigger": run.trigger,
-        "labels": run.labels,
-    }
-    return msgspec.Raw(_encode(told))
-
-
-__all__ = ["EndedCause", "Ending", "chain_after", "correlation", "ending_cause", "unsatisfied"]

@@ -14,10 +14,11 @@ from uuid import UUID
 
 import msgspec
 from flowforge import envelope as envelopes
-from flowforge.commands import RequestRun
+from flowforge.commands import CountRejections, ReceiveWebhook, RequestRun
+from flowforge.definition import WebhookTrigger
 from flowforge.envelope import decode_external
 from flowforge.events import EventReceived
-from flowforge.refusals import Refusal
+from flowforge.refusals import Refusal, not_found
 from flowforge.subjects import Subjects
 
 from infra.bus import LoadAgain, Message, Outgoing, Shell, Work, envelope
@@ -26,8 +27,10 @@ from infra.bus.settling import answer
 from infra.eventlog import Answer, Append, Conflict, DefinitionsChanged, Duplicate, EventLog, StoredEvent, Unavailable
 from services.triggers.answers import (
     FIRED,
+    OF_RUNS,
     TIMER_SET,
     Logged,
+    count_answer,
     events_answer,
     refusal_answer,
     run_answer,
@@ -35,11 +38,12 @@ from services.triggers.answers import (
     streams_of_all,
 )
 from services.triggers.cause import ReceivedCause, received, same_event
-from services.triggers.decide import Decided, decide_received
+from services.triggers.decide import Decided, Deciding, decide_received
 from services.triggers.definitions import Definitions
+from services.triggers.index import Rule
 from services.triggers.job_occasions import JobOccasions
 from services.triggers.known import KnownCause, find_known
-from services.triggers.ledger import STREAM_TYPE, Ledger
+from services.triggers.ledger import Ledger
 from services.triggers.occasions import Occasions, OwnKey, identity_of, is_own
 from services.triggers.questions import Questions
 from services.triggers.reading import (
@@ -58,8 +62,9 @@ from services.triggers.reading import (
     traceparent_of,
 )
 from services.triggers.recalling import Recalled, chain_stream
-from services.triggers.requests import decide_request
-from services.triggers.verdict import Wanted
+from services.triggers.requests import count_rejections, decide_request
+from services.triggers.slot_ledger import SlotLedger
+from services.triggers.verdict import Unsettled, Wanted
 
 _T = TypeVar("_T")
 _NOT_TRIED = Duplicate(0)
@@ -82,7 +87,7 @@ class Triggers:
     """The service as the shell runs it."""
 
     name = "triggers"
-    says = frozenset({FIRED, TIMER_SET})
+    says = frozenset({FIRED, TIMER_SET}) | OF_RUNS
     hears = HEARD
 
     def __init__(self, log: EventLog, namespace: str, clock: Callable[[], datetime] = envelopes.now) -> None:
@@ -91,9 +96,12 @@ class Triggers:
         self.definitions = Definitions(log)
         self.questions = Questions(log, clock, self.subjects)
         self.ledger = Ledger(log)
+        self.slots = SlotLedger(log)
         self._recalled = Recalled(log, namespace)
         self._jobs = JobOccasions(log, self.definitions, self._recalled, namespace, clock)
-        self._occasions = Occasions(self.definitions, self.ledger, self._recalled, self._jobs, namespace, clock)
+        self._occasions = Occasions(
+            self.definitions, self.ledger, self.slots, self._recalled, self._jobs, namespace, clock
+        )
         self._log = log
         self._clock = clock
         self._open: dict[Hashable, _Open] = {}
@@ -130,8 +138,10 @@ class Triggers:
         await self.definitions.refresh()
         self._tell_changed()
         await self.ledger.refresh()
+        await self.slots.refresh()
         self.ledger.begin()
         self._recalled.begin()
+        self.slots.begin()
         if self._open:
             for key in keys:
                 self._close(key)
@@ -159,10 +169,15 @@ class Triggers:
         if isinstance(command, Question):
             await self.definitions.look()
             await self.questions.prepare(message, command, self.definitions.index)
+        if isinstance(command, ReceiveWebhook) and self._webhook(command.workflow_id, command.trigger_id) is None:
+            await self.definitions.look()
         if not isinstance(command, RequestRun):
             return
         await self.definitions.load_version(command.workflow_id, command.version)
         if not isinstance(self._decide_request(command, self._clock()), Refusal):
+            if self._may_overlap(command):
+                await self.definitions.look()
+                self._tried_at.setdefault(self.key(message), frozenset())
             return
         # a refusal is not appended, so nobody else tells that it was made on old definitions
         await self.definitions.look()
@@ -195,6 +210,11 @@ class Triggers:
                 return self._decide_run(key, command, messages)
             if isinstance(command, Question):
                 return Work(answers=self.questions.answers(messages))
+            if isinstance(command, CountRejections):
+                return self._decide_count(key, command, messages)
+            if isinstance(command, ReceiveWebhook) and self._webhook(command.workflow_id, command.trigger_id) is None:
+                refusal = not_found(f"webhook of '{command.workflow_id}'", command.trigger_id)
+                return self._done(key, messages, refusal_answer(refusal))
         return self._decide_arrivals(key, messages)
 
     def _decide_own(self, key: OwnKey, messages: Sequence[Message]) -> Work:
@@ -223,18 +243,45 @@ class Triggers:
         if before is not None and before.run is not None:
             return self._done(key, messages, run_answer(before.run, before.run_position))
         recorded_at = self._clock()
-        decided = self._decide_request(command, recorded_at)
+        try:
+            decided = self._decide_request(command, recorded_at, self._occasions.deciding(recorded_at))
+        except Unsettled:
+            return Work(later=list(messages))
         if isinstance(decided, Refusal):
             return self._done(key, messages, refusal_answer(decided))
         return self._work(key, messages, {identity: decided}, recorded_at)
 
-    def _decide_request(self, command: RequestRun, recorded_at: datetime) -> Decided | Refusal:
+    def _may_overlap(self, command: RequestRun) -> bool:
+        """Whether it may be refused for what else runs; such a refusal is not appended either."""
+        found = self.definitions.find(command.workflow_id, command.version)
+        concurrency = None if isinstance(found, Refusal) else found[0].version.definition.settings.concurrency
+        return concurrency is not None and not command.override_running
+
+    def _decide_request(
+        self, command: RequestRun, recorded_at: datetime, deciding: Deciding | None = None
+    ) -> Decided | Refusal:
         found = self.definitions.find(command.workflow_id, command.version)
         if isinstance(found, Refusal):
             return found
         return decide_request(
-            *found, command, recorded_at, self.definitions.index.workflows[command.workflow_id].trigger_versions
+            *found,
+            command,
+            recorded_at,
+            self.definitions.index.workflows[command.workflow_id].trigger_versions,
+            deciding,
         )
+
+    def _decide_count(self, key: Hashable, command: CountRejections, messages: Sequence[Message]) -> Work:
+        identity = command_identity(command.command_id)
+        before = self._known.get(key, {}).get(identity)
+        if before is not None:
+            return self._done(key, messages, count_answer(before.position))
+        recorded_at = self._clock()
+        return self._work(key, messages, {identity: count_rejections(command, recorded_at)}, recorded_at)
+
+    def _webhook(self, workflow_id: str, trigger_id: str) -> Rule | None:
+        rule = self.definitions.index.rule((workflow_id, trigger_id))
+        return rule if rule is not None and isinstance(rule.trigger, WebhookTrigger) else None
 
     def _decide_arrivals(self, key: Hashable, messages: Sequence[Message]) -> Work:
         known = self._known.get(key, {})
@@ -242,7 +289,7 @@ class Triggers:
         for message in messages:
             for arrival in arrivals_of(message):
                 if (first := arrivals.setdefault(arrival.identity, arrival)) is not arrival:
-                    _tell_if_different(received(first.event, first.body), arrival)
+                    _tell_if_different(received(first.event, first.body, first.addressee), arrival)
         for identity, before in known.items():
             if (again := arrivals.pop(identity, None)) is not None:
                 assert isinstance(before.fact, EventReceived)
@@ -260,9 +307,13 @@ class Triggers:
 
     def _decide_arrival(self, arrival: Arrival, recorded_at: datetime, fired: set[bytes]) -> Decided:
         """`fired`: the workflows that jobs reported before in the same group have started."""
-        cause = ReceivedCause(arrival.event, arrival.body, recorded_at)
-        rules = self.definitions.index.candidates(cause)
-        job, watchers = self._deciding(lambda: self._jobs.reported(cause, fired)) or (None, ())
+        cause = ReceivedCause(arrival.event, arrival.body, recorded_at, arrival.addressee)
+        if arrival.addressee is None:
+            rules = self.definitions.index.candidates(cause)
+            job, watchers = self._deciding(lambda: self._jobs.reported(cause, fired)) or (None, ())
+        else:
+            rule = self._webhook(*arrival.addressee)
+            rules, job, watchers = [] if rule is None else [rule], None, ()
         deciding = self._occasions.deciding(recorded_at)
         decided = self._deciding(lambda: decide_received(deciding, rules, cause, job, watchers))
         if decided.remembered:
@@ -326,9 +377,12 @@ class Triggers:
         opened = self._close(key)
         assert opened is not None
         for event in events:
-            if event.stream_type == STREAM_TYPE:
+            if event.stream_type == self.ledger.stream_type:
                 self.ledger.add(event)
+            elif event.stream_type == self.slots.stream_type:
+                self.slots.add(event)
         self.ledger.passed(events[-1].position)
+        self.slots.passed(events[-1].position)
         self._jobs.settled()
         if is_own(key):
             self._occasions.dealt_with(cast("OwnKey", key))
@@ -343,17 +397,15 @@ class Triggers:
         return self._said(events)
 
     def _said(self, events: Sequence[StoredEvent]) -> list[Outgoing]:
-        return [
-            said(event, _place_of.decode(event.data).workflow_id, self.subjects)
-            for event in events
-            if event.type in self.says
-        ]
+        return [said(event, self.subjects) for event in events if event.type in self.says]
 
     def _fill_answers(self, key: Hashable, work: Work, opened: _Open, events: Sequence[StoredEvent]) -> None:
         messages = [message for message, _ in work.answers]
         if isinstance(command_of(messages[0]), RequestRun):
             [decided] = opened.decided.values()
-            answer = run_answer(decided.runs[0], events[-1].position)
+            answer = run_answer(decided.runs[0], next(event.position for event in events if event.type == FIRED))
+        elif isinstance(command_of(messages[0]), CountRejections):
+            answer = count_answer(events[-1].position)
         else:
             self._tried_at[key] = self._tried_at.get(key, frozenset()) | {opened.recorded_at}
             firsts = {event.stream_id: event for event in events if event.version == 1}
@@ -371,12 +423,18 @@ class Triggers:
             identity: Logged(known.event_id, known.position, known.recorded_at)
             for identity, known in self._known.get(key, {}).items()
         }
-        return events_answer(arrivals_of(messages[0]), before | new, self._tried_at.get(key, frozenset()))
+        return events_answer(
+            arrivals_of(messages[0]),
+            before | new,
+            self._tried_at.get(key, frozenset()),
+            is_one=isinstance(command_of(messages[0]), ReceiveWebhook),
+        )
 
     def refused(self, key: Hashable, answer: Answer) -> None:
         """Known already, or decided on definitions that are no longer the newest."""
         opened = self._close(key)
         self.ledger.not_logged()
+        self.slots.not_logged()
         self._recalled.not_logged()
         if answer != _NOT_TRIED:
             self._jobs.settled()
@@ -405,6 +463,8 @@ class Triggers:
             for grown in decided.grown:
                 if conflict.stream_id == chain_stream(grown.first_event_id):
                     self._recalled.doubt(grown.first_event_id)
+            if any(one.slot_id == conflict.stream_id for one in decided.slotted):
+                self.slots.doubt(conflict.stream_id, conflict.actual_version)
 
     def _close(self, key: Hashable) -> _Open | None:
         opened = self._open.pop(key, None)
@@ -422,6 +482,7 @@ class Triggers:
         """Everything is read anew from the log."""
         self.definitions.forget_all()
         self.ledger.is_stale = True
+        self.slots.is_stale = True
         self._occasions.forget_all()
         for kept in (self._open, self._claimed, self._tried_at, self._known, self._wanted_blobs, self._kept_blobs):
             kept.clear()
@@ -436,6 +497,7 @@ class Triggers:
             await self.definitions.look()
             self._tell_changed()
             await self.ledger.keep()
+            await self.slots.keep()
         except Unavailable as fault:
             _log.warning("definitions cannot be read yet: %s", fault)
 
@@ -461,7 +523,7 @@ def _actor(message: Message) -> str | None:
 
 
 def _tell_if_different(first: EventReceived, again: Arrival) -> None:
-    if not same_event(first, received(again.event, again.body)):
+    if not same_event(first, received(again.event, again.body, again.addressee)):
         _log.warning(
             "event %s of %s came again with other content; the first one counts", again.event.id, again.event.source
         )

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from flowforge.definition import DependencyTrigger, EventTrigger
+from flowforge.definition import DependencyTrigger, EventTrigger, WebhookTrigger
 from flowforge.events import WorkflowEvent
 
 from infra.expressions import (
@@ -132,7 +132,7 @@ class Rule:
 
 
 def _condition(trigger: AnyTrigger | None) -> Condition | None:
-    if not isinstance(trigger, EventTrigger) or trigger.config.filter is None:
+    if not isinstance(trigger, EventTrigger | WebhookTrigger) or trigger.config.filter is None:
         return None
     return Condition(trigger.config.filter, Scope.FILTER)
 

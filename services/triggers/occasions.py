@@ -14,7 +14,9 @@ from flowforge.events import RUN_ENDINGS, Cause, TriggerDecided, TriggerTimerFir
 from flowforge.identity import identity_key, part_uuid
 
 from infra.bus import Message
+from services.triggers.admission import ending_of
 from services.triggers.cause import absence_cause
+from services.triggers.concurrency import limits
 from services.triggers.decide import Decided, Deciding, declined
 from services.triggers.definitions import Definitions
 from services.triggers.endings import EndedCause
@@ -31,6 +33,7 @@ from services.triggers.reading import (
 )
 from services.triggers.recalling import Recalled
 from services.triggers.scheduled import decide_scheduled
+from services.triggers.slot_ledger import SlotLedger
 from services.triggers.verdict import NotFired
 
 OwnKey = ScheduledKey | EndedKey | JobKey | TimerKey | DefinedKey
@@ -71,6 +74,7 @@ class Occasions:
         self,
         definitions: Definitions,
         ledger: Ledger,
+        slots: SlotLedger,
         recalled: Recalled,
         jobs: JobOccasions,
         namespace: str,
@@ -79,6 +83,7 @@ class Occasions:
         self.jobs = jobs
         self._definitions = definitions
         self._ledger = ledger
+        self._slots = slots
         self._recalled = recalled
         self._namespace = namespace
         self._clock = clock
@@ -86,7 +91,7 @@ class Occasions:
 
     def deciding(self, at: datetime) -> Deciding:
         """Whatever comes at that moment."""
-        return Deciding(self._ledger, self._recalled, self._recalled.cause, at)
+        return Deciding(self._ledger, self._recalled, self._recalled.cause, at, self._slots)
 
     # --- load -------------------------------------------------------------------------------------------------------
 
@@ -132,7 +137,7 @@ class Occasions:
                 index = self._definitions.index
                 return decide_scheduled(self.deciding(at), index, fact, event_id, stream_id, self._namespace), at
             case EndedKey(event_id):
-                return self._decide_ended(event_id, at), at
+                return self._decide_ended(event_id, message, at), at
             case JobKey(event_id):
                 return self.jobs.decide(event_id, self.deciding(at)), at
             case TimerKey():
@@ -142,12 +147,20 @@ class Occasions:
             case DefinedKey(workflow_id):
                 return self._decide_defined(workflow_id, message, at), at
 
-    def _decide_ended(self, event_id: UUID, at: datetime) -> Decided | None:
-        cause = self._endings.pop(event_id, None)
-        if cause is None:
-            return None
-        self._endings[event_id] = cause  # until it is logged
+    def _decide_ended(self, event_id: UUID, message: Message, at: datetime) -> Decided | None:
+        """The slot is freed, dependents are started."""
         deciding = self.deciding(at)
+        run_id = UUID(message.event.source.rpartition("/")[2])
+        slot_id = self._slots.of_run(run_id)
+        if slot_id is not None:
+            ending = ending_of(run_id, message.event.type, message.event.data)
+            deciding.ended(slot_id, ending, limits(self._definitions.index.workflows))
+        cause = self._endings.get(event_id)  # kept until it is logged
+        if cause is None:
+            named = _cause_of(message)
+            return (
+                Decided(named.stream_id, named, slotted=list(deciding.slotted.values())) if deciding.slotted else None
+            )
         for rule in self._definitions.index.dependents(cause.run.workflow_id):
             deciding.consider(rule, cause)
         if deciding.remembered:
@@ -177,14 +190,7 @@ class Occasions:
         return deciding.decided(cause)
 
     def _decide_defined(self, workflow_id: str, message: Message, at: datetime) -> Decided:
-        event = message.event
-        cause = Cause(
-            event_id=UUID(event.id),
-            type=event.type,
-            id=event.id,
-            source=event.source,
-            stream_id=UUID(event.source.rpartition("/")[2]),
-        )
+        event, cause = message.event, _cause_of(message)
         deciding, index = self.deciding(at), self._definitions.index
         for name in sorted(self._names(workflow_id)):
             rule = index.rule((workflow_id, name))
@@ -200,6 +206,8 @@ class Occasions:
                 one.stop_absence()
             one.come_due()
             deciding.settle(one)
+        for slot_id in list(self._slots.awaited_by(workflow_id)):
+            deciding.look(slot_id, limits(index.workflows))
         if event.type == WorkflowArchived.__name__:
             answer = NotFired(
                 "not_matched", "upstream_archived", f"{workflow_id} was archived: no run of it starts any more"
@@ -214,6 +222,7 @@ class Occasions:
             blobs=deciding.blobs,
             remembered=list(deciding.remembered.values()),
             grown=list(deciding.grown.values()),
+            slotted=list(deciding.slotted.values()),
         )
 
     def _names(self, workflow_id: str) -> set[str]:
@@ -228,6 +237,13 @@ class Occasions:
 
     def forget_all(self) -> None:
         self._endings.clear()
+
+
+def _cause_of(message: Message) -> Cause:
+    """An event of our own, named."""
+    event = message.event
+    stream_id = UUID(event.source.rpartition("/")[2])
+    return Cause(event_id=UUID(event.id), type=event.type, id=event.id, source=event.source, stream_id=stream_id)
 
 
 def _is_news(message: Message) -> bool:

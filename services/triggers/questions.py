@@ -139,16 +139,19 @@ async def explained(log: EventLog, command: ExplainDecision) -> dict[str, object
     May raise `Unavailable`.
     """
     stored = await log.read_position(command.position)
-    if stored is None or stored.type != EventReceived.__name__:
+    if stored is None:
         return None
     workflow = await _workflow_at(log, command.workflow_id, stored)
     trigger = None if workflow is None else workflow.newest.trigger(command.trigger_id)
     if workflow is None or trigger is None:
         return None
-    cause = await recalled(log, stored)
     if isinstance(trigger, JobTrigger):
-        return _explained_job(trigger, workflow, cause)
+        is_received = stored.type == EventReceived.__name__
+        return _explained_job(trigger, workflow, await recalled(log, stored)) if is_received else None
     rehearsal = Rehearsal(trigger, workflow)
+    if stored.type != rehearsal.fact_type:
+        return None
+    cause = await recalled(log, stored)
     if not rehearsal.concerns(cause.fact.type, cause.fact.source):
         return None
     answer = rehearsal.answer(cause)

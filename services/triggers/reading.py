@@ -8,8 +8,10 @@ from uuid import UUID
 import msgspec
 from flowforge.commands import (
     CheckUpstreams,
+    CountRejections,
     ExplainDecision,
     ReceiveEvents,
+    ReceiveWebhook,
     RehearseTrigger,
     RequestRun,
     TryTrigger,
@@ -21,6 +23,7 @@ from flowforge.events import (
     ScheduleFired,
     ScheduleMissed,
     TriggerTimerFired,
+    WebhookReceived,
     WorkflowArchived,
     WorkflowCreated,
     WorkflowUpdated,
@@ -40,13 +43,16 @@ HEARD = SCHEDULE_TYPES | RUN_ENDINGS | {TIMER_TYPE, JOB_TYPE}
 """What is caught up from the log; definitions are, by the index."""
 Question = TryTrigger | ExplainDecision | RehearseTrigger | CheckUpstreams
 """What is evaluated and answered, and never logged."""
-REQUEST_RUN, RECEIVE_EVENTS = RequestRun.__name__, ReceiveEvents.__name__
+REQUEST_RUN, RECEIVE_EVENTS, RECEIVE_WEBHOOK = RequestRun.__name__, ReceiveEvents.__name__, ReceiveWebhook.__name__
+COUNT_REJECTIONS = CountRejections.__name__
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _commands: dict[str, msgspec.json.Decoder[Any]] = {
     REQUEST_RUN: msgspec.json.Decoder(RequestRun),
     RECEIVE_EVENTS: msgspec.json.Decoder(ReceiveEvents),
+    RECEIVE_WEBHOOK: msgspec.json.Decoder(ReceiveWebhook),
+    COUNT_REJECTIONS: msgspec.json.Decoder(CountRejections),
     **{kind.__name__: msgspec.json.Decoder(kind) for kind in get_args(Question)},
 }
 
@@ -95,11 +101,16 @@ _anything = msgspec.json.Decoder()
 
 
 class Arrival(msgspec.Struct, frozen=True):
-    """One external event, as it came by NATS or within a command. `body` is the whole CloudEvent."""
+    """One external event, as it came by NATS or within a command. `body` is the whole CloudEvent.
+
+    `addressee`: workflow and trigger of a delivery to a webhook, which concerns that trigger and no other; its `body` is
+    the event's data.
+    """
 
     identity: bytes
     event: CloudEvent
     body: bytes | msgspec.Raw
+    addressee: tuple[str, str] | None = None
 
 
 def key_of(message: Message) -> Hashable:
@@ -149,7 +160,9 @@ def schedule_identity(stream_id: UUID) -> bytes:
     return identity_key("schedule", str(stream_id))
 
 
-def command_of(message: Message) -> RequestRun | ReceiveEvents | Question | Refusal:
+def command_of(
+    message: Message,
+) -> RequestRun | ReceiveEvents | ReceiveWebhook | CountRejections | Question | Refusal:
     """The command in a message, or why it is none."""
     name = message.tokens[-1]
     decoder = _commands.get(name)
@@ -170,11 +183,26 @@ def arrivals_of(message: Message) -> Iterator[Arrival]:
     if message.origin != "command":
         yield Arrival(event_identity(message.event), message.event, message.body)
         return
+    if message.tokens[-1] == RECEIVE_WEBHOOK:
+        yield _delivery(message)
     if message.tokens[-1] != RECEIVE_EVENTS:
         return
     for body in _commands[RECEIVE_EVENTS].decode(message.event.data).events:
         event = decode_external(bytes(body))
         yield Arrival(event_identity(event), event, body)
+
+
+def _delivery(message: Message) -> Arrival:
+    command: ReceiveWebhook = _commands[RECEIVE_WEBHOOK].decode(message.event.data)
+    addressee = command.workflow_id, command.trigger_id
+    event = CloudEvent(
+        id=command.delivery_id,
+        source=f"/{message.tokens[0]}/webhooks/{command.workflow_id}/{command.trigger_id}",
+        type=WebhookReceived.__name__,
+        subject=command.subject,
+        data=command.data,
+    )
+    return Arrival(identity_key("webhook", *addressee, command.delivery_id), event, command.data, addressee)
 
 
 def event_identity(event: CloudEvent) -> bytes:
@@ -187,9 +215,9 @@ def command_identity(command_id: str) -> bytes:
 
 def identities_of(message: Message) -> set[bytes]:
     """Under which identities what the message brings would be logged."""
-    if message.origin == "command" and message.tokens[-1] == REQUEST_RUN:
+    if message.origin == "command" and message.tokens[-1] in (REQUEST_RUN, COUNT_REJECTIONS):
         command = command_of(message)
-        return {command_identity(command.command_id)} if isinstance(command, RequestRun) else set()
+        return set() if isinstance(command, Refusal) else {command_identity(command.command_id)}
     return {arrival.identity for arrival in arrivals_of(message)}
 
 

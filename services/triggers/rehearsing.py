@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 from flowforge.commands import RehearseTrigger
-from flowforge.definition import DependencyTrigger, EventTrigger, ScheduleTrigger
+from flowforge.definition import DependencyTrigger, EventTrigger, ScheduleTrigger, WebhookTrigger
 from flowforge.events import RUN_ENDINGS, Cause, EventReceived, RunRequested, ScheduleFired, WorkflowTriggered, decode
 from flowforge.identity import derived_uuid
 
@@ -39,8 +39,7 @@ from services.triggers.state import remembers
 
 Progress = Callable[[int, int, int], Awaitable[None]]
 """Told how many events were evaluated, and how far of how far the log was read."""
-_RECEIVED, _TRIGGERED = EventReceived.__name__, WorkflowTriggered.__name__
-_OF_EVENTS = frozenset({_RECEIVED, _TRIGGERED}), frozenset({"cause", "run"})
+_TRIGGERED = WorkflowTriggered.__name__
 _OF_RUNS = frozenset({_TRIGGERED, *RUN_ENDINGS}), frozenset({"run"})
 
 
@@ -87,7 +86,9 @@ async def rehearse(
     since = history.since
     position = 0 if since is None else await position_before(log, since - slack, head)
     last = head if command.until is None else await position_before(log, command.until + slack, head)
-    types, stream_types = _OF_RUNS if isinstance(rehearsal.trigger, DependencyTrigger) else _OF_EVENTS
+    types, stream_types = frozenset({rehearsal.fact_type, _TRIGGERED}), frozenset({"cause", "run"})
+    if isinstance(rehearsal.trigger, DependencyTrigger):
+        types, stream_types = _OF_RUNS
     while position < last and rehearsal.rule is not None:
         page = await log.read(position, REHEARSAL_PAGE_COUNT, types=types, stream_types=stream_types)
         for number, stored in enumerate(page):
@@ -141,7 +142,7 @@ class _History:
         self._has_begun = False
         trigger = rehearsal.trigger
         self._upstreams = upstream_names(trigger) if isinstance(trigger, DependencyTrigger) else set[str]()
-        is_alone = isinstance(trigger, EventTrigger) and not remembers(trigger)
+        is_alone = isinstance(trigger, EventTrigger | WebhookTrigger) and not remembers(trigger)
         if rehearsal.rule is not None and not is_alone:
             self._simulation = Simulation(rehearsal.rule)
         if isinstance(trigger, ScheduleTrigger):

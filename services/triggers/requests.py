@@ -1,17 +1,28 @@
-"""A run that somebody asked for: `execute`, or a trigger fired by hand (pure)."""
+"""What is asked for and concerns no trigger's filter: a run by hand (`execute`, or a trigger fired), a count to be
+kept (pure)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from flowforge.commands import RequestRun
-from flowforge.events import Cause, RunRequested, TriggerRef, WorkflowTriggered
+import msgspec
+from flowforge.commands import CountRejections, RequestRun
+from flowforge.events import Cause, RunRequested, TriggerRef, WebhooksRejected, WorkflowTriggered
 from flowforge.identity import derived_uuid, event_id
-from flowforge.refusals import Refusal, input_invalid, invalid, invalid_state, not_found, too_large
+from flowforge.refusals import (
+    Refusal,
+    input_invalid,
+    invalid,
+    invalid_state,
+    not_found,
+    running_already,
+    too_large,
+)
 
-from infra.expressions import EvaluationFault
+from infra.expressions import EvaluationFault, Fault
+from services.triggers.admission import Overlap
 from services.triggers.cause import EMPTY_INPUT, is_large, is_null, json_value, kept_small, run_id
-from services.triggers.decide import FIRST_DEPTH, Decided, told
+from services.triggers.decide import FIRST_DEPTH, Decided, Deciding, told
 from services.triggers.index import Checked
 from services.triggers.inputs import Finding, variable_findings
 from services.triggers.settings import VARIABLES_BYTES_MAX
@@ -24,8 +35,12 @@ def decide_request(
     command: RequestRun,
     recorded_at: datetime,
     trigger_versions: Mapping[str, int] | None = None,
+    deciding: Deciding | None = None,
 ) -> Decided | Refusal:
-    """The run that somebody asked for, or why they do not get it. `trigger_versions` are of the newest version."""
+    """The run that somebody asked for, or why they do not get it. `trigger_versions` are of the newest version.
+
+    With `deciding` the run asks for a slot, where its workflow limits them. Raises Unsettled.
+    """
     version = checked.version
     started_by = _started_by(version, command)
     if isinstance(started_by, Refusal):
@@ -51,6 +66,7 @@ def decide_request(
         priority=command.priority,
         timeout_ms=command.timeout_ms,
         trigger_id=command.trigger_id,
+        override_running=command.override_running,
     )
     run = WorkflowTriggered(
         run_id=run_id(recorded_at, command.workflow_id, started_by.id, stream_id),
@@ -67,7 +83,63 @@ def decide_request(
         depth=FIRST_DEPTH,
         timeout_ms=command.timeout_ms,
     )
-    return Decided(stream_id, cause, asked, runs=[run], blobs=[input_data] if is_large(input_data) else [])
+    if deciding is not None:
+        admitted = _admitted(deciding, version, run, input_data, command, recorded_at)
+        if isinstance(admitted, Refusal):
+            return admitted
+        run = admitted
+    return Decided(
+        stream_id,
+        cause,
+        asked,
+        runs=[run],
+        blobs=[input_data] if is_large(input_data) else [],
+        slotted=[] if deciding is None else list(deciding.slotted.values()),
+    )
+
+
+def _admitted(
+    deciding: Deciding,
+    version: Version,
+    run: WorkflowTriggered,
+    input_data: msgspec.Raw,
+    command: RequestRun,
+    now: datetime,
+) -> WorkflowTriggered | Refusal:
+    """The run, perhaps to wait for a slot; or who is in its way, and nothing is recorded. Raises Unsettled."""
+    if version.definition.settings.concurrency is None:
+        return run
+    cause = run.cause
+    try:
+        data = json_value("input_data", input_data)
+        event = {"id": cause.id, "source": cause.source, "type": cause.type, "data": data}
+        events = {"event": event, "events": [event], "now": now}
+        answer = deciding.admit(
+            version, run, input_data, events, is_recorded=False, is_override=command.override_running
+        )
+    except Fault as fault:
+        path = "$.settings.concurrency.key"
+        return invalid("No slot can be named", f"concurrency.key: {fault}", [{"path": path, "message": fault.message}])
+    if isinstance(answer, Overlap):
+        held = f"{answer.detail}; options.override_running starts beyond the limit"
+        return running_already(held, [str(run_id) for run_id in answer.run_ids])
+    return answer
+
+
+def count_rejections(command: CountRejections, recorded_at: datetime) -> Decided:
+    """Deliveries to a webhook that were turned away: their number is all that is kept."""
+    stream_id = derived_uuid(recorded_at, "command", CountRejections.__name__, command.command_id)
+    cause = Cause(
+        event_id=event_id(stream_id, 1, recorded_at),
+        type=WebhooksRejected.__name__,
+        id=command.command_id,
+        source=f"/api/webhooks/{command.workflow_id}/{command.trigger_id}",
+        stream_id=stream_id,
+    )
+    counted = WebhooksRejected(
+        workflow_id=command.workflow_id, trigger_id=command.trigger_id, reasons=command.reasons
+    )  # fmt: skip
+    return Decided(stream_id, cause, counted)
 
 
 def _started_by(version: Version, command: RequestRun) -> TriggerRef | Refusal:

@@ -7,6 +7,7 @@ import msgspec
 from flowforge.definition import ScheduleTrigger
 from flowforge.events import Cause, ScheduleFired, ScheduleMissed, TriggerDecided
 
+from infra.causes import scheduled_data
 from infra.schedules import ScheduleFault, next_after, schedule_of
 from services.triggers.cause import OwnCause
 from services.triggers.decide import Decided, Deciding, declined
@@ -21,7 +22,7 @@ _encode = msgspec.json.encode
 
 def scheduled_cause(fact: ScheduleFired, event_id: UUID, stream_id: UUID, namespace: str) -> OwnCause:
     """A firing as rules and expressions see it. What is `now` there is its nominal time."""
-    data = msgspec.Raw(_encode({name: getattr(fact, name) for name in ("scheduled_at", "previous_at", "next_at")}))
+    data = msgspec.Raw(_encode(scheduled_data(fact)))
     labels = {} if fact.backfill_id is None else {BACKFILL_LABEL: str(fact.backfill_id)}
     cause = _cause(fact, fact.scheduled_at, event_id, stream_id, namespace)
     return OwnCause(cause, data, fact.scheduled_at, labels=labels)

@@ -66,3 +66,11 @@ DEFINITIONS_CACHED_COUNT_MAX = 64
 """Definitions kept decoded; all others are kept as text."""
 TEMPLATES_CACHED_COUNT_MAX = 1_000
 """Inputs of triggers kept compiled; many triggers have the same."""
+SLOT_KEY_CHARS_MAX = 256
+"""Of a rendered `concurrency.key`; a longer one is a decision `failed`."""
+SLOT_QUEUE_COUNT_MAX = 10_000
+"""Runs that may wait for the slots under one key; more are suppressed, `overlap`."""
+HOLDERS_NAMED_MAX = 10
+"""Of the runs that hold the slots, in a decision or an answer."""
+SLOTS_UNLIMITED = 2**31 - 1
+"""Of a workflow that has no `concurrency` any more."""

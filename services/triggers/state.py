@@ -6,12 +6,14 @@ from typing import Any, assert_never, cast
 
 import msgspec
 from flowforge.definition import (
+    Concurrency,
     DependencyTrigger,
     EventTrigger,
     ManualTrigger,
     Trigger,
     TriggerFields,
     Variable,
+    WebhookTrigger,
     WorkflowStatus,
 )
 from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowEvent, WorkflowUpdated
@@ -19,6 +21,16 @@ from flowforge.job_types import TRIGGER_IDS, TriggerConfig, TriggerType, normali
 from flowforge.raw import ABSENT, NULL
 
 from services.triggers.settings import DEFINITIONS_CACHED_COUNT_MAX, SHARED_COUNT_MAX
+
+
+class RunSettings(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The settings that count before a run starts."""
+
+    concurrency: Concurrency | None = None
+    queue_timeout_ms: int | None = None
+
+
+_NO_SETTINGS = RunSettings()
 
 
 class JobTrigger(TriggerFields, tag="job_type", kw_only=True, frozen=True):
@@ -34,7 +46,8 @@ class Definition:
     """The parts of a definition that matter here, decoded from a version's text; triggers when first asked for."""
 
     __slots__ = (
-        "_raw_triggers", "_triggers", "experiment_id", "id", "input_schema", "job_triggers", "status", "variables"
+        "_raw_triggers", "_triggers", "experiment_id", "id", "input_schema", "job_triggers", "settings", "status",
+        "variables",
     )  # fmt: skip
 
     def __init__(self, text: bytes) -> None:
@@ -44,6 +57,7 @@ class Definition:
         self.status: WorkflowStatus = decoded.status
         self.variables = decoded.variables
         self.input_schema = decoded.input_schema
+        self.settings = decoded.settings
         self.experiment_id = decoded.experiment_id
         configs = () if decoded.trigger_configs is None else normalised(decoded.trigger_configs)
         self.job_triggers = [JobTrigger(id=one.trigger_id, config=one) for one in configs if one.is_enabled]
@@ -117,7 +131,7 @@ class Workflow(msgspec.Struct, frozen=True, gc=False):
     """A workflow as of its last event.
 
     `trigger_versions`: trigger id → the workflow version in which the trigger became as it is; `shape_versions`: the same
-    for triggers that remember, whose name and `enabled` do not count: what they hold outlives those.
+    for triggers that remember, whose name, `enabled` and secrets do not count: what they hold outlives those.
     `stream_versions`: workflow version → version of the event in the workflow's stream.
     """
 
@@ -149,6 +163,7 @@ class _Kept(msgspec.Struct, omit_defaults=True, gc=False):
     trigger_configs: msgspec.Raw = ABSENT
     variables: msgspec.Raw = ABSENT
     input_schema: msgspec.Raw = ABSENT
+    settings: RunSettings = _NO_SETTINGS
     triggers: msgspec.Raw = ABSENT
 
 
@@ -159,6 +174,7 @@ class _Decoded(msgspec.Struct, gc=False):
     trigger_configs: Any = None
     variables: list[Variable] = []
     input_schema: dict[str, Any] | None = None
+    settings: RunSettings = _NO_SETTINGS
     triggers: msgspec.Raw = msgspec.Raw(b"[]")
 
 
@@ -255,6 +271,9 @@ def _shape_versions(before: Workflow | None, newest: Version) -> dict[str, int]:
 
 
 def _shape(trigger: Trigger) -> Trigger:
+    if isinstance(trigger, WebhookTrigger):
+        config = msgspec.structs.replace(trigger.config, secret_refs=[])
+        trigger = msgspec.structs.replace(trigger, config=config)
     return msgspec.structs.replace(trigger, enabled=True, name="")
 
 

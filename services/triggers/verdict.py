@@ -14,3 +14,7 @@ class NotFired(msgspec.Struct, frozen=True, gc=False):
 
 class Wanted(LookupError):
     """What a decision needs and is not in memory: causes of long ago, by event id. The next `load` has it."""
+
+
+class Unsettled(LookupError):
+    """The answer rests on what is decided in this turn and not logged yet: to be asked again once it is."""

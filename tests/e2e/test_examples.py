@@ -62,6 +62,57 @@ def test_a_nightly_schedule_says_when_it_fires_next(examples: Flowforge):
     assert output(by_hand) == {"report": "the night of today"}
 
 
+async def test_the_end_of_a_report_is_announced(examples: Flowforge, cluster: Cluster, tmp_path: Path):
+    given = {"dataset": "Announced", "folder": str(EXAMPLES / "data"), "report": str(tmp_path / "report.md")}
+    assert examples("run", "csv-report", "--input", json.dumps(given), "--watch", "--json").status == 0
+    async with Client(home=cluster.home.folder) as client:
+        [report] = (await client.runs(workflow_id="csv-report", limit=1))["items"]
+        announced: list[dict[str, Any]] = []
+        while not announced:
+            runs = (await client.runs(workflow_id="announce", limit=50))["items"]
+            announced = [run for run in runs if run["input_data"]["run_id"] == report["run_id"]]
+    told = output(examples("watch", announced[0]["run_id"], "--json"))
+    assert told == {"text": f"19150 rows in 5 files: {tmp_path / 'report.md'}"}
+    shown = examples("why", announced[0]["run_id"]).out
+    assert [word for word in ("announce", "dependency after-report", "csv-report", "manual") if word not in shown] == []
+
+
+async def test_three_sign_ups_make_one_digest(examples: Flowforge, cluster: Cluster):
+    said = [
+        examples(
+            "events",
+            "publish",
+            "user.signed-up",
+            "--source",
+            "site",
+            "--data",
+            f'{{"name": "user {number}"}}',
+            "--json",
+        )
+        for number in range(3)
+    ]
+    fired = await decided(cluster, "digest", "on-sign-up", said[-1].json["id"])
+    told = output(examples("watch", fired["run_id"], "--json"))
+    assert told == {"text": "3 new: user 0, user 1, user 2"}
+
+
+async def test_a_heartbeat_keeps_the_watchdog_quiet(examples: Flowforge, cluster: Cluster):
+    said = examples("events", "publish", "heartbeat", "--source", "pump-7", "--json")
+    told = await decided(cluster, "watchdog", "silence", said.json["id"])
+    assert (told["decision"], told["reason"]) == ("not_matched", "absent_for_ms")
+
+
+def test_of_one_customer_one_import_runs_at_a_time(examples: Flowforge):
+    words = ("run", "one-at-a-time", "--input", '{"customer": "acme"}', "--json")
+    first = examples(*words).json["run_id"]
+    second = examples(*words, "--watch")
+    assert output(second) == {"imported": "acme"}
+    [queued] = [event for event in second.lines if event["type"] == "RunQueued"]
+    assert queued["data"]["waits"]["holders"] == [first]
+    assert examples("watch", first, "--json").status == 0
+    assert examples("triggers", "decisions", "one-at-a-time", "manual").status == 0
+
+
 def test_fan_out_keeps_the_order_and_its_limit(examples: Flowforge):
     ended = examples("run", "fan-out", "--input", '{"numbers": [5, 4, 3, 2, 1]}', "--watch", "--json")
     assert output(ended) == {"squares": [25, 16, 9, 4, 1], "greatest": 25, "above_ten": 2}

@@ -15,7 +15,12 @@ from flowforge.events import (
     EventReceived,
     MessageQuarantined,
     NodeQueued,
+    QueueLeft,
+    RunAdmitted,
     RunRequested,
+    SlotAwaited,
+    SlotFreed,
+    SlotTaken,
     TimerFired,
     TimerSet,
     TriggerDecided,
@@ -231,6 +236,8 @@ def decided_once(events: Sequence[StoredEvent], sent: Sent, triggers: Mapping[st
     """I8: one final decision per trigger and cause, the right one, for every event that was accepted."""
     final: dict[tuple[str, str, str, str], list[str]] = {}
     for _, fired in _of(events, WorkflowTriggered):
+        if fired.waits is not None:
+            continue  # held; another decision follows
         key = (fired.workflow_id, fired.trigger.id, fired.cause.source, fired.cause.id)
         final.setdefault(key, []).append("fired")
     for _, fact in _of(events, TriggerDecided):
@@ -304,6 +311,59 @@ def endings_decided(events: Sequence[StoredEvent], upstreams: Mapping[str, Trigg
     return found
 
 
+# --- slots ------------------------------------------------------------------------------------------------------------
+
+
+def slots_are_kept(events: Sequence[StoredEvent], limits: Mapping[str, int]) -> list[str]:
+    """Never more runs of a workflow hold slots than its limit, and whoever ended holds none and waits for none.
+
+    The case began with all slots free, and every run in it has ended.
+    """
+    found: list[str] = []
+    held: dict[UUID, str] = {}
+    waiting: set[UUID] = set()
+    for event in (event for event in events if event.stream_type == "slot"):
+        match decode(event.type, event.data):
+            case SlotTaken() | RunAdmitted() as fact:
+                waiting.discard(fact.run_id)
+                if fact.run_id in held:
+                    found.append(f"slots: run {fact.run_id} got two slots")
+                held[fact.run_id] = fact.workflow_id
+                count = sum(workflow_id == fact.workflow_id for workflow_id in held.values())
+                if count > limits[fact.workflow_id]:
+                    found.append(f"slots: {count} runs of {fact.workflow_id} hold slots at position {event.position}")
+            case SlotAwaited() as fact:
+                waiting.add(fact.run_id)
+            case SlotFreed() | QueueLeft() as fact:
+                held.pop(fact.run_id, None)
+                waiting.discard(fact.run_id)
+            case _:
+                pass
+    began = {event.stream_id: event.position for event in events if event.type == "RunStarted"}
+    admitted = {fact.run_id: event.position for event, fact in _of(events, RunAdmitted)}
+    found += [
+        f"slots: run {run_id} waits and began at {began[run_id]}"
+        for run_id in {event.stream_id for event, fact in _of(events, WorkflowTriggered) if fact.waits is not None}
+        if run_id in began and began[run_id] < admitted.get(run_id, 2**63)
+    ]
+    found += [f"slots: run {run_id} of {name} has ended and holds a slot" for run_id, name in held.items()]
+    return found + [f"slots: run {run_id} has ended and waits for a slot" for run_id in waiting]
+
+
+def slots_in_use(events: Sequence[StoredEvent]) -> set[UUID]:
+    """Runs that hold a slot or wait for one."""
+    busy: set[UUID] = set()
+    for event in (event for event in events if event.stream_type == "slot"):
+        match decode(event.type, event.data):
+            case SlotTaken() | SlotAwaited() as fact:
+                busy.add(fact.run_id)
+            case SlotFreed() | QueueLeft() as fact:
+                busy.discard(fact.run_id)
+            case _:
+                pass
+    return busy
+
+
 # --- I9, I10: NATS ----------------------------------------------------------------------------------------------------
 
 
@@ -321,8 +381,12 @@ def left_over(queues: Sequence[Queue]) -> list[str]:
 
 def said(events: Sequence[StoredEvent], ids: Collection[str]) -> list[str]:
     """What was logged of runs was said."""
-    silent = [event for event in events if event.stream_type == "run" and str(event.event_id) not in ids]
+    silent = [event for event in events if _is_of_runs(event) and str(event.event_id) not in ids]
     return [f"{event.type} at position {event.position} was logged and never said" for event in silent]
+
+
+def _is_of_runs(event: StoredEvent) -> bool:
+    return event.stream_type == "run" or event.type in {"RunAdmitted", "RunDisplaced"}
 
 
 def quarantined(events: Sequence[StoredEvent], expected: Mapping[str, str]) -> list[str]:

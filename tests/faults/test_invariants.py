@@ -96,6 +96,7 @@ def all_found(log: Log, told: Sent) -> list[str]:
         *invariants.ends_or_waits(events),
         *invariants.ended_as_expected(events, {}),
         *invariants.accepted_results(events, POLICIES),
+        *invariants.slots_are_kept(events, {"w": 1}),
     ]
 
 
@@ -197,9 +198,38 @@ def _end_not_decided() -> tuple[Log, Sent]:
     return Log().add(upstream).add(facts.RunCompleted()), Sent()
 
 
+SLOT = new_uuid()
+
+
+def taken(run_id: UUID = RUN) -> facts.SlotTaken:
+    return facts.SlotTaken(run_id=run_id, workflow_id="w", limit=1)
+
+
+def _slot_leaked() -> tuple[Log, Sent]:
+    return whole().add(taken(), SLOT, "slot"), sent()
+
+
+def _slots_overrun() -> tuple[Log, Sent]:
+    return whole().add(taken(), SLOT, "slot").add(taken(new_uuid()), SLOT, "slot"), sent()
+
+
+def _slot_twice() -> tuple[Log, Sent]:
+    return whole().add(taken(), SLOT, "slot").add(taken(), SLOT, "slot"), sent()
+
+
+def _began_before_it_was_admitted() -> tuple[Log, Sent]:
+    waits = facts.SlotWait(slot_id=SLOT, limit=1, place=1, holders=[])
+    log = Log().add(received(), CAUSE, "cause").add(msgspec.structs.replace(triggered(), waits=waits))
+    return log.add(facts.RunStarted(total_nodes=0)).add(facts.RunCompleted()), Sent()
+
+
 @pytest.mark.parametrize(
     ("violated", "words"),
     [
+        (_slot_leaked, "has ended and holds a slot"),
+        (_slots_overrun, "slots: 2 runs of w hold slots"),
+        (_slot_twice, "got two slots"),
+        (_began_before_it_was_admitted, "waits and began"),
         (_lost, "I1: the accepted event e2 is not in the log"),
         (_logged_twice, "I1: event e1 of /s is logged 2 times"),
         (_run_lost, "was answered to key and is not in the log"),

@@ -112,6 +112,20 @@ DEFINITIONS: list[dict[str, Any]] = [
         "triggers": _on("faults.cleanup"),
     },
     {
+        "id": "limited",
+        "name": "One at a time for each key, the others wait",
+        "settings": {"concurrency": {"limit": 1, "key": "${input.key}"}},
+        "nodes": [{"id": "a", **_job, "payload": {"n": "${input.n}"}}],
+        "triggers": _on("faults.limited"),
+    },
+    {
+        "id": "pair",
+        "name": "Two at a time",
+        "settings": {"concurrency": {"limit": 2}},
+        "nodes": [{"id": "a", **_job, "payload": {"n": "${input.n}"}}],
+        "triggers": _on("faults.pair"),
+    },
+    {
         "id": "long",
         "name": "One job that takes as long as it is told",
         "nodes": [{"id": "work", "type": "job", "job_type": "long", "payload": {"ms": "${input.ms}"}}],
@@ -148,6 +162,8 @@ TRIGGERS = {
     )
     for definition in DEFINITIONS
 }
+LIMITS = {"limited": 2, "pair": 2}
+"""Slots of all keys together."""
 POLICIES = {("retry", "flaky"): 3}
 ENDINGS = {"cleanup": "RunFailed"}
 _runs = itertools.count(1)
@@ -197,6 +213,7 @@ class Load:
             partial(self.publish, "faults.cleanup", {}),
             partial(self.announce, http, "faults.chain", {"n": next(self._number), "size": 0}),
             partial(self.announce, http, "faults.chain", {"n": next(self._number), "size": 0}),
+            *(partial(self.publish, "faults.limited", {"n": n, "key": f"{self.name}-{n % 2}"}) for n in range(4)),
             partial(self.publish, "faults.script", {"n": next(self._number)}),
             partial(self.execute, http, "map", {"items": [1, 2]}),
             partial(self.save, http),
@@ -278,9 +295,10 @@ class Load:
     # --- the end ------------------------------------------------------------------------------------------------------
 
     async def quiet(self, timeout_s: float = QUIET_WITHIN_S) -> None:
-        """Wait until every run has ended, no trigger holds anything and nothing is left on NATS. Fails with what is
-        stuck, and why."""
+        """Wait until every run has ended and left its slot, no trigger holds anything, and nothing is left on NATS. Fails
+        with what is stuck, and why."""
         await self.system.until(self._runs_ended, timeout_s, self.stuck)
+        await self.system.until(self._slots_free, timeout_s, lambda: f"slots of runs that ended: {self._busy}")
         await self.system.until(self._nothing_left, timeout_s, lambda: "\n".join([*self._left, self.stuck()]))
 
     async def is_received(self) -> bool:
@@ -293,6 +311,10 @@ class Load:
         self._open = invariants.open_runs(events)
         self._held = invariants.still_held(events)
         return not self._missing and not self._open and not self._held
+
+    async def _slots_free(self) -> bool:
+        self._busy = invariants.slots_in_use(await self.system.read_on())
+        return not self._busy
 
     async def _nothing_left(self) -> bool:
         """What was heard is logged by then, so that it may have led to more."""
@@ -324,6 +346,7 @@ class Load:
             *invariants.ends_or_waits(events),
             *invariants.ended_as_expected(events, endings),
             *invariants.accepted_results(events, POLICIES),
+            *invariants.slots_are_kept(events, LIMITS),
             *invariants.left_over(await system.queues()),
         ]
         if is_all_said:

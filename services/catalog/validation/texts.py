@@ -13,6 +13,7 @@ from flowforge.definition import (
     JobNode,
     Node,
     ScriptNode,
+    WebhookTrigger,
 )
 from msgspec import UNSET
 
@@ -71,7 +72,7 @@ def _texts(draft: Draft, shape: Shape) -> Iterator[Text]:
             absent = _ONLY_IN_FOR_EACH | _ONLY_IN_LOOPS
             yield Text(path, edge.item.condition, Scope.EDGE, True, node=source, sees_itself=True, absent=absent)
     for placed in draft.triggers:
-        if isinstance(placed.item, EventTrigger) and placed.item.config.filter is not None:
+        if isinstance(placed.item, EventTrigger | WebhookTrigger) and placed.item.config.filter is not None:
             yield Text(f"{placed.at}.config.filter", placed.item.config.filter, Scope.FILTER, is_condition=True)
         if isinstance(placed.item, DependencyTrigger) and placed.item.config.correlate_by is not None:
             yield Text(
@@ -79,6 +80,9 @@ def _texts(draft: Draft, shape: Shape) -> Iterator[Text]:
             )
         if placed.item.input is not UNSET:
             yield Text(f"{placed.at}.input", placed.item.input, Scope.TRIGGER_INPUT)
+    concurrency = draft.head.settings.concurrency
+    if concurrency is not None and concurrency.key is not None:
+        yield Text("$.settings.concurrency.key", concurrency.key, Scope.RUN_START, is_computed=True)
     if draft.head.output_mapping is not None:
         yield Text("$.output_mapping", draft.head.output_mapping, Scope.RUN_OUTPUT, is_computed=True)
 

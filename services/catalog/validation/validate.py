@@ -15,6 +15,7 @@ from services.catalog.validation.schedules import check_schedules
 from services.catalog.validation.structure import check_structure, shape_of
 from services.catalog.validation.texts import check_texts
 from services.catalog.validation.triggers import check_triggers
+from services.catalog.validation.webhooks import check_webhooks
 
 _UNKNOWN_FIELD = re.compile(r"unknown field `([^`]*)`")
 
@@ -51,6 +52,7 @@ def check(document: object) -> Checked:
     check_schedules(draft, findings)
     check_triggers(draft, findings)
     check_job_types(draft, findings)
+    check_webhooks(draft, findings)
     return Checked(fields, findings.report(), workflow)
 
 

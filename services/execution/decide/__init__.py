@@ -8,24 +8,54 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from flowforge.errors import ErrorCode
-from flowforge.events import NodeProgressed, NodeStarted, ReportIgnored, RunCancelRequested, RunStarted, TimerFired
+from flowforge.events import (
+    NodeProgressed,
+    NodeStarted,
+    ReportIgnored,
+    RunCancelRequested,
+    RunDisplaced,
+    RunQueued,
+    RunStarted,
+    TimerFired,
+)
 from flowforge.refusals import Refusal, invalid_state
 from flowforge.reports import JobCompleted, JobFailed, JobProgressed, JobStarted, Report, ReportedError
 
 from services.execution.decide.ending import complete, fail, halt, stop
 from services.execution.decide.engine import advance
-from services.execution.decide.faults import timeout_error
+from services.execution.decide.faults import queue_timeout_error, timeout_error
 from services.execution.decide.step import Step, set_timer
 from services.execution.state import Run, Unit
 
-__all__ = ["Step", "advance", "cancel", "report", "start", "timer"]
+__all__ = ["Step", "admitted", "advance", "cancel", "displaced", "report", "start", "timer"]
 
 
 def start(step: Step) -> None:
-    """The run was triggered; take it up. A second time nothing follows."""
-    run = step.run
-    if run.status != "pending":
+    """The run was triggered; take it up, or take note that it has to wait. A second time nothing follows."""
+    run, waits = step.run, step.run.triggered.waits
+    if run.status != "pending" or run.is_queued:
         return
+    if waits is None:
+        _begin(step)
+        return
+    step.emit(RunQueued(waits=waits))
+    if waits.due_at is not None:
+        set_timer(step, "queue_timeout", waits.due_at)
+
+
+def admitted(step: Step) -> None:
+    """There is room for a run that waited. For one that has begun or ended meanwhile nothing follows."""
+    if step.run.status == "pending":
+        _begin(step)
+
+
+def displaced(step: Step, by: RunDisplaced) -> None:
+    """A newer run is to have its place; cleanup still runs. For one that has ended meanwhile nothing follows."""
+    cancel(step, f"the newer run {by.by_run_id} took its place (on_conflict: cancel_running)", "")
+
+
+def _begin(step: Step) -> None:
+    run = step.run
     step.emit(RunStarted(total_nodes=len(run.nodes)))
     timeout_ms = run.triggered.timeout_ms or run.plan.workflow.settings.timeout_ms
     if timeout_ms:
@@ -81,6 +111,11 @@ def timer(step: Step, fired: TimerFired) -> None:
     """A timer came due; if what it was for is past, nothing follows."""
     run = step.run
     if run.is_ended:
+        return
+    if fired.purpose == "queue_timeout":
+        if run.status == "pending":
+            stop(step, queue_timeout_error(run))
+            advance(step)
         return
     if fired.purpose == "run_timeout":
         if run.failing is None:

@@ -49,6 +49,17 @@ def timeout_error(run: Run) -> RunError:
     )
 
 
+def queue_timeout_error(run: Run) -> RunError:
+    """The run was never admitted."""
+    waits = run.triggered.waits
+    held = "" if waits is None else f"; when it came, these held the slots: {', '.join(map(str, waits.holders))}"
+    return RunError(
+        code=ErrorCode.EXECUTION_TIMEOUT,
+        message=f"the run waited in the queue for a slot longer than its queue_timeout_ms{held}",
+        suggested_resolution="raise settings.queue_timeout_ms or concurrency.limit, or see why its holders take so long",
+    )
+
+
 def input_fault(fault: Exception) -> ReportedError:
     """A value that could not be computed, does not fit its port, or is too large; trying again would not help."""
     if isinstance(fault, EvaluationFault):

@@ -12,6 +12,7 @@ from services.gateway.routes.triggers import (
     remove_trigger,
     set_trigger_configs,
 )
+from services.gateway.routes.webhooks import receive
 from services.gateway.routes.workflows import archive, create, roll_back, update, validate
 
 WORKFLOWS = [
@@ -28,3 +29,6 @@ TRIGGERS = [change_together, try_trigger, what_if]
 
 EVENTS = [publish]
 """Below `/api/events`."""
+
+WEBHOOKS = [receive]
+"""Below `/api/webhooks`."""

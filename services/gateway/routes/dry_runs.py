@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast
 
 import msgspec
 from flowforge.commands import RehearseTrigger, TryTrigger, ValidateWorkflow
+from flowforge.events import WebhookReceived
 from flowforge.identity import new_uuid
 from litestar import Response, post
 from litestar.response import Stream
@@ -24,6 +25,7 @@ from services.gateway.settings import rehearsal_wait_s, what_if_items_default, w
 _AS_READ = ("workflow_id", "version")
 """What a trigger as read has besides its own fields."""
 _AT = "$.triggers[0]"
+_NO_SECRET = {"id": "0" * 32}
 _STREAM = "text/event-stream"
 
 
@@ -49,12 +51,14 @@ async def try_trigger(request: AnyRequest) -> Response[bytes]:
     """200 `{decision, reason, detail, input?}`: what the trigger would answer to the event; nothing is stored.
 
     The trigger may be new or changed. With `workflow_id`, or a trigger as it was read, the workflow's status, variables
-    and input schema count as they would. `specversion` and `id` of the event may be left out. 422 with every fault of
-    the trigger.
+    and input schema count as they would. `specversion` and `id` of the event may be left out; for a webhook all but
+    `data`, which is the body. 422 with every fault of the trigger.
     """
     wanted = shaped(await definition_body(request), Try)
     trigger, workflow_id = await _sound(request, wanted.trigger, wanted.workflow_id)
     event = {"specversion": "1.0", "id": "test", **wanted.event}
+    if wanted.trigger.get("type") == "webhook":
+        event = {"source": "/webhooks", "type": WebhookReceived.__name__, **event}
     command = TryTrigger(
         command_id=str(new_uuid()),
         actor=request.user.name,
@@ -136,8 +140,14 @@ async def _as_message(answered: Callable[[], Awaitable[dict[str, Any]]]) -> byte
 async def _sound(
     request: AnyRequest, trigger: dict[str, Any], workflow_id: str | None
 ) -> tuple[msgspec.Raw, str | None]:
-    """The trigger, checked as a save would, and its workflow. Raises a 422 `Problem` with every fault."""
+    """The trigger, checked as a save would, and its workflow. Raises a 422 `Problem` with every fault.
+
+    The secret of a webhook has no part in it and goes no further.
+    """
     written = {name: value for name, value in trigger.items() if name not in _AS_READ}
+    if written.get("type") == "webhook" and isinstance(written.get("config"), dict):
+        settings = {name: value for name, value in written["config"].items() if name != "secret"}
+        written["config"] = {**settings, "secret_refs": [_NO_SECRET]}
     named = workflow_id if workflow_id is not None else cast("str | None", trigger.get("workflow_id"))
     if named is not None and not isinstance(named, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise Problem(422, "workflow_id is a text", code="INVALID", errors=[{"path": "$.trigger.workflow_id"}])

@@ -22,7 +22,7 @@ LabelValue = Annotated[str, Meta(max_length=label_chars_max)]
 
 
 class RunOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`timeout_ms` of this run, instead of the workflow's."""
+    """`timeout_ms` of this run, instead of the workflow's; `override_running`: beyond the limit of its `concurrency`."""
 
     timeout_ms: PositiveMilliseconds | None = None
     override_running: bool = False
@@ -50,7 +50,7 @@ class Cancel(msgspec.Struct, forbid_unknown_fields=True):
 
 @post("/{workflow_id:str}/execute", opt=OPERATOR, status_code=202, summary="Start a run")
 async def execute(request: AnyRequest, workflow_id: str) -> Response[bytes]:
-    """202 `{run_id, position}`."""
+    """202 `{run_id, position}`, also for a run that waits for a slot; 409 where `on_conflict` is `skip` and none is free."""
     body = await json_body(request)
     wanted = shaped(body, Execute)
     _refuse_unavailable(wanted)
@@ -67,6 +67,7 @@ async def execute(request: AnyRequest, workflow_id: str) -> Response[bytes]:
             labels=wanted.labels,
             priority=wanted.priority,
             timeout_ms=wanted.options.timeout_ms,
+            override_running=wanted.options.override_running,
         ),
         lambda answer: reply.of(202, answer, Location=f"/api/runs/{answer['run_id']}"),
     )
@@ -77,7 +78,6 @@ def _refuse_unavailable(wanted: Execute) -> None:
     options = {
         "$.from_node": wanted.from_node not in (UNSET, None),
         "$.breakpoints": wanted.breakpoints not in (UNSET, None, []),
-        "$.options.override_running": wanted.options.override_running,
         "$.options.skip_dependency_check": wanted.options.skip_dependency_check,
     }
     errors = [

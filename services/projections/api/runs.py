@@ -24,6 +24,7 @@ from services.projections.api.shapes import (
     Run,
     TriggerView,
 )
+from services.projections.api.slots import waiting_for
 from services.projections.attempts import Attempt, attempts_of, duration_ms
 from services.projections.graph import Graph, GraphNode
 from services.projections.metrics import Metrics, metrics_of
@@ -101,7 +102,11 @@ async def _runs(reads: Reads, rows: Sequence[Mapping[str, Any]]) -> list[Run]:
     paths: dict[UUID, list[tuple[str, str]]] = {row["run_id"]: [] for row in rows}
     for run_id, node_id, status in await reads.pool.fetch(_PATHS, list(paths)):
         paths[run_id].append((node_id, status))
-    return [_run(row, await _graph(reads, row), paths[row["run_id"]]) for row in rows]
+    waiting = await waiting_for(reads, [row["run_id"] for row in rows if row["status"] == "pending"])
+    runs = [_run(row, await _graph(reads, row), paths[row["run_id"]]) for row in rows]
+    for run in runs:
+        run.waiting_for = waiting.get(run.run_id)
+    return runs
 
 
 async def _graph(reads: Reads, row: Mapping[str, Any]) -> Graph:
@@ -156,6 +161,8 @@ async def read_run(reads: Reads, run_id: UUID) -> Run:
     run.node_runs = _node_runs(graph, row, rows)
     run.causes = await causes_of(reads, row)
     run.estimated_time_remaining_ms = await _remaining_ms(reads, run)
+    if run.status == "pending":
+        run.waiting_for = (await waiting_for(reads, [run_id])).get(run_id)
     return run
 
 

@@ -89,6 +89,29 @@ class NodeRunDetail(NodeRun):
     instances: Page[NodeInstance]
 
 
+class WaitingFor(msgspec.Struct):
+    """Why a run has not started: `limit` slots of its workflow or `pool` under `key`, `in_use` of them held by `holders`
+    (the first few). `position` is its place in the queue, from 1."""
+
+    reason: str
+    pool: str | None
+    key: str
+    limit: int
+    position: int
+    in_use: int
+    holders: list[UUID]
+
+
+class SlotUse(msgspec.Struct):
+    """How full the slots under one key are; `limit` as the last run that asked had it."""
+
+    pool: str | None
+    key: str
+    limit: int
+    in_use: int
+    waiting: int
+
+
 class CausedRun(msgspec.Struct):
     """One step of what led to a run: a run, the trigger that started it, and the cause that it was started for."""
 
@@ -125,8 +148,17 @@ class Run(msgspec.Struct):
     estimated_time_remaining_ms: int | None
     execution_path: list[str]
     position: int
+    waiting_for: WaitingFor | None = None
     node_runs: list[NodeRun] | UnsetType = UNSET
     causes: list[CausedRun] | UnsetType = UNSET
+
+
+class Active(msgspec.Struct):
+    """The runs of a workflow that have not ended, and the slots that they hold or wait for."""
+
+    items: list[Run]
+    next_cursor: str | None
+    slots: list[SlotUse]
 
 
 class Version(msgspec.Struct):
@@ -176,13 +208,16 @@ class DecisionView(msgspec.Struct):
 
 
 class TriggerStats(msgspec.Struct):
-    """How often a trigger gave which answer: in all, suppressed by reason, and hour by hour, the oldest first."""
+    """How often a trigger gave which answer: in all, suppressed by reason, and hour by hour, the oldest first.
+
+    `rejected`: requests to a webhook that were turned away, by reason; they are no causes and have no decisions."""
 
     workflow_id: str
     trigger_id: str
     total: int
     decisions: dict[str, int]
     suppressed: dict[str, int]
+    rejected: dict[str, int]
     hours: list["TriggerHour"]
     last_decided_at: datetime | None
     last_fired_at: datetime | None

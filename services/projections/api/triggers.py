@@ -37,6 +37,10 @@ _SUPPRESSED = """
     select reason, count(*) from projections.decisions
     where workflow_id = $1 and trigger_id = $2 and decision = 'suppressed' group by reason
 """
+_REJECTED = """
+    select reason, sum(count)::bigint from projections.webhook_rejections
+    where workflow_id = $1 and trigger_id = $2 group by reason
+"""
 _HOURS = """
     select date_trunc('hour', decided_at), decision, count(*) from projections.decisions
     where workflow_id = $1 and trigger_id = $2 and decided_at >= $3 group by 1, 2
@@ -181,7 +185,10 @@ def _decision(row: Mapping[str, Any]) -> DecisionView:
 
 @get("/{workflow_id:str}/triggers/{trigger_id:str}/stats", opt=VIEWER)
 async def read_stats(reads: Reads, workflow_id: str, trigger_id: str) -> TriggerStats:
-    """How often it gave which answer: in all, `suppressed` by reason, and for each of the last 24 `hours` (UTC)."""
+    """How often it gave which answer: in all, `suppressed` by reason, and for each of the last 24 `hours` (UTC).
+
+    Of a webhook also how many requests were `rejected`, and why: `headers`, `signature`, `timestamp` or `body`.
+    """
     trigger_id = _id_of(trigger_id)
     await _check_trigger(reads, workflow_id, trigger_id)
     rows = await reads.pool.fetch(_STATS, workflow_id, trigger_id)
@@ -198,6 +205,7 @@ async def read_stats(reads: Reads, workflow_id: str, trigger_id: str) -> Trigger
         total=sum(counts.values()),
         decisions=counts,
         suppressed=dict(await reads.pool.fetch(_SUPPRESSED, workflow_id, trigger_id)),
+        rejected=dict(await reads.pool.fetch(_REJECTED, workflow_id, trigger_id)),
         hours=[TriggerHour(hour, sum(given.values()), given) for hour, given in by_hour.items()],
         last_decided_at=max(latest.values(), default=None),
         last_fired_at=latest.get("fired"),

@@ -17,7 +17,8 @@ from infra.http.problems import not_found
 from services.projections.api import triggers
 from services.projections.api.reads import Conditions, Reads
 from services.projections.api.runs import active_runs
-from services.projections.api.shapes import DiffView, GraphView, Run, Version
+from services.projections.api.shapes import Active, DiffView, GraphView, Version
+from services.projections.api.slots import slots_of
 from services.projections.differences import differences
 
 WorkflowStatus = Literal["draft", "active", "archived"]
@@ -146,10 +147,11 @@ async def _definition(reads: Reads, workflow_id: str, version: int) -> str:
 @get("/{workflow_id:str}/active", opt=VIEWER)
 async def list_active(
     reads: Reads, workflow_id: str, limit: Limit = LIMIT_DEFAULT, cursor: CursorText = None
-) -> Page[Run]:
-    """The runs that have not ended, newest first, each with the trigger that started it."""
+) -> Active:
+    """What runs or waits now, newest first, each with the trigger that started it; and how full its slots are."""
     await newest_version(reads, workflow_id)
-    return await active_runs(reads, workflow_id, limit, cursor)
+    page = await active_runs(reads, workflow_id, limit, cursor)
+    return Active(page.items, page.next_cursor, await slots_of(reads, workflow_id, limit))
 
 
 async def newest_version(reads: Reads, workflow_id: str) -> int:

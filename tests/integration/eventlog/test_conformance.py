@@ -103,6 +103,24 @@ async def test_calls_of_few_and_of_many_events_are_logged_alike(log: EventLog, e
     }
 
 
+@pytest.mark.parametrize("events_count", [1, 3, 32, 33])
+async def test_a_step_of_one_stream_is_logged_whole_whatever_its_size(log: EventLog, events_count: int):
+    """Postgres has a way of its own for a few events of one stream."""
+    kinds = [f"B{number}" for number in range(events_count)]
+    correlation_id, causation_id = uuid4(), uuid4()
+    step = Append([to(A, 1, *kinds)], AT, correlation_id, causation_id, actor="ada|é", traceparent="00-ab|cd-01")
+    await log.append([group(to(C, 0, "C1"), to(A, 0, "A1"))])
+    assert await append_one(log, step) == Appended([3])
+    assert await append_one(log, group(to(A, 1 + events_count, "A2"))) == Appended([3 + events_count])
+    logged = (await log.read(2))[:-1]
+    assert [(e.position, e.stream_id, e.version, e.type) for e in logged] == [
+        (3 + number, A, 2 + number, kind) for number, kind in enumerate(kinds)
+    ]
+    assert {(e.correlation_id, e.causation_id, e.actor, e.traceparent, e.recorded_at) for e in logged} == {
+        (correlation_id, causation_id, "ada|é", "00-ab|cd-01", AT)
+    }
+
+
 async def test_nothing_to_append_is_nothing_appended(log: EventLog):
     assert await log.append([]) == []
     assert (await log.head()).position == 0

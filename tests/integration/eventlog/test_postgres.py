@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from flowforge.identity import derived_uuid
+from flowforge.identity import derived_uuid, named_stream
 
 from infra.eventlog import (
     Append,
@@ -18,6 +18,7 @@ from infra.eventlog import (
     StreamAppend,
     Unavailable,
     UnsuitableServer,
+    call,
     postgres,
 )
 from infra.eventlog.verify import verify
@@ -125,6 +126,31 @@ async def test_two_logs_of_two_processes_take_turns(service_dsn: str, postgres_l
     async with await PostgresEventLog.connect(service_dsn) as other_log:
         answers = await asyncio.gather(*(log.append([group(A)]) for log in (postgres_log, other_log)))
     assert sorted(answers, key=str) == [[Appended([1])], [Conflict(A, 1)]]
+
+
+@pytest.mark.parametrize("stream_id", [derived_uuid(AT, "other"), named_stream("workflow", "daily")])
+async def test_both_ways_into_the_log_leave_the_same_rows_and_the_same_chain(
+    postgres_log: PostgresEventLog, owner: asyncpg.Connection, stream_id: UUID
+):
+    await postgres_log.append([group(stream_id)])
+    happened = [NewEvent("Happened", b'{"n": %d}' % number, schema_version=number) for number in range(1, 4)]
+    step = Append([StreamAppend("run", stream_id, 1, happened)], AT, uuid4(), uuid4(), "ada|é", "00-ab|cd-01")
+    assert call.is_one([step])
+    salts = bytes(range(3 * call.SALT_BYTES))
+    left: list[list[object]] = []
+    for statement, arguments in (
+        (call.APPEND, call.arguments([step])),
+        (call.APPEND_ONE, call.arguments_of_one(step)),
+    ):
+        transaction = owner.transaction()
+        await transaction.start()
+        await owner.fetchrow(statement, *arguments[:-1], salts)
+        tables = ("eventlog.events order by position", "eventlog.head")
+        rows: list[object] = [await owner.fetch(f"select * from {table}") for table in tables]
+        batches = "select first_position, last_position, hash from eventlog.log_batches order by 1"
+        left.append([*rows, await owner.fetch(batches)])
+        await transaction.rollback()
+    assert left[0] == left[1]
 
 
 async def wait_until(connection: asyncpg.Connection, condition: str) -> None:

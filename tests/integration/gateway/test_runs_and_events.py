@@ -59,7 +59,7 @@ async def test_an_unknown_workflow_is_not_executed(http: httpx.AsyncClient) -> N
         ({"options": {"timeout_ms": 0}}, "$.options.timeout_ms"),
         ({"from_node": "greet"}, "$.from_node"),
         ({"breakpoints": ["greet"]}, "$.breakpoints"),
-        ({"options": {"override_running": True}}, "$.options.override_running"),
+        ({"options": {"override_running": "yes"}}, "$.options.override_running"),
         ([], "$"),
     ],
 )

@@ -4,6 +4,7 @@ The second time goes through the whole service over a log in memory, as a redeli
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Self, cast
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from flowforge.identity import named_stream
 
 from infra.bus import Message, Outgoing
 from infra.eventlog import Append, Appended, MemoryEventLog, NewEvent, StoredEvent, StreamAppend
+from infra.secrets import MemorySecrets, SecretKey
 from services.catalog.handlers import Catalog
 from services.catalog.state import evolve, initial
 
@@ -29,7 +31,9 @@ class Running:
 
     def __init__(self) -> None:
         self.log = MemoryEventLog()
-        self.service = Catalog(self.log, "flowforge")
+        self.secrets = MemorySecrets(SecretKey(bytes(32)))
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.service = Catalog(self.log, "flowforge", self.secrets, lambda: self.now)
         self.said: list[Outgoing] = []
         self.before_append: Callable[[], Awaitable[Any]] | None = None
         """Done once, between a decision and its append."""

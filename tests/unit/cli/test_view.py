@@ -1,3 +1,5 @@
+from uuid import UUID
+
 import pytest
 from flowforge import events as e
 
@@ -10,6 +12,14 @@ GRAPH = [("a", "job", []), ("b", "job", ["a"])]
 def test_a_run_is_pending_until_execution_takes_it_up():
     assert folded(GRAPH, [(0, triggered())]).status == "pending"
     assert folded(GRAPH, [(0, triggered()), (0, e.RunStarted(total_nodes=2))]).status == "running"
+
+
+def test_a_run_that_waits_for_a_slot_says_so_until_it_begins():
+    waits = e.SlotWait(slot_id=UUID(RUN_ID), limit=1, place=2, holders=[])
+    told: list[tuple[float, e.Event]] = [(0, triggered()), (0, e.RunQueued(waits=waits))]
+    waiting = folded(GRAPH, told)
+    assert (waiting.status, waiting.queue_place) == ("pending", 2)
+    assert folded(GRAPH, [*told, (9, e.RunStarted(total_nodes=2))]).queue_place is None
 
 
 def test_a_node_goes_from_queued_to_running_to_completed():

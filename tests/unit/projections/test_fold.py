@@ -22,12 +22,19 @@ from flowforge.events import (
     NodeRetried,
     NodeSkipped,
     NodeStarted,
+    QueueLeft,
     ReportIgnored,
+    RunAdmitted,
     RunCancelled,
     RunCompleted,
+    RunDisplaced,
     RunFailed,
     RunFailing,
     RunStarted,
+    SlotAwaited,
+    SlotFreed,
+    SlotTaken,
+    SlotWait,
     TriggerDecided,
     TriggerRef,
     WorkflowArchived,
@@ -255,6 +262,36 @@ def test_text_from_outside_never_holds_what_a_column_cannot():
 def test_a_priority_beyond_all_bounds_is_bounded():
     event = msgspec.structs.replace(TRIGGERED, priority=10**30)
     assert Told(event).run.priority == 2**31 - 1
+
+
+WAITS = SlotWait(slot_id=RUN, limit=2, place=1, holders=[])
+ASKED: dict[str, Any] = {"run_id": RUN, "workflow_id": "w", "limit": 2, "key": "eu"}
+AWAITED = SlotAwaited(**ASKED, priority=3, trigger_id="t", trigger_version=1, cause=CAUSE)
+
+
+def test_a_run_that_waits_has_no_decision_fired():
+    waiting = Told(msgspec.structs.replace(TRIGGERED, waits=WAITS))
+    assert (waiting.run.status, waiting.models.changes.decisions) == ("pending", [])
+
+
+@pytest.mark.parametrize(
+    ("events", "state", "since"),
+    [
+        ([SlotTaken(**ASKED)], "holds", 1),
+        ([AWAITED], "waits", 1),
+        ([AWAITED, RunAdmitted(run_id=RUN, workflow_id="w")], "holds", 2),
+        ([AWAITED, QueueLeft(run_id=RUN, workflow_id="w")], "gone", 2),
+        ([AWAITED, RunDisplaced(run_id=RUN, workflow_id="w", by_run_id=RUN)], "gone", 2),
+        ([SlotTaken(**ASKED), RunDisplaced(run_id=RUN, workflow_id="w", by_run_id=RUN)], "holds", 1),
+        ([SlotTaken(**ASKED), SlotFreed(run_id=RUN, workflow_id="w")], "gone", 2),
+        ([SlotTaken(**ASKED), SlotFreed(run_id=RUN, workflow_id="w"), AWAITED], "waits", 3),
+    ],
+)
+def test_what_a_run_has_to_do_with_slots(events: list[Event], state: str, since: int):
+    told = Told(*events)
+    [row] = told.models.changes.slots
+    assert (row.state, row.since_position, row.change) == (state, since, NEW)
+    assert (row.slot_id, row.key, row.slot_limit, row.pool) == (RUN, "eu", 2, None)
 
 
 def test_a_workflow_shows_its_newest_version_and_keeps_who_made_it():

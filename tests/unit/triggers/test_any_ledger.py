@@ -23,7 +23,7 @@ from triggers_spec import Spec, command, inbox, on_event, on_upstreams, own
 
 from infra.bus import Message
 from infra.eventlog import Answer, Append, MemoryEventLog, StoredEvent
-from services.triggers import ledger as ledgers
+from services.triggers import kept_up
 from services.triggers.ledger import Ledger
 from services.triggers.memory import Memory, evolve
 
@@ -481,7 +481,7 @@ def keeps_limit(fired_at: Sequence[datetime], max_fires: int, per_ms: int) -> No
 
 
 def small_ledgers(count: int) -> Any:
-    return patch.multiple(ledgers, LEDGER_KEPT_AFTER_COUNT=count, LEDGER_PAGE_COUNT=7)
+    return patch.multiple(kept_up, LEDGER_KEPT_AFTER_COUNT=count, LEDGER_PAGE_COUNT=7)
 
 
 async def played(history: Sequence[Any], play: Play | None = None) -> Play:

@@ -157,7 +157,7 @@ class Spec:
                 self.said += self.service.logged(key, work, await self._stored(work.append))
             self.answers += [json.loads(body) for _, body in work.answers]
             if work.later:
-                lost[key] = list(work.later)
+                lost[key] = work.later
         return lost
 
     async def _decide_again(self, key: Hashable, messages: Sequence[Message]) -> Work:
