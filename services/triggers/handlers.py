@@ -228,7 +228,7 @@ class Triggers:
         decided, at = self._deciding(lambda: self._occasions.decide(key, messages, is_known=is_known))
         if decided is None or decided.is_empty:
             return self._done(key, messages, b"")
-        return self._work(key, messages, {identity_of(key, decided): decided}, at)
+        return self._work(key, messages, {None if is_known else identity_of(key, decided): decided}, at)
 
     def _deciding(self, decide: Callable[[], _T]) -> _T:
         """Whatever a decision wants that is not in memory is loaded, and it is made again."""

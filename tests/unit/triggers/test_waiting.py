@@ -310,3 +310,14 @@ async def test_a_timer_that_comes_again_when_the_next_absence_is_due_tells_of_no
     assert len(await spec.runs()) == 1
     await spec.time_passes(1)
     assert len(await spec.runs()) == 2
+
+
+async def test_a_timer_that_comes_again_once_its_trigger_is_gone_ends_what_it_told_of():
+    spec = await given(on_event(absent_for_ms=1000, delay_ms=1000))
+    spec.pass_without_timers(1000)
+    timer = await spec.timer()
+    await spec.deliver([timer])
+    spec.tells_definitions = False
+    await spec.workflow("w")
+    await spec.deliver([timer])
+    assert [decision for decision, _ in await decisions(spec)] == ["held", "expired"]
