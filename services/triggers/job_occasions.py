@@ -17,7 +17,7 @@ from services.triggers.definitions import Definitions
 from services.triggers.index import Rule
 from services.triggers.job_lookup import JobLookup, KnownJob
 from services.triggers.jobs import Job, JobCause, ended, reported
-from services.triggers.reading import JOB_TYPE
+from services.triggers.reading import JOB_TYPE, is_of_runs
 from services.triggers.recalling import Recalled, whole
 
 
@@ -48,7 +48,7 @@ class JobOccasions:
 
         Where none waits nothing is logged, so nobody else tells that the definitions are old.
         """
-        told = [message for message in messages if message.event.type == JOB_TYPE and _is_news(message)]
+        told = [message for message in messages if message.event.type == JOB_TYPE and is_of_runs(message)]
         if told:
             await self._definitions.look()
             found = zip(told, await asyncio.gather(*map(self._tell, told)), strict=True)
@@ -93,11 +93,6 @@ class JobOccasions:
     def settled(self) -> None:
         """Something was logged, or refused: what the log knows is to be looked up anew."""
         self._lookup.forget()
-
-
-def _is_news(message: Message) -> bool:
-    """Whether a run says it: to others, who say what they like, only the inbox is open."""
-    return message.origin == "log" or (message.origin == "stream" and message.tokens[1] == "runs")
 
 
 def _has_fired(rule: Rule, cause: JobCause, known: KnownJob) -> bool:

@@ -28,6 +28,7 @@ from services.triggers.reading import (
     JobKey,
     ScheduledKey,
     TimerKey,
+    is_of_runs,
     schedule_identity,
     scheduled_of,
 )
@@ -97,7 +98,7 @@ class Occasions:
 
     async def load(self, messages: Sequence[Message]) -> None:
         """Have the runs that ended and that a trigger waits for. May raise `Unavailable`."""
-        ended = [message for message in messages if message.event.type in RUN_ENDINGS and _is_news(message)]
+        ended = [message for message in messages if message.event.type in RUN_ENDINGS and is_of_runs(message)]
         if ended:
             found = await asyncio.gather(*map(self._ended, ended))
             self._endings |= {cause.cause.event_id: cause for cause in found if cause is not None}
@@ -244,10 +245,6 @@ def _cause_of(message: Message) -> Cause:
     event = message.event
     stream_id = UUID(event.source.rpartition("/")[2])
     return Cause(event_id=UUID(event.id), type=event.type, id=event.id, source=event.source, stream_id=stream_id)
-
-
-def _is_news(message: Message) -> bool:
-    return message.origin == "log" or (message.origin == "stream" and message.tokens[1] == "runs")
 
 
 __all__ = ["OwnKey", "Occasions", "identity_of", "is_own"]

@@ -146,6 +146,11 @@ def _key_of_own(message: Message) -> Hashable:
     raise ValueError(f"triggers do not know {kind}")
 
 
+def is_of_runs(message: Message) -> bool:
+    """Whether execution says it, or the log: the same event type on the inbox is somebody else's."""
+    return message.origin == "log" or (message.origin == "stream" and message.tokens[1] == "runs")
+
+
 def schedule_stream(message: Message) -> UUID:
     """The stream of a firing, which names it. Raises ValueError."""
     return UUID(message.event.source.rpartition("/")[2])
