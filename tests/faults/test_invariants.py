@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 import pytest
 from flowforge import events as facts
+from flowforge.errors import RunError
 from flowforge.identity import new_uuid
 
 from infra.eventlog import StoredEvent
@@ -130,9 +131,7 @@ def _two_runs() -> tuple[Log, Sent]:
 
 
 def _version_gap() -> tuple[Log, Sent]:
-    return whole().add(
-        facts.RunFailing(error=msgspec.convert({"code": "X", "message": ""}, facts.RunError)), skip=1
-    ), sent()
+    return whole().add(facts.RunFailing(error=msgspec.convert({"code": "X", "message": ""}, RunError)), skip=1), sent()
 
 
 def _position_gap() -> tuple[Log, Sent]:
@@ -148,7 +147,7 @@ def _hanging() -> tuple[Log, Sent]:
 def _failed() -> tuple[Log, Sent]:
     log = whole()
     log.events.pop()
-    return log.add(facts.RunFailed(error=msgspec.convert({"code": "X", "message": ""}, facts.RunError))), sent()
+    return log.add(facts.RunFailed(error=msgspec.convert({"code": "X", "message": ""}, RunError))), sent()
 
 
 def _two_results() -> tuple[Log, Sent]:

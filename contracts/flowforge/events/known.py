@@ -1,0 +1,130 @@
+"""All events there are, by stream, and how they are written and read."""
+
+from typing import get_args
+
+import msgspec
+
+from flowforge.events.event import (
+    Event,
+)
+from flowforge.events.quarantine import (
+    MessageQuarantined,
+)
+from flowforge.events.runs import (
+    JobEnded,
+    NodeCancelled,
+    NodeCompleted,
+    NodeFailed,
+    NodeProgressed,
+    NodeQueued,
+    NodeRetried,
+    NodeSkipped,
+    NodeStarted,
+    ReportIgnored,
+    RunCancelled,
+    RunCancelRequested,
+    RunCompleted,
+    RunFailed,
+    RunFailing,
+    RunQueued,
+    RunStarted,
+    TimerSet,
+    WorkflowTriggered,
+)
+from flowforge.events.slots import (
+    QueueLeft,
+    RunAdmitted,
+    RunDisplaced,
+    SlotAwaited,
+    SlotFreed,
+    SlotRefused,
+    SlotTaken,
+)
+from flowforge.events.timers import (
+    BackfillRequested,
+    ScheduleFired,
+    ScheduleMissed,
+    TimerFired,
+    TriggerTimerFired,
+)
+from flowforge.events.triggering import (
+    AbsenceCounted,
+    ChainGrew,
+    EventReceived,
+    RunRequested,
+    TriggerDecided,
+    TriggerFired,
+    TriggerTimerSet,
+    WebhookReceived,
+    WebhooksRejected,
+)
+from flowforge.events.workflows import (
+    WorkflowArchived,
+    WorkflowCreated,
+    WorkflowUpdated,
+)
+
+WorkflowEvent = WorkflowCreated | WorkflowUpdated | WorkflowArchived
+CauseEvent = EventReceived | WebhookReceived | WebhooksRejected | RunRequested | TriggerDecided
+TriggerEvent = TriggerDecided | TriggerFired | AbsenceCounted | TriggerTimerSet
+ChainEvent = ChainGrew
+SlotEvent = SlotTaken | SlotAwaited | RunAdmitted | RunDisplaced | SlotFreed | QueueLeft | SlotRefused
+RunEvent = (
+    WorkflowTriggered
+    | RunQueued
+    | RunStarted
+    | NodeQueued
+    | NodeStarted
+    | NodeProgressed
+    | NodeCompleted
+    | NodeFailed
+    | NodeRetried
+    | NodeSkipped
+    | NodeCancelled
+    | ReportIgnored
+    | TimerSet
+    | RunCancelRequested
+    | RunFailing
+    | JobEnded
+    | RunCompleted
+    | RunFailed
+    | RunCancelled
+)
+TimerEvent = TimerFired | TriggerTimerFired
+ScheduleEvent = ScheduleFired | ScheduleMissed
+BackfillEvent = BackfillRequested
+QuarantineEvent = MessageQuarantined
+AnyEvent = (
+    WorkflowEvent
+    | CauseEvent
+    | TriggerEvent
+    | ChainEvent
+    | SlotEvent
+    | RunEvent
+    | TimerEvent
+    | ScheduleEvent
+    | BackfillEvent
+    | QuarantineEvent
+)
+
+EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(AnyEvent)}
+RUN_ENDINGS = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
+_decoders = {name: msgspec.json.Decoder(kind) for name, kind in EVENT_TYPES.items()}
+_encoder = msgspec.json.Encoder()
+
+
+class UnknownEvent(LookupError):
+    """The log holds an event type that this code does not know: it is older than the log."""
+
+
+def encode(event: Event) -> bytes:
+    """The event's payload as JSON."""
+    return _encoder.encode(event)
+
+
+def decode(event_type: str, data: bytes | msgspec.Raw) -> AnyEvent:
+    """The payload of a logged event. Raises `UnknownEvent` for a type this version does not know."""
+    decoder = _decoders.get(event_type)
+    if decoder is None:
+        raise UnknownEvent(f"unknown event type {event_type}: this log was written by a newer version")
+    return decoder.decode(data)  # type: ignore[return-value]
