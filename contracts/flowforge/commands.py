@@ -3,6 +3,7 @@
 import base64
 import zlib
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -112,7 +113,8 @@ class ChangeTriggers(Command, kw_only=True, frozen=True):
 class RequestRun(Command, kw_only=True, frozen=True):
     """To triggers: execute, or with `trigger_id` fire that trigger by hand. Answers `{run_id, position}`.
 
-    `override_running`: start beyond the limit of the workflow's `concurrency`.
+    `override_running`: start beyond the limit of the workflow's `concurrency`. `from_node`: only that node and what lies
+    below it runs, with `input_data` as its input. The run halts before each of `breakpoints`.
     """
 
     workflow_id: str
@@ -124,6 +126,8 @@ class RequestRun(Command, kw_only=True, frozen=True):
     timeout_ms: int | None = None
     trigger_id: str | None = None
     override_running: bool = False
+    from_node: str | None = None
+    breakpoints: list[str] = []
 
 
 class TryTrigger(Command, kw_only=True, frozen=True):
@@ -221,6 +225,71 @@ class CancelRun(Command, kw_only=True, frozen=True):
     reason: str = ""
 
 
+class PauseRun(Command, kw_only=True, frozen=True):
+    """To execution: nothing new starts. Answers as `CancelRun`, so do the following."""
+
+    run_id: str
+    reason: str = ""
+
+
+class ResumeRun(Command, kw_only=True, frozen=True):
+    """To execution: a paused run goes on; with `steps`, until so many nodes have started."""
+
+    run_id: str
+    steps: int | None = None
+
+
+class RetryRun(Command, kw_only=True, frozen=True):
+    """To execution: an ended run goes on from its failed, cancelled and stopped nodes, or from `node_ids`."""
+
+    run_id: str
+    node_ids: list[str] = []
+    reason: str = ""
+
+
+class DecideNode(Command, kw_only=True, frozen=True):
+    """To execution: complete (with `output`), fail (with `message`) or skip a node, or one instance of it, by hand."""
+
+    run_id: str
+    node_id: str
+    action: Literal["complete", "fail", "skip"]
+    instance: str = ""
+    output: msgspec.Raw = NULL
+    message: str = ""
+    comment: str = ""
+
+
+class ChangeRun(Command, kw_only=True, frozen=True):
+    """To execution: another priority, labels or breakpoints; what is None stays."""
+
+    run_id: str
+    priority: int | None = None
+    labels: dict[str, str] | None = None
+    breakpoints: list[str] | None = None
+
+
+class DecideApproval(Command, kw_only=True, frozen=True):
+    """To execution: a person's decision. `role` and `actor` are who decides; only approvers (and admins) may.
+
+    `approval_id` is `<run>:<node>:<attempt>`, or `<run>:<node>:<instance>:<attempt>`.
+    """
+
+    approval_id: str
+    decision: Literal["approve", "reject"]
+    comment: str = ""
+    role: str = ""
+
+
+class ReceiveCallback(Command, kw_only=True, frozen=True):
+    """To execution: what was posted to the callback address of a waiting call; its token was verified."""
+
+    run_id: str
+    node_id: str
+    instance: str = ""
+    attempt: int
+    data: msgspec.Raw = NULL
+
+
 def packed(definition: bytes) -> str:
     """A definition compressed (zlib, base64), for `definition_packed`."""
     return base64.b64encode(zlib.compress(definition)).decode()
@@ -266,7 +335,16 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
             CheckUpstreams,
         ),
         "scheduler": (BackfillSchedule,),
-        "execution": (CancelRun,),
+        "execution": (
+            CancelRun,
+            PauseRun,
+            ResumeRun,
+            RetryRun,
+            DecideNode,
+            ChangeRun,
+            DecideApproval,
+            ReceiveCallback,
+        ),
     }.items()
     for kind in kinds
 }

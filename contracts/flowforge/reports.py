@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from flowforge.events import NULL
+from flowforge.events import NULL, JobUsage
 
 OUTPUT_INLINE_BYTES_MAX = 256 * 1024
 """A larger output travels by reference: `{"$blob": sha256, "size": bytes}`."""
@@ -15,8 +15,16 @@ OUTPUT_BYTES_MAX = 64 * 1024 * 1024
 LOG_LINES_PER_REPORT_MAX = 500
 
 
+class JobResources(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the attempt takes of what its worker offers."""
+
+    slots: int = 1
+    memory_mb: int = 0
+
+
 class JobRequested(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The job on the queue. `deadline` is when this attempt times out, if it does."""
+    """The job on the queue. `deadline` is when this attempt times out, if it does. `callback_url`: where a webhook that
+    waits for an answer is to be told to send it; in no event."""
 
     job_id: UUID
     job_type: str
@@ -29,6 +37,8 @@ class JobRequested(msgspec.Struct, kw_only=True, omit_defaults=True):
     payload: msgspec.Raw = NULL
     input: msgspec.Raw = NULL
     deadline: datetime | None = None
+    resources: JobResources | None = None
+    callback_url: str = ""
 
 
 class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -42,9 +52,10 @@ class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class JobStarted(Report, kw_only=True):
-    """The worker began."""
+    """The worker began. `isolation`: which layers keep a script apart from the machine."""
 
     at: datetime | None = None
+    isolation: list[str] = []
 
 
 class JobProgressed(Report, kw_only=True):
@@ -66,6 +77,8 @@ class JobCompleted(Report, kw_only=True):
 
     output: msgspec.Raw = NULL
     started_at: datetime | None = None
+    isolation: list[str] = []
+    usage: JobUsage | None = None
 
 
 class ReportedError(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -82,6 +95,8 @@ class JobFailed(Report, kw_only=True):
 
     error: ReportedError
     started_at: datetime | None = None
+    isolation: list[str] = []
+    usage: JobUsage | None = None
 
 
 REPORT_TYPES: dict[str, type[Report]] = {

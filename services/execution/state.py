@@ -12,25 +12,44 @@ from uuid import UUID
 import msgspec
 from flowforge.errors import RunError
 from flowforge.events import (
+    ApprovalDecided,
+    CallbackReceived,
+    ChildCancelRequested,
+    ChildRunEnded,
+    ChildRunRequested,
+    EventMatched,
+    IterationEnded,
+    IterationStarted,
     JobEnded,
     NodeCancelled,
     NodeCompleted,
+    NodeDecidedByHand,
     NodeFailed,
     NodeProgressed,
     NodeQueued,
     NodeRetried,
     NodeSkipped,
     NodeStarted,
+    NodeWaiting,
+    RecoveryTaken,
     ReportIgnored,
     RunCancelled,
     RunCancelRequested,
+    RunChanged,
     RunCompleted,
     RunEvent,
     RunFailed,
     RunFailing,
+    RunPartiallyCompleted,
+    RunPaused,
     RunQueued,
+    RunResumed,
+    RunRetried,
+    RunRetryRequested,
+    RunSlaMissed,
     RunStarted,
     TimerSet,
+    WorkerAwaited,
     WorkflowTriggered,
 )
 from flowforge.identity import part_uuid
@@ -263,6 +282,28 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C9
             run.status = "cancelled"
         case WorkflowTriggered():
             raise ValueError("a run is triggered once, by its first event")
+        case (
+            NodeWaiting()
+            | WorkerAwaited()
+            | EventMatched()
+            | ApprovalDecided()
+            | CallbackReceived()
+            | IterationStarted()
+            | IterationEnded()
+            | ChildRunRequested()
+            | ChildCancelRequested()
+            | ChildRunEnded()
+            | RunPaused()
+            | RunResumed()
+            | RunRetryRequested()
+            | RunRetried()
+            | NodeDecidedByHand()
+            | RunChanged()
+            | RunSlaMissed()
+            | RecoveryTaken()
+            | RunPartiallyCompleted()
+        ):
+            pass
         case _:
             assert_never(event)
     return run

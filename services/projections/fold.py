@@ -8,31 +8,50 @@ from flowforge.errors import ErrorCode, RunError
 from flowforge.events import (
     AbsenceCounted,
     AnyEvent,
+    ApprovalDecided,
     BackfillRequested,
+    CallbackReceived,
     Cause,
     ChainGrew,
+    ChildCancelRequested,
+    ChildRunEnded,
+    ChildRunRefused,
+    ChildRunRequested,
+    EventMatched,
     EventReceived,
+    IterationEnded,
+    IterationStarted,
     JobEnded,
     MessageQuarantined,
     NodeCancelled,
     NodeCompleted,
+    NodeDecidedByHand,
     NodeFailed,
     NodeProgressed,
     NodeQueued,
     NodeRetried,
     NodeSkipped,
     NodeStarted,
+    NodeWaiting,
     QueueLeft,
+    RecoveryTaken,
     ReportIgnored,
     RunAdmitted,
     RunCancelled,
     RunCancelRequested,
+    RunChanged,
     RunCompleted,
     RunDisplaced,
     RunFailed,
     RunFailing,
+    RunPartiallyCompleted,
+    RunPaused,
     RunQueued,
     RunRequested,
+    RunResumed,
+    RunRetried,
+    RunRetryRequested,
+    RunSlaMissed,
     RunStarted,
     ScheduleFired,
     ScheduleMissed,
@@ -48,6 +67,7 @@ from flowforge.events import (
     TriggerTimerSet,
     WebhookReceived,
     WebhooksRejected,
+    WorkerAwaited,
     WorkflowArchived,
     WorkflowCreated,
     WorkflowTriggered,
@@ -137,6 +157,29 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             _archived(models, stored, event)
         case MessageQuarantined():
             _quarantined(models, stored, event)
+        case (
+            NodeWaiting()
+            | WorkerAwaited()
+            | EventMatched()
+            | ApprovalDecided()
+            | CallbackReceived()
+            | IterationStarted()
+            | IterationEnded()
+            | ChildRunRequested()
+            | ChildCancelRequested()
+            | ChildRunEnded()
+            | RunPaused()
+            | RunResumed()
+            | RunRetryRequested()
+            | RunRetried()
+            | NodeDecidedByHand()
+            | RunChanged()
+            | RunSlaMissed()
+            | RecoveryTaken()
+            | RunPartiallyCompleted()
+            | ChildRunRefused()
+        ):
+            pass
         case _:
             assert_never(event)
 

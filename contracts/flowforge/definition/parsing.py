@@ -27,6 +27,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 _LISTS: dict[str, Any] = {"nodes": Node, "edges": Edge, "triggers": Trigger, "trigger_configs": TriggerConfig}
 _AT_PATH = re.compile(r"^(?P<message>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
+_IN_BODY = re.compile(r"^\.body\.nodes\[(?P<index>\d+)\]")
 _UNKNOWN_FIELD = re.compile(r"unknown field `(?P<field>[^`]*)`")
 _UNKNOWN_VALUE = re.compile(r"Invalid enum value '(?P<value>[^']*)'")
 _UNKNOWN_TYPE = re.compile(r"Invalid value '(?P<value>[^']*)'")
@@ -91,21 +92,30 @@ def _items(name: str, value: object, item_type: Any, faults: list[Fault]) -> Ite
         faults.append(Fault(f"$.{name}", f"Expected `array`, got `{_kind(value)}`", f"make `{name}` a list"))
         return
     for index, item in enumerate(cast("list[object]", value)):
-        converted = _convert(_flat(item) if name == "nodes" else item, item_type, f"$.{name}[{index}]", faults)
+        converted = _convert(item, item_type, f"$.{name}[{index}]", faults)
         if converted is not None:
             yield converted
 
 
 def _flat(node: object) -> object:
-    """A node whose own settings stand in `config`, with those beside its common fields."""
-    if not isinstance(node, dict) or not isinstance(cast("dict[str, Any]", node).get("config"), dict):
-        return cast("object", node)
-    fields = dict(cast("dict[str, Any]", node))
-    return {**cast("dict[str, Any]", fields.pop("config")), **fields}
+    """A node whose own settings stand in `config`, with those beside its common fields; so too what is in a loop's body."""
+    if not isinstance(node, dict):
+        return node
+    fields = cast("dict[str, Any]", node)
+    if isinstance(fields.get("config"), dict):
+        fields = dict(fields)
+        fields = {**cast("dict[str, Any]", fields.pop("config")), **fields}
+    body: object = fields.get("body")
+    if fields.get("type") == "loop" and isinstance(body, dict) and isinstance(cast("Any", body).get("nodes"), list):
+        inner = cast("dict[str, Any]", body)
+        fields = {**fields, "body": {**inner, "nodes": [_flat(item) for item in inner["nodes"]]}}
+    return fields
 
 
 def _convert(value: object, kind: Any, path: str, faults: list[Fault]) -> Any:
     try:
+        if kind is Node:
+            value = _flat(value)
         return msgspec.convert(value, kind)
     except (msgspec.ValidationError, ValueError, RecursionError) as fault:
         faults.append(_fault(str(fault), value, kind, path))
@@ -116,10 +126,11 @@ def _fault(text: str, value: object, kind: Any, path: str) -> Fault:
     match = _AT_PATH.match(text)
     message = match["message"] if match else text
     below = (match["path"] or "$")[1:] if match else ""
+    value, within = _innermost(value, below) if kind is Node else (value, below)
     kinds: Mapping[str, Any] = NODE_TYPES if kind is Node else TRIGGER_TYPES if kind is Trigger else {}
     if unknown := _UNKNOWN_FIELD.search(message):
-        return Fault(path + below, message, _did_you_mean(unknown["field"], _field_names(kind, value, below)))
-    if below == ".type" and kinds and (wrong := _UNKNOWN_TYPE.search(message)):
+        return Fault(path + below, message, _did_you_mean(unknown["field"], _field_names(kind, value, within)))
+    if within == ".type" and kinds and (wrong := _UNKNOWN_TYPE.search(message)):
         return Fault(path + below, f"unknown type '{wrong['value']}'", _did_you_mean(wrong["value"], kinds))
     if below == ".trigger_type" and (named := _UNKNOWN_VALUE.search(message)):
         hint = _did_you_mean(named["value"], JOB_TRIGGER_TYPES)
@@ -127,6 +138,14 @@ def _fault(text: str, value: object, kind: Any, path: str) -> Fault:
     if "matching regex" in message:
         return Fault(path + below, message, "use lower-case letters, digits, `-` and `_`, at most 63 characters")
     return Fault(path + below, message, _missing_hint(message))
+
+
+def _innermost(value: object, below: str) -> tuple[object, str]:
+    """The node inside loops' bodies that a path leads to, and the rest of the path."""
+    while (step := _IN_BODY.match(below)) is not None:
+        value = cast("Any", value)["body"]["nodes"][int(step["index"])]
+        below = below[step.end() :]
+    return value, below
 
 
 def _missing_hint(message: str) -> str:

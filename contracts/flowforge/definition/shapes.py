@@ -7,6 +7,8 @@ from msgspec import Meta
 
 SLUG_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 NODES_MAX = 10_000
+LOOP_ITERATIONS_DEFAULT = 1_000
+LOOP_ITERATIONS_MAX = 100_000
 DEFINITION_BYTES_MAX = 4 * 1024 * 1024
 
 Slug = Annotated[str, Meta(pattern=SLUG_PATTERN)]
@@ -80,11 +82,68 @@ class Concurrency(Part, kw_only=True, frozen=True):
     pool: Slug | None = None
 
 
+class Recovery(Part, kw_only=True, frozen=True):
+    """Defaults for what becomes of failures; a node's own `retry_policy` comes first.
+
+    `continue_on_node_failure`: as `fail_fast: false`. `retry_failed_nodes` with `max_retry_attempts`: a retry policy for
+    nodes that have none (so many further attempts). `skip_failed_branches`: as `fail_fast: false`, and what lies below a
+    failure does not count: the run may end `partial`. `fallback_to_partial_execution`: without fail_fast, a run ends
+    `partial` rather than `failed` when at least one leaf completed.
+    """
+
+    continue_on_node_failure: bool = False
+    retry_failed_nodes: bool = False
+    max_retry_attempts: Annotated[int, Meta(ge=0, le=99)] = 0
+    skip_failed_branches: bool = False
+    fallback_to_partial_execution: bool = False
+
+
+class OnFailure(Part, kw_only=True, frozen=True):
+    """The workflow that is started with the failed run as its input."""
+
+    workflow_id: Slug
+
+
+class CircuitBreaker(Part, kw_only=True, frozen=True):
+    """After `failure_threshold` failures in a row (none older than `window_ms`) nothing is handed out for `open_ms`, then
+    one attempt is let through to try. It is shared by all nodes of the same job type, of webhooks by those to one host.
+    """
+
+    failure_threshold: Annotated[int, Meta(ge=1, le=10_000)] = 5
+    window_ms: PositiveMilliseconds = 60_000
+    open_ms: PositiveMilliseconds = 30_000
+
+
+class Resources(Part, kw_only=True, frozen=True):
+    """What an attempt takes of what its worker offers."""
+
+    slots: Annotated[int, Meta(ge=1, le=10_000)] = 1
+    memory_mb: Annotated[int, Meta(ge=0, le=16_777_216)] = 0
+
+
 class Settings(Part, kw_only=True, frozen=True):
-    """How a run behaves as a whole. `queue_timeout_ms`: how long it may wait for a slot of `concurrency`."""
+    """How a run behaves as a whole. `queue_timeout_ms`: how long it may wait for a slot of `concurrency`.
+
+    `recovery` may take `fail_fast` back.
+    """
 
     max_parallel_jobs: Annotated[int, Meta(ge=1, le=100_000)] = 5
     fail_fast: bool = True
     timeout_ms: PositiveMilliseconds | None = None
     queue_timeout_ms: PositiveMilliseconds | None = None
+    sla_ms: PositiveMilliseconds | None = None
     concurrency: Concurrency | None = None
+    recovery: Recovery = Recovery()
+    on_failure: OnFailure | None = None
+
+    @property
+    def is_fail_fast(self) -> bool:
+        """Whether the first failure stops the run."""
+        recovery = self.recovery
+        return self.fail_fast and not (recovery.continue_on_node_failure or recovery.skip_failed_branches)
+
+    @property
+    def may_end_partial(self) -> bool:
+        """Whether a run with failed nodes and completed leaves is `partial`."""
+        recovery = self.recovery
+        return not self.is_fail_fast and (recovery.skip_failed_branches or recovery.fallback_to_partial_execution)

@@ -1,11 +1,10 @@
 """One version of a workflow, whole."""
 
-import itertools
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from msgspec import Meta
 
-from flowforge.definition.nodes import Edge, Node
+from flowforge.definition.nodes import Edge, Node, effective_edges
 from flowforge.definition.shapes import NODES_MAX, Name, Part, Settings, Slug, Template, Text, Variable, WorkflowStatus
 from flowforge.definition.triggers import Trigger
 from flowforge.job_types import TriggerConfig
@@ -30,8 +29,5 @@ class Workflow(Part, kw_only=True, frozen=True):
     trigger_configs: list[TriggerConfig] = []
 
     def effective_edges(self) -> list[Edge]:
-        """The edges as written, or the chain that `order_index` implies where none are written."""
-        if self.edges or any(node.order_index is None for node in self.nodes):
-            return self.edges
-        chain = sorted(self.nodes, key=lambda node: cast("int", node.order_index))
-        return [Edge(source_node_id=a.id, target_node_id=b.id) for a, b in itertools.pairwise(chain)]
+        """The edges as written, and those that are implied."""
+        return effective_edges(self.nodes, self.edges)

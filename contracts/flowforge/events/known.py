@@ -7,10 +7,9 @@ import msgspec
 from flowforge.events.event import (
     Event,
 )
-from flowforge.events.quarantine import (
-    MessageQuarantined,
-)
-from flowforge.events.runs import (
+from flowforge.events.nodes import (
+    IterationEnded,
+    IterationStarted,
     JobEnded,
     NodeCancelled,
     NodeCompleted,
@@ -21,12 +20,29 @@ from flowforge.events.runs import (
     NodeSkipped,
     NodeStarted,
     ReportIgnored,
+    WorkerAwaited,
+)
+from flowforge.events.operations import (
+    NodeDecidedByHand,
+    RunChanged,
+    RunPaused,
+    RunResumed,
+    RunRetried,
+    RunRetryRequested,
+)
+from flowforge.events.quarantine import (
+    MessageQuarantined,
+)
+from flowforge.events.runs import (
+    RecoveryTaken,
     RunCancelled,
     RunCancelRequested,
     RunCompleted,
     RunFailed,
     RunFailing,
+    RunPartiallyCompleted,
     RunQueued,
+    RunSlaMissed,
     RunStarted,
     TimerSet,
     WorkflowTriggered,
@@ -57,6 +73,16 @@ from flowforge.events.triggering import (
     TriggerTimerSet,
     WebhookReceived,
     WebhooksRejected,
+)
+from flowforge.events.waiting import (
+    ApprovalDecided,
+    CallbackReceived,
+    ChildCancelRequested,
+    ChildRunEnded,
+    ChildRunRefused,
+    ChildRunRequested,
+    EventMatched,
+    NodeWaiting,
 )
 from flowforge.events.workflows import (
     WorkflowArchived,
@@ -89,7 +115,27 @@ RunEvent = (
     | RunCompleted
     | RunFailed
     | RunCancelled
+    | RunPartiallyCompleted
+    | NodeWaiting
+    | WorkerAwaited
+    | EventMatched
+    | ApprovalDecided
+    | CallbackReceived
+    | IterationStarted
+    | IterationEnded
+    | ChildRunRequested
+    | ChildCancelRequested
+    | ChildRunEnded
+    | RunPaused
+    | RunResumed
+    | RunRetryRequested
+    | RunRetried
+    | NodeDecidedByHand
+    | RunChanged
+    | RunSlaMissed
+    | RecoveryTaken
 )
+ChildEvent = ChildRunRefused
 TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
 BackfillEvent = BackfillRequested
@@ -101,6 +147,7 @@ AnyEvent = (
     | ChainEvent
     | SlotEvent
     | RunEvent
+    | ChildEvent
     | TimerEvent
     | ScheduleEvent
     | BackfillEvent
@@ -108,7 +155,7 @@ AnyEvent = (
 )
 
 EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(AnyEvent)}
-RUN_ENDINGS = frozenset({"RunCompleted", "RunFailed", "RunCancelled"})
+RUN_ENDINGS = frozenset({"RunCompleted", "RunFailed", "RunCancelled", "RunPartiallyCompleted"})
 _decoders = {name: msgspec.json.Decoder(kind) for name, kind in EVENT_TYPES.items()}
 _encoder = msgspec.json.Encoder()
 

@@ -10,7 +10,7 @@ from flowforge.errors import RunError
 from flowforge.events.event import Event, Instance
 from flowforge.events.slots import SlotWait
 from flowforge.events.triggering import Cause, Chain, TriggerRef
-from flowforge.raw import ABSENT, NULL
+from flowforge.raw import NULL
 
 
 class WorkflowTriggered(Event, kw_only=True, frozen=True):
@@ -18,6 +18,8 @@ class WorkflowTriggered(Event, kw_only=True, frozen=True):
 
     `earlier` are the causes that it consumed besides its own, which came last.
     With `waits` the run is there and may not start: the decision is `held`, and another one follows in the slot's stream.
+    A child's parent waits for it at `parent_node_id`. With `from_node` only that node and what lies below it runs.
+    The run halts before each of its `breakpoints`.
     """
 
     run_id: UUID
@@ -37,6 +39,10 @@ class WorkflowTriggered(Event, kw_only=True, frozen=True):
     chain: Chain | None = None
     earlier: list[Cause] = []
     waits: SlotWait | None = None
+    parent_node_id: str = ""
+    parent_instance: Instance = ""
+    from_node: str | None = None
+    breakpoints: list[str] = []
 
 
 class RunQueued(Event, kw_only=True, frozen=True):
@@ -52,103 +58,8 @@ class RunStarted(Event, kw_only=True, frozen=True):
     total_nodes: int
 
 
-class NodeQueued(Event, kw_only=True, frozen=True):
-    """A job was handed to the queue. Its input is `input`, or else the output of node `input_from` ("" = the run's)."""
-
-    node_id: str
-    instance: Instance = ""
-    attempt: int = 1
-    job_id: UUID | None = None
-    job_type: str = ""
-    queue: str = ""
-    input: msgspec.Raw = ABSENT
-    input_from: str | None = None
-    payload: msgspec.Raw = NULL
-    deadline_ms: int | None = None
-
-
-class NodeStarted(Event, kw_only=True, frozen=True):
-    """A worker began the attempt (or execution itself, for nodes without a job). `at` is when, by the worker's clock."""
-
-    node_id: str
-    instance: Instance = ""
-    attempt: int = 1
-    worker: str = ""
-    delivery: int = 1
-    at: datetime | None = None
-    input: msgspec.Raw = ABSENT
-    input_from: str | None = None
-    instances_count: int | None = None
-
-
-class NodeProgressed(Event, kw_only=True, frozen=True):
-    """A running job told how far it is, 0 to 1, with an optional message."""
-
-    node_id: str
-    instance: Instance = ""
-    progress: float
-    message: str = ""
-
-
-class NodeCompleted(Event, kw_only=True, frozen=True):
-    """The node (or one instance of it) ended well. `variables` are the run variables it set."""
-
-    node_id: str
-    instance: Instance = ""
-    attempt: int = 1
-    output: msgspec.Raw = NULL
-    variables: dict[str, msgspec.Raw] = {}
-
-
-class NodeFailed(Event, kw_only=True, frozen=True):
-    """The node (or one instance) failed for good: no attempts are left, or the error forbids another."""
-
-    node_id: str
-    instance: Instance = ""
-    attempt: int = 1
-    error: RunError
-
-
-class NodeRetried(Event, kw_only=True, frozen=True):
-    """An attempt failed and another follows at `due_at`; `attempt` is the number of the one to come."""
-
-    node_id: str
-    instance: Instance = ""
-    attempt: int
-    error: RunError
-    due_at: datetime
-
-
-class NodeSkipped(Event, kw_only=True, frozen=True):
-    """The node will not run: `branch_not_taken`, `upstream_failed`, `upstream_skipped`, `run_if_not_met`, `run_failed`."""
-
-    node_id: str
-    reason: str
-
-
-class NodeCancelled(Event, kw_only=True, frozen=True):
-    """A running or waiting node (or instance) was stopped. `job_id` is told to its worker."""
-
-    node_id: str
-    instance: Instance = ""
-    attempt: int = 1
-    job_id: UUID | None = None
-    reason: str = ""
-
-
-class ReportIgnored(Event, kw_only=True, frozen=True):
-    """A worker's report came too late to count: another delivery, attempt or ending came first. Nothing changed."""
-
-    node_id: str
-    instance: Instance = ""
-    job_id: UUID
-    report: str
-    attempt: int
-    delivery: int
-    reason: str
-
-
-TimerPurpose = Literal["retry", "node_timeout", "run_timeout", "queue_timeout"]
+TimerPurpose = Literal["retry", "node_timeout", "run_timeout", "queue_timeout", "wait", "sla"]
+"""`wait` is whatever a `NodeWaiting` has as `due_at`."""
 
 
 class TimerSet(Event, kw_only=True, frozen=True):
@@ -175,23 +86,6 @@ class RunFailing(Event, kw_only=True, frozen=True):
     error: RunError
 
 
-class JobEnded(Event, kw_only=True, frozen=True):
-    """A job of one of the six types that workflows can be triggered by (interface.md 2.2) ended for good.
-
-    `job_name` is the node's name, "" where it has none.
-    """
-
-    node_id: str
-    instance: Instance = ""
-    job_name: str = ""
-    job_id: UUID
-    job_type: str
-    workflow_id: str
-    experiment_id: str | None = None
-    status: Literal["COMPLETE", "FAILED"]
-    output: msgspec.Raw = NULL
-
-
 class RunCompleted(Event, kw_only=True, frozen=True):
     """The run ended well."""
 
@@ -208,3 +102,26 @@ class RunCancelled(Event, kw_only=True, frozen=True):
     """The run ended because somebody asked for it."""
 
     reason: str = ""
+
+
+class RunPartiallyCompleted(Event, kw_only=True, frozen=True):
+    """The run ended; nodes failed, and its `recovery` settings let the others count (status `partial`)."""
+
+    output: msgspec.Raw = NULL
+    error: RunError
+
+
+class RunSlaMissed(Event, kw_only=True, frozen=True):
+    """The run takes longer than its workflow's `sla_ms`; it goes on."""
+
+    sla_ms: int
+    under_way: list[str] = []
+
+
+class RecoveryTaken(Event, kw_only=True, frozen=True):
+    """A `recovery` setting decided what became of a failure."""
+
+    action: Literal["continue", "retry", "skip_branch", "partial"]
+    node_id: str = ""
+    instance: Instance = ""
+    detail: str = ""

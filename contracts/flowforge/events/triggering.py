@@ -53,6 +53,8 @@ class RunRequested(Event, kw_only=True, frozen=True):
     timeout_ms: int | None = None
     trigger_id: str | None = None
     override_running: bool = False
+    from_node: str | None = None
+    breakpoints: list[str] = []
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
