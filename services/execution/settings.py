@@ -15,3 +15,5 @@ SPENT_JOBS_LOOKED_FOR_EVERY_S = 3
 """How long after its last delivery ran out a job without any worker left is known to be lost."""
 OPEN_RUNS_KEPT_EVERY_S = 10
 """How often the position below which no run is open is kept."""
+DELAY_MS_MAX = 10 * 366 * 86_400_000
+"""The longest that a delay may be."""
