@@ -40,6 +40,13 @@ def blob_hash(value: msgspec.Raw) -> str | None:
     return _decode(text)["$blob"] if text.startswith(_BLOB) else None
 
 
+def kept_values(run: Run) -> Iterable[msgspec.Raw]:
+    """Values in the run's memory that may travel by reference."""
+    yield run.triggered.input_data
+    for frame in (run.root, *run.frames.values()):
+        yield from (node.output for node in frame.nodes.values())
+
+
 def value_of(run: Run, raw: msgspec.Raw) -> Any:
     """JSON text, or what it refers to, as data."""
     reference = blob_hash(raw)

@@ -17,3 +17,6 @@ OPEN_RUNS_KEPT_EVERY_S = 10
 """How often the position below which no run is open is kept."""
 DELAY_MS_MAX = 10 * 366 * 86_400_000
 """The longest that a delay may be."""
+WAITS_PAGE_COUNT = 1_000
+WAITS_KEPT_EVERY_S = 5.0
+"""How often it is kept how far the log was read for nodes that wait for events."""

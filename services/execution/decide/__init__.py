@@ -51,10 +51,16 @@ __all__ = [
 ]
 
 
-def start(step: Step) -> None:
-    """The run was triggered; take it up, or take note that it has to wait. A second time nothing follows."""
+def start(step: Step, *, is_wanted: bool = True) -> None:
+    """The run was triggered; take it up, or take note that it has to wait. A second time nothing follows.
+
+    A child whose parent no longer waits for it (not `is_wanted`) is cancelled before it begins.
+    """
     run, waits = step.run, step.run.triggered.waits
     if run.status != "pending" or run.is_queued:
+        return
+    if not is_wanted:
+        cancel(step, "its parent waits for it no more", "")
         return
     if waits is None:
         _begin(step)
@@ -135,7 +141,7 @@ def report(step: Step, job_id: UUID, said: Report) -> None:
                 )
         case JobCompleted():
             _worker_began(step, unit, said, said.started_at)
-            if not waiting.called(step, unit, said.output):
+            if not waiting.called(step, unit):
                 complete(step, unit, said.output, usage=said.usage)
             advance(step)
         case JobFailed():
@@ -162,7 +168,7 @@ def timer(step: Step, fired: TimerFired) -> None:
             if run.status == "running" and not is_put_off and run.failing is None:
                 stop(step, timeout_error(run))
         case "sla":
-            if not run.is_stopping:
+            if not run.is_stopping and not run.has_missed_sla:
                 step.emit(RunSlaMissed(sla_ms=run.plan.workflow.settings.sla_ms or 0, under_way=names_under_way(run)))
         case _:
             _timer_of_node(step, fired)
@@ -176,9 +182,9 @@ def _timer_of_node(step: Step, fired: TimerFired) -> None:
     if fired.purpose == "node_timeout" and unit.status in ("queued", "running"):
         late = ReportedError(code=ErrorCode.JOB_TIMEOUT, message="the attempt took longer than its timeout_ms")
         fail(step, unit, late)
-    elif fired.purpose == "wait" and unit.status == "waiting" and step.run.status == "running":
-        if unit.due_at is not None and unit.due_at <= step.now:
-            waiting.overdue(step, unit)
+    is_waiting = fired.purpose == "wait" and unit.status == "waiting" and step.run.status == "running"
+    if is_waiting and unit.due_at is not None and unit.due_at <= step.now:
+        waiting.overdue(step, unit)
 
 
 def child_ended(step: Step, child_run_id: UUID, ended: ChildRunEnded) -> None:

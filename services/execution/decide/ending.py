@@ -100,7 +100,16 @@ def fail_with(step: Step, unit: Unit, error: RunError, *, usage: JobUsage | None
     if unit.plan.node.retry_policy is None:
         _recover(step, "retry", unit, f"attempt {attempt} follows (recovery.retry_failed_nodes)")
     give_up_child(step, unit, "the attempt failed")
-    step.emit(NodeRetried(node_id=unit.node_id, instance=unit.instance, attempt=attempt, error=error, due_at=due_at))
+    step.emit(
+        NodeRetried(
+            node_id=unit.node_id,
+            instance=unit.instance,
+            attempt=attempt,
+            error=error,
+            due_at=due_at,
+            job_id=_job_to_stop(unit, error),
+        )
+    )
     if due_at > step.now:
         set_timer(step, "retry", due_at, unit, attempt)
 
@@ -129,6 +138,10 @@ def _failed(step: Step, unit: Unit, error: RunError, usage: JobUsage | None) -> 
             _tell_recovery(step, unit)
         elif not is_stopping:
             stop(step, error, frame)
+
+
+def _job_to_stop(unit: Unit, error: RunError) -> UUID | None:
+    return unit.job_id if error.code == ErrorCode.JOB_TIMEOUT else None
 
 
 def _tell_recovery(step: Step, unit: Unit) -> None:

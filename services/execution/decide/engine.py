@@ -54,7 +54,7 @@ def _decide_node(step: Step, node: NodeState) -> None:
     if plan.merge is not None and node.frame.nodes[plan.merge.parallel_id].status == "completed":
         decide_merge(step, node, states)
         return
-    decided = [(state, source) for state, source in states if state is not None]
+    decided: list[tuple[EdgeState, NodeState]] = [(state, source) for state, source in states if state is not None]
     if len(decided) < len(states):
         node.frame.frontier.pop(node.node_id, None)  # a merge that is looked at early
         return

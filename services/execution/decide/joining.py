@@ -20,7 +20,7 @@ def decide_merge(step: Step, node: NodeState, states: Sequence[tuple[EdgeState |
     """Look at the branches; nothing follows while they may still go either way."""
     merge = node.plan.merge
     assert merge is not None
-    branches = [
+    branches: list[BranchState] = [
         branch_state([state for state, source in states if source.node_id in members]) for members in merge.branches
     ]
     match merge_state(merge, branches):

@@ -5,7 +5,16 @@ A command that comes again, by its `command_id`, changes nothing and is answered
 
 from datetime import timedelta
 
-from flowforge.commands import ChangeRun, DecideNode, PauseRun, ResumeRun, RetryRun
+from flowforge.commands import (
+    ChangeRun,
+    DecideApproval,
+    DecideNode,
+    PauseRun,
+    ReceiveCallback,
+    ResumeRun,
+    RetryRun,
+)
+from flowforge.definition import ApprovalNode
 from flowforge.errors import ErrorCode
 from flowforge.events import (
     ApprovalWait,
@@ -119,6 +128,8 @@ def decide_node(step: Step, command: DecideNode) -> Refusal | None:
             node_id=unit.node_id,
             instance=unit.instance,
             action=command.action,
+            attempt=max(unit.attempt, 1),
+            job_id=unit.job_id if unit.status in ("queued", "running") else None,
             comment=command.comment,
             command_id=command.command_id,
         )
@@ -162,6 +173,42 @@ def change(step: Step, command: ChangeRun) -> Refusal | None:
         )
     )
     return None
+
+
+def decide_approval(step: Step, command: DecideApproval, actor: str) -> Refusal | None:
+    """A person approves or rejects. The answer to one that was decided already says so."""
+    run = step.run
+    if command.command_id in run.command_ids:
+        return None
+    place = command.approval_id.split(":")[1:]
+    node_id, instance = place[0] if place else "", place[1] if len(place) > 2 else ""
+    unit = run.find(node_id, instance)
+    if unit is None or not place or not isinstance(unit.plan.node, ApprovalNode):
+        return not_found("approval", command.approval_id)
+    if run.is_ended or place[-1] != str(unit.attempt):
+        return invalid_state(f"approval {command.approval_id} is out of date: its run is {run.status}")
+    refusal = waiting.decide_approval(
+        step, unit, command.decision, command.comment, command.command_id, actor, command.role
+    )
+    if refusal is None:
+        advance(step)
+    return refusal
+
+
+def callback(step: Step, command: ReceiveCallback) -> Refusal | None:
+    """The callback address of a call was posted to."""
+    run = step.run
+    if command.command_id in run.command_ids:
+        return None
+    unit = run.find(command.node_id, command.instance)
+    if unit is None:
+        return not_found("callback", command.node_id)
+    if run.is_ended:
+        return _not_now(run, "called back", "it has ended")
+    refusal = waiting.callback(step, unit, command.attempt, command.data, command.command_id)
+    if refusal is None:
+        advance(step)
+    return refusal
 
 
 def _not_now(run: Run, what: str, rule: str) -> Refusal:

@@ -1,7 +1,7 @@
 """Nodes that wait: for an instant, an event, a person, a callback, a child run. How they begin, and what ends them."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from flowforge.definition import ApprovalNode, ChildNode, DelayNode, WaitEventNode, WebhookNode
@@ -10,6 +10,7 @@ from flowforge.events import (
     AnyWait,
     ApprovalDecided,
     ApprovalWait,
+    BreakerWait,
     CallbackReceived,
     CallbackWait,
     ChildRunEnded,
@@ -19,6 +20,7 @@ from flowforge.events import (
     EventMatched,
     EventWait,
     NodeWaiting,
+    PoolWait,
     TimerWait,
 )
 from flowforge.identity import derived_uuid
@@ -35,6 +37,14 @@ from services.execution.settings import DELAY_MS_MAX
 from services.execution.state import Unit
 
 KINDS = frozenset({"delay", "wait_event", "human_approval", "workflow"})
+_MISSED: dict[type, str] = {
+    EventWait: "no matching event came",
+    ApprovalWait: "nobody decided",
+    CallbackWait: "the callback address was not posted to",
+    ChildWait: "the child run has not ended",
+    PoolWait: "there was no place under the limit",
+    BreakerWait: "the circuit breaker did not close",
+}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -43,7 +53,7 @@ def start(step: Step, unit: Unit, attempt: int) -> None:
     node, plan = unit.plan.node, unit.plan
     given, given_from = inputs.node_input(step.run, unit, step.now)
     own = inputs.own_input(step.run, plan, given)
-    wanted = None if plan.wanted is None else inputs.render(step.run, plan.wanted, step.now, unit, **own)
+    wanted: Any = None if plan.wanted is None else inputs.render(step.run, plan.wanted, step.now, unit, **own)
     ends_at = step.now + timedelta(milliseconds=plan.node.timeout_ms) if plan.node.timeout_ms else None
     match node:
         case DelayNode():
@@ -93,7 +103,7 @@ def wait_for(
             set_timer(step, "wait", wait.due_at, unit, attempt)
 
 
-def called(step: Step, unit: Unit, output: msgspec.Raw) -> bool:
+def called(step: Step, unit: Unit) -> bool:
     """A webhook's call was made: whether its node waits for the callback now, or completes with what came already."""
     if not isinstance(unit.plan.node, WebhookNode) or not unit.plan.node.wait_for_callback:
         return False
@@ -120,13 +130,9 @@ def overdue(step: Step, unit: Unit) -> None:
         case None:
             pass
         case wait:
-            what = {
-                EventWait: "no matching event came",
-                ApprovalWait: "nobody decided",
-                CallbackWait: "the callback address was not posted to",
-                ChildWait: "the child run has not ended",
-            }.get(type(wait), "it still waits")
-            timeout = ReportedError(code=ErrorCode.EXECUTION_TIMEOUT, message=f"{what} within timeout_ms")
+            timeout = ReportedError(
+                code=ErrorCode.EXECUTION_TIMEOUT, message=f"{_MISSED[type(wait)]} within timeout_ms"
+            )
             fail(step, unit, timeout)
 
 
@@ -190,14 +196,18 @@ def _decide_approval(
     fail_at_once(step, unit, ReportedError(code=ErrorCode.APPROVAL_REJECTED, message=message, retryable=False))
 
 
-def callback(step: Step, unit: Unit, attempt: int, data: msgspec.Raw) -> Refusal | None:
+def callback(step: Step, unit: Unit, attempt: int, data: msgspec.Raw, command_id: str) -> Refusal | None:
     """The callback address of a call was posted to: once, for the attempt that gave it away."""
     node = unit.plan.node
     if not isinstance(node, WebhookNode) or attempt != unit.attempt or unit.is_ended or unit.callback is not None:
         return invalid_state(f"node '{unit.node_id}' waits for this callback no more: it was used, or is out of date")
     if unit.status not in ("queued", "running") and not isinstance(unit.wait, CallbackWait):
         return invalid_state(f"node '{unit.node_id}' waits for this callback no more: it is {unit.status}")
-    step.emit(CallbackReceived(node_id=unit.node_id, instance=unit.instance, attempt=attempt, data=data))
+    step.emit(
+        CallbackReceived(
+            node_id=unit.node_id, instance=unit.instance, attempt=attempt, data=data, command_id=command_id
+        )
+    )
     if isinstance(unit.wait, CallbackWait):
         complete(step, unit, data)
     return None
@@ -291,7 +301,7 @@ def _message(value: Any) -> str:
 
 
 def _names(value: Any) -> list[str]:
-    names: list[Any] = [value] if isinstance(value, str) and value else value or []
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    names: object = [value] if isinstance(value, str) and value else value or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in cast("list[object]", names)):
         raise inputs.PortFault(f"approvers must be names of users, got {value!r}")
-    return names
+    return cast("list[str]", names)

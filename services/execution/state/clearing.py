@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from services.execution.state.run import Run
-from services.execution.state.units import NodeState
 
 STOPPED = frozenset({"run_failed", "run_cancelled", "upstream_failed"})
 """Reasons of nodes that were skipped because something had gone wrong."""
@@ -20,7 +19,7 @@ def to_clear(run: Run, node_ids: Iterable[str]) -> list[str]:
         for node_id in list(found):
             if (merge := graph.nodes[node_id].merge) is not None:
                 members = frozenset[str]().union(*merge.branches)
-                found |= {member for member in members if _was_lost(run.nodes[member])}
+                found |= {member for member in members if run.nodes[member].has_lost}
         if len(found) == before:
             break
     cleared: list[str] = []
@@ -36,13 +35,9 @@ def went_wrong(run: Run) -> list[str]:
         node.node_id
         for node in run.nodes.values()
         if node.status == "failed"
-        or (node.status == "cancelled" and not _was_lost(node))
+        or (node.status == "cancelled" and not node.has_lost)
         or (node.status == "skipped" and node.skip_reason in STOPPED)
     ]
-
-
-def _was_lost(node: NodeState) -> bool:
-    return node.skip_reason == "branch_lost"
 
 
 def clear(run: Run, cleared: Iterable[str]) -> None:

@@ -58,6 +58,7 @@ from services.execution.state.run import Run
 from services.execution.state.units import Frame, LoopState, NodeState, Unit
 
 _COMPLETED, _FAILED, _CANCELLED = frozenset({"JobCompleted"}), frozenset({"JobFailed"}), frozenset[str]()
+LOST = "branch_lost"
 _FOUND_WANTING = frozenset({"OUTPUT_INVALID", "EXPRESSION_ERROR", "PAYLOAD_TOO_LARGE"})
 _decode = msgspec.json.Decoder().decode
 
@@ -77,7 +78,7 @@ def fold(plan: Plan, events: Sequence[tuple[RunEvent, datetime]]) -> Run:
     return run
 
 
-def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:
+def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C901, PLR0912 - one case per event
     """Fold one event, in place."""
     run.version += 1
     command_id = getattr(event, "command_id", "")
@@ -116,7 +117,9 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:
             | RunChanged()
         ):
             _of_run(run, event, recorded_at)
-        case JobEnded() | WorkerAwaited() | ApprovalDecided() | NodeDecidedByHand() | RunSlaMissed() | RecoveryTaken():
+        case RunSlaMissed():
+            run.has_missed_sla = True
+        case JobEnded() | WorkerAwaited() | ApprovalDecided() | NodeDecidedByHand() | RecoveryTaken():
             pass
         case ChildRunRequested() | ChildCancelRequested() | ChildRunEnded():
             pass
@@ -130,7 +133,7 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:
 # --- the run ----------------------------------------------------------------------------------------------------------
 
 
-def _of_run(run: Run, event: Any, recorded_at: datetime) -> None:
+def _of_run(run: Run, event: Any, recorded_at: datetime) -> None:  # noqa: C901, PLR0912 - one case per event
     match event:
         case RunStarted():
             run.status, run.started_at = "running", recorded_at
@@ -192,7 +195,7 @@ _NodeEvent = (
 )
 
 
-def _of_node(run: Run, event: _NodeEvent) -> None:
+def _of_node(run: Run, event: _NodeEvent) -> None:  # noqa: C901, PLR0912 - one case per event
     unit = run.unit(event.node_id, event.instance)
     match event:
         case NodeCompleted():
@@ -224,11 +227,11 @@ def _of_node(run: Run, event: _NodeEvent) -> None:
             run.retries[unit] = event.due_at
         case NodeSkipped():
             if isinstance(unit, NodeState):
-                unit.skip_reason = event.reason
+                unit.skip_reason, unit.has_lost = event.reason, event.reason == LOST
             _ended(run, unit, "skipped")
         case NodeCancelled():
             if isinstance(unit, NodeState):
-                unit.skip_reason = event.reason
+                unit.has_lost = event.reason == LOST
             _ended(run, unit, "cancelled")
             unit.ending = (unit.attempt, unit.delivery, _CANCELLED)
         case _:
@@ -324,7 +327,7 @@ def _ended(run: Run, unit: Unit, status: str) -> None:
     _leave_slot(run, unit)
     run.retries.pop(unit, None)
     _drop_iterations(run, unit)
-    unit.status = status
+    unit.status, unit.wait, unit.due_at = status, None, None
     if was_ended:
         return
     if not isinstance(unit, NodeState):

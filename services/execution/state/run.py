@@ -32,6 +32,7 @@ class Run:
         "command_ids",
         "dirty",
         "frames",
+        "has_missed_sla",
         "id",
         "is_cancelling",
         "is_queued",
@@ -86,6 +87,7 @@ class Run:
         self.active_jobs = 0
         self.is_cancelling = False
         self.is_queued = False
+        self.has_missed_sla = False
         self.cancel_reason = ""
         self.timeout_due_at: datetime | None = None
         self.paused_at: datetime | None = None
@@ -125,10 +127,8 @@ class Run:
         if not depth and not instance:
             return self.root.nodes[node_id]
         parts = instance.split(".")
-        if plan.graph.loop is None:
-            frame = self.root
-        else:
-            frame = self.frames[plan.graph.loop.id, ".".join(parts[:depth])]
+        loop = plan.graph.loop
+        frame = self.root if loop is None else self.frames[loop.id, ".".join(parts[:depth])]
         node = frame.nodes[node_id]
         return node if len(parts) == depth else node.instances[int(parts[depth])]
 

@@ -95,7 +95,7 @@ class Unit:
 class NodeState(Unit):
     """A node of a graph. A map also has its items and their instances."""
 
-    __slots__ = ("active_count", "instances", "items", "next_index", "skip_reason", "undecided", "unended")
+    __slots__ = ("active_count", "has_lost", "instances", "items", "next_index", "skip_reason", "undecided", "unended")
 
     def __init__(self, plan: PlanNode, frame: "Frame") -> None:
         super().__init__(plan.id, frame, frame.path)
@@ -104,6 +104,8 @@ class NodeState(Unit):
     def reset(self) -> None:
         super().reset()
         self.skip_reason = ""
+        self.has_lost = False
+        """Another branch has won."""
         self.items: list[Any] = []
         self.instances: list[Unit] = []
         self.next_index = 0
