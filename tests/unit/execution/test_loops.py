@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from flowforge.events import NodeCompleted, NodeFailed
+from flowforge.events import NodeCancelled, NodeCompleted, NodeFailed
 
 from tests.unit.execution.given import Scenario, edge, job, kinds
 
@@ -142,7 +142,7 @@ def test_a_failure_in_a_body_that_is_allowed_does_not_count():
 def test_cancelling_a_run_stops_what_runs_inside_of_loops():
     run = begun(loop([job("a")], loop_type="count", count=2, max_parallel=2))
     events = run.cancel()
-    cancelled = [(e.node_id, e.instance) for e in events if type(e).__name__ == "NodeCancelled"]
+    cancelled = [(e.node_id, e.instance) for e in events if isinstance(e, NodeCancelled)]
     assert cancelled == [("a", "0"), ("a", "1"), ("l", "")]
     assert run.run.status == "cancelled"
 
