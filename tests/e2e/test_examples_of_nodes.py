@@ -55,7 +55,7 @@ def test_wait_event(examples: Flowforge, stranger: Stranger):
     run_id = begun(stranger, "node-wait-event", {"order": 7})
     for order in (6, 7):
         data = json.dumps({"order": order, "by": "card"})
-        sent = examples("events", "publish", "--type", "payment.received", "--source", "/shop", "--data", data)
+        sent = examples("events", "publish", "payment.received", "--source", "/shop", "--data", data)
         assert sent.status == 0, sent.err
     assert told(stranger, run_id) == "paid by card"
 
