@@ -220,7 +220,7 @@ def cancel(step: Step, reason: str, command_id: str) -> Refusal | None:
         return invalid_state(f"run {run.id} is {run.status} already")
     if not run.is_cancelling:
         step.emit(RunCancelRequested(reason=reason, command_id=command_id))
-        halt(step, failed=[], skip_reason="run_cancelled")
+        halt(step, "run_cancelled", run.root)
         advance(step)
     return None
 

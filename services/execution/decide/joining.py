@@ -32,7 +32,7 @@ def decide_merge(step: Step, node: NodeState, states: Sequence[tuple[EdgeState |
             _join(step, node, merge, branches)
         case "failed":
             step.emit(NodeStarted(node_id=node.node_id, instance=node.instance, attempt=node.first_attempt))
-            _drop_losers(step, node, merge)
+            _drop(step, node, frozenset[str]().union(*merge.branches))
             fail_at_once(step, node, _unmet(node, merge, branches))
 
 
@@ -40,7 +40,7 @@ def _join(step: Step, node: NodeState, merge: Merge, branches: Sequence[BranchSt
     try:
         text, source = inputs.node_input(step.run, node, step.now)
     except (inputs.TooLarge, inputs.PortFault, inputs.EvaluationFault) as fault:
-        _drop_losers(step, node, merge)
+        _drop(step, node, frozenset[str]().union(*merge.branches))
         fail_at_once(step, node, input_fault(fault))
         return
     step.emit(
@@ -52,13 +52,22 @@ def _join(step: Step, node: NodeState, merge: Merge, branches: Sequence[BranchSt
             input_from=source,
         )
     )
-    if "pending" in branches:
-        _drop_losers(step, node, merge)
+    if merge.is_contest:
+        _drop(step, node, _losers(merge, branches))
     complete(step, node, step.run.input_of(node))
 
 
-def _drop_losers(step: Step, node: NodeState, merge: Merge) -> None:
-    for member in (each for each in node.frame.nodes.values() if any(each.node_id in some for some in merge.branches)):
+def _losers(merge: Merge, branches: Sequence[BranchState]) -> frozenset[str]:
+    """The nodes of branches that have not come; what one of them shares with a branch that has come belongs to that one."""
+    came = [members for state, members in zip(branches, merge.branches, strict=True) if state == "completed"]
+    return frozenset[str]().union(*merge.branches).difference(*came)
+
+
+def _drop(step: Step, node: NodeState, members: frozenset[str]) -> None:
+    """Cancel or skip what is left of these nodes, in the order of the definition."""
+    for member in node.frame.nodes.values():
+        if member.node_id not in members:
+            continue
         if member.status == "idle":
             step.emit(NodeSkipped(node_id=member.node_id, instance=member.instance, reason="branch_lost"))
         elif not member.is_ended:

@@ -61,7 +61,7 @@ def drive(step: Step, unit: Unit) -> bool:
     if loop is None or unit.is_ended:
         return False
     changed = False
-    parallel_max = node.max_parallel or 1
+    parallel_max = 1 if node.loop_type == "while" else node.max_parallel or 1
     while not loop.is_over and len(loop.frames) < parallel_max:
         try:
             goes_on = _goes_on(step, unit)
@@ -87,8 +87,6 @@ def _goes_on(step: Step, unit: Unit) -> bool:
     assert loop is not None
     if loop.total is not None:
         return loop.next_index < loop.total
-    if loop.frames:  # a `while` is tested once the iteration before has ended
-        return False
     assert plan.condition is not None
     previous = msgspec.json.decode(loop.previous) if loop.next_index else None
     values = inputs.bindings(
