@@ -43,7 +43,7 @@ def _decide(step: Step) -> bool:
 
 def _decide_node(step: Step, node: NodeState) -> None:
     plan = node.plan
-    if plan.id == step.run.triggered.from_node:
+    if step.run.begins_at(node):
         _run(step, node)
         return
     try:

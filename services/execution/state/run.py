@@ -120,6 +120,12 @@ class Run:
         """Nothing new starts but what exists for failure."""
         return self.root.failing is not None or self.is_cancelling
 
+    def begins_at(self, unit: Unit) -> bool:
+        """Whether the run was asked to begin there: nothing above it was selected, and it is given the run's input."""
+        if unit.node_id != self.triggered.from_node:
+            return False
+        return all(self.root.nodes[source].skip_reason == "not_selected" for source in unit.plan.upstream)
+
     def unit(self, node_id: str, instance: str) -> Unit:
         """The node, or one instance of it. Raises KeyError or IndexError for what is not, or no more, under way."""
         plan = self.plan.all_nodes[node_id]

@@ -44,11 +44,12 @@ class Place(NamedTuple):
 
 
 class Order(Protocol):
-    """When nodes began and ended: ranks, NEVER for what did not."""
+    """When nodes began and ended: ranks, NEVER for what did not. `settled`: when all was done that follows from a rank."""
 
     def began(self, place: Place) -> float: ...
     def ended(self, place: Place) -> float: ...
     def first_attempt(self, place: Place) -> int: ...
+    def settled(self, rank: float) -> float: ...
 
 
 class Nature(Protocol):
@@ -103,25 +104,39 @@ def foretell(question: Question) -> Answer:
     return _Oracle(question).answer()
 
 
-def to_retry(workflow: Workflow, ends: dict[str, End]) -> set[str]:
-    """Which nodes a retry clears: failed, cancelled and stopped ones, and all below; a branch that merely lost only where
-    its merge is decided anew."""
+class Retry(NamedTuple):
+    """What a retry clears; of the maps that go on, the completed instances are kept."""
+
+    cleared: set[str]
+    resumed: set[str]
+
+
+def retried(workflow: Workflow, ends: dict[str, End], from_nodes: Iterable[str] = ()) -> Retry:
+    """Failed, cancelled and stopped nodes, or those that are named, and every descendant of theirs; a branch that merely
+    lost only where its merge is decided anew."""
     shape = Shape(workflow.nodes, workflow.effective_edges())
-    won = {merge for merge in shape.branches if ends[merge].status == "completed" and shape.is_contest(merge)}
-    wrong = {
+    cleared = set(from_nodes) or _went_wrong(shape, ends)
+    maps = {name for name in cleared if shape.nodes[name].for_each and ends[name].status in ("failed", "cancelled")}
+    resumed = set[str]() if from_nodes else maps - shape.below(cleared)
+    while True:
+        more = cleared | shape.below(cleared)
+        for merge in more & shape.branches.keys():
+            more |= {name for name in shape.members(merge) if ends[name].reason == "branch_lost"}
+        if more == cleared:
+            return Retry(cleared, resumed)
+        cleared = more
+
+
+def _went_wrong(shape: "Shape", ends: dict[str, End]) -> set[str]:
+    won = [merge for merge in shape.branches if ends[merge].status == "completed" and shape.is_contest(merge)]
+    stopped = ("upstream_failed", "run_failed", "run_cancelled")
+    return {
         name
         for name, end in ends.items()
-        if (end.status in ("failed", "cancelled") or end.reason in ("upstream_failed", "run_failed", "run_cancelled"))
+        if (end.status in ("failed", "cancelled") or end.reason in stopped)
         and end.reason != "branch_lost"
         and not any(name in shape.members(merge) for merge in won)
     }
-    while True:
-        more = wrong | shape.below(wrong)
-        for merge in more & shape.branches.keys():
-            more |= {name for name in shape.members(merge) if ends[name].reason == "branch_lost"}
-        if more == wrong:
-            return wrong
-        wrong = more
 
 
 class Shape:
@@ -269,7 +284,7 @@ class _Graph:
         if isinstance(node, MergeNode) and ends[node.parallel_node_id].status == "completed":
             return self._merge(node, min(began, ended), ended, ends)
         states = [(self._edge(edge, ends), ends[edge.source_node_id]) for edge in self.shape.incoming[name]]
-        reason = "" if self.is_root and name == self.asked.from_node else _reason_to_skip(node.run_if, states)
+        reason = "" if self._begins_at(name) else _reason_to_skip(node.run_if, states)
         if reason:
             return End("skipped", reason, at=ended)
         if isinstance(node, MergeNode):
@@ -306,17 +321,31 @@ class _Graph:
         assert re.fullmatch(r'nodes\["[\w-]+"\]\.output\.ok', text), text
         return source is None or source.status != "completed" or bool(source.output["ok"])
 
+    def _begins_at(self, name: str) -> bool:
+        """The run begins there, and nothing above it was selected: it runs whatever its edges are."""
+        above = [self.asked.kept.get(edge.source_node_id) for edge in self.shape.incoming[name]]
+        is_first = all(end is not None and end.reason == "not_selected" for end in above)
+        return self.is_root and name == self.asked.from_node and is_first
+
     def _merge(self, node: MergeNode, decided_at: float, ended: float, ends: dict[str, End]) -> End:
         state = self._joined(node.id, decided_at, ends)
+        if decided_at > self.order.settled(self._decidable_at(node, ends)):
+            return End("late", at=ended)
         if state == "met":
             return End("completed", output=self._joined_output(node.id, decided_at, ends), at=ended)
         if state == "not_taken":
             return End("skipped", "branch_not_taken", at=ended)
         return End("failed" if state == "failed" else "undecided", at=ended, is_fatal=True)
 
+    def _decidable_at(self, node: MergeNode, ends: dict[str, End]) -> float:
+        """As soon as its mode is met or can no longer be met."""
+        began = ends[node.parallel_node_id].at
+        ranks = sorted({max(ends[e.source_node_id].at, began) for e in self.shape.incoming[node.id]})
+        return next((at for at in ranks if self._joined(node.id, at + 0.5, ends) != "pending"), NEVER)
+
     def _joined_output(self, merge: str, at: float, ends: dict[str, End]) -> Any:
         """A merge gives its input: by id what those before it gave, of a single one what that gave."""
-        if self.is_root and merge == self.asked.from_node:
+        if self._begins_at(merge):
             return self.asked.flags
         sources = {e.source_node_id: ends[e.source_node_id] for e in self.shape.incoming[merge]}
         given = {n: end.output for n, end in sources.items() if end.status == "completed" and end.at < at}
@@ -424,7 +453,7 @@ class _Graph:
 
     def _passed(self, node: Node) -> Any:
         """Such nodes pass their input on: the run's where it begins there, else what their empty `input_mapping` gives."""
-        return self.asked.flags if self.is_root and node.id == self.asked.from_node else {}
+        return self.asked.flags if self._begins_at(node.id) else {}
 
     def _computed(self, node: DataTransformNode | DelayNode, index: int | None) -> End:
         if isinstance(node, DelayNode):
@@ -438,18 +467,17 @@ class _Graph:
         stops_at_failure = self.oracle.settings.is_fail_fast and not node.allow_failure
         attempt = self.order.first_attempt(place)
         ends: dict[int, End] = {}
-        is_failed = False
         for index, instance in self._as_they_ended(place.inner(node.id, i, attempt) for i in range(len(node.for_each))):
             at = self.order.ended(instance)
             end = self.asked.kept_instances.get(instance) or self._attempts(node, instance, index)._replace(at=at)
             ends[index] = self.oracle.places[instance] = end
-            is_failed |= end.status == "failed" and not node.allow_failure
-            if is_failed and stops_at_failure:
-                return End("failed", is_fatal=True)
+            if end.status == "failed" and stops_at_failure:
+                return end
         if len(ends) < len(node.for_each):
             return End("undecided")
-        if is_failed:
-            return End("failed", is_fatal=True)
+        failures = [ends[index] for index in sorted(ends) if ends[index].status == "failed"]
+        if failures and not node.allow_failure:
+            return failures[0]
         return End("completed", output=[ends[index].output for index in sorted(ends)])
 
     def _as_they_ended(self, places: Iterable[Place]) -> list[tuple[int, Place]]:

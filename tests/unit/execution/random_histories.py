@@ -162,6 +162,10 @@ class RandomHistory:
     def ended(self, place: Place) -> float:
         return self.seen[place].ended if place in self.seen else NEVER
 
+    def settled(self, rank: float) -> float:
+        """The next moment when all that could be done had been done."""
+        return next((at for at in self.quiet if at > rank), NEVER)
+
     def first_attempt(self, place: Place) -> int:
         seen = self.seen.get(place)
         return seen.attempts[0] if seen and seen.attempts else self.attempts.get((place.node_id, place.path), 1)
@@ -207,7 +211,6 @@ class RandomHistory:
             assert step.events == []
             return False
         self.phase()
-        self.open.clear()
         self.timers.clear()
         self._note(step.events)
         return True
@@ -234,7 +237,8 @@ class RandomHistory:
         if not is_paused and not self.run.is_stopping and rng.random() < chance.pause:
             return self._pause
         if self.cancelled_at == NEVER and rng.random() < chance.cancel:
-            return lambda: self.do(lambda step: decide.cancel(step, "enough", "cancel"))
+            name = f"cancel-{len(self.events)}"
+            return lambda: self.do(lambda step: decide.cancel(step, "enough", name))
         if not is_paused and not self.run.is_stopping and rng.random() < chance.timeout:
             return lambda: self._fire(TimerSet(timer_id=RUN, due_at=self.now, purpose="run_timeout"))
         if self.said and rng.random() < chance.repeat:
@@ -255,10 +259,12 @@ class RandomHistory:
         if timer.purpose != "wait" or found is None or not isinstance(found.event, NodeWaiting):
             return False
         is_late = self.nature.outcome(found.place, timer.attempt) != "ok"
-        return isinstance(found.event.wait, TimerWait) or (is_late and isinstance(found.event.wait, EventWait))
+        is_last_word = is_late and self.run.status == "running"
+        return isinstance(found.event.wait, TimerWait) or (is_last_word and isinstance(found.event.wait, EventWait))
 
     def _fire(self, timer: TimerSet) -> None:
-        self.now = max(self.now, timer.due_at)
+        if timer.due_at < self.now + timedelta(days=1):  # else a wait that fails, before others of its kind are too late
+            self.now = max(self.now, timer.due_at)
         fired = TimerFired(
             timer_id=timer.timer_id,
             run_id=RUN,
@@ -353,6 +359,9 @@ class RandomHistory:
                     self.timers.append(event)
                 case IterationStarted() | IterationEnded():
                     self._note_iteration(event, rank)
+                case RunRetried():
+                    for node_id in event.resumed:
+                        self.seen.setdefault(self.place(node_id, ""), Seen()).began = rank
                 case NodeRetried():
                     self.open.pop((event.node_id, event.instance), None)
                 case NodeCompleted() | NodeFailed() | NodeCancelled() | NodeSkipped():
@@ -423,7 +432,10 @@ class RandomHistory:
         jobs_max = self.workflow.settings.max_parallel_jobs
         assert jobs <= jobs_max
         if self.run.status == "running":
-            assert jobs == jobs_max or not any(node.status == "idle" for node in self.run.waiting_slot)
+            for frame in (self.run.root, *self.run.frames.values()):
+                ready = [node for node in frame.nodes.values() if node.status == "idle" and node.undecided == 0]
+                forgotten = [n.node_id for n in ready if n.plan.is_map or not n.plan.is_job or jobs < jobs_max]
+                assert not forgotten, f"{forgotten} could have begun ({frame.path})"
         if self.run.is_ended:
             assert not (self.run.frames or self.run.retries or self.run.loops or self.run.maps or self.open)
         for node in self.run.maps:
@@ -496,4 +508,4 @@ def _loops_around(nodes: list[Node], around: tuple[str, ...]) -> Iterator[tuple[
             yield from _loops_around(node.body.nodes, (*around, node.id))
 
 
-__all__ = ["Chances", "RandomHistory", "RunRetried", "Seen", "view"]
+__all__ = ["Chances", "RandomHistory", "view"]

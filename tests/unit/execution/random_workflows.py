@@ -144,7 +144,7 @@ class _Sketch:
             case "delay":
                 node |= {"duration_ms": self.rng.choice([0, 1_000, 60_000]), "input_mapping": {}}
             case "wait_event":
-                node |= {"event_type": "came", "timeout_ms": 100_000}
+                node |= {"event_type": "came", "timeout_ms": 10**10}
             case "workflow":
                 node["workflow_id"] = "child"
             case "start" | "end":

@@ -3,7 +3,7 @@
 from random import Random
 from typing import Any
 
-from tests.unit.execution.oracle import BEFORE, Answer, End, Place, Question, foretell, to_retry
+from tests.unit.execution.oracle import BEFORE, Answer, End, Place, Question, foretell, retried
 from tests.unit.execution.random_histories import Chances, RandomHistory
 from tests.unit.execution.random_workflows import FLAGS, random_workflow
 
@@ -51,12 +51,28 @@ def try_one(seed: int, size: int) -> None:
     from_node = rng.choice([None, None, None, rng.choice(definition["nodes"])["id"]])
     history = RandomHistory(definition, seed, chances, flags, from_node)
     history.start()
-    history.go_on()
-    kept: dict[str, End] = {}
-    if from_node is not None:
-        kept = not_selected(history, from_node)
-    question = Question(history.workflow, history, history.nature, flags, history.cancelled_at, history.timed_out_at, from_node, kept)
-    answer = check(history, question)
+    kept = {} if from_node is None else not_selected(history, from_node)
+    instances: dict[Place, End] = {}
+    for _ in range(3):
+        history.go_on()
+        answer = check(
+            history,
+            Question(
+                history.workflow, history, history.nature, flags, history.cancelled_at, history.timed_out_at, from_node,
+                kept, instances,
+            ),
+        )  # fmt: skip
+        instances |= {
+            place: End("completed", output=seen.output, at=BEFORE)
+            for place, seen in history.seen.items()
+            if place.path and seen.status == "completed"
+        }
+        named = [] if rng.random() < 0.7 else [rng.choice(history.workflow.nodes).id]
+        again = retried(history.workflow, answer.ends, named)
+        assert history.retry(*named) == bool(again.cleared)
+        if not again.cleared:
+            break
+        kept = {name: end._replace(at=BEFORE) for name, end in answer.ends.items() if name not in again.cleared}
 
 
 def not_selected(history: RandomHistory, from_node: str) -> dict[str, End]:
