@@ -147,9 +147,9 @@ class Run:
 
     def job_id(self, unit: Unit) -> UUID:
         """The same for all attempts of one node or instance; another one when its map, or a loop around it, begins anew."""
-        rounds = [frame.loop.attempt for frame in unit.frame.chain() if frame.loop is not None]
-        if unit.is_instance:
-            rounds.append(unit.node.attempt)
+        loops = [frame.loop for frame in unit.frame.chain() if frame.loop is not None]
+        rounds = [loop.attempt for loop in loops]
+        rounds += [each.node.attempt for each in (*loops, unit) if each.is_instance]
         if any(attempt > 1 for attempt in rounds):
             return part_uuid(self.id, "job", unit.node_id, unit.instance, *rounds)
         return part_uuid(self.id, "job", unit.node_id, unit.instance)

@@ -77,7 +77,10 @@ class Moment(NamedTuple):
 
 
 class Question(NamedTuple):
-    """A run to be foretold. `kept`: what a retry left as it was. `cancelled_at`, `timed_out_at`: who asked, and when."""
+    """A run to be foretold. `cancelled_at`, `timed_out_at`: when somebody asked for it, or its time was over.
+
+    After a retry: `kept` is what it left as it was, `kept_instances` what maps that go on need not do again.
+    """
 
     workflow: Workflow
     order: Order
@@ -104,26 +107,17 @@ def foretell(question: Question) -> Answer:
     return _Oracle(question).answer()
 
 
-class Retry(NamedTuple):
-    """What a retry clears; of the maps that go on, the completed instances are kept."""
-
-    cleared: set[str]
-    resumed: set[str]
-
-
-def retried(workflow: Workflow, ends: dict[str, End], from_nodes: Iterable[str] = ()) -> Retry:
-    """Failed, cancelled and stopped nodes, or those that are named, and every descendant of theirs; a branch that merely
-    lost only where its merge is decided anew."""
+def retried(workflow: Workflow, ends: dict[str, End], from_nodes: Iterable[str] = ()) -> set[str]:
+    """What a retry clears: failed, cancelled and stopped nodes, or those that are named, and every descendant of theirs;
+    of a branch that merely lost, what is left, where its merge is decided anew."""
     shape = Shape(workflow.nodes, workflow.effective_edges())
     cleared = set(from_nodes) or _went_wrong(shape, ends)
-    maps = {name for name in cleared if shape.nodes[name].for_each and ends[name].status in ("failed", "cancelled")}
-    resumed = set[str]() if from_nodes else maps - shape.below(cleared)
     while True:
         more = cleared | shape.below(cleared)
         for merge in more & shape.branches.keys():
             more |= {name for name in shape.members(merge) if ends[name].reason == "branch_lost"}
         if more == cleared:
-            return Retry(cleared, resumed)
+            return cleared
         cleared = more
 
 
@@ -251,7 +245,9 @@ class _Graph:
                 for inside in self._inside.values():
                     self.oracle.places |= inside
                 return ends
-            settled = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(moments, found, strict=False)))
+            settled = sum(
+                1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(moments, found, strict=False))
+            )
             moments = found[: settled + 1]  # the first that is new is certain; those after it may not come to pass
         raise AssertionError("no fixpoint")
 

@@ -263,7 +263,9 @@ class RandomHistory:
         return isinstance(found.event.wait, TimerWait) or (is_last_word and isinstance(found.event.wait, EventWait))
 
     def _fire(self, timer: TimerSet) -> None:
-        if timer.due_at < self.now + timedelta(days=1):  # else a wait that fails, before others of its kind are too late
+        if timer.due_at < self.now + timedelta(
+            days=1
+        ):  # else a wait that fails, before others of its kind are too late
             self.now = max(self.now, timer.due_at)
         fired = TimerFired(
             timer_id=timer.timer_id,

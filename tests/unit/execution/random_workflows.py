@@ -59,9 +59,7 @@ class _Sketch:
         self.rng.shuffle(nodes)
         return nodes, edges
 
-    def part(
-        self, nodes: list[Object], edges: list[Object], left: int, depth: int
-    ) -> tuple[Object, list[Object], int]:
+    def part(self, nodes: list[Object], edges: list[Object], left: int, depth: int) -> tuple[Object, list[Object], int]:
         """One node, a loop, or a parallel with its branches and merge: its entry, its exits, how many nodes it took."""
         if left >= 4 and self.chance(0.18):
             return self.fork(nodes, edges, min(left, self.rng.randint(4, 24)), depth)

@@ -1,44 +1,42 @@
-"""Random workflows, driven at random, end as the oracle says, however their messages were mixed, repeated and delayed."""
+"""Random workflows, driven at random, end as the oracle says: however what happens to them is mixed, repeated, delayed,
+halted by pauses, cut by a cancel, gone on with by retries, and read anew from its history in between.
 
+`FLOWFORGE_TEST_HISTORIES=50` runs fifty times as many as `make test`.
+"""
+
+import os
 from random import Random
 from typing import Any
 
-from tests.unit.execution.oracle import BEFORE, Answer, End, Place, Question, foretell, retried
+import msgspec
+import pytest
+from flowforge.definition import Workflow
+from flowforge.events import RunCompleted, RunPartiallyCompleted
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.execution.oracle import BEFORE, Answer, End, Place, Question, Shape, foretell, retried
 from tests.unit.execution.random_histories import Chances, RandomHistory
 from tests.unit.execution.random_workflows import FLAGS, random_workflow
 
-
-def check(history: RandomHistory, question: Question) -> Answer:
-    answer = foretell(question)
-    wrong: list[str] = []
-    for place, end in answer.places.items():
-        if end.at == BEFORE:
-            continue
-        seen = history.seen.get(place)
-        told = ("idle", "", None) if seen is None else (seen.status, seen.reason, _plain(seen.output))
-        output = _plain(end.output) if end.status == "completed" else None
-        if told != (end.status, end.reason, output):
-            wrong.append(f"{place}: is {told}, should be {(end.status, end.reason, output)} (rank {end.at})")
-    assert not wrong, "\n".join(wrong)
-    assert history.run.status == answer.status
-    if answer.status in ("completed", "partial"):
-        import msgspec
-
-        output = next(e.output for e, _ in reversed(history.events) if type(e).__name__ in ("RunCompleted", "RunPartiallyCompleted"))
-        assert _plain(msgspec.json.decode(output)) == _plain(answer.output)
-    return answer
+TIMES = int(os.environ.get("FLOWFORGE_TEST_HISTORIES", "1"))
+PHASES_MAX = 3
+Flags = dict[str, bool]
 
 
-def _plain(value: Any) -> Any:
-    """Without what only the engine can know of an approval."""
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    if isinstance(value, dict):
-        return {} if "decided_at" in value or str(value.get("by", "")).startswith("approval") else {name: _plain(each) for name, each in value.items()}
-    return value
+@pytest.mark.timeout(7_200)
+@pytest.mark.parametrize(("nodes_max", "examples"), [(8, 250), (40, 60), (200, 8)])
+def test_a_run_ends_as_the_oracle_says(nodes_max: int, examples: int):
+    @settings(max_examples=examples * TIMES, deadline=None, database=None, derandomize=TIMES == 1)
+    @given(st.integers(0, 2**63), st.integers(1, nodes_max))
+    def ends_as_foretold(seed: int, size: int) -> None:
+        run_and_foretell(seed, size)
+
+    ends_as_foretold()
 
 
-def try_one(seed: int, size: int) -> None:
+def run_and_foretell(seed: int, size: int) -> None:
+    """One workflow, its run to the end, and up to two retries of it."""
     rng = Random(seed)
     definition = random_workflow(rng, size)
     flags = {flag: rng.random() < 0.5 for flag in FLAGS}
@@ -50,34 +48,67 @@ def try_one(seed: int, size: int) -> None:
     )
     from_node = rng.choice([None, None, None, rng.choice(definition["nodes"])["id"]])
     history = RandomHistory(definition, seed, chances, flags, from_node)
-    history.start()
-    kept = {} if from_node is None else not_selected(history, from_node)
+    kept = {} if from_node is None else not_selected(history.workflow, from_node)
     instances: dict[Place, End] = {}
-    for _ in range(3):
+    history.start()
+    for _ in range(PHASES_MAX):
         history.go_on()
-        answer = check(
-            history,
+        answer = foretell(
             Question(
                 history.workflow, history, history.nature, flags, history.cancelled_at, history.timed_out_at, from_node,
                 kept, instances,
-            ),
+            )
         )  # fmt: skip
-        instances |= {
-            place: End("completed", output=seen.output, at=BEFORE)
-            for place, seen in history.seen.items()
-            if place.path and seen.status == "completed"
-        }
+        check(history, answer)
+        instances |= completed_instances(history)
         named = [] if rng.random() < 0.7 else [rng.choice(history.workflow.nodes).id]
-        again = retried(history.workflow, answer.ends, named)
-        assert history.retry(*named) == bool(again.cleared)
-        if not again.cleared:
-            break
-        kept = {name: end._replace(at=BEFORE) for name, end in answer.ends.items() if name not in again.cleared}
+        cleared = retried(history.workflow, answer.ends, named)
+        kept = {name: end._replace(at=BEFORE) for name, end in answer.ends.items() if name not in cleared}
+        assert history.retry(*named) == bool(cleared), f"a retry should clear {cleared}"
+        if not cleared:
+            return
 
 
-def not_selected(history: RandomHistory, from_node: str) -> dict[str, End]:
-    from tests.unit.execution.oracle import Shape
+def check(history: RandomHistory, answer: Answer) -> None:
+    wrong: list[str] = []
+    for place, end in answer.places.items():
+        if end.at == BEFORE:
+            continue
+        seen = history.seen.get(place)
+        was = ("idle", "", None) if seen is None else (seen.status, seen.reason, known(seen.output))
+        should_be = (end.status, end.reason, known(end.output) if end.status == "completed" else None)
+        if was != should_be:
+            wrong.append(f"{place} is {was}, should be {should_be} (event {end.at})")
+    assert not wrong, "\n".join(wrong)
+    assert history.run.status == answer.status
+    for name, node in history.run.nodes.items():
+        assert node.status == answer.ends[name].status, f"{name} is {node.status} in memory"
+    last = history.events[-1][0]
+    if isinstance(last, RunCompleted | RunPartiallyCompleted):
+        assert known(msgspec.json.decode(last.output)) == known(answer.output)
 
-    shape = Shape(history.workflow.nodes, history.workflow.effective_edges())
+
+def known(value: Any) -> Any:
+    """Without what only the engine can know of an approval."""
+    if isinstance(value, list):
+        return [known(each) for each in value]
+    if isinstance(value, dict):
+        is_approval = "decided_at" in value or str(value.get("by", "")).startswith("approval")
+        return {} if is_approval else {name: known(each) for name, each in value.items()}
+    return value
+
+
+def completed_instances(history: RandomHistory) -> dict[Place, End]:
+    """What a map that goes on after a retry need not do again."""
+    return {
+        place: End("completed", output=seen.output, at=BEFORE)
+        for place, seen in history.seen.items()
+        if place.path and seen.status == "completed"
+    }
+
+
+def not_selected(workflow: Workflow, from_node: str) -> dict[str, End]:
+    """What the run leaves out that begins at a node."""
+    shape = Shape(workflow.nodes, workflow.effective_edges())
     selected = {from_node} | shape.below([from_node])
     return {name: End("skipped", "not_selected", at=BEFORE) for name in shape.nodes if name not in selected}
