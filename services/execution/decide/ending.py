@@ -122,8 +122,7 @@ def fail_at_once(step: Step, unit: Unit, error: ReportedError) -> None:
 def _failed(step: Step, unit: Unit, error: RunError, usage: JobUsage | None) -> None:
     give_up_child(step, unit, "the node failed")
     cancel_below(step, unit, "node_failed")
-    frame = unit.frame
-    is_stopping = frame.failing is not None or (frame is step.run.root and step.run.is_stopping)
+    was_stopping = is_stopping(step, unit.frame)
     step.emit(
         NodeFailed(node_id=unit.node_id, instance=unit.instance, attempt=max(unit.attempt, 1), error=error, usage=usage)
     )
@@ -134,10 +133,20 @@ def _failed(step: Step, unit: Unit, error: RunError, usage: JobUsage | None) -> 
         else:
             _instance_ended(step, unit.node)
     elif unit.failure_counts:
-        if not step.is_fail_fast:
-            _tell_recovery(step, unit)
-        elif not is_stopping:
-            stop(step, error, frame)
+        failure_counts(step, unit, error, was_stopping=was_stopping)
+
+
+def is_stopping(step: Step, frame: Frame) -> bool:
+    """Nothing new starts in it but what exists for failure."""
+    return frame.failing is not None or (frame is step.run.root and step.run.is_stopping)
+
+
+def failure_counts(step: Step, node: NodeState, error: RunError, *, was_stopping: bool) -> None:
+    """A failure that counts stops the run, or its iteration, at once, or is told of."""
+    if not step.is_fail_fast:
+        _tell_recovery(step, node)
+    elif not was_stopping:
+        stop(step, error, node.frame)
 
 
 def _job_to_stop(unit: Unit, error: RunError) -> UUID | None:

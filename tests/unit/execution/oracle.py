@@ -60,13 +60,14 @@ class Nature(Protocol):
 
 
 class End(NamedTuple):
-    """How something ended. `is_fatal`: its error rules another attempt out."""
+    """How something ended. `is_fatal`: its error rules another attempt out. `came`: of a merge, whose branches came."""
 
     status: str
     reason: str = ""
     output: Any = None
     at: float = NEVER
     is_fatal: bool = False
+    came: frozenset[str] = frozenset()
 
 
 class Moment(NamedTuple):
@@ -122,14 +123,13 @@ def retried(workflow: Workflow, ends: dict[str, End], from_nodes: Iterable[str] 
 
 
 def _went_wrong(shape: "Shape", ends: dict[str, End]) -> set[str]:
-    won = [merge for merge in shape.branches if ends[merge].status == "completed" and shape.is_contest(merge)]
     stopped = ("upstream_failed", "run_failed", "run_cancelled")
     return {
         name
         for name, end in ends.items()
         if (end.status in ("failed", "cancelled") or end.reason in stopped)
         and end.reason != "branch_lost"
-        and not any(name in shape.members(merge) for merge in won)
+        and not any(ends[m].came and name not in ends[m].came for m in shape.contests(name))
     }
 
 
@@ -177,6 +177,10 @@ class Shape:
 
     def is_contest(self, merge: str) -> bool:
         return self.mode(merge)[0] != "all"
+
+    def contests(self, name: str) -> list[str]:
+        """Merges with `any` or `count` that the node's branch competes for."""
+        return [m for m in self.branches if self.is_contest(m) and name in self.members(m)]
 
     def exists_for_failure(self, name: str) -> bool:
         return self.nodes[name].run_if in FOR_FAILURE or any(
@@ -255,13 +259,22 @@ class _Graph:
         return Place(name, self.around.path, self.around.rounds)
 
     def first_failure(self, ends: dict[str, End]) -> End | None:
-        """The first that counts."""
-        failed = [end for name, end in ends.items() if end.status == "failed" and self._counts(name)]
-        return min(failed, key=lambda end: end.at, default=None)
+        """The first that counts, at the time from which on it does."""
+        failed = [end._replace(at=self._counts_at(name, ends)) for name, end in ends.items() if end.status == "failed"]
+        first = min(failed, key=lambda end: end.at, default=None)
+        return first if first is not None and first.at < NEVER else None
 
-    def _counts(self, name: str) -> bool:
-        competes = any(name in self.shape.members(m) for m in self.shape.branches if self.shape.is_contest(m))
-        return not self.shape.nodes[name].allow_failure and not competes
+    def _counts_at(self, name: str, ends: dict[str, End]) -> float:
+        """When a failure counts for the graph: not where it is allowed, not before its contest is decided, and then not if
+        its branch lost."""
+        at = NEVER if self.shape.nodes[name].allow_failure else ends[name].at
+        for merge in self.shape.contests(name):
+            node, end = self.shape.nodes[merge], ends[merge]
+            assert isinstance(node, MergeNode)
+            if ends[node.parallel_node_id].status == "completed":
+                is_lost = end.status not in ("completed", "skipped") or (end.came and name not in end.came)
+                at = NEVER if is_lost else max(at, end.at)
+        return at
 
     # --- when a node runs (1.3) ---------------------------------------------------------------------------------------
 
@@ -328,7 +341,8 @@ class _Graph:
         if decided_at > self.order.settled(self._decidable_at(node, ends)):
             return End("late", at=ended)
         if state == "met":
-            return End("completed", output=self._joined_output(node.id, decided_at, ends), at=ended)
+            output, came = self._joined_output(node.id, decided_at, ends), self._came(node.id, decided_at, ends)
+            return End("completed", output=output, at=ended, came=came)
         if state == "not_taken":
             return End("skipped", "branch_not_taken", at=ended)
         return End("failed" if state == "failed" else "undecided", at=ended, is_fatal=True)
@@ -361,6 +375,11 @@ class _Graph:
                 found.append("came" if "satisfied" in states else "not_taken")
         return found
 
+    def _came(self, merge: str, at: float, ends: dict[str, End]) -> frozenset[str]:
+        """The nodes of the branches that came."""
+        pairs = zip(self._branch_states(merge, at, ends), self.shape.branches[merge], strict=True)
+        return frozenset[str]().union(*(members for state, members in pairs if state == "came"))
+
     def _joined(self, merge: str, at: float, ends: dict[str, End]) -> str:
         states = self._branch_states(merge, at, ends)
         came, pending = states.count("came"), states.count("pending")
@@ -378,16 +397,16 @@ class _Graph:
         moments = [moment for merge in self.shape.branches for moment in self._dropped(merge, ends)]
         stops = [(self.asked.cancelled_at, "run_cancelled"), (self.asked.timed_out_at, "run_failed")] * self.is_root
         if self.oracle.settings.is_fail_fast:
-            new = {n: e for n, e in ends.items() if e.at >= 0}
-            failure = self.first_failure(new)
-            if failure is not None and all(failure.at < at for at, _ in stops):
-                stops.append((failure.at, "run_failed"))
+            failures = [self._counts_at(name, ends) for name, end in ends.items() if end.status == "failed"]
+            first = min((at for at in failures if at > BEFORE), default=NEVER)
+            if all(first < at for at, _ in stops):
+                stops.append((first, "run_failed"))
         moments += [self._halted(at, reason, ends) for at, reason in stops if at < NEVER]
         return sorted(moments, key=lambda moment: moment.at)
 
     def _halted(self, at: float, reason: str, ends: dict[str, End]) -> Moment:
         """fail_fast, cancel, timeout: all stops but what exists for failure, below what failed or is cancelled now."""
-        failed = {n for n, end in ends.items() if end.status == "failed" and end.at <= at and self._counts(n)}
+        failed = {n for n, end in ends.items() if end.status == "failed" and self._counts_at(n, ends) <= at}
         under_way = {n for n in ends if self.order.began(self.place(n)) < at < self.order.ended(self.place(n))}
         under_way -= self.asked.kept.keys() if self.is_root else set()
         cleanup = {n for n in self.shape.below(failed | under_way) if self.shape.exists_for_failure(n)}
@@ -406,11 +425,7 @@ class _Graph:
             return
         if end.status == "completed" and not self.shape.is_contest(merge):
             return
-        states = self._branch_states(merge, decided_at, ends)
-        pairs = zip(states, self.shape.branches[merge], strict=True)
-        came = frozenset[str]().union(*(members for state, members in pairs if state == "came"))
-        winners = came if end.status == "completed" else frozenset[str]()
-        yield Moment(decided_at, dict.fromkeys(sorted(self.shape.members(merge) - winners), "branch_lost"))
+        yield Moment(decided_at, dict.fromkeys(sorted(self.shape.members(merge) - end.came), "branch_lost"))
 
     # --- what work gives ----------------------------------------------------------------------------------------------
 
