@@ -95,7 +95,17 @@ class Unit:
 class NodeState(Unit):
     """A node of a graph. A map also has its items and their instances."""
 
-    __slots__ = ("active_count", "came", "has_lost", "instances", "items", "next_index", "skip_reason", "undecided", "unended")
+    __slots__ = (
+        "active_count",
+        "came",
+        "has_lost",
+        "instances",
+        "items",
+        "next_index",
+        "skip_reason",
+        "undecided",
+        "unended",
+    )
 
     def __init__(self, plan: PlanNode, frame: "Frame") -> None:
         super().__init__(plan.id, frame, frame.path)

@@ -51,7 +51,8 @@ from services.execution.decide import operations
 from services.execution.plan import Plan
 from services.execution.state import Run, fold
 from tests.unit.execution.given import CAUSE, NOW, RUN
-from tests.unit.execution.oracle import NEVER, Place
+from tests.unit.execution.oracle_terms import NEVER, Place
+from tests.unit.execution.run_view import check_limits, view
 
 STEPS_MAX = 20_000
 ENDED = {NodeCompleted: "completed", NodeFailed: "failed", NodeCancelled: "cancelled", NodeSkipped: "skipped"}
@@ -192,7 +193,8 @@ class RandomHistory:
             assert all(isinstance(event, ReportIgnored) for event in told), f"after the end of the run: {told}"
         if self.rng.random() < self.chances.refold:
             self.refold()
-        self._check_limits()
+        check_limits(self.run, sum(isinstance(each.event, NodeQueued) for each in self.open.values()))
+        assert not (self.run.is_ended and self.open)
         return told
 
     def refold(self) -> None:
@@ -225,7 +227,7 @@ class RandomHistory:
         raise AssertionError("the run does not end")
 
     def start(self) -> None:
-        self.do(lambda step: decide.start(step))
+        self.do(decide.start)
 
     # --- what may happen ----------------------------------------------------------------------------------------------
 
@@ -428,73 +430,6 @@ class RandomHistory:
             rounds.append(self.attempts[node_id, ".".join(parts[:used])])
         return Place(node_id, instance, tuple(rounds))
 
-    def _check_limits(self) -> None:
-        jobs = sum(isinstance(each.event, NodeQueued) for each in self.open.values())
-        assert jobs == self.run.active_jobs
-        jobs_max = self.workflow.settings.max_parallel_jobs
-        assert jobs <= jobs_max
-        if self.run.status == "running":
-            for frame in (self.run.root, *self.run.frames.values()):
-                ready = [node for node in frame.nodes.values() if node.status == "idle" and node.undecided == 0]
-                forgotten = [n.node_id for n in ready if n.plan.is_map or not n.plan.is_job or jobs < jobs_max]
-                assert not forgotten, f"{forgotten} could have begun ({frame.path})"
-        if self.run.is_ended:
-            assert not (self.run.frames or self.run.retries or self.run.loops or self.run.maps or self.open)
-        for node in self.run.maps:
-            begun = [unit for unit in node.instances if unit.status in ("queued", "running", "waiting")]
-            under_way = sum(unit not in self.run.retries for unit in begun)
-            assert under_way <= (node.plan.node.max_parallel or len(node.instances))
-        for unit in self.run.loops:
-            loop, node = unit.loop, unit.plan.node
-            assert loop is not None
-            assert isinstance(node, LoopNode)
-            assert len(loop.frames) <= (1 if node.loop_type == "while" else node.max_parallel or 1)
-
-
-def view(run: Run) -> Any:
-    """All that matters of a run's state, as plain data: what its history gives must be the same as what is in memory."""
-    return {
-        "run": {
-            name: getattr(run, name)
-            for name in run.__slots__
-            if name
-            not in (
-                "plan", "root", "frames", "dirty", "waiting_slot", "maps", "loops", "jobs", "retries", "blobs",
-                "cause_events", "triggered", "position",
-            )
-        },
-        "maps": sorted((node.node_id, node.instance) for node in run.maps),
-        "loops": sorted((unit.node_id, unit.instance) for unit in run.loops),
-        "jobs": {job_id: (unit.node_id, unit.instance) for job_id, unit in run.jobs.items()},
-        "retries": {(unit.node_id, unit.instance): due_at for unit, due_at in run.retries.items()},
-        "frames": {key: _view_of_frame(frame) for key, frame in [("", run.root), *run.frames.items()]},
-    }  # fmt: skip
-
-
-def _view_of_frame(frame: Any) -> Any:
-    fields = ("path", "index", "item", "ended_count", "failing", "first_failure", "previous")
-    return {name: _plain(getattr(frame, name)) for name in fields} | {
-        "nodes": {
-            node_id: [_view_of_unit(unit) for unit in (node, *node.instances)] for node_id, node in frame.nodes.items()
-        }
-    }
-
-
-def _view_of_unit(unit: Any) -> Any:
-    names = ["attempt", "first_attempt", "delivery", "due_at", "ending", "error", "ignored", "input_from", "job_id"]
-    names += ["progress", "status", "wait", "matched", "callback", "output", "input"]
-    if unit.index is None:
-        names += ["skip_reason", "has_lost", "items", "undecided", "unended", "active_count"]
-    loop = unit.loop
-    return {name: _plain(getattr(unit, name)) for name in names} | {
-        "loop": loop
-        and (loop.total, loop.items, loop.next_index, sorted(loop.frames), [bytes(o) for o in loop.outputs], loop.error)
-    }
-
-
-def _plain(value: Any) -> Any:
-    return bytes(value) if isinstance(value, msgspec.Raw) else value
-
 
 def _all_nodes(nodes: list[Node]) -> Iterator[Node]:
     for node in nodes:
@@ -508,6 +443,3 @@ def _loops_around(nodes: list[Node], around: tuple[str, ...]) -> Iterator[tuple[
         yield node.id, around
         if isinstance(node, LoopNode):
             yield from _loops_around(node.body.nodes, (*around, node.id))
-
-
-__all__ = ["Chances", "RandomHistory", "view"]
