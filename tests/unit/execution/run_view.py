@@ -54,7 +54,7 @@ def _plain(value: Any) -> Any:
 
 
 def check_limits(run: Run, jobs: int) -> None:
-    """Only so many jobs, instances and iterations at once; nothing that could begin stands still; an ended run keeps nothing."""
+    """Only so many jobs, instances and iterations at once; nothing that could begin idles; an ended run keeps nothing."""
     assert jobs == run.active_jobs
     jobs_max = run.plan.workflow.settings.max_parallel_jobs
     assert jobs <= jobs_max
