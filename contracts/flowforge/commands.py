@@ -180,7 +180,8 @@ class CheckUpstreams(Command, kw_only=True, frozen=True):
 class ReceiveEvents(Command, kw_only=True, frozen=True):
     """To triggers: CloudEvents that came by HTTP. Answers `{items, position}`.
 
-    An item is `{id, source, event_id, position, duplicate, differs}`. What `differs` is a duplicate that says something else than the event that was logged first, which counts.
+    An item is `{id, source, event_id, position, duplicate, differs}`. What `differs` is a duplicate that says something
+    else than the event that was logged first, which counts.
     """
 
     events: list[msgspec.Raw]
