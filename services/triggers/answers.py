@@ -5,12 +5,13 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from flowforge.events import Event, RunAdmitted, RunDisplaced, TriggerTimerSet, WorkflowTriggered, encode
+from flowforge.events import Event, EventReceived, RunAdmitted, RunDisplaced, TriggerTimerSet, WorkflowTriggered, encode
 from flowforge.refusals import Accepted, Refusal, Rejected
 from flowforge.subjects import Subjects
 
 from infra.bus import Outgoing, envelope
 from infra.eventlog import NewEvent, StoredEvent, StreamAppend
+from services.triggers.cause import received, same_event
 from services.triggers.decide import Decided
 from services.triggers.reading import Arrival
 from services.triggers.recalling import chain_stream
@@ -22,11 +23,12 @@ _encode = msgspec.json.encode
 
 
 class Logged(msgspec.Struct, frozen=True):
-    """Where a cause stands in the log."""
+    """Where a cause stands in the log, and what it says."""
 
     event_id: UUID
     position: int
     recorded_at: datetime
+    fact: EventReceived
 
 
 def streams_of_all(decided: Mapping[bytes | None, Decided]) -> list[StreamAppend]:
@@ -98,19 +100,22 @@ def run_answer(run: WorkflowTriggered, position: int) -> bytes:
 def events_answer(
     arrivals: Iterable[Arrival], logged: dict[bytes, Logged], tried_at: frozenset[datetime], *, is_one: bool = False
 ) -> bytes:
-    """To `ReceiveEvents`: each event with its place; a duplicate is one that was logged before this command came. The one
-    delivery of `ReceiveWebhook` is the answer by itself."""
+    """To `ReceiveEvents`: each event with its place; a duplicate is one that was logged before this command came, and it
+    differs where it says something else than what was logged. The one delivery of `ReceiveWebhook` is the answer by
+    itself."""
     seen: set[bytes] = set()
     items: list[dict[str, object]] = []
     for arrival in arrivals:
         place = logged[arrival.identity]
+        is_duplicate = arrival.identity in seen or place.recorded_at not in tried_at
         items.append(
             {
                 "id": arrival.event.id,
                 "source": arrival.event.source,
                 "event_id": str(place.event_id),
                 "position": place.position,
-                "duplicate": arrival.identity in seen or place.recorded_at not in tried_at,
+                "duplicate": is_duplicate,
+                "differs": is_duplicate and differs(place.fact, arrival),
             }
         )
         seen.add(arrival.identity)
@@ -118,6 +123,11 @@ def events_answer(
         return _encode(Accepted(items[0]))
     position = max(place.position for place in logged.values())
     return _encode(Accepted({"items": items, "position": position}))
+
+
+def differs(first: EventReceived, again: Arrival) -> bool:
+    """Whether an event came again with other content; the first one counts."""
+    return not same_event(first, received(again.event, again.body, again.addressee))
 
 
 def count_answer(position: int) -> bytes:

@@ -18,10 +18,11 @@ from flowforge.commands import CountRejections, ReceiveWebhook, RequestRun
 from flowforge.definition import WebhookTrigger
 from flowforge.envelope import decode_external
 from flowforge.events import EventReceived
+from flowforge.identity import identity_key
 from flowforge.refusals import Refusal, not_found
 from flowforge.subjects import Subjects
 
-from infra.bus import LoadAgain, Message, Outgoing, Shell, Work, envelope
+from infra.bus import Aside, LoadAgain, Message, Outgoing, Shell, Work, envelope
 from infra.bus.message import Decode, logged_event
 from infra.bus.settling import answer
 from infra.eventlog import Answer, Append, Conflict, DefinitionsChanged, Duplicate, EventLog, StoredEvent, Unavailable
@@ -31,13 +32,14 @@ from services.triggers.answers import (
     TIMER_SET,
     Logged,
     count_answer,
+    differs,
     events_answer,
     refusal_answer,
     run_answer,
     said,
     streams_of_all,
 )
-from services.triggers.cause import ReceivedCause, received, same_event
+from services.triggers.cause import ReceivedCause, content, received
 from services.triggers.decide import Decided, Deciding, decide_received
 from services.triggers.definitions import Definitions
 from services.triggers.index import Rule
@@ -70,10 +72,6 @@ _T = TypeVar("_T")
 _NOT_TRIED = Duplicate(0)
 """How the shell says that nothing was appended at all."""
 _log = logging.getLogger(__name__)
-
-
-class _Place(msgspec.Struct):
-    workflow_id: str
 
 
 class _Open(msgspec.Struct, gc=False):
@@ -286,24 +284,23 @@ class Triggers:
     def _decide_arrivals(self, key: Hashable, messages: Sequence[Message]) -> Work:
         known = self._known.get(key, {})
         arrivals: dict[bytes, Arrival] = {}
-        for message in messages:
-            for arrival in arrivals_of(message):
-                if (first := arrivals.setdefault(arrival.identity, arrival)) is not arrival:
-                    _tell_if_different(received(first.event, first.body, first.addressee), arrival)
-        for identity, before in known.items():
-            if (again := arrivals.pop(identity, None)) is not None:
-                assert isinstance(before.fact, EventReceived)
-                _tell_if_different(before.fact, again)
+        for arrival in (arrival for message in messages for arrival in arrivals_of(message)):
+            if arrival.identity not in known:
+                arrivals.setdefault(arrival.identity, arrival)
         if not arrivals:
-            return self._done(key, messages, self._answer_events(key, messages, {}))
+            answer = self._answer_events(key, messages, {})
+            aside = [one for message in messages for one in _aside_if_different(message, known)]
+            return msgspec.structs.replace(self._done(key, messages, answer), aside=aside)
         recorded_at = self._instant(arrivals)
         fired: set[bytes] = set()
-        return self._work(
+        work = self._work(
             key,
             messages,
             {identity: self._decide_arrival(arrival, recorded_at, fired) for identity, arrival in arrivals.items()},
             recorded_at,
         )
+        work.later = _repeated(messages)
+        return work
 
     def _decide_arrival(self, arrival: Arrival, recorded_at: datetime, fired: set[bytes]) -> Decided:
         """`fired`: the workflows that jobs reported before in the same group have started."""
@@ -412,7 +409,7 @@ class Triggers:
             answer = self._answer_events(
                 key,
                 messages,
-                {identity: _place(firsts[one.stream_id]) for identity, one in opened.decided.items() if identity},
+                {identity: _place(firsts[one.stream_id], one) for identity, one in opened.decided.items() if identity},
             )
         work.answers = [(message, answer) for message in messages]
 
@@ -420,7 +417,7 @@ class Triggers:
         if messages[0].origin != "command":
             return b""
         before = {
-            identity: Logged(known.event_id, known.position, known.recorded_at)
+            identity: Logged(known.event_id, known.position, known.recorded_at, _received(known))
             for identity, known in self._known.get(key, {}).items()
         }
         return events_answer(
@@ -508,11 +505,14 @@ def _first_cause(decided: Decided) -> UUID:
     return chains[0] if chains else decided.cause.event_id
 
 
-_place_of = msgspec.json.Decoder(_Place)
+def _place(stored: StoredEvent, decided: Decided) -> Logged:
+    assert isinstance(decided.first, EventReceived)
+    return Logged(stored.event_id, stored.position, stored.recorded_at, decided.first)
 
 
-def _place(stored: StoredEvent) -> Logged:
-    return Logged(stored.event_id, stored.position, stored.recorded_at)
+def _received(known: KnownCause) -> EventReceived:
+    assert isinstance(known.fact, EventReceived)
+    return known.fact
 
 
 def _actor(message: Message) -> str | None:
@@ -522,8 +522,30 @@ def _actor(message: Message) -> str | None:
     return None if isinstance(command, Refusal) else command.actor or None
 
 
-def _tell_if_different(first: EventReceived, again: Arrival) -> None:
-    if not same_event(first, received(again.event, again.body, again.addressee)):
-        _log.warning(
-            "event %s of %s came again with other content; the first one counts", again.event.id, again.event.source
-        )
+def _repeated(messages: Sequence[Message]) -> list[Message]:
+    """Those of one event's messages that say something else than the first: they are looked at once it is logged.
+    Senders of commands are told in their answers."""
+    first, *others = messages
+    if first.origin == "command" or not others:
+        return []
+    [counts] = arrivals_of(first)
+    fact = received(counts.event, counts.body)
+    return [message for message in others if any(differs(fact, again) for again in arrivals_of(message))]
+
+
+def _aside_if_different(message: Message, known: dict[bytes, KnownCause]) -> list[Aside]:
+    """A message that tells an event anew with other content, to be put aside: its sender hears of nothing."""
+    if message.origin == "command":
+        return []
+    [again] = arrivals_of(message)
+    before = known[again.identity]
+    if not differs(_received(before), again):
+        return []
+    event = again.event
+    reason = (
+        f"an event with the id '{event.id}' of the source '{event.source}' came before with other content: position"
+        f" {before.position}, event {before.event_id}. The first one counts, and this one has started nothing; to have it"
+        " count, publish it with an id of its own"
+    )
+    said = sha256(content(received(event, again.body))).hexdigest()
+    return [Aside(message, reason, identity_key("differing", event.source, event.id, said))]

@@ -132,7 +132,7 @@ async def test_events_of_one_command_are_causes_of_their_own(spec: Spec):
     assert answer["ok"]["items"] == [
         {
             "id": name, "source": "/shop", "event_id": str(stored.event_id), "position": stored.position,
-            "duplicate": False,
+            "duplicate": False, "differs": False,
         }
         for name, stored in zip(("e1", "e2"), received, strict=True)
     ]  # fmt: skip
@@ -154,6 +154,18 @@ async def test_events_known_already_are_answered_where_they_stand(spec: Spec):
     again = spec.answers[-1]["ok"]["items"]
     assert [item["event_id"] for item in again] == [item["event_id"] for item in items]
     assert all(item["duplicate"] for item in again)
+
+
+async def test_a_sender_by_http_is_told_that_an_event_says_something_else_than_the_first_one(spec: Spec):
+    await spec.workflow("w", on_event())
+    await spec.event("e1", data=1)
+    events = [event("e1", data=1), event("e1", data=2), event("e2", data=1), event("e2", data=2)]
+    items = (await spec.command("ReceiveEvents", command_id="c1", events=events))["ok"]["items"]
+    assert [(item["duplicate"], item["differs"]) for item in items] == [
+        (True, False), (True, True), (False, False), (True, True),
+    ]  # fmt: skip
+    assert [plain(run.input_data) for run in await spec.runs()] == [1, 1]
+    assert spec.aside == []
 
 
 async def test_an_event_is_no_duplicate_of_the_try_whose_outcome_was_unknown(spec: Spec):

@@ -29,7 +29,7 @@ from flowforge.events import decode as decode_event
 from flowforge.events import encode as encode_event
 from flowforge.identity import named_stream
 
-from infra.bus import LoadAgain, Message, Outgoing, Work, envelope
+from infra.bus import Aside, LoadAgain, Message, Outgoing, Work, envelope
 from infra.bus.message import logged_event
 from infra.eventlog import Append, Appended, Duplicate, EventLog, MemoryEventLog, NewEvent, StoredEvent, StreamAppend
 from services.triggers.handlers import Triggers
@@ -45,6 +45,7 @@ class Spec:
         self.log = log or MemoryEventLog()
         self.said: list[Outgoing] = []
         self.answers: list[dict[str, Any]] = []
+        self.aside: list[Aside] = []
         self.before_append: Callable[[], Awaitable[object]] | None = None
         """Done once, between a decision and its append."""
         self._instant = START
@@ -156,6 +157,7 @@ class Spec:
                     continue
                 self.said += self.service.logged(key, work, await self._stored(work.append))
             self.answers += [json.loads(body) for _, body in work.answers]
+            self.aside += work.aside
             if work.later:
                 lost[key] = work.later
         return lost
