@@ -72,10 +72,12 @@ from flowforge.events.runs import (
 )
 from flowforge.events.slots import (
     QueueLeft,
+    RetryRefused,
     RunAdmitted,
     RunDisplaced,
     SlotAwaited,
     SlotFreed,
+    SlotPlace,
     SlotRefused,
     SlotTaken,
     SlotWait,
@@ -190,6 +192,7 @@ __all__ = [
     "QueueLeft",
     "RUN_ENDINGS",
     "ReportIgnored",
+    "RetryRefused",
     "RunAdmitted",
     "RunCancelRequested",
     "RunCancelled",
@@ -207,6 +210,7 @@ __all__ = [
     "SlotAwaited",
     "SlotEvent",
     "SlotFreed",
+    "SlotPlace",
     "SlotRefused",
     "SlotTaken",
     "SlotWait",
