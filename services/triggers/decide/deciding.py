@@ -1,8 +1,4 @@
-"""What follows from a cause: the cause itself, one decision per trigger it concerns, and the runs that start (pure).
-
-Deciding looks at the index, at what triggers remember, at the cause and at nothing else, so that the same question has the
-same answer whenever it is asked: for a redelivered event, for a dry run, for "why not?".
-"""
+"""What a cause means to all triggers that it concerns, with what they remember, the chain it is in and the slots (pure)."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,95 +7,25 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
-from flowforge.events import (
-    Cause,
-    Chain,
-    ChainGrew,
-    EventReceived,
-    RunRequested,
-    TriggerDecided,
-    TriggerEvent,
-    TriggerRef,
-    WebhooksRejected,
-    WorkflowTriggered,
-)
+from flowforge.events import Cause, Chain, ChainGrew, EventReceived, TriggerDecided, WorkflowTriggered
 
-from infra.expressions import EvaluationFault, Fault
+from infra.expressions import Fault
 from services.triggers.admission import Ending, Limits, Overlap, SlotFact, ask, end, look
-from services.triggers.cause import (
-    EMPTY_INPUT,
-    AnyCause,
-    ReceivedCause,
-    is_large,
-    is_null,
-    json_value,
-    kept_small,
-    run_id,
-)
+from services.triggers.cause import AnyCause, ReceivedCause, is_large
 from services.triggers.concurrency import asking_of
-from services.triggers.endings import EndedCause, correlation, unsatisfied
-from services.triggers.index import Checked, Rule, RuleKey
-from services.triggers.inputs import Finding
+from services.triggers.decide.decided import Decided, Grown, Remembered, Slotted
+from services.triggers.decide.evaluating import declined, fired, input_of, path_of, unmatched
+from services.triggers.endings import EndedCause, correlation
+from services.triggers.index import Rule, RuleKey
 from services.triggers.jobs import JobCause
-from services.triggers.jobs import unmatched as job_unmatched
 from services.triggers.memory import Memory
 from services.triggers.pipeline import Pipeline, Remembering, trigger_stream
 from services.triggers.settings import DEPTH_MAX, RUNS_PER_CAUSE_MAX
 from services.triggers.slots import Slots, evolve
-from services.triggers.state import JobTrigger, Version, type_of
+from services.triggers.state import Version
 from services.triggers.verdict import NotFired, Unsettled, Wanted
 
-_encode = msgspec.json.encode
-FIRST_DEPTH = 1
 _NOT_YET = NotFired("failed", "it is decided once everything for it is in memory")
-
-
-class Remembered(msgspec.Struct, frozen=True):
-    """Facts for the stream of one trigger, which is at `version`."""
-
-    stream_id: UUID
-    version: int
-    facts: list[TriggerEvent]
-
-
-class Grown(msgspec.Struct, frozen=True):
-    """Runs that one first cause led to, which had led to `count` before."""
-
-    first_event_id: UUID
-    count: int
-    facts: list[ChainGrew]
-
-
-class Slotted(msgspec.Struct, frozen=True):
-    """Facts for the stream of slots that is at `version`."""
-
-    slot_id: UUID
-    version: int
-    facts: list[SlotFact]
-
-
-class Decided(msgspec.Struct, frozen=True):
-    """Everything that follows from one cause; `blobs` are to be kept before it is logged."""
-
-    stream_id: UUID
-    cause: Cause
-    first: EventReceived | RunRequested | WebhooksRejected | None = None
-    """The cause itself; None where it is in the log already."""
-    stream_type: str = "cause"
-    stream_version: int = 0
-    decisions: list[TriggerDecided] = []
-    runs: list[WorkflowTriggered] = []
-    blobs: list[msgspec.Raw] = []
-    remembered: list[Remembered] = []
-    grown: list[Grown] = []
-    slotted: list[Slotted] = []
-    identities: dict[UUID, bytes] = {}
-    """Of runs that are started once whatever else tells of their cause."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to log."""
-        return self.first is None and not (self.decisions or self.runs or self.remembered or self.slotted)
 
 
 class Memories(Protocol):
@@ -173,7 +99,7 @@ class Deciding:
             try:
                 key = correlation(rule, cause)
             except Fault as fault:
-                answer = NotFired("failed", f"correlate_by: {fault}", _path_of(fault))
+                answer = NotFired("failed", f"correlate_by: {fault}", path_of(fault))
         if answer is not None:
             self.decisions.append(declined(rule, cause.cause, answer))
         elif rule.remembers or self._memories.holds(rule.key):
@@ -340,7 +266,7 @@ class Deciding:
             events = {**causes[-1].bindings, "events": [cause.bindings["event"] for cause in causes]}
             answer = self.admit(version, run, input_data, events)
         except Fault as fault:
-            return NotFired("failed", f"concurrency.key: {fault}", _path_of(fault))
+            return NotFired("failed", f"concurrency.key: {fault}", path_of(fault))
         return NotFired("suppressed", "overlap", answer.detail) if isinstance(answer, Overlap) else answer
 
     def _grow(self, first_event_id: UUID, run: WorkflowTriggered) -> None:
@@ -377,111 +303,3 @@ def decide_received(
             if run.chain is None and run.cause.event_id == chain.first_event_id:
                 deciding.runs[at] = msgspec.structs.replace(run, chain=chain)
     return deciding.decided(cause, cause.fact)
-
-
-def evaluate(rule: Rule, cause: AnyCause, *, is_explained: bool = True) -> msgspec.Raw | NotFired:
-    """The input of the run that this trigger starts for this cause alone, or why it starts none (briefly: that it does)."""
-    answer = unmatched(rule, cause, is_explained=is_explained)
-    return input_of(rule, [cause]) if answer is None else answer
-
-
-def unmatched(rule: Rule, cause: AnyCause, *, is_explained: bool = True) -> NotFired | None:
-    """Why the cause is none that the trigger fires for, if it is not."""
-    standing = rule.standing
-    if standing is not None:
-        return standing
-    if isinstance(cause, EndedCause):
-        return unsatisfied(rule, cause)
-    if isinstance(cause, JobCause):
-        assert isinstance(rule.trigger, JobTrigger)
-        return job_unmatched(rule.trigger.config, rule.key[0], cause)
-    condition = rule.condition
-    if condition is None:
-        return None
-    try:
-        if condition.holds(cause.bindings):
-            return None
-        return NotFired("not_matched", condition.explain_false(cause.bindings) if is_explained else "")
-    except Fault as fault:
-        return NotFired("failed", f"filter: {fault}", _path_of(fault))
-
-
-def input_of(rule: Rule, causes: Sequence[AnyCause]) -> msgspec.Raw | NotFired:
-    """The input of the run that these causes start together, the last one leading, or why it has none."""
-    try:
-        input_data = _input(rule, causes)
-        findings = _findings(rule.checked, input_data)
-    except Fault as fault:
-        return NotFired("failed", f"input: {fault}", _path_of(fault))
-    return NotFired("failed", told(findings), findings[0]["path"]) if findings else input_data
-
-
-def _input(rule: Rule, causes: Sequence[AnyCause]) -> msgspec.Raw:
-    """Raises Fault."""
-    last = causes[-1]
-    is_given = rule.trigger.input is not msgspec.UNSET
-    if not is_given and len(causes) == 1:
-        return EMPTY_INPUT if is_null(last.data) else last.data
-    bindings = last.bindings
-    if len(causes) > 1:
-        bindings = {**bindings, "events": [cause.bindings["event"] for cause in causes]}
-    value: Any = rule.template.render(bindings) if is_given else {"events": bindings["events"]}
-    if value is None:
-        return EMPTY_INPUT
-    try:
-        return msgspec.Raw(_encode(value))
-    except (UnicodeEncodeError, RecursionError) as problem:
-        raise EvaluationFault("input", f"the input cannot be written as JSON: {problem}") from None
-
-
-def _findings(checked: Checked, input_data: msgspec.Raw) -> list[Finding]:
-    """Raises Fault."""
-    if checked.version.definition.variables and (wrong := checked.default_findings()):
-        return wrong
-    return checked.input_findings(json_value("input", input_data), "$.input") if checked.has_schema else []
-
-
-def fired(
-    rule: Rule, causes: Sequence[AnyCause], input_data: msgspec.Raw, chain: Chain | None = None
-) -> WorkflowTriggered:
-    """The run that this trigger starts for these causes, the last one leading."""
-    workflow_id, trigger_id = rule.key
-    last = causes[-1]
-    return WorkflowTriggered(
-        run_id=run_id(last.recorded_at, workflow_id, trigger_id, last.stream_id),
-        workflow_id=workflow_id,
-        workflow_version=rule.workflow.newest.number,
-        trigger=TriggerRef(type_of(rule.trigger), trigger_id),
-        trigger_version=rule.trigger_version,
-        cause=last.cause,
-        consumed=[cause.cause.event_id for cause in causes],
-        input_data=kept_small(input_data),
-        labels=dict(last.labels),
-        depth=max(cause.depth for cause in causes) + FIRST_DEPTH,
-        earlier=[cause.cause for cause in causes[:-1]],
-        chain=chain,
-    )
-
-
-def declined(rule: Rule, cause: Cause, answer: NotFired) -> TriggerDecided:
-    """The recorded answer of a trigger that starts no run."""
-    workflow_id, trigger_id = rule.key
-    return TriggerDecided(
-        trigger_id=trigger_id,
-        trigger_version=rule.trigger_version,
-        workflow_id=workflow_id,
-        cause=cause,
-        decision=answer.decision,
-        reason=answer.reason,
-        detail=answer.detail,
-    )
-
-
-def _path_of(fault: Fault) -> str:
-    return (fault.missing or "") if isinstance(fault, EvaluationFault) else ""
-
-
-def told(findings: Sequence[Finding]) -> str:
-    """The first finding, and how many more there are."""
-    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-    return f"{findings[0]['path']}: {findings[0]['message']}{more}"
