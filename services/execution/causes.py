@@ -23,7 +23,6 @@ from flowforge.events import (
 from infra.causes import ended_data, plain, scheduled_data
 from infra.eventlog import EventLog, StoredEvent
 
-
 _WITH_OUTPUT = frozenset({RunCompleted.__name__, RunPartiallyCompleted.__name__})
 
 

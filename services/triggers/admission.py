@@ -9,7 +9,7 @@ A run asks with the limit of its own version; while it waits, the limit of the w
 ended and is retried asks once more, by its first trigger's words; no trigger decides anything then.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -104,8 +104,11 @@ def ending_of(run_id: UUID, version: int, kind: str, data: bytes | msgspec.Raw) 
             raise ValueError(f"{kind} is not the end of a run")
 
 
-def ask(slots: Slots, asking: Asking, now: datetime) -> Let | Overlap:
-    """Whether the run may start. Asked again for one that holds a slot or waits, nothing follows."""
+def ask(slots: Slots, asking: Asking, now: datetime, kin: Collection[UUID] = ()) -> Let | Overlap:
+    """Whether the run may start. Asked again for one that holds a slot or waits, nothing follows.
+
+    `kin` are runs that wait for this one: where they alone hold the slots, none would ever be free.
+    """
     run = asking.run
     if run.run_id in slots.holders or run.run_id in slots.waiting:
         return Let([])
@@ -114,6 +117,8 @@ def ask(slots: Slots, asking: Asking, now: datetime) -> Let | Overlap:
         return Let([_taken(asking, is_beyond_limit=not has_room)])
     if has_room and slots.place(run.priority) == 1:
         return Let([_taken(asking)])
+    if slots.holders and slots.holders.keys() <= set(kin):
+        return _refused(slots, asking, ", which waits for this run itself, so that none would ever be free")
     if asking.on_conflict == "skip":
         return _refused(slots, asking)
     if asking.on_conflict == "cancel_running":
@@ -182,9 +187,7 @@ def _admitted(queue: Iterable[SlotAwaited], held: int, limits: Limits) -> list[S
         if held >= limits(asked):
             break
         held += 1
-        facts.append(
-            RunAdmitted(run_id=asked.run_id, workflow_id=asked.workflow_id, asked_version=asked.asked_version)
-        )
+        facts.append(RunAdmitted(run_id=asked.run_id, workflow_id=asked.workflow_id, asked_version=asked.asked_version))
         facts += _decided(asked, "fired", run_id=asked.run_id)
     return facts
 

@@ -112,6 +112,11 @@ class Definitions:
         while len(self._older) > VERSIONS_CACHED_COUNT_MAX:
             self._older.popitem(last=False)
 
+    def has(self, workflow_id: str, number: int) -> bool:
+        """Whether the workflow has that version, in memory or not."""
+        workflow = self.index.workflows.get(workflow_id)
+        return workflow is not None and number in workflow.stream_versions
+
     def find(self, workflow_id: str, number: int | None) -> tuple[Checked, str] | Refusal:
         """The version asked for (the newest where none is) and the workflow's status, or that there is none."""
         workflow = self.index.workflows.get(workflow_id)
