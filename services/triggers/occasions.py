@@ -171,7 +171,7 @@ class Occasions:
         if slot_id is not None:
             ending = ending_of(run_id, version_in(message), message.event.type, message.event.data)
             deciding.ended(slot_id, ending, limits(self._definitions.index.workflows))
-        failed = self._runs.failed(event_id)
+        failed = self._runs.failed(message)
         cause = self._endings.get(event_id) or (None if failed is None else failed.ended)  # kept until it is logged
         if cause is None:
             named = cause_of(message)

@@ -161,6 +161,11 @@ class Recalled:
             [first] = await self._log.read_stream(run_id, limit=1)
         return cast("WorkflowTriggered", decode(first.type, first.data)), first
 
+    def expect_chain(self, cause: AnyCause) -> None:
+        """How far its chain has grown will be asked for."""
+        if cause.chain is not None and cause.chain.first_event_id not in self._chains:
+            self._wanted_chains.add(cause.chain.first_event_id)
+
     async def ending(
         self, run: WorkflowTriggered, kind: str, data: bytes | msgspec.Raw, event_id: UUID, recorded_at: datetime
     ) -> EndedCause:
@@ -169,8 +174,7 @@ class Recalled:
         if isinstance(ending, RunCompleted | RunPartiallyCompleted):
             ending = msgspec.structs.replace(ending, output=await whole(self._log, ending.output))
         cause = EndedCause(run, ending, ending_cause(ending, event_id, run.run_id, self._namespace), recorded_at)
-        if cause.chain is not None and cause.chain.first_event_id not in self._chains:
-            self._wanted_chains.add(cause.chain.first_event_id)
+        self.expect_chain(cause)
         return cause
 
 

@@ -1,9 +1,9 @@
 """What runs ask for beside triggers, and what follows when one failed: children, a slot once more, handlers of failures."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import cast
+from typing import TypeVar, cast
 from uuid import UUID
 
 from flowforge.events import (
@@ -30,6 +30,7 @@ from services.triggers.recalling import Recalled, whole
 from services.triggers.settings import DEPTH_MAX, EVENTS_BEFORE_START_MAX
 from services.triggers.verdict import Wanted
 
+_T = TypeVar("_T")
 FAILED_TYPE = RunFailed.__name__
 _CONCERNED = CHILD_TYPES | {RETRY_TYPE, FAILED_TYPE}
 
@@ -47,7 +48,7 @@ class RunOccasions:
         self._clock = clock
         self._begun: dict[UUID, tuple[WorkflowTriggered, StoredEvent]] = {}
         self._children: dict[UUID, Child] = {}
-        self._failed: dict[UUID, FailedRun] = {}
+        self._failed: dict[UUID, FailedRun | None] = {}
 
     # --- load -------------------------------------------------------------------------------------------------------
 
@@ -71,9 +72,7 @@ class RunOccasions:
                 await self._definitions.load_version(run.workflow_id, run.workflow_version)
             case kind if kind == FAILED_TYPE:
                 await self._definitions.load_version(run.workflow_id, run.workflow_version)
-                failed = await self._failure(message, run, first)
-                if failed is not None:
-                    self._failed[event_id] = failed
+                self._failed[event_id] = await self._failure(message, run, first)
             case _:
                 pass
 
@@ -85,6 +84,7 @@ class RunOccasions:
         kin = await self._kin(parent) if is_limited else []
         input_data = await whole(self._log, asked.input)
         cause = ChildCause(cause_of(message), parent, input_data, message.event.time or self._clock())
+        self._recalled.expect_chain(cause)
         return Child(asked, parent, cause, first.actor, kin)
 
     async def _kin(self, parent: WorkflowTriggered) -> list[UUID]:
@@ -118,13 +118,13 @@ class RunOccasions:
         unwanted = next((message for message in messages if message.event.type == UNWANTED_TYPE), None)
         if unwanted is not None:
             fact = cast("ChildCancelRequested", decode(unwanted.event.type, unwanted.event.data))
-            return decide_unwanted(fact, self._begun[run_of(unwanted)][0], cause_of(unwanted))
-        child = self._children[UUID(messages[0].event.id)]
+            return decide_unwanted(fact, self._run(unwanted), cause_of(unwanted))
+        child = _loaded(self._children, UUID(messages[0].event.id))
         return decide_child(deciding, self._found(child.asked.workflow_id, child.asked.version), child)
 
     def retry(self, deciding: Deciding, message: Message) -> Decided | None:
         """What a run is answered that is to go on; None: it needs no slot, and has gone on by itself. Raises Wanted."""
-        run, _ = self._begun[run_of(message)]
+        run = self._run(message)
         found = self._found(run.workflow_id, run.workflow_version)
         asking = None if isinstance(found, Refusal) else asking_again(found[0].version, run, version_in(message))
         if asking is None:
@@ -133,9 +133,13 @@ class RunOccasions:
         cause = cause_of(message)
         return Decided(cause.stream_id, cause, slotted=list(deciding.slotted.values()), actor=message.event.actor)
 
-    def failed(self, event_id: UUID) -> FailedRun | None:
-        """The run that failed with this event, where its workflow names a handler."""
-        return self._failed.get(event_id)
+    def failed(self, message: Message) -> FailedRun | None:
+        """The run that ended, where it failed and its workflow names a handler. Raises Wanted."""
+        return _loaded(self._failed, UUID(message.event.id)) if message.event.type == FAILED_TYPE else None
+
+    def _run(self, message: Message) -> WorkflowTriggered:
+        """Raises Wanted."""
+        return _loaded(self._begun, run_of(message))[0]
 
     def _found(self, workflow_id: str, number: int | None) -> tuple[Checked, str] | Refusal:
         """Raises Wanted."""
@@ -143,6 +147,13 @@ class RunOccasions:
         if isinstance(found, Refusal) and number is not None and self._definitions.has(workflow_id, number):
             raise Wanted(f"version {number} of '{workflow_id}' is not in memory any more")
         return found
+
+
+def _loaded(there: Mapping[UUID, _T], name: UUID) -> _T:
+    """Raises Wanted where somebody else's `load` was in between."""
+    if name not in there:
+        raise Wanted(f"what belongs to {name} is not in memory")
+    return there[name]
 
 
 def cause_of(message: Message) -> Cause:

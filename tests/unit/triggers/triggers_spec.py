@@ -17,6 +17,7 @@ from flowforge.events import (
     RunCancelled,
     RunCompleted,
     RunFailed,
+    RunPartiallyCompleted,
     TriggerDecided,
     TriggerTimerFired,
     TriggerTimerSet,
@@ -203,6 +204,9 @@ class Spec:
             "completed": RunCompleted(output=msgspec.Raw(json.dumps(output).encode())),
             "failed": RunFailed(error=RunError("JOB_FAILED", "it broke")),
             "cancelled": RunCancelled(reason="enough"),
+            "partial": RunPartiallyCompleted(
+                output=msgspec.Raw(json.dumps(output).encode()), error=RunError("JOB_FAILED", "one broke")
+            ),
         }[ending]
         stored = await self.append("run", run.run_id, fact)
         return own(stored, f"ns.runs.{run.workflow_id}.{run.run_id}.{stored.type}")
