@@ -16,7 +16,7 @@ from flowforge.events import (
 )
 from flowforge.refusals import Refusal
 
-from services.triggers.cause import OwnCause, kept_small
+from services.triggers.cause import EMPTY_INPUT, OwnCause, is_null, kept_small
 from services.triggers.decide import FIRST_DEPTH, Decided, Deciding, findings_of, told
 from services.triggers.endings import chain_after
 from services.triggers.index import Checked
@@ -31,10 +31,11 @@ _CODES = {
 
 
 class ChildCause(OwnCause):
-    """A node's wish for a child. Its data is the child's input, whole."""
+    """A node's wish for a child. Its data is the child's input, whole; none is an empty object."""
 
     def __init__(self, cause: Cause, parent: WorkflowTriggered, input_data: msgspec.Raw, recorded_at: datetime) -> None:
-        super().__init__(cause, input_data, recorded_at, parent.depth, chain_after(parent), parent.labels)
+        given = EMPTY_INPUT if is_null(input_data) else input_data
+        super().__init__(cause, given, recorded_at, parent.depth, chain_after(parent), parent.labels)
 
 
 class Child(msgspec.Struct, frozen=True):
