@@ -190,9 +190,8 @@ class Spec:
     async def begin(self, workflow_id: str, **run: Any) -> WorkflowTriggered:
         """A run by hand."""
         self._runs_begun += 1
-        await self.command(
-            "RequestRun", command_id=f"run {self._runs_begun}", workflow_id=workflow_id, input_data={}, **run
-        )
+        asked: dict[str, Any] = {"command_id": f"run {self._runs_begun}", "workflow_id": workflow_id, "input_data": {}}
+        await self.command("RequestRun", **asked | run)
         return (await self.runs())[-1]
 
     async def ends(self, run: WorkflowTriggered, ending: str = "completed", output: Any = None) -> list[StoredEvent]:
