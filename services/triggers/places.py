@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from flowforge.commands import RequestRun
-from flowforge.raw import ABSENT
+from flowforge.raw import ABSENT, present
 
 from services.triggers.settings import NEAREST_IDS_MAX
 
@@ -21,16 +21,24 @@ class Places(msgspec.Struct, frozen=True):
 
 
 class _Node(msgspec.Struct, gc=False):
+    """A node's own settings stand beside its common fields, or in `config`."""
+
     id: str
     type: str = ""
     body: msgspec.Raw = ABSENT
+    config: msgspec.Raw = ABSENT
 
 
-class _Graph(msgspec.Struct):
+class _Graph(msgspec.Struct, gc=False):
     nodes: list[_Node] = []
 
 
+class _Loop(msgspec.Struct, gc=False):
+    body: _Graph
+
+
 _graph = msgspec.json.Decoder(_Graph)
+_loop = msgspec.json.Decoder(_Loop)
 
 
 def places_of(definition: bytes | msgspec.Raw) -> Places:
@@ -47,7 +55,9 @@ def _places_of(nodes: Sequence[_Node]) -> Places:
 
 
 def _within(loop: _Node) -> Iterator[str]:
-    for node in _graph.decode(loop.body).nodes:
+    body = present(loop.body)
+    graph = _loop.decode(loop.config).body if body is None else _graph.decode(body)
+    for node in graph.nodes:
         yield node.id
         if node.type == _LOOP:
             yield from _within(node)

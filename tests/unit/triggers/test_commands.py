@@ -207,7 +207,7 @@ async def test_a_malformed_command_is_answered(spec: Spec, message: object):
 
 # --- where a run begins and halts -------------------------------------------------------------------------------------
 
-DEEP = {"id": "within", "type": "loop", "loop_type": "count", "count": 2, "body": {"nodes": [{"id": "deep"}]}}
+DEEP = {"id": "within", "type": "loop", "config": {"loop_type": "count", "body": {"nodes": [{"id": "deep"}]}}}
 NODES = [
     {"id": "a", "type": "job", "job_type": "a"},
     {"id": "each", "type": "loop", "loop_type": "count", "count": 2, "body": {"nodes": [DEEP]}},
