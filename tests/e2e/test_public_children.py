@@ -144,8 +144,6 @@ def test_a_handler_that_is_not_there_is_a_decision_that_says_so(stranger: Strang
     failing = workflow(bash("broken", "exit 3"), settings={"on_failure": {"workflow_id": missing}})
     failed = stranger.run(failing)
     ending = stranger.history(failed["run_id"])[-1]["event_id"]
-    handler = workflow(transform("t"), name="h")
-    stranger.save({**handler, "id": missing})
     path = f"/api/workflows/{missing}/triggers/{failing['id']}/decisions"
     while stranger.http.get(path).status_code == 404:
         pass
