@@ -33,6 +33,8 @@ from flowforge.events import (
     NodeSkipped,
     NodeStarted,
     NodeWaiting,
+    PromptDeleted,
+    PromptSaved,
     QueueLeft,
     RecoveryTaken,
     ReportIgnored,
@@ -158,6 +160,8 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             _archived(models, stored, event)
         case MessageQuarantined():
             _quarantined(models, stored, event)
+        case PromptSaved() | PromptDeleted():
+            pass
         case (
             NodeWaiting()
             | WorkerAwaited()

@@ -30,6 +30,10 @@ from flowforge.events.operations import (
     RunRetried,
     RunRetryRequested,
 )
+from flowforge.events.prompts import (
+    PromptDeleted,
+    PromptSaved,
+)
 from flowforge.events.quarantine import (
     MessageQuarantined,
 )
@@ -136,6 +140,7 @@ RunEvent = (
     | RunSlaMissed
     | RecoveryTaken
 )
+PromptEvent = PromptSaved | PromptDeleted
 ChildEvent = ChildRunRefused
 TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
@@ -148,6 +153,7 @@ AnyEvent = (
     | ChainEvent
     | SlotEvent
     | RunEvent
+    | PromptEvent
     | ChildEvent
     | TimerEvent
     | ScheduleEvent
