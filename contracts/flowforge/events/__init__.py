@@ -19,6 +19,7 @@ from flowforge.events.known import (
     QuarantineEvent,
     RunEvent,
     ScheduleEvent,
+    SecretEvent,
     SlotEvent,
     TimerEvent,
     TriggerEvent,
@@ -69,6 +70,10 @@ from flowforge.events.runs import (
     TimerPurpose,
     TimerSet,
     WorkflowTriggered,
+)
+from flowforge.events.secrets import (
+    SecretDeleted,
+    SecretSet,
 )
 from flowforge.events.slots import (
     QueueLeft,
@@ -204,6 +209,9 @@ __all__ = [
     "ScheduleEvent",
     "ScheduleFired",
     "ScheduleMissed",
+    "SecretDeleted",
+    "SecretEvent",
+    "SecretSet",
     "SlotAwaited",
     "SlotEvent",
     "SlotFreed",

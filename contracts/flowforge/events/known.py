@@ -47,6 +47,10 @@ from flowforge.events.runs import (
     TimerSet,
     WorkflowTriggered,
 )
+from flowforge.events.secrets import (
+    SecretDeleted,
+    SecretSet,
+)
 from flowforge.events.slots import (
     QueueLeft,
     RunAdmitted,
@@ -136,6 +140,7 @@ RunEvent = (
     | RecoveryTaken
 )
 ChildEvent = ChildRunRefused
+SecretEvent = SecretSet | SecretDeleted
 TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
 BackfillEvent = BackfillRequested
@@ -148,6 +153,7 @@ AnyEvent = (
     | SlotEvent
     | RunEvent
     | ChildEvent
+    | SecretEvent
     | TimerEvent
     | ScheduleEvent
     | BackfillEvent
