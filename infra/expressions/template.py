@@ -161,7 +161,9 @@ class _Compiler:
             return expression
         if "secrets" in expression.names:
             raise fault_at(text, 0, "a secret stands alone, as ${secrets.name}; this uses one within an expression")
-        raise fault_at(text, 0, "the callback address stands alone, as ${callback.url}; this does something else with it")
+        raise fault_at(
+            text, 0, "the callback address stands alone, as ${callback.url}; this does something else with it"
+        )
 
     def _count(self, chars: int) -> None:
         self._chars += chars
