@@ -30,6 +30,7 @@ from flowforge.definition.parsing import (
 )
 from flowforge.definition.shapes import (
     DEFINITION_BYTES_MAX,
+    IDENTIFIER_PATTERN,
     NODES_MAX,
     SLUG_PATTERN,
     Concurrency,
@@ -119,6 +120,7 @@ __all__ = [
     "QueueName",
     "RetryPolicy",
     "RunIf",
+    "IDENTIFIER_PATTERN",
     "SECRET_OVERLAP_MS",
     "SLUG_PATTERN",
     "ScheduleConfig",
