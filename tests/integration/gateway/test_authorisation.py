@@ -27,6 +27,8 @@ NEEDED = {
     "POST /api/triggers/what-if": "viewer",
     "POST /api/runs/{run_id}/cancel": "operator",
     "POST /api/events": "operator",
+    "PUT /api/secrets/{name}": "editor",
+    "DELETE /api/secrets/{name}": "editor",
 }
 BY_SIGNATURE = {"POST /api/webhooks/{workflow_id}/{trigger_id}"}
 """Whoever calls these signs the request: no key helps, and without a signature they are 401 too."""
