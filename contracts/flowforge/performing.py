@@ -179,7 +179,7 @@ def failure(fault: BaseException, masking: Masking) -> ReportedError:
         return told
     trace = "".join(traceback.format_exception(_from_handler(fault))).encode(errors="replace").decode()
     told = f"{type(fault).__name__}: {text}" if text else type(fault).__name__
-    details = _details({"traceback": masking.text(trace)[-TRACEBACK_CHARS_MAX:]})
+    details = _details({"error_class": type(fault).__name__, "traceback": masking.text(trace)[-TRACEBACK_CHARS_MAX:]})
     return ReportedError(message=told[:MESSAGE_CHARS_MAX], details=details)
 
 

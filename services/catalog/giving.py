@@ -12,8 +12,7 @@ from typing import cast
 from uuid import UUID
 
 import msgspec
-from flowforge.definition import Node, parse_stored
-from flowforge.definition.nodes import LoopNode, SqlNode
+from flowforge.definition import LoopNode, Node, SqlNode, parse_stored
 from flowforge.events import WorkflowCreated, WorkflowTriggered, WorkflowUpdated, decode
 from flowforge.identity import named_stream
 from flowforge.subjects import Subjects

@@ -1,6 +1,7 @@
 """What people do to runs: in the run's stream, written by execution; the event's actor is who."""
 
 from typing import Literal
+from uuid import UUID
 
 from flowforge.events.event import Event, Instance
 
@@ -27,22 +28,27 @@ class RunRetryRequested(Event, kw_only=True, frozen=True):
     """
 
     cleared: list[str]
+    resumed: list[str] = []
     command_id: str = ""
     reason: str = ""
 
 
 class RunRetried(Event, kw_only=True, frozen=True):
-    """The run goes on as asked for: the cleared nodes are idle again, the others keep what they gave."""
+    """The run goes on as asked for: the cleared nodes are idle again, the others keep what they gave. Of the `resumed` maps,
+    which are running again, the completed instances keep theirs, and the others are idle."""
 
     cleared: list[str]
+    resumed: list[str] = []
 
 
 class NodeDecidedByHand(Event, kw_only=True, frozen=True):
-    """Somebody completed, failed or skipped the node; its ending follows."""
+    """Somebody completed, failed or skipped the node; its ending follows. `job_id` is told to its worker."""
 
     node_id: str
     instance: Instance = ""
     action: Literal["complete", "fail", "skip"]
+    attempt: int = 1
+    job_id: UUID | None = None
     comment: str = ""
     command_id: str = ""
 
