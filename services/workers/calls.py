@@ -28,6 +28,10 @@ class Unusable(ValueError):
     """The request as it was asked for is none; asking again changes nothing."""
 
 
+class Misled(Exception):
+    """A redirect leads on where this call does not follow."""
+
+
 class Unreached(Exception):
     """There was no whole answer; another try may get one."""
 
@@ -74,7 +78,7 @@ class Calls:
     async def send(self, request: Request, is_expected: Callable[[int], bool]) -> Answer:
         """The answer at the end of all redirects; one that `is_expected` is the end too.
 
-        Raises Unusable, Unreached, TooLarge, and TargetRefused for a hop that leads where no call may go.
+        Raises Unusable, Misled, Unreached, TooLarge, and TargetRefused for a hop that leads where no call may go.
         """
         url, hops = _read_url(request.url), 0
         while True:
@@ -83,8 +87,11 @@ class Calls:
                 return answer
             hops += 1
             if hops > redirects_max:
-                raise Unusable(f"{answer.url} redirects further: at most {redirects_max} redirects are followed")
-            following = url.join(_read_url(location, url))
+                raise Misled(f"{answer.url} redirects further: at most {redirects_max} redirects are followed")
+            try:
+                following = _read_url(location, url)
+            except Unusable as fault:
+                raise Misled(f"{answer.url} redirects to where nothing can be called: {fault}") from fault
             request = _redirected(request, answer, url, following)
             url = following
 
@@ -167,7 +174,7 @@ def _redirected(request: Request, answer: Answer, before: httpx.URL, after: http
         headers = {name: value for name, value in headers.items() if not name.startswith("content-")}
     if _origin(before) != _origin(after):
         if request.stays or content is not None:
-            raise Unusable(
+            raise Misled(
                 f"{answer.url} redirects to {shown(after)}, another origin, to which this request is not sent on: "
                 "call the address there"
             )
@@ -178,12 +185,11 @@ def _redirected(request: Request, answer: Answer, before: httpx.URL, after: http
 def _read_url(text: str, base: httpx.URL | None = None) -> httpx.URL:
     """Raises Unusable for what is no address of http or https."""
     try:
-        url = httpx.URL(text)
-        whole = url if base is None else base.join(url)
+        url = httpx.URL(text) if base is None else base.join(text)
     except (httpx.InvalidURL, TypeError, ValueError) as fault:
         raise Unusable(f"this is no address: {fault}") from fault
-    if whole.scheme not in ("http", "https") or not whole.host:
-        raise Unusable(f"'{whole.scheme}:' cannot be called: an address begins with https:// or http://")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise Unusable(f"'{url.scheme}:' cannot be called: an address begins with https:// or http://")
     return url
 
 

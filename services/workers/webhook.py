@@ -10,7 +10,7 @@ from flowforge.errors import ErrorCode, JobError
 from flowforge.job import Job
 from msgspec import UNSET, UnsetType
 
-from services.workers.calls import Answer, Calls, Request, TooLarge, Unreached, Unusable, within
+from services.workers.calls import Answer, Calls, Misled, Request, TooLarge, Unreached, Unusable, within
 from services.workers.secrets import Asks, JobSecrets
 from services.workers.settings import body_chars_kept, body_chars_shown, call_s_default
 from services.workers.targets import TargetRefused
@@ -72,7 +72,7 @@ class WebhookCaller:
         sending = self._calls.send(request, call.expects)
         try:
             return await (sending if job.deadline is not None else within(call_s_default, sending))
-        except TargetRefused as fault:
+        except (TargetRefused, Misled) as fault:
             raise JobError(str(fault), code=ErrorCode.HTTP_ERROR, retryable=False) from None
         except Unreached as fault:
             raise JobError(str(fault), code=ErrorCode.HTTP_ERROR) from None
