@@ -7,15 +7,18 @@ value of several lines. What a program does to a value beyond that is not seen.
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, cast
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 import msgspec
 
 MASK = "***"
 DISGUISE_CHARS_MIN = 8
 """A shorter disguise, or line of a value, would be found in texts that have nothing to do with it."""
+PERCENT_CHARS_MAX = 2_000
+"""Of a value that is found when some of its characters are percent-encoded and others are not, as addresses have it."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -24,12 +27,15 @@ class Masking:
 
     def __init__(self) -> None:
         self._hidden: list[str] = []
+        self._encoded: list[re.Pattern[str]] = []
 
     def hide(self, *values: str) -> None:
         """Hide these values too; an empty one is none."""
         forms = set(self._hidden)
         for value in values:
             forms.update(_forms(value))
+            if DISGUISE_CHARS_MIN <= len(value) <= PERCENT_CHARS_MAX and not value.isalnum():
+                self._encoded.append(_percent_encoded(value))
         self._hidden = sorted(forms, key=lambda form: (-len(form), form))  # a form may be part of a longer one
 
     @property
@@ -41,6 +47,9 @@ class Masking:
         for form in self._hidden:
             if form in text:
                 text = text.replace(form, MASK)
+        if "%" in text:
+            for pattern in self._encoded:
+                text = pattern.sub(MASK, text)
         return text
 
     def data(self, value: Any) -> Any:
@@ -67,7 +76,8 @@ class Masking:
 
     def _may_show(self, text: bytes) -> bool:
         """Whether it is worth taking apart: texts without escapes show what they hold."""
-        return b"\\" in text or any(form.encode(errors="surrogatepass") in text for form in self._hidden)
+        plain = text.decode(errors="replace")
+        return "\\" in plain or self.text(plain) != plain
 
 
 def _forms(value: str) -> Iterator[str]:
@@ -81,12 +91,26 @@ def _forms(value: str) -> Iterator[str]:
 
 def _disguises(value: str) -> Iterator[str]:
     data = value.encode(errors="surrogatepass")
-    yield from (quote(data, safe=""), quote(data), quote_plus(data), quote(data, safe="").lower())
     yield from (data.hex(), data.hex().upper())
     yield from (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1])
     for encoded in (base64.b64encode, base64.urlsafe_b64encode):
         for before in range(3):
             yield _inner(encoded(bytes(before) + data).decode(), before, len(data))
+
+
+def _percent_encoded(value: str) -> re.Pattern[str]:
+    """The value, each of its characters but letters and digits as it is or encoded (RFC 3986, 2.1)."""
+    return re.compile("".join(map(_or_encoded, value)))
+
+
+def _or_encoded(char: str) -> str:
+    if char.isascii() and char.isalnum():
+        return char
+    encoded = quote(char.encode(errors="surrogatepass"), safe="")
+    if encoded == char:  # one of `-._~`, which need not be encoded and may be
+        encoded = f"%{ord(char):02X}"
+    space = r"|\+" if char == " " else ""
+    return f"(?:{re.escape(char)}|(?i:{encoded}){space})"
 
 
 def _inner(encoded: str, before: int, size: int) -> str:

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 import msgspec
 import pytest
@@ -29,6 +29,14 @@ def test_a_value_is_found_in_its_disguises(masking: Masking, disguised: str):
     told = masking.text(f"<{disguised}>")
     assert MASK in told
     assert not any(part in told for part in ("p4ss", "70347373"))
+
+
+@pytest.mark.parametrize("safe", ["", "/", "/+", '/+"', "\\"])
+def test_a_value_is_found_however_much_of_it_is_percent_encoded(masking: Masking, safe: str):
+    encoded = quote(SECRET, safe=safe)
+    assert unquote(encoded) == SECRET
+    for form in (encoded, encoded.lower()):
+        assert masking.text(f"https://x/{form}?a") == "https://x/***?a"
 
 
 @pytest.mark.parametrize("before", ["", "u:", "us:", "use:", "user:"])
