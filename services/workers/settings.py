@@ -12,6 +12,8 @@ from services.workers.targets import read_entry
 
 JOB_TYPE = "script"
 WEBHOOK = "webhook"
+SQL = "sql"
+
 
 output_bytes_max = OUTPUT_BYTES_MAX
 """Of the JSON that a script writes to FLOWFORGE_OUTPUT."""
@@ -62,6 +64,10 @@ secrets_retry_wait_s = 0.5
 secrets_answer_wait_s = 2.0
 secrets_connect_wait_s = 2
 """How long a job waits for its secrets: about as long as a restart of catalog or NATS takes."""
+
+sql_connect_wait_s = 10.0
+sql_s_default = 60.0
+"""How long a query may take where its node has no `timeout_ms`."""
 
 
 class WorkersSettings(msgspec.Struct, frozen=True):
