@@ -18,6 +18,7 @@ from infra.failpoints import failpoint
 from infra.settings import SettingsError
 from services.workers import settings
 from services.workers.calls import Calls
+from services.workers.prompts import PromptRunner
 from services.workers.script import ScriptRunner
 from services.workers.secrets import SecretsOverNats
 from services.workers.settings import WorkersSettings
@@ -35,6 +36,7 @@ def workers(configured: WorkersSettings, strays: Strays, secrets: SecretsOverNat
     targets = Targets(configured.common.webhook_allow, configured.own_servers)
     caller = WebhookCaller(Calls(targets), secrets)
     queries = SqlRunner(secrets)
+    prompts = PromptRunner(secrets, targets)
     served: list[Worker] = []
     for queue in configured.queues:
         scripts = _worker(configured, queue, "", configured.concurrency)
@@ -42,6 +44,7 @@ def workers(configured: WorkersSettings, strays: Strays, secrets: SecretsOverNat
         calls = _worker(configured, queue, "-calls", configured.calls_concurrency)
         calls.job(settings.WEBHOOK)(caller.run)
         calls.job(settings.SQL)(queries.run)
+        calls.job(settings.PROMPT)(prompts.run)
         served += [scripts, calls]
     return served
 
