@@ -3,7 +3,7 @@
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -41,7 +41,7 @@ class Server:
 
     @classmethod
     @contextlib.contextmanager
-    def serving(cls) -> Iterator[Self]:
+    def serving(cls) -> Generator[Self]:
         """At work until the block ends."""
         server = cls()
         thread = threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.01})
