@@ -92,16 +92,16 @@ class Giving:
         return names.get(node_id, frozenset())
 
     async def _names(self, workflow_id: str, version: int) -> _Names:
-        key = (workflow_id, version)
-        if key not in self._known:
-            self._known[key] = {}
-            for stored in await self._log.read_stream(named_stream("workflow", workflow_id)):
-                event = decode(stored.type, stored.data)
-                if isinstance(event, WorkflowCreated | WorkflowUpdated) and event.workflow_version == version:
-                    self._known[key] = names_by_node(msgspec.json.decode(event.definition))
-            while len(self._known) > nodes_with_secrets_cached_max:
-                self._known.popitem(last=False)
-        return self._known[key]
+        known = self._known.get((workflow_id, version))
+        if known is not None:
+            return known
+        for stored in await self._log.read_stream(named_stream("workflow", workflow_id)):
+            event = decode(stored.type, stored.data)
+            if isinstance(event, WorkflowCreated | WorkflowUpdated) and event.workflow_version == version:
+                known = self._known[workflow_id, version] = names_by_node(msgspec.json.decode(event.definition))
+        while len(self._known) > nodes_with_secrets_cached_max:
+            self._known.popitem(last=False)
+        return known or {}
 
 
 def names_by_node(definition: object) -> _Names:

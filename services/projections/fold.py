@@ -33,6 +33,8 @@ from flowforge.events import (
     NodeSkipped,
     NodeStarted,
     NodeWaiting,
+    PromptDeleted,
+    PromptSaved,
     QueueLeft,
     RecoveryTaken,
     ReportIgnored,
@@ -162,6 +164,8 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             _quarantined(models, stored, event)
         case SecretSet() | SecretDeleted():
             _secret_changed(models, stored, event)
+        case PromptSaved() | PromptDeleted():
+            pass
         case (
             NodeWaiting()
             | WorkerAwaited()

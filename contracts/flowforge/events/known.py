@@ -30,6 +30,10 @@ from flowforge.events.operations import (
     RunRetried,
     RunRetryRequested,
 )
+from flowforge.events.prompts import (
+    PromptDeleted,
+    PromptSaved,
+)
 from flowforge.events.quarantine import (
     MessageQuarantined,
 )
@@ -139,6 +143,7 @@ RunEvent = (
     | RunSlaMissed
     | RecoveryTaken
 )
+PromptEvent = PromptSaved | PromptDeleted
 ChildEvent = ChildRunRefused
 SecretEvent = SecretSet | SecretDeleted
 TimerEvent = TimerFired | TriggerTimerFired
@@ -152,6 +157,7 @@ AnyEvent = (
     | ChainEvent
     | SlotEvent
     | RunEvent
+    | PromptEvent
     | ChildEvent
     | SecretEvent
     | TimerEvent

@@ -162,6 +162,16 @@ async def test_a_secret_is_given_to_the_node_that_refers_to_it_sealed(
     assert question.opened(await asked(bus, namespace, question)) == {"token": "another"}
 
 
+async def test_questions_that_come_together_are_all_answered(
+    http: httpx.AsyncClient, bus: Client, namespace: str, run_id: UUID
+) -> None:
+    await set_(http, "token", CANARY)
+    questions = [Question(run_id, "call", ["token"]) for _ in range(20)]
+    answers = await asyncio.gather(*(asked(bus, namespace, question) for question in questions))
+    opened = [question.opened(answer) for question, answer in zip(questions, answers, strict=True)]
+    assert opened == [{"token": CANARY}] * 20
+
+
 async def test_a_secret_is_not_given_to_a_node_that_does_not_refer_to_it(
     http: httpx.AsyncClient, bus: Client, namespace: str, run_id: UUID
 ) -> None:
