@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
+
 from services.workers.prompts.asking import Answer, ProviderFailed, Stream, Wanted, no_client
 from services.workers.targets import Targets
 
@@ -36,8 +38,8 @@ async def ask(wanted: Wanted, stream: Stream, targets: Targets, environ: Mapping
     except ollama.ResponseError as fault:
         status = fault.status_code if fault.status_code > 0 else None
         raise ProviderFailed(fault.error, status, is_worth_another_try=status is None or status >= 500) from None
-    except (ConnectionError, OSError) as fault:
-        raise ProviderFailed(f"no Ollama answers at {host}: {fault}") from None
+    except (httpx.HTTPError, OSError) as fault:
+        raise ProviderFailed(f"no Ollama answers at {host}: {fault or type(fault).__name__}") from None
     return Answer(
         stream.end(),
         getattr(last, "model", None) or "",

@@ -21,8 +21,8 @@ MOODS = {"type": "object", "properties": {"mood": {"enum": ["good", "bad"]}}, "r
 class Desk:
     """Where models are asked."""
 
-    def __init__(self, execution: Execution, web: Web, kept: Kept) -> None:
-        self.execution, self.web, self.kept = execution, web, kept
+    def __init__(self, execution: Execution, web: Web, kept: Kept, environ: dict[str, str]) -> None:
+        self.execution, self.web, self.kept, self.environ = execution, web, kept, environ
 
     async def ask(self, provider_model: str, **payload: Any) -> Told:
         given = {"provider_model": provider_model, "prompt": "How are you?", **payload}
@@ -61,7 +61,7 @@ async def desk(execution: Execution, web: Web, nats_url: str, namespace: str) ->
     worker = Worker(nats_url=nats_url, namespace=namespace)
     worker.job("prompt_execution")(PromptRunner(kept, Targets(["127.0.0.0/8"], ["127.0.0.1:9"]), environ).run)
     async with serving(worker):
-        yield Desk(execution, web, kept)
+        yield Desk(execution, web, kept, environ)
 
 
 def _sse(*events: Any, named: bool = False) -> Said:
@@ -177,6 +177,13 @@ async def test_ollama_needs_no_key(desk: Desk):
     output = await desk.output("ollama:llama", response_schema=MOODS, options={"max_tokens": 9})
     assert (output["json"], output["usage"]) == ({"mood": "good"}, {"input_tokens": 9, "output_tokens": 2})
     assert (desk.web.asked[0].json["format"], desk.web.asked[0].json["options"]) == (MOODS, {"num_predict": 9})
+
+
+async def test_an_ollama_that_is_not_there_may_be_tried_again(desk: Desk):
+    desk.environ["OLLAMA_HOST"] = "http://127.0.0.1:9"
+    error = await desk.error("ollama:llama")
+    assert (error.code, error.retryable) == ("PROVIDER_ERROR", True)
+    assert "no Ollama answers at http://127.0.0.1:9" in error.message
 
 
 async def test_what_is_asked_must_make_sense(desk: Desk):
