@@ -20,6 +20,7 @@ from flowforge.events.known import (
     QuarantineEvent,
     RunEvent,
     ScheduleEvent,
+    SecretEvent,
     SlotEvent,
     TimerEvent,
     TriggerEvent,
@@ -74,6 +75,10 @@ from flowforge.events.runs import (
     TimerPurpose,
     TimerSet,
     WorkflowTriggered,
+)
+from flowforge.events.secrets import (
+    SecretDeleted,
+    SecretSet,
 )
 from flowforge.events.slots import (
     QueueLeft,
@@ -215,6 +220,9 @@ __all__ = [
     "ScheduleEvent",
     "ScheduleFired",
     "ScheduleMissed",
+    "SecretDeleted",
+    "SecretEvent",
+    "SecretSet",
     "SlotAwaited",
     "SlotEvent",
     "SlotFreed",
