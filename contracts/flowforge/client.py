@@ -190,13 +190,21 @@ class Client:
         labels: Mapping[str, str] | None = None,
         priority: int = 0,
         timeout_ms: int | None = None,
+        from_node: str | None = None,
+        breakpoints: Sequence[str] = (),
         idempotency_key: str | None = None,
     ) -> str:
-        """Start a run, and answer its id. The same `idempotency_key` again answers the same run."""
+        """Start a run, and answer its id. The same `idempotency_key` again answers the same run.
+
+        `from_node`: only that node and what lies below it runs, with `input` as its own. The run halts before each of
+        `breakpoints`.
+        """
         body: dict[str, Any] = {"input_data": input, "variables": variables or {}, "labels": labels or {}}
         body |= {"priority": priority} if priority else {}
         body |= {"version": version} if version is not None else {}
         body |= {"options": {"timeout_ms": timeout_ms}} if timeout_ms is not None else {}
+        body |= {"from_node": from_node} if from_node is not None else {}
+        body |= {"breakpoints": list(breakpoints)} if breakpoints else {}
         answer = await self._asking().write(
             "POST", f"/api/workflows/{workflow_id}/execute", body, _idempotent(idempotency_key)
         )
@@ -299,6 +307,20 @@ class Client:
                 async for _ in told:
                     pass
             return await self.run(run_id)
+
+    # --- secrets ----------------------------------------------------------------------------------------------------
+
+    async def secrets(self, **filters: Any) -> dict[str, Any]:
+        """One page of the secrets that workflows may name, last changed first; never their values. limit, cursor."""
+        return await self._asking().read("/api/secrets", **filters)
+
+    async def set_secret(self, name: str, value: str) -> dict[str, Any]:
+        """Give a secret a value, or another one: answers `{name, version, position}`."""
+        return await self._asking().write("PUT", f"/api/secrets/{name}", {"value": value}, _idempotent())
+
+    async def delete_secret(self, name: str) -> dict[str, Any]:
+        """There is no such secret any more: jobs that name it fail from now on."""
+        return await self._asking().write("DELETE", f"/api/secrets/{name}", None, _idempotent())
 
     # --- other reads ------------------------------------------------------------------------------------------------
 

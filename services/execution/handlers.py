@@ -38,7 +38,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
-from infra.bus import Envelopes, Message, Outgoing, Shell, Work
+from infra.bus import Aside, Envelopes, Message, Outgoing, Shell, Work
 from infra.bus.stranded import free_all
 from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
 from services.execution import decide as deciding
@@ -127,8 +127,9 @@ class ExecutionService:
         }
     )
 
-    def __init__(self, log: EventLog, namespace: str) -> None:
+    def __init__(self, log: EventLog, namespace: str, callbacks: jobs.Callbacks = jobs.NO_CALLBACKS) -> None:
         self._log = log
+        self._callbacks = callbacks
         self._subjects = Subjects(namespace)
         self._envelopes = Envelopes(namespace)
         self._open: dict[UUID, int] = {}
@@ -198,13 +199,13 @@ class ExecutionService:
         step = deciding.Step(run, now())
         version = run.version
         answers: list[tuple[Message, bytes]] = []
-        aside: list[tuple[Message, str]] = []
+        aside: list[Aside] = []
         actor: str | None = None
         for message in messages:
             try:
                 refusal = self._apply(step, message)
             except NoSuchJob as strange:
-                aside.append((message, str(strange)))
+                aside.append(Aside(message, str(strange)))
                 continue
             if message.origin == "command":
                 actor = message.event.actor or actor
@@ -437,7 +438,7 @@ class ExecutionService:
             if stored.type == "NodeQueued":
                 event = cast("NodeQueued", facts.decode(stored.type, stored.data))
                 if (event.node_id, event.instance, event.attempt) in wanted:
-                    said.append(jobs.job_message(run, event, stored, self._subjects, f"-again-{time.time_ns()}"))
+                    said.append(self._job_message(run, event, stored, f"-again-{time.time_ns()}"))
         return said
 
     async def _find_open_runs(self) -> None:
@@ -473,13 +474,16 @@ class ExecutionService:
         message = self._event_message(run, stored)
         if isinstance(event, NodeQueued) and event.job_id is not None:
             # the job first: a worker waits for it, and nobody for the order between the two streams
-            return [jobs.job_message(run, event, stored, self._subjects), message]
+            return [self._job_message(run, event, stored), message]
         if (
             isinstance(event, facts.NodeCancelled | facts.NodeFailed | facts.NodeRetried | facts.NodeDecidedByHand)
             and event.job_id is not None
         ):
             return [message, jobs.stop_message(run, event, event.job_id, self._subjects)]
         return [message]
+
+    def _job_message(self, run: Run, queued: NodeQueued, stored: StoredEvent, again: str = "") -> Outgoing:
+        return jobs.job_message(run, queued, stored, self._subjects, self._callbacks, again)
 
     def _event_message(self, run: Run, stored: StoredEvent) -> Outgoing:
         subject = self._subjects.run(run.plan.workflow_id, run.id, stored.type)
@@ -551,7 +555,7 @@ def _accepted(run: Run, position: int) -> bytes:
 def _of_no_run(run_id: UUID, messages: Sequence[Message]) -> Work:
     refused = [(m, _rejected(not_found("run", str(run_id)))) for m in messages if m.origin == "command"]
     strange = [m for m in messages if m.origin == "stream" and _expects_run(m)]
-    return Work(answers=refused, aside=[(m, f"there is no run {run_id} in the log") for m in strange])
+    return Work(answers=refused, aside=[Aside(m, f"there is no run {run_id} in the log") for m in strange])
 
 
 def _expects_run(message: Message) -> bool:

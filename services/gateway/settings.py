@@ -47,6 +47,7 @@ ping_interval_s = 10
 bulk_items_max = 1_000
 """Triggers changed by one request."""
 
+breakpoints_max = 1_000
 labels_max = 50
 label_chars_max = 200
 priority_max = 1_000
@@ -69,3 +70,6 @@ rejections_told_every_s = 60.0
 
 rejections_triggers_max = 10_000
 """Triggers whose rejections wait to be told; those of further ones are not counted."""
+
+secret_chars_max = 65_536
+"""Of a secret that workflows name."""

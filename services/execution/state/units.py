@@ -40,13 +40,15 @@ class Unit:
         "matched",
         "node_id",
         "output",
+        "plan",
         "progress",
         "status",
         "wait",
     )
 
-    def __init__(self, node_id: str, frame: "Frame", instance: str = "", index: int | None = None) -> None:
-        self.node_id = node_id
+    def __init__(self, plan: PlanNode, frame: "Frame", instance: str = "", index: int | None = None) -> None:
+        self.node_id = plan.id
+        self.plan = plan
         self.frame = frame
         self.instance = instance
         self.index = index
@@ -79,10 +81,6 @@ class Unit:
         return self.frame.nodes[self.node_id]
 
     @property
-    def plan(self) -> PlanNode:
-        return self.frame.graph.nodes[self.node_id]
-
-    @property
     def is_instance(self) -> bool:
         """Whether it is one item of a map."""
         return self.index is not None
@@ -108,7 +106,7 @@ class NodeState(Unit):
     )
 
     def __init__(self, plan: PlanNode, frame: "Frame") -> None:
-        super().__init__(plan.id, frame, frame.path)
+        super().__init__(plan, frame, frame.path)
         self.undecided = len(plan.incoming)
 
     def reset(self) -> None:
@@ -127,14 +125,12 @@ class NodeState(Unit):
     @property
     def failure_counts(self) -> bool:
         """Whether the run fails when it fails: not where that is allowed, nor while its branch may lose, nor once it has."""
-        plan = self.frame.graph.nodes[self.node_id]
-        return not plan.node.allow_failure and not any(map(self._may_lose, plan.contests))
+        return not self.plan.node.allow_failure and not any(map(self._may_lose, self.plan.contests))
 
     @property
     def has_merely_lost(self) -> bool:
         """Its branch has lost against another: nothing went wrong with it."""
-        contests = self.frame.graph.nodes[self.node_id].contests
-        return self.has_lost or any(self._has_lost_to(self.frame.nodes[merge.node_id]) for merge in contests)
+        return self.has_lost or any(self._has_lost_to(self.frame.nodes[m.node_id]) for m in self.plan.contests)
 
     def _may_lose(self, merge: Merge) -> bool:
         joined = self.frame.nodes[merge.node_id]
