@@ -134,12 +134,13 @@ class NodeState(Unit):
 
     def _may_lose(self, merge: Merge) -> bool:
         joined = self.frame.nodes[merge.node_id]
-        is_open = joined.status == "idle" and self.frame.nodes[merge.parallel_id].status == "completed"
-        return is_open or joined.status == "failed" or self._has_lost_to(joined)
+        if joined.came:
+            return self.node_id not in joined.came
+        is_contested = self.frame.nodes[merge.parallel_id].status == "completed"
+        return is_contested and joined.status not in ("skipped", "cancelled")
 
     def _has_lost_to(self, joined: "NodeState") -> bool:
-        """A merge that was reached without its `parallel` has no branches, and nobody lost."""
-        return joined.status in ("running", "completed") and bool(joined.came) and self.node_id not in joined.came
+        return bool(joined.came) and self.node_id not in joined.came
 
 
 class LoopState:

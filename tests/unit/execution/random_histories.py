@@ -251,7 +251,6 @@ class RandomHistory:
         assert choices, f"nothing is under way, and the run is {self.run.status}"
         at = rng.randrange(choices)
         if at < len(waiting):
-            self.timers.remove(waiting[at])
             return lambda: self._fire(waiting[at])
         return lambda: self._outside(list(self.open.values())[at - len(waiting)])
 
@@ -279,7 +278,9 @@ class RandomHistory:
             instance=timer.instance,
             attempt=timer.attempt,
         )
-        self.do(lambda step: decide.timer(step, fired))
+        told = self.do(lambda step: decide.timer(step, fired))
+        if timer in self.timers and (told or timer.purpose != "retry"):  # else there was no room, and time passes
+            self.timers.remove(timer)
 
     def _pause(self) -> None:
         command = PauseRun(command_id=f"pause-{len(self.events)}", run_id=str(RUN))

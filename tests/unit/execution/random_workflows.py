@@ -35,6 +35,7 @@ class _Sketch:
     def __init__(self, rng: Random) -> None:
         self.rng = rng
         self.count = 0
+        self.forks_around = 0
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
@@ -73,6 +74,7 @@ class _Sketch:
         return node, [node], 1
 
     def fork(self, nodes: list[Object], edges: list[Object], size: int, depth: int) -> tuple[Object, list[Object], int]:
+        self.forks_around += 1
         parallel: Object = {"id": self.name("p"), "type": "parallel", "input_mapping": {}}
         merge: Object = {"id": self.name("m"), "type": "merge", "parallel_node_id": parallel["id"]}
         nodes += [parallel, merge]
@@ -91,8 +93,9 @@ class _Sketch:
             nodes += inner
             for source in {id(each): each for each in [exits[-1], self.rng.choice(exits)]}.values():
                 self.link(edges, source, merge)
-            if self.chance(0.05):
+            if self.chance(0.05) and self.forks_around == 1 and not escapes:  # branches meet in their merge only
                 escapes.append(self.rng.choice(exits))
+        self.forks_around -= 1
         parallel["branches"] = [{"target_node_id": target} for target in targets]
         at = self.rng.choice([parallel, merge])
         mode = self.rng.choice(["all", "any", "any", "count"])
@@ -102,7 +105,9 @@ class _Sketch:
         return parallel, [merge, *escapes], used
 
     def loop(self, size: int, depth: int) -> Object:
+        around, self.forks_around = self.forks_around, 0
         nodes, edges = self.graph(size, depth + 1)
+        self.forks_around = around
         kind = self.rng.choice(["for_each", "count", "while"])
         times = self.rng.choice([0, 1, 2, 2, 3, 4])
         node: Object = {
