@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from flowforge.definition import Workflow
 from flowforge.events import RunCompleted, RunPartiallyCompleted
-from hypothesis import given, settings
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from tests.unit.execution.oracle import Answer, Question, foretell, retried
@@ -31,6 +31,7 @@ def test_a_run_ends_as_the_oracle_says(nodes_max: int, examples: int):
     @settings(max_examples=examples * TIMES, deadline=None, database=None, derandomize=TIMES == 1)
     @given(st.integers(0, 2**63), st.integers(1, nodes_max))
     def ends_as_foretold(seed: int, size: int) -> None:
+        note(f"run_and_foretell({seed}, {size})")
         run_and_foretell(seed, size)
 
     ends_as_foretold()
