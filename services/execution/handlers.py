@@ -25,6 +25,7 @@ from flowforge.events import (
     ChildRunEnded,
     ChildRunRefused,
     NodeQueued,
+    RetryRefused,
     RunAdmitted,
     RunDisplaced,
     RunEvent,
@@ -61,6 +62,7 @@ _triggered = msgspec.json.Decoder(WorkflowTriggered)
 _fired = msgspec.json.Decoder(TimerFired)
 _admitted = msgspec.json.Decoder(RunAdmitted)
 _displaced = msgspec.json.Decoder(RunDisplaced)
+_retry_refused = msgspec.json.Decoder(RetryRefused)
 _child_ended = msgspec.json.Decoder(ChildRunEnded)
 _child_refused = msgspec.json.Decoder(ChildRunRefused)
 _child_cancel = msgspec.json.Decoder(ChildCancelRequested)
@@ -124,6 +126,7 @@ class ExecutionService:
             "ChildRunEnded",
             "ChildRunRefused",
             "ChildCancelRequested",
+            "RetryRefused",
         }
     )
 
@@ -172,6 +175,8 @@ class ExecutionService:
             return _child_ended.decode(message.event.data).parent_run_id
         if kind == "ChildRunRefused":
             return _child_refused.decode(message.event.data).parent_run_id
+        if kind == "RetryRefused":
+            return _retry_refused.decode(message.event.data).run_id
         if kind == "ChildCancelRequested":
             return _child_cancel.decode(message.event.data).child_run_id
         if kind == EventCame.__name__:
@@ -305,11 +310,13 @@ class ExecutionService:
         if kind == "WorkflowTriggered":
             deciding.start(step, is_wanted=self._is_wanted(step.run))
         elif kind == "RunAdmitted":
-            deciding.admitted(step)
+            deciding.admitted(step, _admitted.decode(data).asked_version)
         elif kind == "RunDisplaced":
             deciding.displaced(step, _displaced.decode(data))
         elif kind == "TimerFired":
             deciding.timer(step, _fired.decode(data))
+        elif kind == "RetryRefused":
+            deciding.retry_refused(step, _retry_refused.decode(data))
         elif kind == "ChildRunEnded":
             deciding.child_ended(step, _stream_of(message), _child_ended.decode(data))
         elif kind == "ChildRunRefused":

@@ -53,6 +53,7 @@ from flowforge.events import (
     RunRequested,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
     RunSlaMissed,
     RunStarted,
@@ -165,6 +166,8 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             _quarantined(models, stored, event)
         case SecretSet() | SecretDeleted():
             _secret_changed(models, stored, event)
+        case RunRetryRefused():
+            pass  # the folding of what people do stands apart
         case PromptSaved() | PromptDeleted():
             pass
         case (

@@ -52,6 +52,7 @@ from flowforge.events.operations import (
     RunPaused,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
 )
 from flowforge.events.prompts import (
@@ -141,6 +142,7 @@ from flowforge.events.workflows import (
 from flowforge.raw import NULL
 
 __all__ = [
+    "RunRetryRefused",
     "PromptDeleted",
     "PromptSaved",
     "PromptEvent",

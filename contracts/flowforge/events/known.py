@@ -28,6 +28,7 @@ from flowforge.events.operations import (
     RunPaused,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
 )
 from flowforge.events.prompts import (
@@ -139,6 +140,7 @@ RunEvent = (
     | RunResumed
     | RunRetryRequested
     | RunRetried
+    | RunRetryRefused
     | NodeDecidedByHand
     | RunChanged
     | RunSlaMissed
