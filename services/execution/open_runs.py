@@ -1,0 +1,69 @@
+"""Which runs have not ended, and the position of the log below which none of them began.
+
+Found once per process, from the log above the position that was kept; kept up with what is logged since.
+"""
+
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from flowforge import events as facts
+from flowforge.events import RunEvent
+
+from infra.eventlog import EventLog
+from services.execution.settings import OPEN_RUNS_KEPT_EVERY_S
+from services.execution.state import Run
+
+_CURSOR = "open:execution"
+_PAGE_COUNT = 5_000
+_KINDS = frozenset({"WorkflowTriggered", *facts.RUN_ENDINGS})
+
+
+class OpenRuns(dict[UUID, int]):
+    """Runs that have not ended, each with the position of its first event."""
+
+    def __init__(self, log: EventLog) -> None:
+        super().__init__()
+        self._log = log
+        self.is_known = False
+        self._kept = 0
+        self._kept_at = 0.0
+
+    def forget(self) -> None:
+        """Start afresh: another owner may have been here."""
+        self.clear()
+        self.is_known = False
+
+    def note(self, run: Run, events: Sequence[RunEvent], position: int) -> None:  # noqa: ARG002 - see the next commit
+        """What was logged of a run, from `position` on."""
+        if run.is_ended:
+            self.pop(run.id, None)
+        else:
+            self[run.id] = run.position
+
+    async def find(self) -> None:
+        """Once per process: every run that was triggered and has not ended, above the position kept for that."""
+        if self.is_known:
+            return
+        position = await self._log.get_cursor(_CURSOR)
+        found: dict[UUID, int] = {}
+        while page := await self._log.read(position, _PAGE_COUNT, types=_KINDS):
+            for stored in page:
+                if stored.type == "WorkflowTriggered":
+                    found[stored.stream_id] = stored.position
+                else:
+                    found.pop(stored.stream_id, None)
+            position = page[-1].position
+        self.update(found | self)
+        self.is_known = True
+
+    async def keep_position(self, heard_position: int) -> None:
+        """Below it no run is open, so that the next process need not look there."""
+        now_s = time.monotonic()
+        if not self.is_known or now_s < self._kept_at + OPEN_RUNS_KEPT_EVERY_S:
+            return
+        self._kept_at = now_s
+        position = min(min(self.values(), default=2**62) - 1, heard_position)
+        if position > self._kept:
+            await self._log.set_cursor(_CURSOR, position)
+            self._kept = position
