@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from flowforge import events as facts
-from flowforge.events import RunEvent
+from flowforge.events import RunEvent, RunRetryRequested
 
 from infra.eventlog import EventLog
 from services.execution.settings import OPEN_RUNS_KEPT_EVERY_S
@@ -16,11 +16,11 @@ from services.execution.state import Run
 
 _CURSOR = "open:execution"
 _PAGE_COUNT = 5_000
-_KINDS = frozenset({"WorkflowTriggered", *facts.RUN_ENDINGS})
+_KINDS = frozenset({"WorkflowTriggered", "RunRetryRequested", *facts.RUN_ENDINGS})
 
 
 class OpenRuns(dict[UUID, int]):
-    """Runs that have not ended, each with the position of its first event."""
+    """Runs that have not ended, each with the position of the event that began it, or had it go on."""
 
     def __init__(self, log: EventLog) -> None:
         super().__init__()
@@ -34,25 +34,26 @@ class OpenRuns(dict[UUID, int]):
         self.clear()
         self.is_known = False
 
-    def note(self, run: Run, events: Sequence[RunEvent], position: int) -> None:  # noqa: ARG002 - see the next commit
+    def note(self, run: Run, events: Sequence[RunEvent], position: int) -> None:
         """What was logged of a run, from `position` on."""
         if run.is_ended:
             self.pop(run.id, None)
-        else:
-            self[run.id] = run.position
+        elif run.id not in self:
+            is_retried = any(isinstance(event, RunRetryRequested) for event in events)
+            self[run.id] = position if is_retried else run.position
 
     async def find(self) -> None:
-        """Once per process: every run that was triggered and has not ended, above the position kept for that."""
+        """Once per process: every run that began, or was to go on, and has not ended, above the position kept for that."""
         if self.is_known:
             return
         position = await self._log.get_cursor(_CURSOR)
         found: dict[UUID, int] = {}
         while page := await self._log.read(position, _PAGE_COUNT, types=_KINDS):
             for stored in page:
-                if stored.type == "WorkflowTriggered":
-                    found[stored.stream_id] = stored.position
-                else:
+                if stored.type in facts.RUN_ENDINGS:
                     found.pop(stored.stream_id, None)
+                else:
+                    found[stored.stream_id] = stored.position
             position = page[-1].position
         self.update(found | self)
         self.is_known = True

@@ -20,3 +20,7 @@ DELAY_MS_MAX = 10 * 366 * 86_400_000
 WAITS_PAGE_COUNT = 1_000
 WAITS_KEPT_EVERY_S = 5.0
 """How often it is kept how far the log was read for nodes that wait for events."""
+CACHE_KEY_CHARS_MAX = 256
+"""A longer rendered `cache_key` is kept as its hash."""
+WORKER_AWAITED_AFTER_S = 2.0
+"""So long after a job was queued it is told that nobody serves its type, if nobody does."""

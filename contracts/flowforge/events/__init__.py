@@ -4,6 +4,11 @@ Events are what happened, in the past tense, and never change; `AnyEvent` lists 
 Payload fields hold raw JSON, so that a fold which does not look at them does not pay for them.
 """
 
+from flowforge.events.breakers import (
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
+)
 from flowforge.events.event import (
     Event,
     Instance,
@@ -13,6 +18,7 @@ from flowforge.events.known import (
     RUN_ENDINGS,
     AnyEvent,
     BackfillEvent,
+    BreakerEvent,
     CauseEvent,
     ChainEvent,
     ChildEvent,
@@ -129,6 +135,10 @@ from flowforge.events.workflows import (
 from flowforge.raw import NULL
 
 __all__ = [
+    "BreakerOpened",
+    "BreakerHalfOpened",
+    "BreakerClosed",
+    "BreakerEvent",
     "RunPartiallyCompleted",
     "NodeWaiting",
     "WorkerAwaited",

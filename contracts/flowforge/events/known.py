@@ -4,6 +4,11 @@ from typing import get_args
 
 import msgspec
 
+from flowforge.events.breakers import (
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
+)
 from flowforge.events.event import (
     Event,
 )
@@ -136,6 +141,7 @@ RunEvent = (
     | RecoveryTaken
 )
 ChildEvent = ChildRunRefused
+BreakerEvent = BreakerOpened | BreakerHalfOpened | BreakerClosed
 TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
 BackfillEvent = BackfillRequested
@@ -148,6 +154,7 @@ AnyEvent = (
     | SlotEvent
     | RunEvent
     | ChildEvent
+    | BreakerEvent
     | TimerEvent
     | ScheduleEvent
     | BackfillEvent

@@ -9,6 +9,7 @@ import msgspec
 from flowforge.errors import RunError
 from flowforge.events import (
     ApprovalDecided,
+    BreakerWait,
     CallbackReceived,
     CallbackWait,
     ChildCancelRequested,
@@ -28,6 +29,7 @@ from flowforge.events import (
     NodeSkipped,
     NodeStarted,
     NodeWaiting,
+    PoolWait,
     RecoveryTaken,
     ReportIgnored,
     RunCancelled,
@@ -86,9 +88,9 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C9
         run.command_ids.add(command_id)
     match event:
         case NodeCompleted() | NodeQueued() | NodeStarted() | NodeProgressed() | NodeFailed() | NodeRetried():
-            _of_node(run, event)
+            _of_node(run, event, recorded_at)
         case NodeSkipped() | NodeCancelled() | NodeWaiting():
-            _of_node(run, event)
+            _of_node(run, event, recorded_at)
         case IterationStarted() | IterationEnded():
             _of_loop(run, event)
         case ReportIgnored():
@@ -119,7 +121,11 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C9
             _of_run(run, event, recorded_at)
         case RunSlaMissed():
             run.has_missed_sla = True
-        case JobEnded() | WorkerAwaited() | ApprovalDecided() | NodeDecidedByHand() | RecoveryTaken():
+        case WorkerAwaited():
+            run.unit(event.node_id, event.instance).awaited = event.attempt
+        case NodeDecidedByHand():
+            run.unit(event.node_id, event.instance).cache_key = ""  # what a person says is used once
+        case JobEnded() | ApprovalDecided() | RecoveryTaken():
             pass
         case ChildRunRequested() | ChildCancelRequested() | ChildRunEnded():
             pass
@@ -195,7 +201,7 @@ _NodeEvent = (
 )
 
 
-def _of_node(run: Run, event: _NodeEvent) -> None:  # noqa: C901, PLR0912 - one case per event
+def _of_node(run: Run, event: _NodeEvent, recorded_at: datetime) -> None:  # noqa: C901, PLR0912 - one case per event
     unit = run.unit(event.node_id, event.instance)
     match event:
         case NodeCompleted():
@@ -206,10 +212,11 @@ def _of_node(run: Run, event: _NodeEvent) -> None:  # noqa: C901, PLR0912 - one 
                 run.variables[name] = _decode(value)
         case NodeQueued():
             _queued(run, unit, event)
+            unit.since = recorded_at
         case NodeStarted():
             _started(run, unit, event)
         case NodeWaiting():
-            _waiting(run, unit, event)
+            _waiting(run, unit, event, recorded_at)
         case NodeProgressed():
             unit.progress = event.progress
         case NodeFailed():
@@ -258,6 +265,7 @@ def _begun(run: Run, unit: Unit, attempt: int) -> None:
         run.steps_left -= 1
     unit.attempt = attempt
     run.retries.pop(unit, None)
+    run.held.pop(unit, None)
 
 
 def _queued(run: Run, unit: Unit, event: NodeQueued) -> None:
@@ -265,6 +273,7 @@ def _queued(run: Run, unit: Unit, event: NodeQueued) -> None:
     unit.status, unit.delivery = "queued", 0
     unit.wait = unit.due_at = None
     unit.input, unit.input_from = present(event.input), event.input_from
+    unit.cache_key, unit.breaker = event.cache_key, event.breaker
     if event.job_id is not None:
         unit.job_id = event.job_id
         run.jobs[event.job_id] = unit
@@ -274,6 +283,8 @@ def _queued(run: Run, unit: Unit, event: NodeQueued) -> None:
 def _started(run: Run, unit: Unit, event: NodeStarted) -> None:
     if unit.status != "queued":
         _begun(run, unit, event.attempt)
+    if unit.status in ("idle", "waiting"):  # no job was handed out for this attempt
+        unit.job_id, unit.wait, unit.due_at = None, None, None
     unit.status, unit.attempt, unit.delivery = "running", event.attempt, event.delivery
     if present(event.input) or event.input_from is not None:
         unit.input, unit.input_from = present(event.input), event.input_from
@@ -295,12 +306,16 @@ def _map_started(run: Run, node: NodeState, event: NodeStarted) -> None:
     run.maps[node] = None
 
 
-def _waiting(run: Run, unit: Unit, event: NodeWaiting) -> None:
+def _waiting(run: Run, unit: Unit, event: NodeWaiting, recorded_at: datetime) -> None:
     _begun(run, unit, event.attempt)
     if isinstance(event.wait, CallbackWait):  # its call was made: the job is done, and what it reports again is known
         _leave_job(run, unit)
         unit.ending = (event.attempt, unit.delivery, _COMPLETED)
+    if not (isinstance(event.wait, PoolWait) and isinstance(unit.wait, PoolWait)):  # under another limit: the same turn
+        unit.since = recorded_at
     unit.status, unit.wait, unit.due_at = "waiting", event.wait, event.wait.due_at
+    if isinstance(event.wait, PoolWait | BreakerWait):
+        run.held[unit] = None
     if present(event.input) or event.input_from is not None:
         unit.input, unit.input_from = present(event.input), event.input_from
 
@@ -326,6 +341,7 @@ def _ended(run: Run, unit: Unit, status: str) -> None:
     was_ended = unit.is_ended
     _leave_slot(run, unit)
     run.retries.pop(unit, None)
+    run.held.pop(unit, None)
     _drop_iterations(run, unit)
     unit.status, unit.wait, unit.due_at = status, None, None
     if was_ended:
@@ -391,6 +407,7 @@ def _drop_frame(run: Run, unit: Unit, index: int) -> None:
         for each in (node, *node.instances):
             _drop_iterations(run, each)
             run.retries.pop(each, None)
+            run.held.pop(each, None)
             if each.job_id is not None:
                 _leave_job(run, each)
                 run.jobs.pop(each.job_id, None)

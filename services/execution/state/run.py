@@ -24,6 +24,7 @@ class Run:
 
     __slots__ = (
         "active_jobs",
+        "actor",
         "blobs",
         "breakpoints",
         "cancel_reason",
@@ -33,6 +34,7 @@ class Run:
         "dirty",
         "frames",
         "has_missed_sla",
+        "held",
         "id",
         "is_cancelling",
         "is_queued",
@@ -59,8 +61,10 @@ class Run:
         "waiting_slot",
     )
 
-    def __init__(self, plan: Plan, triggered: WorkflowTriggered, position: int = 0) -> None:
+    def __init__(self, plan: Plan, triggered: WorkflowTriggered, position: int = 0, actor: str | None = None) -> None:
         self.id = triggered.run_id
+        self.actor = actor
+        """Who caused it; nobody where an event or a clock did."""
         self.position = position
         self.plan = plan
         self.triggered = triggered
@@ -84,6 +88,8 @@ class Run:
         self.loops: dict[Unit, None] = {}
         self.jobs: dict[UUID, Unit] = {}
         self.retries: dict[Unit, datetime] = {}
+        self.held: dict[Unit, None] = {}
+        """What waits for a place, or before a circuit breaker."""
         self.active_jobs = 0
         self.is_cancelling = False
         self.is_queued = False
