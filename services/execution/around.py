@@ -5,6 +5,7 @@ what else there is to decide, and the run has another turn once it was loaded.
 """
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -20,10 +21,12 @@ Wanted = tuple[str, str]
 
 
 class Earlier(msgspec.Struct, frozen=True):
-    """An output that may be used again, and whose it is."""
+    """An output that may be used again, and whose it is. What travels by reference is there as `value` too."""
 
     whose: EarlierOutput
     output: msgspec.Raw
+    reference: str | None = None
+    value: Any = None
 
 
 class Around:
@@ -31,6 +34,7 @@ class Around:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self._is_limited = limits.is_any
         self.places = Places(limits)
         self.breakers = Breakers()
         self.earlier: dict[UUID, dict[str, Earlier | None]] = {}
@@ -38,13 +42,13 @@ class Around:
 
     def concerns(self, run: Run) -> bool:
         """Whether any step of the run may have to ask."""
-        return self.limits.is_any or run.plan.asks_around or bool(run.held)
+        return self._is_limited or run.plan.asks_around or bool(run.held)
 
     # --- a step asks -----------------------------------------------------------------------------------------------
 
     def place_lacking(self, run: Run, unit: Unit, now: datetime) -> PoolWait | None:
         """What an attempt has to wait for."""
-        return self.places.lacking(run, unit, now) if self.limits.is_any else None
+        return self.places.lacking(run, unit, now) if self._is_limited else None
 
     def breaker_closed_to(self, name: str, run: Run, unit: Unit, attempt: int, now: datetime) -> BreakerWait | None:
         """What an attempt has to wait for. Raises `NotLoaded`."""
@@ -62,7 +66,7 @@ class Around:
 
     def noted(self, run: Run, event: RunEvent, now: datetime) -> None:
         """A step decided on this, and it is folded."""
-        if self.limits.is_any:
+        if self._is_limited:
             self.places.noted(run, event, now)
         self.breakers.noted(run, event, now)
 
@@ -80,7 +84,7 @@ class Around:
 
     def read(self, run: Run) -> None:
         """A run as the log has it; whatever was known of it counts no more."""
-        if self.limits.is_any:
+        if self._is_limited:
             self.places.read(run)
         if run.plan.asks_around or run.held:
             self.breakers.read(run)

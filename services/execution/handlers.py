@@ -23,12 +23,17 @@ from infra.bus.stranded import free_all
 from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
 from services.execution import decide as deciding
 from services.execution import jobs, meaning
+from services.execution.awaited import AwaitedWorkers
+from services.execution.breakers import BreakerTold
 from services.execution.lost_jobs import LostJobs
 from services.execution.open_runs import OpenRuns
+from services.execution.outputs import Outputs
+from services.execution.places import Limits
 from services.execution.runs import Runs
+from services.execution.sharing import BREAKER_KEY, Sharing
 from services.execution.spent_jobs import ADVISORY, SpentJobs, decode_advisory, spent_sequence
 from services.execution.state import Run
-from services.execution.waits import EventCame, Waits
+from services.execution.waits import Waits
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -53,8 +58,10 @@ class ExecutionService:
         }
     )
 
-    def __init__(self, log: EventLog, namespace: str) -> None:
+    def __init__(self, log: EventLog, namespace: str, outputs: Outputs, limits: Limits) -> None:
         self._log = log
+        self._outputs = outputs
+        self._limits = limits
         self._subjects = Subjects(namespace)
         self._envelopes = Envelopes(namespace)
         self._open = OpenRuns(log)
@@ -66,8 +73,10 @@ class ExecutionService:
         """The shell's connection, its intake, and its publisher."""
         self._client: Client = shell.client
         self._shell = shell
-        self._runs = Runs(self._log, shell.client, self._subjects)
-        self._waits = Waits(self._log, self._put)
+        self._sharing = Sharing(self._log, self._outputs, self._limits, self._put)
+        self._runs = Runs(self._log, shell.client, self._subjects, self._sharing.read)
+        self._awaited = AwaitedWorkers(shell.client, self._subjects, self._runs, self._put)
+        self._waits = Waits(self._log, self._put, self._sharing.holds)
         self._lost = LostJobs(self._log, shell, self._subjects, self._runs, self._open)
         self._spent = SpentJobs(shell, self._subjects)
 
@@ -77,6 +86,8 @@ class ExecutionService:
         """The run; of an advisory, the job. Raises ValueError for a subject or body that names none."""
         if message.event.type == ADVISORY:
             return f"advisory {spent_sequence(message)}"
+        if message.event.type == BreakerTold.__name__:
+            return BREAKER_KEY + msgspec.json.decode(message.event.data)["breaker"]
         return meaning.run_id_of(message)
 
     async def load(self, keys: Collection[Hashable], messages: Sequence[Message]) -> None:
@@ -84,16 +95,35 @@ class ExecutionService:
         for message in messages:
             if message.event.type == ADVISORY:
                 await self._spent.hand_over(message)
-        await self._runs.load([key for key in keys if isinstance(key, UUID)], messages, self._open)
+        run_ids = [key for key in keys if isinstance(key, UUID)]
+        await self._runs.load(run_ids, messages, self._open)
+        told = [key.removeprefix(BREAKER_KEY) for key in keys if isinstance(key, str) and key.startswith(BREAKER_KEY)]
+        await self._sharing.load(run_ids, told, self._runs, self._open)
+
+    def ranked(self, keys: Collection[Hashable]) -> Collection[Hashable]:
+        """Runs of a higher priority first: they are the first to have what there is room for, and on the queues."""
+        runs = self._runs
+        ranks = [0 if (run := runs.get(key)) is None else run.priority for key in keys if isinstance(key, UUID)]
+        if not any(ranks):
+            return keys
+
+        def rank(key: Hashable) -> int:
+            run = runs.get(key) if isinstance(key, UUID) else None
+            return 0 if run is None else -run.priority
+
+        return sorted(keys, key=rank)
 
     def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
         """One step for all messages of the run."""
         if not isinstance(key, UUID):
-            return Work()
+            name = cast("str", key)
+            is_breaker = name.startswith(BREAKER_KEY)
+            return self._sharing.decide_breaker(name.removeprefix(BREAKER_KEY), messages) if is_breaker else Work()
         run = self._runs.get(key)
         if run is None:
             return _of_no_run(key, messages)
-        step = deciding.Step(run, now())
+        around = self._sharing.around
+        step = deciding.Step(run, now(), around if around.concerns(run) else None)
         version = run.version
         answers: list[tuple[Message, bytes]] = []
         aside: list[tuple[Message, str]] = []
@@ -107,6 +137,8 @@ class ExecutionService:
             if message.origin == "command":
                 actor = message.event.actor or actor
                 answers.append((message, b"" if refusal is None else _rejected(refusal)))
+        if step.around is not None:
+            self._sharing.decided(run, step.wanted, is_step=bool(step.events))
         if not step.events:
             return Work(answers=[(m, body or _accepted(run, 0)) for m, body in answers], aside=aside)
         self._steps[key] = step
@@ -124,7 +156,10 @@ class ExecutionService:
 
     def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
         """Everything about the run to its subject; jobs to their queues; stops to workers."""
-        run = self._runs.get(cast("UUID", key))
+        if not isinstance(key, UUID):
+            self._sharing.breaker_logged()
+            return []
+        run = self._runs.get(key)
         assert run is not None
         step = self._steps.pop(run.id)
         position = events[-1].position
@@ -133,6 +168,9 @@ class ExecutionService:
         for event, stored in zip(step.events, events, strict=True):
             said += self._said(run, event, stored)
         self._waits.note(run, step.events, position)
+        self._outputs.reached(position)
+        if step.around is not None:
+            self._sharing.logged(run, step.events, events)
         self._open.note(run, step.events, events[0].position)
         if run.is_ended:
             self._runs.drop(run.id)
@@ -143,6 +181,9 @@ class ExecutionService:
         if isinstance(key, UUID):
             self._runs.drop(key)
             self._steps.pop(key, None)
+            self._sharing.refused(key)
+        elif isinstance(key, str) and key.startswith(BREAKER_KEY):
+            self._sharing.breaker_refused(key.removeprefix(BREAKER_KEY))
 
     async def resay(self, events: Sequence[StoredEvent]) -> list[Outgoing]:
         """The same messages again; jobs only while they are still wanted."""
@@ -165,6 +206,9 @@ class ExecutionService:
         self._steps.clear()
         self._waits.forget()
         self._open.forget()
+        self._outputs.forget()
+        self._sharing.forget()
+        self._awaited.forget()
         self._lost.look_soon()
 
     async def nats_was_away(self) -> None:
@@ -182,8 +226,11 @@ class ExecutionService:
         await self._open.find()
         await self._waits.look(self._open)
         await self._open.keep_position(self._shell.heard_position)
+        await self._outputs.tick()
+        await self._sharing.tick(self._runs, self._open)
         if self._open:
             await self._spent.look()
+            await self._awaited.look(self._open)
         await self._spent.drop()
         await self._lost.look()
 
@@ -203,10 +250,11 @@ class ExecutionService:
         unit = parent.find(run.triggered.parent_node_id, run.triggered.parent_instance)
         return unit is not None and isinstance(unit.wait, facts.ChildWait) and unit.wait.child_run_id == run.id
 
-    def _put(self, came: "EventCame", event_id: str) -> None:
-        data = msgspec.Raw(_encode(came))
-        event = CloudEvent(id=event_id, source="/execution/waits", type=EventCame.__name__, data=data)
-        self._shell.intake.put(Message(f"{self._subjects.namespace}.log.EventCame", bytes(data), event, "log", ""))
+    def _put(self, told: msgspec.Struct, event_id: str) -> None:
+        """A message of this service to itself."""
+        data, kind = msgspec.Raw(_encode(told)), type(told).__name__
+        event = CloudEvent(id=event_id, source="/execution", type=kind, data=data)
+        self._shell.intake.put(Message(f"{self._subjects.namespace}.log.{kind}", bytes(data), event, "log", ""))
 
     # --- saying ----------------------------------------------------------------------------------------------------
 

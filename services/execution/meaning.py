@@ -31,6 +31,8 @@ from flowforge.reports import REPORT_TYPES, JobCompleted, JobFailed, Report, Rep
 from infra.bus import Message
 from services.execution import decide as deciding
 from services.execution import inputs
+from services.execution.awaited import WorkerMissing
+from services.execution.sharing import RunWoken
 from services.execution.state import Run
 from services.execution.waits import EventCame
 
@@ -43,10 +45,25 @@ _child_ended = msgspec.json.Decoder(ChildRunEnded)
 _child_refused = msgspec.json.Decoder(ChildRunRefused)
 _child_cancel = msgspec.json.Decoder(ChildCancelRequested)
 _event_came = msgspec.json.Decoder(EventCame)
+_woken = msgspec.json.Decoder(RunWoken)
+_worker_missing = msgspec.json.Decoder(WorkerMissing)
 _commands = {
     kind.__name__: msgspec.json.Decoder(kind)
     for kind in (CancelRun, PauseRun, ResumeRun, RetryRun, DecideNode, ChangeRun, ReceiveCallback, DecideApproval)
 }
+_of_run: dict[str, tuple[msgspec.json.Decoder[Any], str]] = {
+    "WorkflowTriggered": (_triggered, "run_id"),
+    "TimerFired": (_fired, "run_id"),
+    "RunAdmitted": (_admitted, "run_id"),
+    "RunDisplaced": (_displaced, "run_id"),
+    "ChildRunEnded": (_child_ended, "parent_run_id"),
+    "ChildRunRefused": (_child_refused, "parent_run_id"),
+    "ChildCancelRequested": (_child_cancel, "child_run_id"),
+    EventCame.__name__: (_event_came, "run_id"),
+    RunWoken.__name__: (_woken, "run_id"),
+    WorkerMissing.__name__: (_worker_missing, "run_id"),
+}
+"""Messages that name the run in a field of theirs."""
 
 
 class _Place(msgspec.Struct):
@@ -66,24 +83,11 @@ class NoSuchJob(LookupError):
 def run_id_of(message: Message) -> UUID:
     """The run. Raises ValueError for a subject or body that names none."""
     kind = message.event.type
-    if kind == "WorkflowTriggered":
-        return _triggered.decode(message.event.data).run_id
     if kind in REPORT_TYPES and message.origin == "stream":
         return UUID(message.tokens[2])
-    if kind == "TimerFired":
-        return _fired.decode(message.event.data).run_id
-    if kind == "RunAdmitted":
-        return _admitted.decode(message.event.data).run_id
-    if kind == "RunDisplaced":
-        return _displaced.decode(message.event.data).run_id
-    if kind == "ChildRunEnded":
-        return _child_ended.decode(message.event.data).parent_run_id
-    if kind == "ChildRunRefused":
-        return _child_refused.decode(message.event.data).parent_run_id
-    if kind == "ChildCancelRequested":
-        return _child_cancel.decode(message.event.data).child_run_id
-    if kind == EventCame.__name__:
-        return _event_came.decode(message.event.data).run_id
+    if kind in _of_run:
+        decoder, field = _of_run[kind]
+        return getattr(decoder.decode(message.event.data), field)
     if kind in _commands:
         return _run_of(_commands[kind].decode(message.event.data))
     raise ValueError(f"execution does not know messages of type {kind}")
@@ -109,17 +113,28 @@ def apply(step: deciding.Step, message: Message, is_wanted: Callable[[Run], bool
         deciding.child_refused(step, _child_refused.decode(data))
     elif kind == "ChildCancelRequested":
         deciding.cancel(step, f"its parent waits for it no more: {_child_cancel.decode(data).reason}", "")
-    elif kind == EventCame.__name__:
-        came = _event_came.decode(data)
-        deciding.event_came(step, came.node_id, came.instance, came.event)
     elif kind in _commands:
         return _carried_out(step, _commands[kind].decode(data), message)
-    else:
+    elif kind in REPORT_TYPES:
         job_id = UUID(message.tokens[3])
         if job_id not in step.run.jobs and not _was_of(step.run, data):
             raise NoSuchJob(f"run {step.run.id} has no job {job_id}")
         deciding.report(step, job_id, _report(step.run, message))
+    else:
+        _apply_own(step, kind, data)
     return None
+
+
+def _apply_own(step: deciding.Step, kind: str, data: msgspec.Raw) -> None:
+    """What this service tells itself."""
+    if kind == EventCame.__name__:
+        came = _event_came.decode(data)
+        deciding.event_came(step, came.node_id, came.instance, came.event)
+    elif kind == RunWoken.__name__:
+        deciding.woken(step)
+    elif kind == WorkerMissing.__name__:
+        missing = _worker_missing.decode(data)
+        deciding.worker_awaited(step, missing.queue, missing.job_type)
 
 
 def _report(run: Run, message: Message) -> Report:

@@ -7,16 +7,25 @@ import time
 from collections.abc import Sequence
 from uuid import UUID
 
+import msgspec
 from flowforge import events as facts
 from flowforge.events import RunEvent, RunRetryRequested
 
-from infra.eventlog import EventLog
+from infra.eventlog import EventLog, StoredEvent
 from services.execution.settings import OPEN_RUNS_KEPT_EVERY_S
 from services.execution.state import Run
 
 _CURSOR = "open:execution"
 _PAGE_COUNT = 5_000
 _KINDS = frozenset({"WorkflowTriggered", "RunRetryRequested", *facts.RUN_ENDINGS})
+
+
+class _Version(msgspec.Struct):
+    workflow_id: str
+    workflow_version: int
+
+
+_decode = msgspec.json.Decoder(_Version).decode
 
 
 class OpenRuns(dict[UUID, int]):
@@ -26,12 +35,15 @@ class OpenRuns(dict[UUID, int]):
         super().__init__()
         self._log = log
         self.is_known = False
+        self.found: dict[UUID, tuple[str, int] | None] = {}
+        """Those that were open before this process, with the version of their workflow, where that was read."""
         self._kept = 0
         self._kept_at = 0.0
 
     def forget(self) -> None:
         """Start afresh: another owner may have been here."""
         self.clear()
+        self.found.clear()
         self.is_known = False
 
     def note(self, run: Run, events: Sequence[RunEvent], position: int) -> None:
@@ -47,15 +59,16 @@ class OpenRuns(dict[UUID, int]):
         if self.is_known:
             return
         position = await self._log.get_cursor(_CURSOR)
-        found: dict[UUID, int] = {}
+        found: dict[UUID, StoredEvent] = {}
         while page := await self._log.read(position, _PAGE_COUNT, types=_KINDS):
             for stored in page:
                 if stored.type in facts.RUN_ENDINGS:
                     found.pop(stored.stream_id, None)
                 else:
-                    found[stored.stream_id] = stored.position
+                    found[stored.stream_id] = stored
             position = page[-1].position
-        self.update(found | self)
+        self.update({run_id: stored.position for run_id, stored in found.items()} | self)
+        self.found = {run_id: _version(stored) for run_id, stored in found.items()}
         self.is_known = True
 
     async def keep_position(self, heard_position: int) -> None:
@@ -68,3 +81,10 @@ class OpenRuns(dict[UUID, int]):
         if position > self._kept:
             await self._log.set_cursor(_CURSOR, position)
             self._kept = position
+
+
+def _version(stored: StoredEvent) -> tuple[str, int] | None:
+    if stored.type != "WorkflowTriggered":
+        return None
+    told = _decode(stored.data)
+    return told.workflow_id, told.workflow_version

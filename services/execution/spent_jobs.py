@@ -116,10 +116,15 @@ async def look_for_spent_jobs(client: Client, stream: str) -> None:
 
 
 async def _left_alone(client: Client, stream: str) -> list[str]:
-    jetstream, found, offset = client.jetstream(), list[str](), 0
+    return [info.name for info in await consumers(client, stream) if info.num_ack_pending and not info.num_waiting]
+
+
+async def consumers(client: Client, stream: str) -> list[ConsumerInfo]:
+    """How the consumers of all job types stand. Raises NatsError, TimeoutError."""
+    jetstream, found, offset = client.jetstream(), list[ConsumerInfo](), 0
     while True:
         page: list[ConsumerInfo] = await jetstream.consumers_info(stream, offset)
-        found += [info.name for info in page if info.num_ack_pending and not info.num_waiting]
+        found += page
         offset += len(page)
         if len(page) < CONSUMERS_PAGE_COUNT:
             return found

@@ -4,11 +4,22 @@ from infra.bus.process import run_service
 from infra.eventlog import EventLog
 from infra.settings import Settings
 from services.execution.handlers import ExecutionService
+from services.execution.outputs import Outputs
+from services.execution.places import Limits
+from services.execution.store import OutputStore
 
 
 def build(settings: Settings, log: EventLog) -> ExecutionService:
     """The service on its log."""
-    return ExecutionService(log, settings.namespace)
+    assert settings.database_url is not None
+    limits = Limits(
+        pools=settings.pools,
+        queues=settings.queue_limits,
+        jobs_max=settings.max_concurrent_jobs,
+        user_jobs_max=settings.user_max_concurrent_jobs,
+    )
+    outputs = Outputs(log, OutputStore(settings.database_url), settings.cache_kept_ms)
+    return ExecutionService(log, settings.namespace, outputs, limits)
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 
 Here: what each message means. `operations`: what people do to runs; `engine`: what follows by itself; `starting`: how
 nodes begin; `admitting`: whether they may; `waiting`: nodes that wait; `looping`, `joining`: loops and merges; `ending`:
-how nodes and runs end; `faults`: errors in plain words; `step`: the events decided so far, folded as they are decided. They are logged as one group.
+how nodes and runs end; `faults`: errors in plain words; `step`: the events decided so far, folded as they are decided.
+They are logged as one group.
 """
 
 from datetime import datetime, timedelta

@@ -78,6 +78,8 @@ def uses_earlier(step: Step, unit: Unit, attempt: int, key: str, given: tuple[An
     earlier = step.around.earlier_output(step.run, output_name(step.run, unit, key))
     if earlier is None:
         return False
+    if earlier.reference is not None:
+        step.run.blobs[earlier.reference] = earlier.value
     step.emit(
         NodeStarted(
             node_id=unit.node_id,

@@ -97,7 +97,9 @@ def _run(step: Step, node: NodeState) -> None:
     """It runs: at once, or as soon as a slot of the run is free; unless somebody wants the run to halt before it."""
     if _halts(step, node):
         return
-    if (node.plan.is_job and not node.plan.is_map and step.run.steps_left is None) or not begin(step, node, node.first_attempt):
+    if (node.plan.is_job and not node.plan.is_map and step.run.steps_left is None) or not begin(
+        step, node, node.first_attempt
+    ):
         node.frame.frontier.pop(node.node_id, None)
         step.run.waiting_slot.append(node)
 
