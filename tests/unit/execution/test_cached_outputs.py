@@ -131,11 +131,11 @@ def test_a_long_map_and_a_long_chain_that_were_all_done_before_need_no_job():
         nodes=[job("m", cache_key="m${index}", for_each="${input}"), *(job(name, cache_key="k") for name in names)],
         edges=[edge(a, b) for a, b in zip(["m", *names], names, strict=False)],
     )
-    for _ in range(2):
-        run = house.start(plan, list(range(40)))
-        while under_way := house.under_way():
-            _, unit = under_way[0]
-            house.completes(run, unit.node_id, instance=unit.instance)
+    first = house.start(plan, list(range(40)))
+    while under_way := house.under_way():
+        _, unit = under_way[0]
+        house.completes(first, unit.node_id, instance=unit.instance)
+    run = house.start(plan, list(range(40)))
     assert "NodeQueued" not in house.kinds(run)
     assert house.run(run).status == "completed"
 
