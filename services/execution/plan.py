@@ -271,6 +271,12 @@ class Plan:
         return graph
 
     @cached_property
+    def prompts(self) -> frozenset[tuple[str, int | None]]:
+        """The stored prompts that its nodes use: id, and the version where one is named."""
+        nodes = (plan.node for plan in self.all_nodes.values())
+        return frozenset((n.prompt_id, n.prompt_version) for n in nodes if isinstance(n, PromptNode) and n.prompt_id)
+
+    @cached_property
     def uses_event(self) -> bool:
         """Whether anything in it looks at the event that caused the run."""
         names: set[str] = set()

@@ -33,6 +33,8 @@ from flowforge.events import (
     NodeSkipped,
     NodeStarted,
     NodeWaiting,
+    PromptDeleted,
+    PromptSaved,
     QueueLeft,
     RecoveryTaken,
     ReportIgnored,
@@ -157,6 +159,8 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             _archived(models, stored, event)
         case MessageQuarantined():
             _quarantined(models, stored, event)
+        case PromptSaved() | PromptDeleted():
+            pass
         case (
             NodeWaiting()
             | WorkerAwaited()

@@ -22,6 +22,7 @@ from flowforge.events.known import (
     CauseEvent,
     ChainEvent,
     ChildEvent,
+    PromptEvent,
     QuarantineEvent,
     RunEvent,
     ScheduleEvent,
@@ -57,6 +58,10 @@ from flowforge.events.operations import (
     RunResumed,
     RunRetried,
     RunRetryRequested,
+)
+from flowforge.events.prompts import (
+    PromptDeleted,
+    PromptSaved,
 )
 from flowforge.events.quarantine import (
     MessageQuarantined,
@@ -139,6 +144,9 @@ __all__ = [
     "BreakerHalfOpened",
     "BreakerClosed",
     "BreakerEvent",
+    "PromptDeleted",
+    "PromptSaved",
+    "PromptEvent",
     "RunPartiallyCompleted",
     "NodeWaiting",
     "WorkerAwaited",

@@ -35,6 +35,10 @@ from flowforge.events.operations import (
     RunRetried,
     RunRetryRequested,
 )
+from flowforge.events.prompts import (
+    PromptDeleted,
+    PromptSaved,
+)
 from flowforge.events.quarantine import (
     MessageQuarantined,
 )
@@ -140,6 +144,7 @@ RunEvent = (
     | RunSlaMissed
     | RecoveryTaken
 )
+PromptEvent = PromptSaved | PromptDeleted
 ChildEvent = ChildRunRefused
 BreakerEvent = BreakerOpened | BreakerHalfOpened | BreakerClosed
 TimerEvent = TimerFired | TriggerTimerFired
@@ -153,6 +158,7 @@ AnyEvent = (
     | ChainEvent
     | SlotEvent
     | RunEvent
+    | PromptEvent
     | ChildEvent
     | BreakerEvent
     | TimerEvent
