@@ -10,6 +10,9 @@ from flowforge.events import (
     AnyEvent,
     ApprovalDecided,
     BackfillRequested,
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
     CallbackReceived,
     Cause,
     ChainGrew,
@@ -182,6 +185,9 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             | RecoveryTaken()
             | RunPartiallyCompleted()
             | ChildRunRefused()
+            | BreakerOpened()
+            | BreakerHalfOpened()
+            | BreakerClosed()
         ):
             pass
         case _:
