@@ -58,10 +58,18 @@ class ExecutionService:
         }
     )
 
-    def __init__(self, log: EventLog, namespace: str, outputs: Outputs, limits: Limits) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        namespace: str,
+        outputs: Outputs,
+        limits: Limits,
+        callbacks: jobs.Callbacks = jobs.NO_CALLBACKS,
+    ) -> None:
         self._log = log
         self._outputs = outputs
         self._limits = limits
+        self._callbacks = callbacks
         self._subjects = Subjects(namespace)
         self._envelopes = Envelopes(namespace)
         self._open = OpenRuns(log)
@@ -77,7 +85,7 @@ class ExecutionService:
         self._runs = Runs(self._log, shell.client, self._subjects, self._sharing.read)
         self._awaited = AwaitedWorkers(shell.client, self._subjects, self._runs, self._put)
         self._waits = Waits(self._log, self._put, self._sharing.holds)
-        self._lost = LostJobs(self._log, shell, self._subjects, self._runs, self._open)
+        self._lost = LostJobs(self._log, shell, self._subjects, self._runs, self._open, self._job_message)
         self._spent = SpentJobs(shell, self._subjects)
 
     # --- the shell asks --------------------------------------------------------------------------------------------
@@ -262,13 +270,16 @@ class ExecutionService:
         message = self._event_message(run, stored)
         if isinstance(event, NodeQueued) and event.job_id is not None:
             # the job first: a worker waits for it, and nobody for the order between the two streams
-            return [jobs.job_message(run, event, stored, self._subjects), message]
+            return [self._job_message(run, event, stored), message]
         if (
             isinstance(event, facts.NodeCancelled | facts.NodeFailed | facts.NodeRetried | facts.NodeDecidedByHand)
             and event.job_id is not None
         ):
             return [message, jobs.stop_message(run, event, event.job_id, self._subjects)]
         return [message]
+
+    def _job_message(self, run: Run, queued: NodeQueued, stored: StoredEvent, again: str = "") -> Outgoing:
+        return jobs.job_message(run, queued, stored, self._subjects, self._callbacks, again)
 
     def _event_message(self, run: Run, stored: StoredEvent) -> Outgoing:
         subject = self._subjects.run(run.plan.workflow_id, run.id, stored.type)

@@ -6,6 +6,7 @@ Looked for after every start and after NATS was away, once workers have had a le
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import cast
 from uuid import UUID
 
@@ -21,8 +22,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
 from infra.bus import Outgoing, Shell
-from infra.eventlog import EventLog
-from services.execution import jobs
+from infra.eventlog import EventLog, StoredEvent
 from services.execution.open_runs import OpenRuns
 from services.execution.runs import Runs
 from services.execution.settings import JOBS_LOOKED_AT_AFTER_S
@@ -36,8 +36,17 @@ _log = logging.getLogger(__name__)
 class LostJobs:
     """When to look for them, which jobs have shown a sign of life since, and handing the others out again."""
 
-    def __init__(self, log: EventLog, shell: Shell, subjects: Subjects, runs: Runs, open_runs: OpenRuns) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        shell: Shell,
+        subjects: Subjects,
+        runs: Runs,
+        open_runs: OpenRuns,
+        job_message: Callable[[Run, NodeQueued, StoredEvent, str], Outgoing],
+    ) -> None:
         self._log = log
+        self._job_message = job_message
         self._shell = shell
         self._subjects = subjects
         self._runs = runs
@@ -99,7 +108,7 @@ class LostJobs:
             if stored.type == "NodeQueued":
                 event = cast("NodeQueued", facts.decode(stored.type, stored.data))
                 if (event.node_id, event.instance, event.attempt) in wanted:
-                    said.append(jobs.job_message(run, event, stored, self._subjects, f"-again-{time.time_ns()}"))
+                    said.append(self._job_message(run, event, stored, f"-again-{time.time_ns()}"))
         return said
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.conftest import EXAMPLES
+from tests.e2e.server import Server
 from tests.e2e.stranger import Object, Stranger, node_runs
 from tests.e2e.test_examples import output
 from tests.integration.cli.command import Flowforge
@@ -68,3 +69,38 @@ def told(stranger: Stranger, run_id: str) -> str:
 
 def test_map(examples: Flowforge):
     assert given(examples, "node-map", [3, 1, 2]) == [9, 1, 4]
+
+
+def test_webhook(examples: Flowforge, stranger: Stranger, server: Server):
+    """`node-webhook`."""
+    assert examples("secrets", "set", "partner_token", "--value", "open-sesame").status == 0
+    server.answer = lambda _: (202, "later")
+    run_id = begun(stranger, "node-webhook", {"address": f"{server.url}/orders", "order": 7})
+    [asked] = server.asked
+    assert (asked["path"], asked["headers"]["authorization"]) == ("/orders", "Bearer open-sesame")
+    body = json.loads(asked["body"])
+    with stranger.client() as partner:
+        assert partner.post(body["answer_to"], json={"accepted": body["order"]}).status_code == 202
+    run = stranger.ended(run_id)
+    assert (run["status"], node_runs(run)["order"]["output"]) == ("completed", {"accepted": 7})
+
+
+def test_sql(examples: Flowforge, stranger: Stranger):
+    """`node-sql`: the database is the one of the read models, by its reader's login."""
+    database = stranger.endpoints["database"]
+    assert examples("secrets", "set", "reports_database", "--value", database).status == 0
+    assert given(examples, "node-sql", {"least": 3}) == {
+        "rows": [{"n": 4, "square": 16}, {"n": 5, "square": 25}],
+        "row_count": 2,
+        "columns": ["n", "square"],
+    }
+
+
+def test_prompt(examples: Flowforge, stranger: Stranger):
+    """`node-prompt`: no model runs on the machines where this is tried, and the run says so."""
+    run = stranger.ended(stranger.execute("node-prompt", input_data={"text": "The train was late again."}))
+    if run["status"] == "completed":
+        assert node_runs(run)["mood"]["output"]["json"]["mood"] in ("good", "bad", "neutral")
+    else:
+        assert run["error"]["code"] == "PROVIDER_ERROR"
+        assert node_runs(run)["mood"]["attempt"] == 2

@@ -26,6 +26,7 @@ from flowforge.events.known import (
     QuarantineEvent,
     RunEvent,
     ScheduleEvent,
+    SecretEvent,
     SlotEvent,
     TimerEvent,
     TriggerEvent,
@@ -80,6 +81,10 @@ from flowforge.events.runs import (
     TimerPurpose,
     TimerSet,
     WorkflowTriggered,
+)
+from flowforge.events.secrets import (
+    SecretDeleted,
+    SecretSet,
 )
 from flowforge.events.slots import (
     QueueLeft,
@@ -222,6 +227,9 @@ __all__ = [
     "ScheduleEvent",
     "ScheduleFired",
     "ScheduleMissed",
+    "SecretDeleted",
+    "SecretEvent",
+    "SecretSet",
     "SlotAwaited",
     "SlotEvent",
     "SlotFreed",

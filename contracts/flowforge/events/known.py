@@ -56,6 +56,10 @@ from flowforge.events.runs import (
     TimerSet,
     WorkflowTriggered,
 )
+from flowforge.events.secrets import (
+    SecretDeleted,
+    SecretSet,
+)
 from flowforge.events.slots import (
     QueueLeft,
     RunAdmitted,
@@ -147,6 +151,7 @@ RunEvent = (
 PromptEvent = PromptSaved | PromptDeleted
 ChildEvent = ChildRunRefused
 BreakerEvent = BreakerOpened | BreakerHalfOpened | BreakerClosed
+SecretEvent = SecretSet | SecretDeleted
 TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
 BackfillEvent = BackfillRequested
@@ -161,6 +166,7 @@ AnyEvent = (
     | PromptEvent
     | ChildEvent
     | BreakerEvent
+    | SecretEvent
     | TimerEvent
     | ScheduleEvent
     | BackfillEvent

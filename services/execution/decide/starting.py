@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from flowforge.definition import ConditionNode, DataTransformNode, EndNode, PromptNode
+from flowforge.definition import ConditionNode, DataTransformNode, EndNode
 from flowforge.events import NodeQueued, NodeStarted
 from flowforge.raw import NULL, field
 from msgspec import UNSET
@@ -94,8 +94,8 @@ def _settings(step: Step, unit: Unit) -> Template | None:
 
     Raises PortFault where there is no such prompt.
     """
-    node = unit.plan.node
-    if not isinstance(node, PromptNode) or node.prompt_id is None:
+    node = unit.plan.stored_prompt
+    if node is None or node.prompt_id is None:
         return unit.plan.settings
     stored = step.run.prompts.get((node.prompt_id, node.prompt_version))
     if stored is None:

@@ -83,13 +83,14 @@ def fold(plan: Plan, events: Sequence[tuple[RunEvent, datetime]]) -> Run:
 def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C901, PLR0912 - one case per event
     """Fold one event, in place."""
     run.version += 1
-    command_id = getattr(event, "command_id", "")
-    if command_id:
-        run.command_ids.add(command_id)
     match event:
-        case NodeCompleted() | NodeQueued() | NodeStarted() | NodeProgressed() | NodeFailed() | NodeRetried():
-            _of_node(run, event, recorded_at)
-        case NodeSkipped() | NodeCancelled() | NodeWaiting():
+        case NodeQueued():
+            _queued(run, run.unit(event.node_id, event.instance), event, recorded_at)
+        case NodeStarted():
+            _started(run, run.unit(event.node_id, event.instance), event)
+        case NodeCompleted():
+            _completed(run, run.unit(event.node_id, event.instance), event)
+        case NodeProgressed() | NodeFailed() | NodeRetried() | NodeSkipped() | NodeCancelled() | NodeWaiting():
             _of_node(run, event, recorded_at)
         case IterationStarted() | IterationEnded():
             _of_loop(run, event)
@@ -99,6 +100,7 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C9
         case EventMatched():
             run.unit(event.node_id, event.instance).matched = event.event
         case CallbackReceived():
+            run.command_ids.add(event.command_id)
             run.unit(event.node_id, event.instance).callback = event.data
         case TimerSet():
             _timer_set(run, event)
@@ -121,11 +123,14 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C9
             _of_run(run, event, recorded_at)
         case RunSlaMissed():
             run.has_missed_sla = True
+        case ApprovalDecided():
+            run.command_ids.add(event.command_id)
+        case NodeDecidedByHand():
+            run.command_ids.add(event.command_id)
+            run.unit(event.node_id, event.instance).cache_key = ""  # what a person says is used once
         case WorkerAwaited():
             run.unit(event.node_id, event.instance).awaited = event.attempt
-        case NodeDecidedByHand():
-            run.unit(event.node_id, event.instance).cache_key = ""  # what a person says is used once
-        case JobEnded() | ApprovalDecided() | RecoveryTaken():
+        case JobEnded() | RecoveryTaken():
             pass
         case ChildRunRequested() | ChildCancelRequested() | ChildRunEnded():
             pass
@@ -140,6 +145,8 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C9
 
 
 def _of_run(run: Run, event: Any, recorded_at: datetime) -> None:  # noqa: C901, PLR0912 - one case per event
+    if isinstance(event, _COMMANDED):
+        run.command_ids.add(event.command_id)
     match event:
         case RunStarted():
             run.status, run.started_at = "running", recorded_at
@@ -173,6 +180,9 @@ def _of_run(run: Run, event: Any, recorded_at: datetime) -> None:  # noqa: C901,
             run.status = "cancelled"
 
 
+_COMMANDED = (RunCancelRequested, RunPaused, RunResumed, RunRetryRequested, RunChanged)
+
+
 def _go_on(run: Run, steps: int | None) -> None:
     if run.status == "paused":
         run.status = "running"
@@ -188,33 +198,12 @@ def _timer_set(run: Run, event: TimerSet) -> None:
 
 # --- nodes ------------------------------------------------------------------------------------------------------------
 
-_NodeEvent = (
-    NodeCompleted
-    | NodeQueued
-    | NodeStarted
-    | NodeProgressed
-    | NodeFailed
-    | NodeRetried
-    | NodeSkipped
-    | NodeCancelled
-    | NodeWaiting
-)
+_NodeEvent = NodeProgressed | NodeFailed | NodeRetried | NodeSkipped | NodeCancelled | NodeWaiting
 
 
-def _of_node(run: Run, event: _NodeEvent, recorded_at: datetime) -> None:  # noqa: C901, PLR0912 - one case per event
+def _of_node(run: Run, event: _NodeEvent, recorded_at: datetime) -> None:
     unit = run.unit(event.node_id, event.instance)
     match event:
-        case NodeCompleted():
-            _ended(run, unit, "completed")
-            unit.output = event.output
-            unit.ending = (event.attempt, unit.delivery, _COMPLETED)
-            for name, value in event.variables.items():
-                run.variables[name] = _decode(value)
-        case NodeQueued():
-            _queued(run, unit, event)
-            unit.since = recorded_at
-        case NodeStarted():
-            _started(run, unit, event)
         case NodeWaiting():
             _waiting(run, unit, event, recorded_at)
         case NodeProgressed():
@@ -268,12 +257,12 @@ def _begun(run: Run, unit: Unit, attempt: int) -> None:
     run.held.pop(unit, None)
 
 
-def _queued(run: Run, unit: Unit, event: NodeQueued) -> None:
+def _queued(run: Run, unit: Unit, event: NodeQueued, recorded_at: datetime) -> None:
     _begun(run, unit, event.attempt)
     unit.status, unit.delivery = "queued", 0
     unit.wait = unit.due_at = None
     unit.input, unit.input_from = present(event.input), event.input_from
-    unit.cache_key, unit.breaker = event.cache_key, event.breaker
+    unit.since, unit.cache_key, unit.breaker = recorded_at, event.cache_key, event.breaker
     if event.job_id is not None:
         unit.job_id = event.job_id
         run.jobs[event.job_id] = unit
@@ -301,9 +290,17 @@ def _map_started(run: Run, node: NodeState, event: NodeStarted) -> None:
     count = event.instances_count or 0
     node.items = _decode(event.input) if present(event.input) else []
     prefix = f"{node.instance}." if node.instance else ""
-    node.instances = [Unit(node.node_id, node.frame, f"{prefix}{index}", index) for index in range(count)]
+    node.instances = [Unit(node.plan, node.frame, f"{prefix}{index}", index) for index in range(count)]
     node.unended = count
     run.maps[node] = None
+
+
+def _completed(run: Run, unit: Unit, event: NodeCompleted) -> None:
+    _ended(run, unit, "completed")
+    unit.output = event.output
+    unit.ending = (event.attempt, unit.delivery, _COMPLETED)
+    for name, value in event.variables.items():
+        run.variables[name] = _decode(value)
 
 
 def _waiting(run: Run, unit: Unit, event: NodeWaiting, recorded_at: datetime) -> None:
