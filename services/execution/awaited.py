@@ -63,43 +63,51 @@ class AwaitedWorkers:
             info.name for info in found if info.num_pending and not info.num_ack_pending and not info.num_waiting
         }
         if left_alone := self._left_alone & before:
-            await self._read_some(open_runs)
-            self._tell(left_alone, open_runs)
+            await self._read_some()
+            self._looked_at = self._tell(left_alone, open_runs)
         else:
             self._looked_at.clear()
 
     def _has_jobs(self, open_runs: OpenRuns) -> bool:
         """Whether a run that is in memory has jobs under way, or one that was open before is not in memory yet."""
-        if self._unread is None and open_runs.is_known:
-            self._unread = [run_id for run_id in open_runs if self._runs.get(run_id) is None]
+        if self._unread is None:
+            self._unread = list(open_runs)
+        if self._unread:
+            self._unread = [run_id for run_id in self._unread if run_id in open_runs and self._runs.get(run_id) is None]
         return bool(self._unread) or any(run.active_jobs for run in self._in_memory(open_runs))
 
-    async def _read_some(self, open_runs: OpenRuns) -> None:
+    async def _read_some(self) -> None:
         if self._unread:
-            page = [run_id for run_id in self._unread[:OPEN_RUNS_PAGE_COUNT] if run_id in open_runs]
+            page = self._unread[:OPEN_RUNS_PAGE_COUNT]
             del self._unread[:OPEN_RUNS_PAGE_COUNT]
             await self._runs.read([run_id for run_id in page if self._runs.get(run_id) is None])
 
-    def _tell(self, left_alone: set[str], open_runs: OpenRuns) -> None:
-        at = now()
+    def _tell(self, left_alone: set[str], open_runs: OpenRuns) -> dict[UUID, int]:
+        """Tell runs of jobs that have waited for long enough; the runs that need not be looked at until they change."""
+        looked_at: dict[UUID, int] = {}
         for run in self._in_memory(open_runs):
-            if self._looked_at.get(run.id) == run.version or not run.active_jobs:
+            if not run.active_jobs:
                 continue
-            is_young, missing = False, set[tuple[str, str]]()
-            for unit in run.jobs.values():
-                if unit.status != "queued" or unit.awaited == unit.attempt or unit.since is None:
-                    continue
-                queue, job_type = unit.plan.queue, unit.plan.job_type
-                if job_consumer(queue, job_type) not in left_alone:
-                    continue
-                if (at - unit.since).total_seconds() < WORKER_AWAITED_AFTER_S:
-                    is_young = True
-                else:
-                    missing.add((queue, job_type))
-            for queue, job_type in missing:
-                self._put(WorkerMissing(run.id, queue, job_type), f"{run.id}-{run.version}-{queue}-{job_type}")
-            if not is_young:
-                self._looked_at[run.id] = run.version
+            if self._looked_at.get(run.id) == run.version or not self._tell_run(run, left_alone):
+                looked_at[run.id] = run.version
+        return looked_at
+
+    def _tell_run(self, run: Run, left_alone: set[str]) -> bool:
+        """Whether it has jobs that may still be waited for."""
+        at, is_young, missing = now(), False, set[tuple[str, str]]()
+        for unit in run.jobs.values():
+            if unit.status != "queued" or unit.awaited == unit.attempt or unit.since is None:
+                continue
+            queue, job_type = unit.plan.queue, unit.plan.job_type
+            if job_consumer(queue, job_type) not in left_alone:
+                continue
+            if (at - unit.since).total_seconds() < WORKER_AWAITED_AFTER_S:
+                is_young = True
+            else:
+                missing.add((queue, job_type))
+        for queue, job_type in missing:
+            self._put(WorkerMissing(run.id, queue, job_type), f"{run.id}-{queue}-{job_type}")
+        return is_young
 
     def _in_memory(self, open_runs: OpenRuns) -> Iterator[Run]:
         return (run for run_id in open_runs if (run := self._runs.get(run_id)) is not None)

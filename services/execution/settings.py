@@ -39,3 +39,5 @@ INVITED_AGAIN_EVERY_S = 5.0
 """In case an invitation to take a place was lost."""
 WOKEN_BEFORE_BREAKER_MAX = 10
 """Runs that are woken when a breaker lets one attempt through; the first that comes has it."""
+BREAKER_EVENTS_READ_MAX = 200
+"""Of a longer stream only the end is read from the next start on."""

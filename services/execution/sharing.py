@@ -4,6 +4,7 @@ Places are counted from the open runs before anything is handed out; breakers an
 that asks, which has another turn then. After a start every run that may have asked for something has one.
 """
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
@@ -17,7 +18,7 @@ from flowforge.events import BreakerEvent, RunEvent
 from flowforge.identity import lasting_stream
 
 from infra.bus import Message, Work
-from infra.eventlog import Append, EventLog, NewEvent, StoredEvent, StreamAppend
+from infra.eventlog import Append, EventLog, NewEvent, Snapshot, StoredEvent, StreamAppend
 from services.execution import breakers
 from services.execution.around import BREAKER, OUTPUT, Around, Wanted
 from services.execution.breakers import Breaker, BreakerTold
@@ -26,6 +27,7 @@ from services.execution.outputs import Outputs
 from services.execution.places import Limits
 from services.execution.runs import Runs
 from services.execution.settings import (
+    BREAKER_EVENTS_READ_MAX,
     INVITED_AGAIN_EVERY_S,
     OPEN_RUNS_PAGE_COUNT,
     RUNS_NUDGED_MAX,
@@ -33,6 +35,7 @@ from services.execution.settings import (
 )
 from services.execution.state import Run
 
+_log = logging.getLogger(__name__)
 _told = msgspec.json.Decoder(BreakerTold)
 BREAKER_KEY = "breaker "
 
@@ -156,9 +159,15 @@ class Sharing:
     async def _load_breaker(self, name: str) -> None:
         if name in self.around.breakers.known:
             return
-        breaker = Breaker(name)
-        for stored in await self._log.read_stream(breaker_stream(name)):
+        stream_id = breaker_stream(name)
+        breaker, snapshot = Breaker(name), await self._log.get_snapshot(stream_id)
+        if snapshot is not None and snapshot.schema_version == 1:  # every event says all that the breaker is
+            breaker.version = snapshot.version
+        history = await self._log.read_stream(stream_id, breaker.version)
+        for stored in history:
             breakers.evolve(breaker, cast("BreakerEvent", facts.decode(stored.type, stored.data)))
+        if len(history) > BREAKER_EVENTS_READ_MAX:
+            await self._log.put_snapshot(Snapshot(stream_id, breaker.version - 1, 1, b"{}"))
         self.around.breakers.known[name] = breaker
 
     # --- after a start -------------------------------------------------------------------------------------------------
@@ -167,7 +176,7 @@ class Sharing:
         await open_runs.find()
         waiting = [run_id for run_id in open_runs if runs.get(run_id) is None]
         for start in range(0, len(waiting), OPEN_RUNS_PAGE_COUNT):
-            await runs.read(waiting[start : start + OPEN_RUNS_PAGE_COUNT])
+            await _read_all(runs, waiting[start : start + OPEN_RUNS_PAGE_COUNT])
             runs.evict()
         self._are_places_known = True
         self._wake(self.around.places.invitations())
@@ -190,6 +199,18 @@ class Sharing:
             if run_id not in self._woken:
                 self._woken.add(run_id)
                 self._put(RunWoken(run_id), f"{run_id}-woken")
+
+
+async def _read_all(runs: Runs, run_ids: Sequence[UUID]) -> None:
+    """Read them; one that cannot be read keeps nobody else from going on."""
+    try:
+        await runs.read(run_ids)
+    except LookupError as fault:
+        if len(run_ids) == 1:
+            _log.warning("run %s cannot be read, whatever places it holds are free: %s", run_ids[0], fault)
+            return
+        for run_id in run_ids:
+            await _read_all(runs, [run_id])
 
 
 async def _asks_around(version: tuple[str, int] | None, runs: Runs) -> bool:

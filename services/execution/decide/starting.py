@@ -50,24 +50,27 @@ def begin(step: Step, unit: Unit, attempt: int) -> bool:
 
 def _queue(step: Step, unit: Unit, attempt: int) -> None:
     """Hand an attempt to the queue, unless it has to wait, or was done before. A later attempt has the input of the first."""
-    run, plan = step.run, unit.plan
-    if unit.is_held and admitting.waits_for_place(step, unit, attempt):
+    run, plan, around = step.run, unit.plan, step.around
+    if around is not None and unit.is_held and admitting.waits_for_place(step, unit, attempt):
         return
     is_first = attempt == unit.first_attempt
     given, given_from = inputs.node_input(run, unit, step.now) if is_first else (unit.input, unit.input_from)
     own = inputs.own_input(run, plan, given)
-    key = admitting.cache_key(step, unit, own) if is_first else unit.cache_key
-    if is_first and not unit.is_held and admitting.uses_earlier(step, unit, attempt, key, (given, given_from)):
-        return
-    if admitting.waits_for_place(step, unit, attempt):
-        return
+    key = breaker = ""
+    if around is not None:
+        key = admitting.cache_key(step, unit, own) if is_first else unit.cache_key
+        if is_first and not unit.is_held and admitting.uses_earlier(step, unit, attempt, key, (given, given_from)):
+            return
+        if admitting.waits_for_place(step, unit, attempt):
+            return
     payload, settings = NULL, _settings(step, unit)
     if settings is not None:
         render = inputs.render_for_worker if plan.has_secrets else inputs.render
         payload = inputs.encoded(render(run, settings, step.now, unit, **own))
-    breaker = admitting.breaker_of(unit, payload)
-    if admitting.waits_for_breaker(step, unit, attempt, breaker):
-        return
+    if around is not None:
+        breaker = admitting.breaker_of(unit, payload)
+        if admitting.waits_for_breaker(step, unit, attempt, breaker):
+            return
     timeout_ms = plan.node.timeout_ms
     step.emit(
         NodeQueued(

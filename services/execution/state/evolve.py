@@ -254,7 +254,8 @@ def _begun(run: Run, unit: Unit, attempt: int) -> None:
         run.steps_left -= 1
     unit.attempt = attempt
     run.retries.pop(unit, None)
-    run.held.pop(unit, None)
+    if run.held:
+        run.held.pop(unit, None)
 
 
 def _queued(run: Run, unit: Unit, event: NodeQueued, recorded_at: datetime) -> None:
@@ -338,7 +339,8 @@ def _ended(run: Run, unit: Unit, status: str) -> None:
     was_ended = unit.is_ended
     _leave_slot(run, unit)
     run.retries.pop(unit, None)
-    run.held.pop(unit, None)
+    if run.held:
+        run.held.pop(unit, None)
     _drop_iterations(run, unit)
     unit.status, unit.wait, unit.due_at = status, None, None
     if was_ended:
