@@ -16,6 +16,7 @@ import msgspec
 
 from services.projections.state import (
     NEW,
+    ApprovalRow,
     AuditRow,
     Changes,
     DeadLetterRow,
@@ -35,9 +36,10 @@ from services.projections.state import (
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 3
+TABLES_VERSION = 4
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
+_GO_ON = "status not in ('completed', 'failed', 'skipped', 'cancelled')"
 _SQL = Path(__file__).with_name("tables.sql")
 _SCALARS = {int: "bigint", str: "text", Json: "json", UUID: "uuid", datetime: "timestamptz", float: "float8"}
 RowT = TypeVar("RowT")
@@ -74,6 +76,14 @@ class Table:
         keys = " and ".join(f"kept.{column} = given.{column}" for column in self.columns[:key_count])
         # Every name in these statements is a constant of this package.
         self.update = f"update {name} kept set {sets} from unnest({arrays}) as given ({named}) where {keys}"  # noqa: S608
+        all_arrays = ", ".join(
+            f"${number}::{_column_type(hints[name])}[]" for number, name in enumerate(self.columns, 1)
+        )
+        key, taken = ", ".join(self.columns[:key_count]), ", ".join(f"{name} = excluded.{name}" for name in changing)
+        self.upsert = (
+            f"insert into {name} ({', '.join(self.columns)}) select * from unnest({all_arrays}) "  # noqa: S608
+            f"on conflict ({key}) do update set {taken}"
+        )
         self.select = f"select {', '.join(self.columns)} from {name}"  # noqa: S608
 
     async def insert_rows(self, connection: asyncpg.Connection, rows: Iterable[Sequence[Any]]) -> None:
@@ -96,6 +106,13 @@ class Table:
         if changed:
             await self.update_rows(connection, changed)
 
+    async def put(self, connection: asyncpg.Connection, rows: Sequence[Any]) -> None:
+        """Have these rows in the table, whether it has older forms of them or not."""
+        if rows:
+            end = self.columns_count
+            given = zip(*(msgspec.structs.astuple(row)[:end] for row in rows), strict=True)
+            await connection.execute(self.upsert, *(list(column) for column in given))
+
     async def append(self, connection: asyncpg.Connection, rows: Sequence[Any]) -> None:
         """Insert rows that never change."""
         if rows:
@@ -116,13 +133,27 @@ VERSIONS = Table("workflow_versions", VersionRow)
 RUNS = Table("runs", RunRow, fixed_count=_RUN_FIXED)
 NODES = Table("node_runs", NodeRow, key_count=3)
 INSTANCES = Table("node_instances", NodeRow, key_count=3)
+APPROVALS = Table("approvals", ApprovalRow, fixed_count=ApprovalRow.__struct_fields__.index("expires_at"))
 SLOTS = Table("slots", SlotRow)
 DECISIONS = Table("decisions", DecisionRow)
 RECEIVED = Table("received_events", ReceivedRow)
 REJECTIONS = Table("webhook_rejections", RejectionRow, key_count=2)
-DEAD_LETTERS = Table("dead_letters", DeadLetterRow)
+DEAD_LETTERS = Table("dead_letters", DeadLetterRow, fixed_count=DeadLetterRow.__struct_fields__.index("status"))
 AUDIT = Table("audit", AuditRow)
-TABLES = (WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, SLOTS, DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT)
+TABLES = (
+    WORKFLOWS,
+    VERSIONS,
+    RUNS,
+    NODES,
+    INSTANCES,
+    APPROVALS,
+    SLOTS,
+    DECISIONS,
+    RECEIVED,
+    REJECTIONS,
+    DEAD_LETTERS,
+    AUDIT,
+)
 TABLE_NAMES = ("checkpoint", *(table.name for table in TABLES))
 
 
@@ -199,7 +230,8 @@ async def move_checkpoint(connection: asyncpg.Connection, before: int, after: in
 async def load(
     connection: asyncpg.Connection, models: ReadModels, runs: Collection[UUID], ids: Collection[str]
 ) -> None:
-    """Have these runs, with all their nodes, and these workflows in memory; those without rows stay out."""
+    """Have these runs and these workflows in memory; those without rows stay out. Of a run, all that may still change: its
+    nodes, those instances of them that have not ended, its open approvals."""
     if ids:
         for record in await connection.fetch(f"{WORKFLOWS.select} where id = any($1)", list(ids)):
             models.workflows[record["id"]] = WorkflowRow(*record)
@@ -208,10 +240,19 @@ async def load(
     wanted = list(runs)
     for record in await connection.fetch(f"{RUNS.select} where run_id = any($1)", wanted):
         models.runs[record["run_id"]] = RunState(RunRow(*record))
-    for table in (NODES, INSTANCES):
-        for record in await connection.fetch(f"{table.select} where run_id = any($1)", wanted):
+    for query in (f"{NODES.select} where run_id = any($1)", f"{INSTANCES.select} where run_id = any($1) and {_GO_ON}"):
+        for record in await connection.fetch(query, wanted):
             nodes = models.runs[record["run_id"]].nodes
             nodes[record["node_id"], record["instance"]] = NodeRow(*record)
+    for record in await connection.fetch(f"{APPROVALS.select} where run_id = any($1) and status = 'open'", wanted):
+        approvals = models.runs[record["run_id"]].approvals
+        approvals[record["node_id"], record["instance"]] = ApprovalRow(*record)
+
+
+async def load_dead_letters(connection: asyncpg.Connection, models: ReadModels, streams: Collection[UUID]) -> None:
+    """Have these messages that could not be handled in memory."""
+    for record in await connection.fetch(f"{DEAD_LETTERS.select} where stream_id = any($1)", list(streams)):
+        models.dead_letters[record["stream_id"]] = DeadLetterRow(*record)
 
 
 async def load_slots(connection: asyncpg.Connection, models: ReadModels, runs: Collection[UUID]) -> None:
@@ -230,13 +271,16 @@ async def write(connection: asyncpg.Connection, changes: Changes) -> None:
     if changes.nodes:
         nodes, instances = _split(changes.nodes)
         await NODES.write(connection, nodes)
-        await INSTANCES.write(connection, instances)
+        await INSTANCES.put(connection, instances)
+    if changes.approvals:
+        await APPROVALS.write(connection, changes.approvals)
     if changes.slots:
         await SLOTS.write(connection, changes.slots)
     await DECISIONS.append(connection, changes.decisions)
     await RECEIVED.append(connection, changes.received)
     await REJECTIONS.append(connection, changes.rejections)
-    await DEAD_LETTERS.append(connection, changes.dead_letters)
+    if changes.dead_letters:
+        await DEAD_LETTERS.write(connection, changes.dead_letters)
     await AUDIT.append(connection, changes.audits)
 
 
@@ -262,8 +306,15 @@ def _split(rows: Sequence[NodeRow]) -> tuple[list[NodeRow], list[NodeRow]]:
 def as_written(changes: Changes) -> None:
     """The transaction is committed: the tables now have these rows as they are."""
     for rows in (
-        cast("list[WorkflowRow | RunRow | NodeRow | SlotRow]", part)
-        for part in (changes.workflows, changes.runs, changes.nodes, changes.slots)
+        cast("list[WorkflowRow | RunRow | NodeRow | ApprovalRow | SlotRow | DeadLetterRow]", part)
+        for part in (
+            changes.workflows,
+            changes.runs,
+            changes.nodes,
+            changes.approvals,
+            changes.slots,
+            changes.dead_letters,
+        )
     ):
         for row in rows:
             row.change = 0

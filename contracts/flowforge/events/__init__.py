@@ -53,6 +53,7 @@ from flowforge.events.operations import (
     RunRetryRequested,
 )
 from flowforge.events.quarantine import (
+    DeadLetterRetried,
     MessageQuarantined,
 )
 from flowforge.events.runs import (
@@ -171,6 +172,7 @@ __all__ = [
     "Chain",
     "ChainEvent",
     "ChainGrew",
+    "DeadLetterRetried",
     "Decision",
     "Event",
     "EventReceived",

@@ -31,6 +31,7 @@ from flowforge.events.operations import (
     RunRetryRequested,
 )
 from flowforge.events.quarantine import (
+    DeadLetterRetried,
     MessageQuarantined,
 )
 from flowforge.events.runs import (
@@ -139,7 +140,7 @@ ChildEvent = ChildRunRefused
 TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
 BackfillEvent = BackfillRequested
-QuarantineEvent = MessageQuarantined
+QuarantineEvent = MessageQuarantined | DeadLetterRetried
 AnyEvent = (
     WorkflowEvent
     | CauseEvent

@@ -6,13 +6,19 @@ from flowforge.events import (
     AbsenceCounted,
     AnyEvent,
     ApprovalDecided,
+    ApprovalWait,
+    BackfillEvent,
     BackfillRequested,
     CallbackReceived,
+    CauseEvent,
+    ChainEvent,
     ChainGrew,
     ChildCancelRequested,
+    ChildEvent,
     ChildRunEnded,
     ChildRunRefused,
     ChildRunRequested,
+    DeadLetterRetried,
     EventMatched,
     EventReceived,
     IterationEnded,
@@ -29,6 +35,7 @@ from flowforge.events import (
     NodeSkipped,
     NodeStarted,
     NodeWaiting,
+    QuarantineEvent,
     QueueLeft,
     RecoveryTaken,
     ReportIgnored,
@@ -49,15 +56,19 @@ from flowforge.events import (
     RunRetryRequested,
     RunSlaMissed,
     RunStarted,
+    ScheduleEvent,
     ScheduleFired,
     ScheduleMissed,
     SlotAwaited,
+    SlotEvent,
     SlotFreed,
     SlotRefused,
     SlotTaken,
+    TimerEvent,
     TimerFired,
     TimerSet,
     TriggerDecided,
+    TriggerEvent,
     TriggerFired,
     TriggerTimerFired,
     TriggerTimerSet,
@@ -66,42 +77,99 @@ from flowforge.events import (
     WorkerAwaited,
     WorkflowArchived,
     WorkflowCreated,
+    WorkflowEvent,
     WorkflowTriggered,
     WorkflowUpdated,
 )
 
 from infra.eventlog import StoredEvent
+from services.projections.fold import operations
 from services.projections.fold.asked import audit
-from services.projections.fold.causes import decided, quarantined, received, rejected
-from services.projections.fold.nodes import fold_node
+from services.projections.fold.causes import decided, quarantined, received, rejected, retried
+from services.projections.fold.nodes import fold_node, iteration
 from services.projections.fold.runs import fold_run, triggered
 from services.projections.fold.slots import asked_for_slot, fold_slot
 from services.projections.fold.workflows import archived, defined
 from services.projections.state import ReadModels
 
 RUN_ENDED = frozenset({"completed", "failed", "cancelled", "partial"})
-WITHOUT_ROWS = frozenset({"ReportIgnored", "JobEnded", "TimerSet", "TimerFired", "RunCancelRequested", "RunQueued"})
-"""Events that change no row of their run."""
+WITHOUT_ROWS = frozenset(
+    {
+        "ReportIgnored",
+        "JobEnded",
+        "TimerFired",
+        "RunQueued",
+        "EventMatched",
+        "ChildRunRequested",
+        "ChildCancelRequested",
+        "ChildRunEnded",
+        "CallbackReceived",
+    }
+)
+"""Events that change no row of their run. A `TimerSet` does where it is of a wait."""
+
+
+_OtherEvent = (
+    WorkflowEvent
+    | CauseEvent
+    | TriggerEvent
+    | ChainEvent
+    | SlotEvent
+    | ChildEvent
+    | TimerEvent
+    | ScheduleEvent
+    | BackfillEvent
+    | QuarantineEvent
+)
 
 
 def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # noqa: C901, PLR0912  one case per event
     """Apply one event. The run or workflow that it belongs to is in `models`, unless this event creates it."""
     match event:
-        case NodeQueued() | NodeStarted() | NodeCompleted() | NodeProgressed() | NodeFailed() | NodeRetried():
+        case NodeQueued() | NodeStarted() | NodeProgressed() | WorkerAwaited():
             fold_node(models, stored, event)
-        case NodeSkipped() | NodeCancelled():
+        case NodeWaiting():
             fold_node(models, stored, event)
+            if isinstance(event.wait, ApprovalWait):
+                operations.ask_for_approval(models, stored, event, event.wait)
+        case NodeCompleted() | NodeFailed() | NodeSkipped() | NodeCancelled() | NodeRetried():
+            fold_node(models, stored, event)
+            operations.close_approval(models, stored, event)
+        case IterationStarted() | IterationEnded():
+            iteration(models, stored, event)
         case WorkflowTriggered():
             triggered(models, stored, event)
-        case RunStarted() | RunCompleted() | RunFailed() | RunCancelled() | RunFailing():
+        case RunStarted() | RunCompleted() | RunFailed() | RunCancelled() | RunFailing() | RunPartiallyCompleted():
             fold_run(models, stored, event)
+        case RunSlaMissed() | RecoveryTaken():
+            fold_run(models, stored, event)
+        case RunCancelRequested() | RunPaused() | RunResumed() | RunRetryRequested() | RunRetried() | RunChanged():
+            operations.operate(models, stored, event)
+        case NodeDecidedByHand():
+            operations.by_hand(models, stored, event)
+        case ApprovalDecided():
+            operations.approval_decided(models, stored, event)
+        case CallbackReceived():
+            operations.called_back(models, stored, event)
+        case TimerSet():
+            if event.purpose == "wait":
+                operations.timer_set(models, stored, event)
+        case ReportIgnored() | JobEnded() | RunQueued() | EventMatched():
+            pass
+        case ChildRunRequested() | ChildCancelRequested() | ChildRunEnded():
+            pass
+        case _:
+            _fold_other(models, stored, event)
+
+
+def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> None:  # noqa: C901, PLR0912  likewise
+    """Events that are not in the stream of a run."""
+    match event:
         case SlotTaken() | SlotAwaited():
             asked_for_slot(models, stored, event)
         case RunAdmitted() | RunDisplaced() | SlotFreed() | QueueLeft():
             fold_slot(models, stored, event)
-        case ReportIgnored() | JobEnded() | TimerSet() | TimerFired() | ScheduleFired() | ScheduleMissed():
-            pass
-        case RunQueued() | SlotRefused():
+        case SlotRefused() | TimerFired() | ScheduleFired() | ScheduleMissed() | ChildRunRefused():
             pass
         case TriggerFired() | AbsenceCounted() | TriggerTimerSet() | TriggerTimerFired() | ChainGrew():
             pass
@@ -115,36 +183,13 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             audit(models, stored, "execute", event.workflow_id)
         case BackfillRequested():
             audit(models, stored, "backfill", f"{event.workflow_id}/{event.trigger_id}")
-        case RunCancelRequested():
-            audit(models, stored, "cancel", str(stored.stream_id))
         case WorkflowCreated() | WorkflowUpdated():
             defined(models, stored, event)
         case WorkflowArchived():
             archived(models, stored, event)
         case MessageQuarantined():
             quarantined(models, stored, event)
-        case (
-            NodeWaiting()
-            | WorkerAwaited()
-            | EventMatched()
-            | ApprovalDecided()
-            | CallbackReceived()
-            | IterationStarted()
-            | IterationEnded()
-            | ChildRunRequested()
-            | ChildCancelRequested()
-            | ChildRunEnded()
-            | RunPaused()
-            | RunResumed()
-            | RunRetryRequested()
-            | RunRetried()
-            | NodeDecidedByHand()
-            | RunChanged()
-            | RunSlaMissed()
-            | RecoveryTaken()
-            | RunPartiallyCompleted()
-            | ChildRunRefused()
-        ):
-            pass
+        case DeadLetterRetried():
+            retried(models, stored, event)
         case _:
             assert_never(event)

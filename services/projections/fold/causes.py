@@ -1,10 +1,20 @@
 """Causes, decisions, what was turned away, and what could not be handled."""
 
-from flowforge.events import EventReceived, MessageQuarantined, TriggerDecided, WebhooksRejected
+from flowforge.events import DeadLetterRetried, EventReceived, MessageQuarantined, TriggerDecided, WebhooksRejected
 
 from infra.eventlog import StoredEvent
+from services.projections.fold.asked import audit
 from services.projections.fold.values import as_json, clean, kept, names, text
-from services.projections.state import DeadLetterRow, DecisionRow, ReadModels, ReceivedRow, RejectionRow
+from services.projections.state import (
+    CHANGED,
+    CLEAN,
+    NEW,
+    DeadLetterRow,
+    DecisionRow,
+    ReadModels,
+    ReceivedRow,
+    RejectionRow,
+)
 
 
 def decided(models: ReadModels, stored: StoredEvent, event: TriggerDecided) -> None:
@@ -55,16 +65,43 @@ def rejected(models: ReadModels, stored: StoredEvent, event: WebhooksRejected) -
 
 
 def quarantined(models: ReadModels, stored: StoredEvent, event: MessageQuarantined) -> None:
-    models.changes.dead_letters.append(
-        DeadLetterRow(
-            position=stored.position,
+    """A message that could not be handled; or one that was retried, and again could not."""
+    row = models.dead_letters.get(stored.stream_id)
+    if row is None:
+        row = models.dead_letters[stored.stream_id] = DeadLetterRow(
+            stream_id=stored.stream_id,
             id=stored.event_id,
+            first_position=stored.position,
             service=event.service,
             subject=kept(event.subject),
-            reason=kept(event.reason),
             body=kept(event.body),
             body_encoding=event.body_encoding,
+            status="open",
+            reason=kept(event.reason),
             deliveries=event.deliveries,
             quarantined_at=stored.recorded_at,
+            position=stored.position,
+            change=NEW,
         )
-    )
+        models.changes.dead_letters.append(row)
+        return
+    row.status, row.reason, row.deliveries = "open", kept(event.reason), event.deliveries
+    row.quarantined_at = stored.recorded_at
+    row.failures += 1
+    _touch_dead_letter(models, row, stored.position)
+
+
+def retried(models: ReadModels, stored: StoredEvent, event: DeadLetterRetried) -> None:
+    """Somebody had it handled once more."""
+    row = models.dead_letters[stored.stream_id]
+    row.status, row.retried_at, row.retried_by = "retried", stored.recorded_at, clean(stored.actor)
+    row.retries += 1
+    _touch_dead_letter(models, row, stored.position)
+    audit(models, stored, "retry_dead_letter", f"{event.service}/{row.id}")
+
+
+def _touch_dead_letter(models: ReadModels, row: DeadLetterRow, position: int) -> None:
+    row.position = position
+    if row.change == CLEAN:
+        row.change = CHANGED
+        models.changes.dead_letters.append(row)

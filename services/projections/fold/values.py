@@ -1,5 +1,7 @@
 """Values of events as columns can hold them. Pure."""
 
+from typing import Any
+
 import msgspec
 from flowforge.errors import RunError
 from flowforge.events import Cause
@@ -22,6 +24,16 @@ def text(raw: msgspec.Raw) -> Json:
 
 def as_json(value: object) -> Json:
     return Json(_encode(value).decode()) if value else Json("{}")
+
+
+def object_of(value: object) -> Json | None:
+    """An object that may be missing."""
+    return None if value is None else Json(_encode(value).decode())
+
+
+def listed(items: list[Any]) -> Json | None:
+    """A list; null where it is empty."""
+    return Json(_encode(items).decode()) if items else None
 
 
 def error_of(error: RunError) -> Json:
