@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
-from flowforge.events import AnyEvent, SlotEvent, SlotRefused, TimerSet, WorkflowArchived, WorkflowUpdated, decode
+from flowforge.events import (
+    AnyEvent,
+    RunRetried,
+    SlotEvent,
+    SlotRefused,
+    TimerSet,
+    WorkflowArchived,
+    WorkflowUpdated,
+    decode,
+)
 
 from infra.eventlog import EventLog, Head, StoredEvent
 from infra.failpoints import failpoint
@@ -75,6 +84,9 @@ class Projector:
         }
         if missing - begun or workflows:
             await store.load(self._connection, self._models, missing - begun, workflows)
+        for event, fact in zip(events, decoded, strict=True):
+            if isinstance(fact, RunRetried) and fact.resumed and event.stream_id in runs:
+                await store.load_unfinished(self._connection, runs[event.stream_id], fact.resumed)
         asked = (event for event in decoded if isinstance(event, SlotEvent) and not isinstance(event, SlotRefused))
         slots = {event.run_id for event in asked} - self._models.slots.keys()
         if slots:

@@ -249,6 +249,13 @@ async def load(
         approvals[record["node_id"], record["instance"]] = ApprovalRow(*record)
 
 
+async def load_unfinished(connection: asyncpg.Connection, run: RunState, node_ids: Collection[str]) -> None:
+    """Have the instances of these maps of the run in memory that ended without completing."""
+    query = f"{INSTANCES.select} where run_id = $1 and node_id = any($2) and status in ('failed', 'cancelled')"
+    for record in await connection.fetch(query, run.row.run_id, list(node_ids)):
+        run.nodes.setdefault((record["node_id"], record["instance"]), NodeRow(*record))
+
+
 async def load_dead_letters(connection: asyncpg.Connection, models: ReadModels, streams: Collection[UUID]) -> None:
     """Have these messages that could not be handled in memory."""
     for record in await connection.fetch(f"{DEAD_LETTERS.select} where stream_id = any($1)", list(streams)):

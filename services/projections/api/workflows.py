@@ -106,7 +106,7 @@ async def read_graph(reads: Reads, workflow_id: str, version: VersionNumber = No
     graph = await reads.graph(workflow_id, chosen)
     if graph is None:
         raise _missing(workflow_id, version)
-    return GraphView(workflow_id, chosen, list(graph.nodes.values()), graph.edges)
+    return GraphView(workflow_id, chosen, list(graph.nodes.values()), graph.edges, graph.bodies)
 
 
 @get("/{workflow_id:str}/versions", opt=VIEWER)

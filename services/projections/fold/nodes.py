@@ -103,6 +103,22 @@ def clear(models: ReadModels, run: RunState, node_ids: list[str], position: int)
         row.position = row.instances_since_position = position
 
 
+def resume_maps(models: ReadModels, run: RunState, node_ids: list[str], position: int) -> None:
+    """These maps go on: what completed stays, the other instances are to be done anew."""
+    for node_id in node_ids:
+        row = changing(models, run, node_id, "")
+        _count(models, run.row, row.status, "running", position)
+        row.status, row.error, row.completed_at, row.position = "running", NULL, None, position
+        since = row.instances_since_position or 0
+        for name, instance in list(run.nodes):
+            each = run.nodes[name, instance]
+            if name == node_id and instance and each.status != "completed" and each.position >= since:
+                reset(changing(models, run, name, instance))
+                each.position = position
+        counts = {} if row.instance_counts is None else _counts.decode(row.instance_counts)
+        row.instance_counts = object_of({"completed": counts["completed"]}) if "completed" in counts else None
+
+
 def _count(models: ReadModels, run: RunRow, before: str, after: str, position: int) -> None:
     ended = (after in NODE_ENDINGS) - (before in NODE_ENDINGS)
     completed = (after == "completed") - (before == "completed")

@@ -26,7 +26,7 @@ from flowforge.events import (
 
 from infra.eventlog import StoredEvent
 from services.projections.fold.asked import audit
-from services.projections.fold.nodes import changing, clear
+from services.projections.fold.nodes import changing, clear, resume_maps
 from services.projections.fold.runs import touch
 from services.projections.fold.values import bounded, clean, kept, labels_of, listed, object_of
 from services.projections.state import CHANGED, CLEAN, NEW, NULL, ApprovalRow, Json, ReadModels, RunRow
@@ -57,6 +57,7 @@ def operate(models: ReadModels, stored: StoredEvent, event: RunOperation) -> Non
         case RunRetried():
             row.status, row.completed_at, row.output_data, row.error = "running", None, NULL, NULL
             clear(models, run, event.cleared, stored.position)
+            resume_maps(models, run, event.resumed, stored.position)
         case RunChanged():
             _change(row, event)
         case _:
