@@ -138,8 +138,12 @@ class NodeRow(msgspec.Struct, gc=False):
 
 
 class ApprovalRow(msgspec.Struct, gc=False):
-    """What a node asks of people. `status`: open, approved, rejected, expired (nobody decided in time) or cancelled."""
+    """What a node asks of people. `status`: open, approved, rejected, expired (nobody decided in time) or cancelled.
 
+    An id comes again where a retry repeats the attempt of a loop's iteration: the newest is meant.
+    """
+
+    requested_position: int
     id: str
     run_id: UUID
     workflow_id: str
@@ -149,7 +153,6 @@ class ApprovalRow(msgspec.Struct, gc=False):
     message: str
     approvers: Json
     requested_at: datetime
-    requested_position: int
     expires_at: datetime | None = None
     status: str = "open"
     decision: str | None = None

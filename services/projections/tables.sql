@@ -131,7 +131,8 @@ create table node_instances (like node_runs including all) with (fillfactor = 60
 create index node_instances_in_order on node_instances (run_id, node_id, (string_to_array(instance, '.')::int[]));
 
 create table approvals (
-    id                 text primary key,
+    requested_position bigint primary key,
+    id                 text not null,
     run_id             uuid not null,
     workflow_id        text not null,
     node_id            text not null,
@@ -140,7 +141,6 @@ create table approvals (
     message            text not null,
     approvers          json not null,
     requested_at       timestamptz not null,
-    requested_position bigint not null,
     expires_at         timestamptz,
     status             text not null,
     decision           text,
@@ -149,7 +149,7 @@ create table approvals (
     decided_at         timestamptz,
     position           bigint not null
 ) with (fillfactor = 70);
-create unique index approvals_requested on approvals (requested_position);
+create index approvals_named on approvals (id, requested_position);
 create index approvals_open on approvals (requested_position) where status = 'open';
 create index approvals_of_run on approvals (run_id);
 

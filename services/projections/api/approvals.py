@@ -44,7 +44,7 @@ async def list_approvals(
 @get("/{approval_id:str}", opt=VIEWER)
 async def read_approval(reads: Reads, approval_id: str) -> Approval:
     """One approval."""
-    row = await reads.pool.fetchrow(f"{_APPROVALS} where id = $1", approval_id)
+    row = await reads.pool.fetchrow(f"{_APPROVALS} where id = $1 order by requested_position desc limit 1", approval_id)
     if row is None:
         raise not_found("approval", approval_id)
     return _approval(row)

@@ -35,6 +35,7 @@ NODE_ENDINGS = frozenset({"completed", "failed", "skipped", "cancelled"})
 
 _variables = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _counts = msgspec.json.Decoder(dict[str, int])
+_KEEPS = frozenset({"completed", "skipped"})
 _KEPT = ("run_id", "node_id", "instance", "change")
 _FRESH = NodeRow(cast("Any", None), "", "")
 
@@ -53,11 +54,9 @@ _NodeEvent = (
 
 
 def fold_node(models: ReadModels, stored: StoredEvent, event: _NodeEvent) -> None:
-    """A node, or an instance, goes on. What comes of an instance that had ended begins it anew."""
+    """A node, or an instance, goes on."""
     run = models.runs[stored.stream_id]
     row = changing(models, run, event.node_id, event.instance)
-    if event.instance and row.status in NODE_ENDINGS:
-        reset(row)
     row.position = stored.position
     before = row.status
     _evolve_node(row, stored, event)
@@ -73,7 +72,8 @@ def fold_node(models: ReadModels, stored: StoredEvent, event: _NodeEvent) -> Non
 
 
 def changing(models: ReadModels, run: RunState, node_id: str, instance: str) -> NodeRow:
-    """The row of a node or an instance, among those that are to be written."""
+    """The row of a node or an instance, among those that are to be written. An instance that had ended begins anew: its row
+    may have been forgotten."""
     row = run.nodes.get((node_id, instance))
     if row is None:
         row = run.nodes[node_id, instance] = NodeRow(run.row.run_id, node_id, instance, change=NEW)
@@ -81,6 +81,8 @@ def changing(models: ReadModels, run: RunState, node_id: str, instance: str) -> 
     elif row.change == CLEAN:
         row.change = CHANGED
         models.changes.nodes.append(row)
+    if instance and row.status in NODE_ENDINGS:
+        reset(row)
     return row
 
 
@@ -112,7 +114,7 @@ def resume_maps(models: ReadModels, run: RunState, node_ids: list[str], position
         since = row.instances_since_position or 0
         for name, instance in list(run.nodes):
             each = run.nodes[name, instance]
-            if name == node_id and instance and each.status != "completed" and each.position >= since:
+            if name == node_id and instance and each.status not in _KEEPS and each.position >= since:
                 reset(changing(models, run, name, instance))
                 each.position = position
         counts = {} if row.instance_counts is None else _counts.decode(row.instance_counts)
@@ -134,7 +136,7 @@ def _count(models: ReadModels, run: RunRow, before: str, after: str, position: i
 def _count_instance(models: ReadModels, run: RunState, row: NodeRow, before: str) -> None:
     """An item of a map counts for the map; a node of a loop's body is no item of anything."""
     of_map = run.nodes.get((row.node_id, row.instance.rpartition(".")[0]))
-    if of_map is None or of_map.instances_count is None:
+    if of_map is None or of_map.instances_count is None or (of_map.instance and of_map.status in NODE_ENDINGS):
         return
     of_map = changing(models, run, of_map.node_id, of_map.instance)
     _move(of_map, before, row.status)

@@ -127,7 +127,9 @@ def _place(stored: StoredEvent, event: NodeDecidedByHand | CallbackReceived | Ap
 def ask_for_approval(models: ReadModels, stored: StoredEvent, event: NodeWaiting, wait: ApprovalWait) -> None:
     """A node asks people."""
     run = models.runs[stored.stream_id]
+    close_approval(models, stored, event)
     row = run.approvals[event.node_id, event.instance] = ApprovalRow(
+        requested_position=stored.position,
         id=wait.approval_id,
         run_id=run.row.run_id,
         workflow_id=run.row.workflow_id,
@@ -137,7 +139,6 @@ def ask_for_approval(models: ReadModels, stored: StoredEvent, event: NodeWaiting
         message=kept(wait.message),
         approvers=listed([kept(name) for name in wait.approvers]) or Json("[]"),
         requested_at=stored.recorded_at,
-        requested_position=stored.position,
         expires_at=wait.due_at,
         position=stored.position,
         change=NEW,
@@ -158,7 +159,7 @@ def approval_decided(models: ReadModels, stored: StoredEvent, event: ApprovalDec
     _touch_approval(models, row, stored.position)
 
 
-def close_approval(models: ReadModels, stored: StoredEvent, event: NodeEnding) -> None:
+def close_approval(models: ReadModels, stored: StoredEvent, event: NodeEnding | NodeWaiting) -> None:
     """The node waits no more, and nobody has decided: what ended it is the node's to tell."""
     row = models.runs[stored.stream_id].approvals.pop((event.node_id, event.instance), None)
     if row is None:
