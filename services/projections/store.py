@@ -58,9 +58,14 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class Table:
-    """One table and its statements. The first `key_count` columns are its key, the first `fixed_count` never change."""
+    """One table and its statements. The first `key_count` columns are its key, the first `fixed_count` never change.
 
-    def __init__(self, name: str, row: type[Any], key_count: int = 1, fixed_count: int | None = None) -> None:
+    `unique` is what its unique index is over, where that is not the key as it stands.
+    """
+
+    def __init__(
+        self, name: str, row: type[Any], key_count: int = 1, fixed_count: int | None = None, unique: str | None = None
+    ) -> None:
         hints = get_type_hints(row)
         self.name = name
         self.row = row
@@ -79,7 +84,10 @@ class Table:
         all_arrays = ", ".join(
             f"${number}::{_column_type(hints[name])}[]" for number, name in enumerate(self.columns, 1)
         )
-        key, taken = ", ".join(self.columns[:key_count]), ", ".join(f"{name} = excluded.{name}" for name in changing)
+        key, taken = (
+            unique or ", ".join(self.columns[:key_count]),
+            ", ".join(f"{name} = excluded.{name}" for name in changing),
+        )
         self.upsert = (
             f"insert into {name} ({', '.join(self.columns)}) select * from unnest({all_arrays}) "  # noqa: S608
             f"on conflict ({key}) do update set {taken}"
@@ -132,7 +140,9 @@ WORKFLOWS = Table("workflows", WorkflowRow)
 VERSIONS = Table("workflow_versions", VersionRow)
 RUNS = Table("runs", RunRow, fixed_count=_RUN_FIXED)
 NODES = Table("node_runs", NodeRow, key_count=3)
-INSTANCES = Table("node_instances", NodeRow, key_count=3)
+INSTANCES = Table(
+    "node_instances", NodeRow, key_count=3, unique="run_id, node_id, (string_to_array(instance, '.')::int[])"
+)
 APPROVALS = Table("approvals", ApprovalRow, fixed_count=ApprovalRow.__struct_fields__.index("expires_at"))
 SLOTS = Table("slots", SlotRow)
 DECISIONS = Table("decisions", DecisionRow)

@@ -127,8 +127,9 @@ create table node_runs (
     primary key (run_id, node_id, instance)
 ) with (fillfactor = 60);
 
-create table node_instances (like node_runs including all) with (fillfactor = 60);
-create index node_instances_in_order on node_instances (run_id, node_id, (string_to_array(instance, '.')::int[]));
+-- Its only index, so that the planner has no choice: numbers in the name of an instance are in order as numbers.
+create table node_instances (like node_runs) with (fillfactor = 60);
+create unique index node_instances_in_order on node_instances (run_id, node_id, (string_to_array(instance, '.')::int[]));
 
 create table approvals (
     requested_position bigint primary key,

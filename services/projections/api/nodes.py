@@ -25,30 +25,34 @@ _COLUMNS = """
 """
 NODES = f"select {_COLUMNS} from projections.node_runs where run_id = $1"  # noqa: S608  constants
 _NODE = f"{NODES} and node_id = $2"
-_INSTANCE = f"select {_COLUMNS} from projections.node_instances where run_id = $1 and node_id = $2 and instance = $3"  # noqa: S608
 _PATH = "string_to_array(instance, '.')::int[]"
-# Below the address $4 (a path of numbers) at the depth $5, after the place ($7, $8) where the last page ended. Each node's
-# rows come from an index in their order, and no more of them than a page has.
+_INSTANCE = f"""
+    select {_COLUMNS} from projections.node_instances
+    where run_id = $1 and node_id = $2 and {_PATH} = string_to_array($3::text, '.')::int[]
+"""  # noqa: S608  constants
+# From the place ($4, $5) where the last page ended to the path $6, at the depth $7. Each node's rows come from an index in
+# their order, and no more of them than a page has.
 _BELOW = f"""
     select found.*, wanted.place from unnest($2::text[]) with ordinality wanted (id, place) cross join lateral (
         select {_COLUMNS}, {_PATH} as path from projections.node_instances
         where run_id = $1 and node_id = wanted.id and position >= $3
-            and {_PATH} >= $4::int[] and ($9::int[] is null or {_PATH} < $9::int[]) and cardinality({_PATH}) = $5
-            and ($6::text is null or status = $6)
-            and ($7::int[] is null or ({_PATH} >= $7::int[] and ({_PATH} > $7::int[] or wanted.place > $8)))
-        order by {_PATH} limit $10
-    ) found order by found.path, wanted.place limit $10
+            and {_PATH} >= $4::int[] and {_PATH} < $6::int[] and ({_PATH} > $4::int[] or wanted.place > $5)
+            and cardinality({_PATH}) = $7 and ($8::text is null or status = $8)
+        order by {_PATH} limit $9
+    ) found order by found.path, wanted.place limit $9
 """  # noqa: S608  constants
 _COUNTED = f"""
     select status, count(*) from projections.node_instances
     where run_id = $1 and node_id = $2 and position >= $3 and cardinality({_PATH}) = $4 group by status
 """  # noqa: S608  constants
 _OUTPUTS = "select node_id, '' as instance, output from projections.node_runs where run_id = $1 and node_id = any($2)"
-_INSTANCE_OUTPUTS = """
-    select node_id, instance, output from projections.node_instances
-    where run_id = $1 and (node_id, instance) in (select * from unnest($2::text[], $3::text[]))
-"""
+_INSTANCE_OUTPUTS = f"""
+    select node_id, instance, output
+    from unnest($2::text[], $3::text[]) wanted (id, name) join projections.node_instances
+    on run_id = $1 and node_id = wanted.id and {_PATH} = string_to_array(wanted.name, '.')::int[]
+"""  # noqa: S608  constants
 _INSTANCE_NAME = re.compile(r"\d{1,9}(\.\d{1,9}){0,30}")
+_NUMBER_MAX = 2**31 - 1
 _IDLE: Mapping[str, Any] = {
     **dict.fromkeys(name.strip() for name in _COLUMNS.split(",")),
     "instance": "",
@@ -237,12 +241,11 @@ async def _below(
     reads: Reads, run_id: UUID, address: _Address, status: str | None, limit: int, cursor: str | None
 ) -> Page[Mapping[str, Any]]:
     cursors = await reads.cursors("instances", run_id, address.below, address.path, status)
-    last = cursors.read(cursor, list[int], int) or [None, 0]
-    until = [*address.path[:-1], address.path[-1] + 1] if address.path else None
+    first = cursors.read(cursor, list[int], int) or [address.path, 0]
+    until = [*address.path[:-1], address.path[-1] + 1] if address.path else [_NUMBER_MAX]
     rows = await reads.pool.fetch(
-        _BELOW, run_id, address.below, address.since_position, address.path, address.depth, status, *last, until,
-        limit + 1,
-    )  # fmt: skip
+        _BELOW, run_id, address.below, address.since_position, *first, until, address.depth, status, limit + 1
+    )
     return cursors.page(rows, limit, [[row["path"], row["place"]] for row in rows])
 
 
