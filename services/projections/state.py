@@ -250,6 +250,16 @@ class DeadLetterRow(msgspec.Struct, gc=False):
     change: int = CLEAN
 
 
+class SecretChangeRow(msgspec.Struct, gc=False):
+    """A secret got a value, as `version`, or with None was deleted."""
+
+    position: int
+    name: str
+    version: int | None
+    changed_at: datetime
+    changed_by: str | None
+
+
 class AuditRow(msgspec.Struct, gc=False):
     """Something that a person or program asked for, and who it was."""
 
@@ -286,6 +296,7 @@ class Changes:
         "received",
         "rejections",
         "runs",
+        "secret_changes",
         "slots",
         "versions",
         "workflows",
@@ -302,6 +313,7 @@ class Changes:
         self.received: list[ReceivedRow] = []
         self.rejections: list[RejectionRow] = []
         self.dead_letters: list[DeadLetterRow] = []
+        self.secret_changes: list[SecretChangeRow] = []
         self.audits: list[AuditRow] = []
 
 

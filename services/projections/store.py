@@ -28,6 +28,7 @@ from services.projections.state import (
     RejectionRow,
     RunRow,
     RunState,
+    SecretChangeRow,
     SlotRow,
     VersionRow,
     WorkflowRow,
@@ -36,7 +37,7 @@ from services.projections.state import (
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 4
+TABLES_VERSION = 5
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _GO_ON = "status not in ('completed', 'failed', 'skipped', 'cancelled')"
@@ -150,20 +151,11 @@ RECEIVED = Table("received_events", ReceivedRow)
 REJECTIONS = Table("webhook_rejections", RejectionRow, key_count=2)
 DEAD_LETTERS = Table("dead_letters", DeadLetterRow, fixed_count=DeadLetterRow.__struct_fields__.index("status"))
 AUDIT = Table("audit", AuditRow)
+SECRET_CHANGES = Table("secret_changes", SecretChangeRow)
 TABLES = (
-    WORKFLOWS,
-    VERSIONS,
-    RUNS,
-    NODES,
-    INSTANCES,
-    APPROVALS,
-    SLOTS,
-    DECISIONS,
-    RECEIVED,
-    REJECTIONS,
-    DEAD_LETTERS,
-    AUDIT,
-)
+    WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, APPROVALS, SLOTS, DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT,
+    SECRET_CHANGES,
+)  # fmt: skip
 TABLE_NAMES = ("checkpoint", *(table.name for table in TABLES))
 
 
@@ -299,6 +291,7 @@ async def write(connection: asyncpg.Connection, changes: Changes) -> None:
     if changes.dead_letters:
         await DEAD_LETTERS.write(connection, changes.dead_letters)
     await AUDIT.append(connection, changes.audits)
+    await SECRET_CHANGES.append(connection, changes.secret_changes)
 
 
 async def _write_workflow(connection: asyncpg.Connection, row: WorkflowRow) -> None:

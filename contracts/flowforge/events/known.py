@@ -30,6 +30,10 @@ from flowforge.events.operations import (
     RunRetried,
     RunRetryRequested,
 )
+from flowforge.events.prompts import (
+    PromptDeleted,
+    PromptSaved,
+)
 from flowforge.events.quarantine import (
     DeadLetterRetried,
     MessageQuarantined,
@@ -47,6 +51,10 @@ from flowforge.events.runs import (
     RunStarted,
     TimerSet,
     WorkflowTriggered,
+)
+from flowforge.events.secrets import (
+    SecretDeleted,
+    SecretSet,
 )
 from flowforge.events.slots import (
     QueueLeft,
@@ -136,7 +144,9 @@ RunEvent = (
     | RunSlaMissed
     | RecoveryTaken
 )
+PromptEvent = PromptSaved | PromptDeleted
 ChildEvent = ChildRunRefused
+SecretEvent = SecretSet | SecretDeleted
 TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
 BackfillEvent = BackfillRequested
@@ -148,7 +158,9 @@ AnyEvent = (
     | ChainEvent
     | SlotEvent
     | RunEvent
+    | PromptEvent
     | ChildEvent
+    | SecretEvent
     | TimerEvent
     | ScheduleEvent
     | BackfillEvent

@@ -35,6 +35,9 @@ from flowforge.events import (
     NodeSkipped,
     NodeStarted,
     NodeWaiting,
+    PromptDeleted,
+    PromptEvent,
+    PromptSaved,
     QuarantineEvent,
     QueueLeft,
     RecoveryTaken,
@@ -59,6 +62,9 @@ from flowforge.events import (
     ScheduleEvent,
     ScheduleFired,
     ScheduleMissed,
+    SecretDeleted,
+    SecretEvent,
+    SecretSet,
     SlotAwaited,
     SlotEvent,
     SlotFreed,
@@ -88,6 +94,7 @@ from services.projections.fold.asked import audit
 from services.projections.fold.causes import decided, quarantined, received, rejected, retried
 from services.projections.fold.nodes import fold_node, iteration
 from services.projections.fold.runs import fold_run, triggered
+from services.projections.fold.secrets import secret_changed
 from services.projections.fold.slots import asked_for_slot, fold_slot
 from services.projections.fold.workflows import archived, defined
 from services.projections.state import ReadModels
@@ -120,6 +127,8 @@ _OtherEvent = (
     | ScheduleEvent
     | BackfillEvent
     | QuarantineEvent
+    | SecretEvent
+    | PromptEvent
 )
 
 
@@ -189,6 +198,10 @@ def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> 
             archived(models, stored, event)
         case MessageQuarantined():
             quarantined(models, stored, event)
+        case SecretSet() | SecretDeleted():
+            secret_changed(models, stored, event)
+        case PromptSaved() | PromptDeleted():
+            pass
         case DeadLetterRetried():
             retried(models, stored, event)
         case _:
