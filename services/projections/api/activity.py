@@ -9,9 +9,10 @@ from litestar import Response, Router, get
 from infra.http.authentication import ADMIN, EDITOR, VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
-from services.projections.api.reads import Conditions, Reads, raw
+from services.projections.api.reads import Reads, raw
 from services.projections.api.runs import utc
 from services.projections.api.shapes import AuditEntry, DeadLetter, Effect, ReceivedEvent, SecretView, Stats
+from services.projections.conditions import Conditions
 
 _RECEIVED = """
     select position, event_id, id, source, type, subject, time, datacontenttype, data, extensions, received_at

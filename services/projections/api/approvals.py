@@ -9,8 +9,9 @@ from litestar import Router, get
 from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import not_found
-from services.projections.api.reads import Conditions, Reads, raw
+from services.projections.api.reads import Reads, raw
 from services.projections.api.shapes import Approval
+from services.projections.conditions import Conditions
 
 ApprovalStatus = Literal["open", "approved", "rejected", "expired", "cancelled", "all"]
 _APPROVALS = """

@@ -12,9 +12,10 @@ from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import not_found
 from services.projections.api.nodes import NODES
-from services.projections.api.reads import Conditions, Reads, graph_of_run, run_row
+from services.projections.api.reads import Reads, graph_of_run, run_row
 from services.projections.api.shapes import LogLine
 from services.projections.attempts import Attempt, attempts_of, duration_ms
+from services.projections.conditions import Conditions
 from services.projections.metrics import Metrics, metrics_of
 from services.projections.streams import LoggedEvent, logged_event
 

@@ -13,10 +13,11 @@ from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from services.projections.api import histories, nodes
 from services.projections.api.causes import causes_of
-from services.projections.api.reads import RUN_COLUMNS, Conditions, Reads, graph_of_run, raw, run_row
+from services.projections.api.reads import RUN_COLUMNS, Reads, graph_of_run, raw, run_row
 from services.projections.api.shapes import CauseView, Progress, Run, TriggerView
 from services.projections.api.slots import waiting_for
 from services.projections.attempts import duration_ms
+from services.projections.conditions import Conditions
 from services.projections.graph import Graph
 
 RunStatus = Literal["pending", "running", "paused", "completed", "failed", "cancelled", "partial"]

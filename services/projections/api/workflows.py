@@ -15,10 +15,11 @@ from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import not_found
 from services.projections.api import triggers
-from services.projections.api.reads import Conditions, Reads
+from services.projections.api.reads import Reads
 from services.projections.api.runs import active_runs
 from services.projections.api.shapes import Active, DiffView, GraphView, Version
 from services.projections.api.slots import slots_of
+from services.projections.conditions import Conditions
 from services.projections.differences import differences
 
 WorkflowStatus = Literal["draft", "active", "archived"]
