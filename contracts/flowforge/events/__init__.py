@@ -65,6 +65,7 @@ from flowforge.events.prompts import (
     PromptSaved,
 )
 from flowforge.events.quarantine import (
+    DeadLetterRetried,
     MessageQuarantined,
 )
 from flowforge.events.runs import (
@@ -194,6 +195,7 @@ __all__ = [
     "Chain",
     "ChainEvent",
     "ChainGrew",
+    "DeadLetterRetried",
     "Decision",
     "Event",
     "EventReceived",

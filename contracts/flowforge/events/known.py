@@ -40,6 +40,7 @@ from flowforge.events.prompts import (
     PromptSaved,
 )
 from flowforge.events.quarantine import (
+    DeadLetterRetried,
     MessageQuarantined,
 )
 from flowforge.events.runs import (
@@ -155,7 +156,7 @@ SecretEvent = SecretSet | SecretDeleted
 TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
 BackfillEvent = BackfillRequested
-QuarantineEvent = MessageQuarantined
+QuarantineEvent = MessageQuarantined | DeadLetterRetried
 AnyEvent = (
     WorkflowEvent
     | CauseEvent
