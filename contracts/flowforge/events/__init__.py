@@ -4,6 +4,11 @@ Events are what happened, in the past tense, and never change; `AnyEvent` lists 
 Payload fields hold raw JSON, so that a fold which does not look at them does not pay for them.
 """
 
+from flowforge.events.breakers import (
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
+)
 from flowforge.events.event import (
     Event,
     Instance,
@@ -13,6 +18,7 @@ from flowforge.events.known import (
     RUN_ENDINGS,
     AnyEvent,
     BackfillEvent,
+    BreakerEvent,
     CauseEvent,
     ChainEvent,
     ChildEvent,
@@ -60,6 +66,7 @@ from flowforge.events.prompts import (
     PromptSaved,
 )
 from flowforge.events.quarantine import (
+    DeadLetterRetried,
     MessageQuarantined,
 )
 from flowforge.events.runs import (
@@ -143,6 +150,10 @@ from flowforge.raw import NULL
 
 __all__ = [
     "RunRetryRefused",
+    "BreakerOpened",
+    "BreakerHalfOpened",
+    "BreakerClosed",
+    "BreakerEvent",
     "PromptDeleted",
     "PromptSaved",
     "PromptEvent",
@@ -188,6 +199,7 @@ __all__ = [
     "Chain",
     "ChainEvent",
     "ChainGrew",
+    "DeadLetterRetried",
     "Decision",
     "Event",
     "EventReceived",

@@ -42,8 +42,9 @@ class RunRetried(Event, kw_only=True, frozen=True):
 
 
 class RunRetryRefused(Event, kw_only=True, frozen=True):
-    """There is no slot for the run that was to go on, and none to wait for: it is as it was before."""
+    """There is no slot for the run that was to go on, and none to wait for: it is as it was before: `status`."""
 
+    status: str
     code: str
     message: str
 

@@ -32,6 +32,7 @@ class Run:
 
     __slots__ = (
         "active_jobs",
+        "actor",
         "asked_version",
         "blobs",
         "breakpoints",
@@ -43,6 +44,7 @@ class Run:
         "ended_as",
         "frames",
         "has_missed_sla",
+        "held",
         "id",
         "is_cancelling",
         "is_queued",
@@ -71,8 +73,10 @@ class Run:
         "waiting_slot",
     )
 
-    def __init__(self, plan: Plan, triggered: WorkflowTriggered, position: int = 0) -> None:
+    def __init__(self, plan: Plan, triggered: WorkflowTriggered, position: int = 0, actor: str | None = None) -> None:
         self.id = triggered.run_id
+        self.actor = actor
+        """Who caused it; nobody where an event or a clock did."""
         self.position = position
         self.plan = plan
         self.triggered = triggered
@@ -96,6 +100,8 @@ class Run:
         self.loops: dict[Unit, None] = {}
         self.jobs: dict[UUID, Unit] = {}
         self.retries: dict[Unit, datetime] = {}
+        self.held: dict[Unit, None] = {}
+        """What waits for a place, or before a circuit breaker."""
         self.active_jobs = 0
         self.is_cancelling = False
         self.is_queued = False
