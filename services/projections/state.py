@@ -265,7 +265,7 @@ class BreakerRow(msgspec.Struct, gc=False):
     of a half-open one (`run_id`, `node_id`) has to end; of an open one they are whose failure it was."""
 
     breaker: str
-    state: str
+    status: str
     since: datetime
     until: datetime | None
     failures_count: int | None

@@ -254,7 +254,7 @@ create index secret_changes_of_name on secret_changes (name, position);
 
 create table breakers (
     breaker        text primary key,
-    state          text not null,
+    status         text not null,
     since          timestamptz not null,
     until          timestamptz,
     failures_count int,

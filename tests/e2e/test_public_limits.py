@@ -82,6 +82,10 @@ async def test_a_queue_has_a_limit_whatever_serves_it(somebody: Stranger):
     somebody.save(nobody)
     runs = [somebody.execute(nobody["id"]) for _ in range(3)]
     await until(lambda: kinds(somebody, runs[2]).count("NodeWaiting") == 1, "the third waits")
+    shown = somebody.get(f"/api/runs/{runs[2]}/nodes/work")
+    assert (shown["status"], shown["waiting_for"]["for"], shown["waiting_for"]["pool"]) == (
+        "waiting", "pool", "queue:narrow",
+    )  # fmt: skip
     assert most_at_once(somebody, runs) == QUEUE_LIMIT
     for run in runs:
         somebody.send("POST", f"/api/runs/{run}/cancel", {"reason": "enough"})
@@ -139,8 +143,11 @@ async def test_a_breaker_opens_lets_one_through_and_closes(limited: Cluster, som
     [told] = [event for event in somebody.history(waiting[0]) if event["type"] == "NodeWaiting"]
     assert told["data"]["wait"]["for"] == "breaker"
     assert told["data"]["wait"]["breaker"] == "job:script"
+    [shown] = somebody.get("/api/breakers", status="open")["items"]
+    assert (shown["breaker"], shown["failures_count"], shown["run_id"]) == ("job:script", 2, failing[1])
     await limited.restart("execution")
     assert {run["status"] for run in await ended(somebody, waiting)} == {"completed"}
+    await until(lambda: somebody.get("/api/breakers")["items"][0]["status"] == "closed", "it closes")
     again = somebody.execute(definition["id"], input_data=0)
     await asyncio.to_thread(somebody.ended, again)
     assert "NodeWaiting" not in kinds(somebody, again)
@@ -159,6 +166,8 @@ async def test_an_output_is_used_again_and_shown_as_such_after_a_crash_too(limit
         run = somebody.execute(definition["id"], input_data={"day": day})
         told = await asyncio.to_thread(somebody.ended, run)
         assert told["output_data"] == {"n": 400_000}
+        shown = next(row for row in told["node_runs"] if row["node_id"] == "big")
+        assert (shown["cached_from"] is not None) is is_cached
         assert ("NodeQueued" not in kinds(somebody, run)) is is_cached
         [event] = [
             event["data"] for event in somebody.history(run)
@@ -179,6 +188,11 @@ async def test_a_job_that_nobody_takes_is_told_within_seconds_and_once(somebody:
     [told] = [event["data"] for event in history if event["type"] == "WorkerAwaited"]
     [queued] = [event for event in history if event["type"] == "NodeQueued"]
     assert (told["job_type"], told["queue"], told["since"]) == (job_type, "default", queued["recorded_at"])
+    shown = somebody.get(f"/api/runs/{run}/nodes/work")
+    assert shown["status"] == "queued"
+    assert {**shown["waiting_for"], "since": None} == {
+        "for": "worker", "job_type": job_type, "queue": "default", "since": None,
+    }  # fmt: skip
     other = somebody.execute(definition["id"])
     await until(lambda: "WorkerAwaited" in kinds(somebody, other), "nobody takes the other either")
     assert kinds(somebody, run).count("WorkerAwaited") == 1

@@ -11,20 +11,20 @@ from services.projections.api.shapes import BreakerView
 from services.projections.conditions import Conditions
 
 _BREAKERS = """
-    select breaker, state, since, until, failures_count, error, run_id, node_id, position from projections.breakers
+    select breaker, status, since, until, failures_count, error, run_id, node_id, position from projections.breakers
 """
 
 
 @get("/", opt=VIEWER)
 async def list_breakers(
     reads: Reads,
-    state: Literal["closed", "open", "half_open"] | None = None,
+    status: Literal["closed", "open", "half_open"] | None = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
 ) -> Page[BreakerView]:
     """Circuit breakers that have ever opened, last changed first."""
-    cursors = await reads.cursors("breakers", state)
-    conditions = Conditions().add("state = {}", state)
+    cursors = await reads.cursors("breakers", status)
+    conditions = Conditions().add("status = {}", status)
     if (before := cursors.read(cursor, int)) is not None:
         conditions.add("position < {}", before[0])
     rows = await reads.pool.fetch(_BREAKERS + conditions.page("position desc", limit), *conditions.values)

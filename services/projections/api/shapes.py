@@ -38,14 +38,14 @@ class Progress(msgspec.Struct):
 
 
 class BreakerView(msgspec.Struct):
-    """A circuit breaker: `job:<job type>` or `host:<host>`. `state` is `closed`, `open` or `half_open`, `since` when.
+    """A circuit breaker: `job:<job type>` or `host:<host>`. `status` is `closed`, `open` or `half_open`, `since` when.
 
     Of an open one `until` is when it lets one attempt through, and the rest the failure that opened it; of a half-open one
     by when its trial, in the run and node named, has to end.
     """
 
     breaker: str
-    state: str
+    status: str
     since: datetime
     until: datetime | None
     failures_count: int | None
