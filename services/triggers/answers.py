@@ -5,7 +5,17 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from flowforge.events import Event, EventReceived, RunAdmitted, RunDisplaced, TriggerTimerSet, WorkflowTriggered, encode
+from flowforge.events import (
+    ChildRunRefused,
+    Event,
+    EventReceived,
+    RetryRefused,
+    RunAdmitted,
+    RunDisplaced,
+    TriggerTimerSet,
+    WorkflowTriggered,
+    encode,
+)
 from flowforge.refusals import Accepted, Refusal, Rejected
 from flowforge.subjects import Subjects
 
@@ -17,8 +27,10 @@ from services.triggers.reading import Arrival
 from services.triggers.recalling import chain_stream
 
 FIRED, TIMER_SET = WorkflowTriggered.__name__, TriggerTimerSet.__name__
-OF_RUNS = frozenset({RunAdmitted.__name__, RunDisplaced.__name__})
+OF_RUNS = frozenset({RunAdmitted.__name__, RunDisplaced.__name__, RetryRefused.__name__})
 """What is said of a run that is there already."""
+CHILD_REFUSED = ChildRunRefused.__name__
+"""What is said to the parent."""
 _encode = msgspec.json.encode
 
 
@@ -51,6 +63,8 @@ def _streams_of(decided: Decided, identity: bytes | None) -> list[StreamAppend]:
         streams.append(_stream(decided.stream_type, decided.stream_id, decided.stream_version, facts))
     streams += [_stream("trigger", one.stream_id, one.version, one.facts) for one in decided.remembered]
     streams += [_stream("chain", chain_stream(one.first_event_id), one.count, one.facts) for one in decided.grown]
+    if decided.refused is not None:
+        streams.append(_stream("child", decided.refused.child_run_id, 0, [decided.refused]))
     for run in decided.runs:
         streams.append(_stream("run", run.run_id, 0, [run]))
         streams[-1].identity = decided.identities.get(run.run_id)
@@ -65,8 +79,10 @@ def _stream(kind: str, stream_id: UUID, version: int, facts: Sequence[Event]) ->
 
 
 class _Place(msgspec.Struct):
-    workflow_id: str
+    workflow_id: str = ""
     run_id: UUID | None = None
+    parent_workflow_id: str = ""
+    parent_run_id: UUID | None = None
 
 
 _place = msgspec.json.Decoder(_Place)
@@ -80,6 +96,9 @@ def said(stored: StoredEvent, subjects: Subjects) -> Outgoing:
         return Outgoing(subjects.trigger_timer_set(workflow_id), body, name)
     if stored.type in OF_RUNS:
         return Outgoing(subjects.run(workflow_id, place.run_id, stored.type), body, name, is_covered=True)
+    if stored.type == CHILD_REFUSED:
+        subject = subjects.run(place.parent_workflow_id, place.parent_run_id, CHILD_REFUSED)
+        return Outgoing(subject, body, name, is_covered=True)
     return Outgoing(subjects.run(workflow_id, stored.stream_id, FIRED), body, name, is_covered=True)
 
 

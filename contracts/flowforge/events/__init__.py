@@ -82,10 +82,12 @@ from flowforge.events.secrets import (
 )
 from flowforge.events.slots import (
     QueueLeft,
+    RetryRefused,
     RunAdmitted,
     RunDisplaced,
     SlotAwaited,
     SlotFreed,
+    SlotPlace,
     SlotRefused,
     SlotTaken,
     SlotWait,
@@ -203,6 +205,7 @@ __all__ = [
     "QueueLeft",
     "RUN_ENDINGS",
     "ReportIgnored",
+    "RetryRefused",
     "RunAdmitted",
     "RunCancelRequested",
     "RunCancelled",
@@ -223,6 +226,7 @@ __all__ = [
     "SlotAwaited",
     "SlotEvent",
     "SlotFreed",
+    "SlotPlace",
     "SlotRefused",
     "SlotTaken",
     "SlotWait",

@@ -9,7 +9,7 @@ what comes of it.
 
 from services.triggers.decide.decided import Decided
 from services.triggers.decide.deciding import Chains, Deciding, Memories, SlotBook, decide_received
-from services.triggers.decide.evaluating import FIRST_DEPTH, declined, evaluate, told
+from services.triggers.decide.evaluating import FIRST_DEPTH, declined, evaluate, findings_of, told
 
 __all__ = [
     "FIRST_DEPTH",
@@ -21,5 +21,6 @@ __all__ = [
     "decide_received",
     "declined",
     "evaluate",
+    "findings_of",
     "told",
 ]

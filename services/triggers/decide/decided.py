@@ -6,6 +6,7 @@ import msgspec
 from flowforge.events import (
     Cause,
     ChainGrew,
+    ChildRunRefused,
     EventReceived,
     RunRequested,
     TriggerDecided,
@@ -58,8 +59,13 @@ class Decided(msgspec.Struct, frozen=True):
     slotted: list[Slotted] = []
     identities: dict[UUID, bytes] = {}
     """Of runs that are started once whatever else tells of their cause."""
+    refused: ChildRunRefused | None = None
+    """Of a child that does not start; it has the stream that the child would have had."""
+    actor: str | None = None
+    """Whose deed it is, where nobody asks for it now."""
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to log."""
-        return self.first is None and not (self.decisions or self.runs or self.remembered or self.slotted)
+        follows = self.decisions or self.runs or self.remembered or self.slotted
+        return self.first is None and self.refused is None and not follows

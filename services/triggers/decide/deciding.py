@@ -1,16 +1,16 @@
 """What a cause means to all triggers that it concerns, with what they remember, the chain it is in and the slots (pure)."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
-from flowforge.events import Cause, Chain, ChainGrew, EventReceived, TriggerDecided, WorkflowTriggered
+from flowforge.events import Cause, Chain, ChainGrew, EventReceived, SlotPlace, TriggerDecided, WorkflowTriggered
 
 from infra.expressions import Fault
-from services.triggers.admission import Ending, Limits, Overlap, SlotFact, ask, end, look
+from services.triggers.admission import Asking, Ending, Limits, Overlap, SlotFact, ask, ask_once_more, end, look
 from services.triggers.cause import AnyCause, ReceivedCause, is_large
 from services.triggers.concurrency import asking_of
 from services.triggers.decide.decided import Decided, Grown, Remembered, Slotted
@@ -173,8 +173,10 @@ class Deciding:
         *,
         is_recorded: bool = True,
         is_override: bool = False,
+        kin: Collection[UUID] = (),
     ) -> WorkflowTriggered | Overlap:
-        """The run, perhaps to wait for a slot of its workflow's `concurrency`, or what is in its way.
+        """The run, perhaps to wait for a slot of its workflow's `concurrency`, or what is in its way. `kin`: runs that
+        themselves wait for this one.
 
         A refusal that is recorded falls with what it was decided on; one that is not may rest on the log only, and raises
         Unsettled otherwise. Raises Fault.
@@ -182,7 +184,7 @@ class Deciding:
         asking = asking_of(version, run, input_data, events, is_override=is_override)
         if asking is None or self._slots is None:
             return run
-        answer = ask(self._slots.draft(asking.slot_id), asking, self._at)
+        answer = ask(self._slots.draft(asking.slot_id), asking, self._at, kin)
         if isinstance(answer, Overlap):
             if is_recorded:
                 self._note(asking.slot_id, [answer.fact])
@@ -190,7 +192,14 @@ class Deciding:
                 raise Unsettled(f"the slots {asking.slot_id}")
             return answer
         self._note(asking.slot_id, answer.facts)
-        return run if answer.waits is None else msgspec.structs.replace(run, waits=answer.waits)
+        if answer.waits is not None:
+            return msgspec.structs.replace(run, waits=answer.waits)
+        return msgspec.structs.replace(run, slot=SlotPlace(slot_id=asking.slot_id, key=asking.key, pool=asking.pool))
+
+    def retried(self, asking: Asking, limits: Limits) -> None:
+        """A run that ended is to go on: it is admitted, now or later, or refused."""
+        if self._slots is not None:
+            self._note(asking.slot_id, ask_once_more(self._slots.draft(asking.slot_id), asking, self._at, limits))
 
     def ended(self, slot_id: UUID, ending: Ending, limits: Limits) -> None:
         """A run that held a slot or waited for one ended: who may starts."""
@@ -233,38 +242,60 @@ class Deciding:
 
     def _run(self, rule: Rule, causes: Sequence[AnyCause]) -> WorkflowTriggered | NotFired:
         """The run that these causes start together, or why they start none. Raises Wanted."""
-        last = causes[-1].cause.event_id
-        if self._started[last] >= RUNS_PER_CAUSE_MAX:
+        cut = self.cut(causes)
+        if cut is not None:
+            return cut
+        answer = input_of(rule, causes)
+        if isinstance(answer, NotFired):
+            return answer
+        run = fired(rule, causes, answer, _deepest(causes).chain)
+        return self.launch(rule.checked.version, causes, run, answer)
+
+    def cut(self, causes: Sequence[AnyCause]) -> NotFired | None:
+        """Why these causes start nothing any more, where what led to them is too much. Raises Wanted."""
+        if self._started[causes[-1].cause.event_id] >= RUNS_PER_CAUSE_MAX:
             return _too_many(RUNS_PER_CAUSE_MAX)
-        deepest = max(causes, key=lambda cause: cause.depth)
+        deepest = _deepest(causes)
         if deepest.depth >= DEPTH_MAX:
             return NotFired("suppressed", "depth_exceeded", f"a chain of causes is cut after {DEPTH_MAX} runs")
         chain = deepest.chain
         if chain is not None and chain.started + self._chains.count(chain.first_event_id) >= RUNS_PER_CAUSE_MAX:
             return _too_many(RUNS_PER_CAUSE_MAX)
-        answer = input_of(rule, causes)
-        if isinstance(answer, NotFired):
-            return answer
-        run = self._admitted(rule, causes, answer, fired(rule, causes, answer, chain))
-        if isinstance(run, NotFired):
-            return run
-        if is_large(answer):
-            self.blobs.append(answer)
-        self._started[last] += 1
-        if chain is not None:
-            self._grow(chain.first_event_id, run)
-        return run
+        return None
+
+    def launch(
+        self,
+        version: Version,
+        causes: Sequence[AnyCause],
+        run: WorkflowTriggered,
+        input_data: msgspec.Raw,
+        kin: Collection[UUID] = (),
+    ) -> WorkflowTriggered | NotFired:
+        """The run, perhaps to wait for a slot, and counted for its causes; or why it does not start. `kin`: as in `admit`."""
+        admitted = self._admitted(version, causes, run, input_data, kin)
+        if isinstance(admitted, NotFired):
+            return admitted
+        if is_large(input_data):
+            self.blobs.append(input_data)
+        self._started[causes[-1].cause.event_id] += 1
+        if run.chain is not None:
+            self._grow(run.chain.first_event_id, run)
+        return admitted
 
     def _admitted(
-        self, rule: Rule, causes: Sequence[AnyCause], input_data: msgspec.Raw, run: WorkflowTriggered
+        self,
+        version: Version,
+        causes: Sequence[AnyCause],
+        run: WorkflowTriggered,
+        input_data: msgspec.Raw,
+        kin: Collection[UUID],
     ) -> WorkflowTriggered | NotFired:
         """The run, perhaps to wait for a slot, or why it does not start."""
-        version = rule.checked.version
         if self._slots is None or version.definition.settings.concurrency is None:
             return run
         try:
             events = {**causes[-1].bindings, "events": [cause.bindings["event"] for cause in causes]}
-            answer = self.admit(version, run, input_data, events)
+            answer = self.admit(version, run, input_data, events, kin=kin)
         except Fault as fault:
             return NotFired("failed", f"concurrency.key: {fault}", path_of(fault))
         return NotFired("suppressed", "overlap", answer.detail) if isinstance(answer, Overlap) else answer
@@ -275,6 +306,10 @@ class Deciding:
             grown = self.grown[first_event_id] = Grown(first_event_id, self._chains.count(first_event_id), [])
         self._chains.grow(first_event_id)
         grown.facts.append(ChainGrew(run_id=run.run_id, workflow_id=run.workflow_id))
+
+
+def _deepest(causes: Sequence[AnyCause]) -> AnyCause:
+    return max(causes, key=lambda cause: cause.depth)
 
 
 def _too_many(count: int) -> NotFired:

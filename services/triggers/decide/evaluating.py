@@ -75,6 +75,14 @@ def _input(rule: Rule, causes: Sequence[AnyCause]) -> msgspec.Raw:
         raise EvaluationFault("input", f"the input cannot be written as JSON: {problem}") from None
 
 
+def findings_of(checked: Checked, input_data: msgspec.Raw) -> list[Finding]:
+    """What is wrong with the input of a run of this version, or with the version's own defaults."""
+    try:
+        return _findings(checked, input_data)
+    except Fault as fault:
+        return [{"path": path_of(fault) or "$.input", "message": str(fault)}]
+
+
 def _findings(checked: Checked, input_data: msgspec.Raw) -> list[Finding]:
     """Raises Fault."""
     if checked.version.definition.variables and (wrong := checked.default_findings()):

@@ -6,7 +6,7 @@ from datetime import datetime
 from flowforge.commands import CountRejections, ReceiveEvents, ReceiveWebhook, RequestRun
 from flowforge.refusals import Refusal, not_found
 
-from infra.bus import Message, Work
+from infra.bus import LoadAgain, Message, Work
 from infra.eventlog import StoredEvent
 from services.triggers.answers import FIRED, count_answer, refusal_answer, run_answer
 from services.triggers.decide import Decided, Deciding
@@ -54,7 +54,7 @@ class Commands:
             await self._load_run(key, command)
 
     async def _load_run(self, key: Hashable, command: RequestRun) -> None:
-        await self._definitions.load_version(command.workflow_id, command.version)
+        await self._load_version(command)
         if not isinstance(self._request(command, self._clock()), Refusal):
             if self._may_overlap(command):
                 await self._definitions.look()
@@ -62,9 +62,14 @@ class Commands:
             return
         # a refusal is not appended, so nobody else tells that it was made on old definitions
         await self._definitions.look()
-        await self._definitions.load_version(command.workflow_id, command.version)
+        await self._load_version(command)
         if isinstance(self._request(command, self._clock()), Refusal):
             self._underway.doubt(key)  # refused now; but if it was granted before, it gets the same answer again
+
+    async def _load_version(self, command: RequestRun) -> None:
+        await self._definitions.load_version(command.workflow_id, command.version)
+        if _names_places(command):
+            await self._definitions.load_places(command.workflow_id, command.version)
 
     def _may_overlap(self, command: RequestRun) -> bool:
         """Whether it may be refused for what else runs; such a refusal is not appended either."""
@@ -115,7 +120,12 @@ class Commands:
         if isinstance(found, Refusal):
             return found
         versions = self._definitions.index.workflows[command.workflow_id].trigger_versions
-        return decide_request(*found, command, recorded_at, versions, deciding)
+        places = None
+        if _names_places(command):
+            places = self._definitions.places(command.workflow_id, command.version)
+            if places is None:
+                raise LoadAgain(f"the nodes of '{command.workflow_id}' are not in memory")
+        return decide_request(*found, command, recorded_at, versions, deciding, places)
 
     def _count(self, key: Hashable, command: CountRejections, messages: Sequence[Message]) -> Work:
         before = self._before(key, command)
@@ -144,3 +154,8 @@ class Commands:
                 return count_answer(events[-1].position)
             case _:
                 return self._arrivals.answer_logged(key, messages, opened, events)
+
+
+def _names_places(command: RequestRun) -> bool:
+    """Whether it says where the run begins or halts."""
+    return command.from_node is not None or bool(command.breakpoints)

@@ -14,7 +14,7 @@ from infra.bus import Message, Outgoing, Shell, Work, envelope
 from infra.bus.message import Decode, logged_event
 from infra.bus.settling import answer
 from infra.eventlog import Answer, Conflict, DefinitionsChanged, Duplicate, EventLog, StoredEvent, Unavailable
-from services.triggers.answers import FIRED, OF_RUNS, TIMER_SET, said
+from services.triggers.answers import CHILD_REFUSED, FIRED, OF_RUNS, TIMER_SET, said
 from services.triggers.definitions import Definitions
 from services.triggers.handlers.arrivals import Arrivals
 from services.triggers.handlers.commands import Commands
@@ -25,6 +25,7 @@ from services.triggers.occasions import Occasions, OwnKey, identity_of, is_own
 from services.triggers.questions import Questions
 from services.triggers.reading import HEARD, DefinedKey, JobKey, ScheduledKey, TimerKey, key_of
 from services.triggers.recalling import Recalled, chain_stream
+from services.triggers.run_occasions import RunOccasions
 from services.triggers.slot_ledger import SlotLedger
 
 _NOT_TRIED = Duplicate(0)
@@ -36,7 +37,7 @@ class Triggers:
     """The service as the shell runs it."""
 
     name = "triggers"
-    says = frozenset({FIRED, TIMER_SET}) | OF_RUNS
+    says = frozenset({FIRED, TIMER_SET, CHILD_REFUSED}) | OF_RUNS
     hears = HEARD
 
     def __init__(self, log: EventLog, namespace: str, clock: Callable[[], datetime] = envelopes.now) -> None:
@@ -48,8 +49,9 @@ class Triggers:
         self.slots = SlotLedger(log)
         self._recalled = Recalled(log, namespace)
         self._jobs = JobOccasions(log, self.definitions, self._recalled, namespace, clock)
+        runs = RunOccasions(log, self.definitions, self._recalled, namespace, clock)
         self._occasions = Occasions(
-            self.definitions, self.ledger, self.slots, self._recalled, self._jobs, namespace, clock
+            self.definitions, self.ledger, self.slots, self._recalled, self._jobs, runs, namespace, clock
         )
         self._underway = Underway(log, self.definitions, clock)
         self._arrivals = Arrivals(self._underway, self.definitions, self._recalled, self._jobs, self._occasions)

@@ -108,7 +108,7 @@ class Underway:
                 recorded_at,
                 correlation_id=_first_cause(first),
                 causation_id=first_id if is_one else None,
-                actor=_actor(messages[0]),
+                actor=first.actor or _actor(messages[0]),
                 traceparent=None if event.traceparent is None else traceparent_of(event),
                 definitions_position=self._definitions.index.position,
             ),

@@ -17,6 +17,7 @@ from flowforge.events import (
     RunCancelled,
     RunCompleted,
     RunFailed,
+    RunPartiallyCompleted,
     TriggerDecided,
     TriggerTimerFired,
     TriggerTimerSet,
@@ -189,9 +190,8 @@ class Spec:
     async def begin(self, workflow_id: str, **run: Any) -> WorkflowTriggered:
         """A run by hand."""
         self._runs_begun += 1
-        await self.command(
-            "RequestRun", command_id=f"run {self._runs_begun}", workflow_id=workflow_id, input_data={}, **run
-        )
+        asked: dict[str, Any] = {"command_id": f"run {self._runs_begun}", "workflow_id": workflow_id, "input_data": {}}
+        await self.command("RequestRun", **asked | run)
         return (await self.runs())[-1]
 
     async def ends(self, run: WorkflowTriggered, ending: str = "completed", output: Any = None) -> list[StoredEvent]:
@@ -203,6 +203,9 @@ class Spec:
             "completed": RunCompleted(output=msgspec.Raw(json.dumps(output).encode())),
             "failed": RunFailed(error=RunError("JOB_FAILED", "it broke")),
             "cancelled": RunCancelled(reason="enough"),
+            "partial": RunPartiallyCompleted(
+                output=msgspec.Raw(json.dumps(output).encode()), error=RunError("JOB_FAILED", "one broke")
+            ),
         }[ending]
         stored = await self.append("run", run.run_id, fact)
         return own(stored, f"ns.runs.{run.workflow_id}.{run.run_id}.{stored.type}")
