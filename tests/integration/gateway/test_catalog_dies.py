@@ -11,10 +11,12 @@ import nats
 import pytest
 from flowforge.subjects import Subjects
 
+from tests.killing import points
+
 HELLO = {"id": "hello", "name": "Hello", "nodes": [{"id": "greet", "type": "job", "job_type": "greet"}]}
-POINTS = (
-    "turn_taken", "before_append", "after_append", "after_publish", "before_acknowledge", "after_acknowledge",
-)  # fmt: skip
+POINTS = points(
+    "after_append", "turn_taken", "before_append", "after_publish", "before_acknowledge", "after_acknowledge"
+)
 Start = Callable[..., AbstractAsyncContextManager[Any]]
 
 

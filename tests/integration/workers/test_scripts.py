@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,8 @@ async def run(execution: Execution, language: str, source: str, **fields: Any) -
 
 def lines(execution: Execution, job_id: Any) -> list[str]:
     told = [each for each in execution.told if each.job_id == job_id and each.kind == "JobLogged"]
-    assert [each.report.first_line for each in told] == [
-        sum(len(before.report.lines) for before in told[:index]) for index in range(len(told))
-    ]
+    counted = accumulate((len(each.report.lines) for each in told), initial=0)
+    assert [each.report.first_line for each in told] == list(counted)[:-1]
     return [line for each in told for line in each.report.lines]
 
 
