@@ -15,7 +15,7 @@ class Scope(Enum):
     EDGE = NODE
     NODE_OUTPUT = (*_NODE_NAMES, "output")
     """A node's `output_mapping`."""
-    NODE_WITH_SECRETS = (*_NODE_NAMES, "secrets")
+    NODE_WITH_SECRETS = (*_NODE_NAMES, "secrets", "callback")
     """Fields of `webhook`, `sql`, `prompt_execution` and `script.env`; render with `Template.render_for_worker`."""
     SECRETS = ("secrets",)
     """What `render_for_worker` left for the worker: nothing but secrets."""
