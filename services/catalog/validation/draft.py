@@ -175,6 +175,9 @@ class _Regions:
             place = f"$.nodes[{index}]"
             found.faults = [fault for fault in found.faults if not _is_at(fault.path, place)]
             found.faults += [_moved(fault, "$.nodes[0]", place) for fault in faults]
+            if alone is None:  # a mistake beside the nodes and edges of the body
+                bare = _with_body(bodiless, {"nodes": [_STAND_IN]})
+                alone, _ = parse({"id": _PLACEHOLDER, "name": _PLACEHOLDER, "nodes": [bare]})
             if alone is not None:
                 found.broken["nodes"].discard(index)
                 found.workflow.nodes.insert(
@@ -299,9 +302,13 @@ def _without_body(node: object) -> dict[str, Any] | None:
     if bare.get("nodes") != []:
         bare |= {"nodes": [_STAND_IN]} if "nodes" in bare else {}
     bare |= {"edges": []} if "edges" in bare else {}
+    return _with_body(fields, bare)
+
+
+def _with_body(fields: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     if _is_in_config(fields, "body"):
-        return {**fields, "config": {**fields["config"], "body": bare}}
-    return {**fields, "body": bare}
+        return {**fields, "config": {**fields["config"], "body": body}}
+    return {**fields, "body": body}
 
 
 def _field(raw: dict[str, Any], name: str) -> Any:
