@@ -175,7 +175,9 @@ def failure(fault: BaseException) -> ReportedError:
             code=fault.code[:CODE_CHARS_MAX], message=text[:MESSAGE_CHARS_MAX], retryable=fault.retryable
         )
     trace = "".join(traceback.format_exception(_from_handler(fault)))[-TRACEBACK_CHARS_MAX:]
-    details = msgspec.Raw(_encode({"traceback": trace.encode(errors="replace").decode()}))
+    details = msgspec.Raw(
+        _encode({"error_class": type(fault).__name__, "traceback": trace.encode(errors="replace").decode()})
+    )
     told = f"{type(fault).__name__}: {text}" if text else type(fault).__name__
     return ReportedError(message=told[:MESSAGE_CHARS_MAX], details=details)
 

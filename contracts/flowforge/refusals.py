@@ -50,6 +50,10 @@ def invalid_state(detail: str) -> Refusal:
     return Refusal(code="INVALID_FLOW_STATE", status=409, title="Not possible in this state", detail=detail)
 
 
+def forbidden(detail: str) -> Refusal:
+    return Refusal(code="FORBIDDEN", status=403, title="Not allowed", detail=detail)
+
+
 def running_already(detail: str, run_ids: list[str]) -> Refusal:
     return Refusal(
         code="CONCURRENT_EXECUTION_CONFLICT",

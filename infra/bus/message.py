@@ -56,6 +56,7 @@ class Work(msgspec.Struct, gc=False):
     """What a service decided for one aggregate: what to log, and the answers to commands once that is logged.
 
     `aside` are messages that cannot mean anything, each with its cause: they are quarantined.
+    `blobs` are payloads that the group refers to: kept before it is logged.
     `later` are messages that are decided once what this turn appends is in the log: a group has one actor and one cause,
     and that nothing follows is to be decided on what is the case.
     """
@@ -65,6 +66,7 @@ class Work(msgspec.Struct, gc=False):
     also_say: list[Outgoing] = []
     later: list[Message] = []
     aside: list[tuple[Message, str]] = []
+    blobs: list[bytes] = []
 
 
 Decode = Callable[[bytes], CloudEvent]

@@ -33,7 +33,14 @@ GIB = 1024**3
 BLOBS_KEPT_S = 7 * 86_400
 
 
-RUNS_BEGUN_OR_DISPLACED = ("WorkflowTriggered", "RunAdmitted", "RunDisplaced")
+RUNS_DECIDED_ON = (
+    "WorkflowTriggered",
+    "RunAdmitted",
+    "RunDisplaced",
+    "ChildRunEnded",
+    "ChildRunRefused",
+    "ChildCancelRequested",
+)
 REPORTS_DECIDED = ("JobStarted", "JobProgressed", "JobCompleted", "JobFailed")
 
 
@@ -112,9 +119,7 @@ def hearings(subjects: Subjects) -> dict[str, list[Hearing]]:
             Hearing(subjects.workflows_stream, "triggers", (f"{ns}.workflows.>",)),
         ],
         "execution": [
-            Hearing(
-                subjects.runs_stream, "execution", tuple(f"{ns}.runs.*.*.{kind}" for kind in RUNS_BEGUN_OR_DISPLACED)
-            ),
+            Hearing(subjects.runs_stream, "execution", tuple(f"{ns}.runs.*.*.{kind}" for kind in RUNS_DECIDED_ON)),
             Hearing(subjects.reports_stream, "execution", reports),
             Hearing(subjects.timers_stream, "execution", (f"{ns}.timers.runs.>",)),
             Hearing(subjects.advisories_stream, "execution", (advisory,)),

@@ -366,6 +366,9 @@ class Turn:
         groups = {key: work.append for key, work in works.items() if work.append is not None}
         if not groups:
             return {}
+        for work in works.values():
+            for blob in work.blobs:
+                await self.log.put_blob(blob)
         failpoint(f"{self._point}.before_append")
         answers: dict[Hashable, Answer | None]
         try:

@@ -3,14 +3,34 @@
 import logging
 import time
 from collections.abc import Collection, Hashable, Sequence
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 from flowforge import events as facts
-from flowforge.commands import CancelRun
+from flowforge.commands import (
+    CancelRun,
+    ChangeRun,
+    Command,
+    DecideApproval,
+    DecideNode,
+    PauseRun,
+    ReceiveCallback,
+    ResumeRun,
+    RetryRun,
+)
 from flowforge.envelope import CloudEvent, NotAnEvent, now
-from flowforge.events import NodeQueued, RunAdmitted, RunDisplaced, RunEvent, TimerFired, WorkflowTriggered
+from flowforge.events import (
+    ChildCancelRequested,
+    ChildRunEnded,
+    ChildRunRefused,
+    NodeQueued,
+    RunAdmitted,
+    RunDisplaced,
+    RunEvent,
+    TimerFired,
+    WorkflowTriggered,
+)
 from flowforge.refusals import Accepted, Refusal, Rejected, not_found
 from flowforge.reports import REPORT_TYPES, JobCompleted, JobFailed, JobRequested, Report, ReportedError
 from flowforge.subjects import Subjects
@@ -32,6 +52,7 @@ from services.execution.settings import (
 )
 from services.execution.spent_jobs import look_for_spent_jobs
 from services.execution.state import Run
+from services.execution.waits import EventCame, Waits
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -40,10 +61,27 @@ _triggered = msgspec.json.Decoder(WorkflowTriggered)
 _fired = msgspec.json.Decoder(TimerFired)
 _admitted = msgspec.json.Decoder(RunAdmitted)
 _displaced = msgspec.json.Decoder(RunDisplaced)
-_cancel = msgspec.json.Decoder(CancelRun)
+_child_ended = msgspec.json.Decoder(ChildRunEnded)
+_child_refused = msgspec.json.Decoder(ChildRunRefused)
+_child_cancel = msgspec.json.Decoder(ChildCancelRequested)
+_event_came = msgspec.json.Decoder(EventCame)
+_commands = {
+    kind.__name__: msgspec.json.Decoder(kind)
+    for kind in (CancelRun, PauseRun, ResumeRun, RetryRun, DecideNode, ChangeRun, ReceiveCallback, DecideApproval)
+}
 _job = msgspec.json.Decoder(JobRequested)
 _OPEN_CURSOR = "open:execution"
 _ADVISORY = "io.nats.jetstream.advisory.v1.max_deliver"
+
+
+class _Place(msgspec.Struct):
+    """Whose report it is."""
+
+    node_id: str = ""
+    instance: str = ""
+
+
+_place = msgspec.json.Decoder(_Place)
 
 
 class Advisory(msgspec.Struct):
@@ -77,7 +115,17 @@ class ExecutionService:
     says = frozenset(kind for kind in facts.EVENT_TYPES if facts.EVENT_TYPES[kind] in facts.RunEvent.__args__) - {
         "WorkflowTriggered"
     }
-    hears = frozenset({"WorkflowTriggered", "RunAdmitted", "RunDisplaced", "TimerFired"})
+    hears = frozenset(
+        {
+            "WorkflowTriggered",
+            "RunAdmitted",
+            "RunDisplaced",
+            "TimerFired",
+            "ChildRunEnded",
+            "ChildRunRefused",
+            "ChildCancelRequested",
+        }
+    )
 
     def __init__(self, log: EventLog, namespace: str) -> None:
         self._log = log
@@ -86,6 +134,7 @@ class ExecutionService:
         self._open: dict[UUID, int] = {}
         """Runs that have not ended, with the position of their first event."""
         self._is_open_known = False
+        self._is_nudged = False
         self._steps: dict[UUID, deciding.Step] = {}
         self._signs_of_life: set[UUID] = set()
         self._look_at: float | None = None
@@ -101,6 +150,7 @@ class ExecutionService:
         self._client: Client = shell.client
         self._shell = shell
         self._runs = Runs(self._log, shell.client, self._subjects)
+        self._waits = Waits(self._log, self._put)
 
     # --- the shell asks --------------------------------------------------------------------------------------------
 
@@ -117,8 +167,16 @@ class ExecutionService:
             return _admitted.decode(message.event.data).run_id
         if kind == "RunDisplaced":
             return _displaced.decode(message.event.data).run_id
-        if kind == "CancelRun":
-            return UUID(_cancel.decode(message.event.data).run_id)
+        if kind == "ChildRunEnded":
+            return _child_ended.decode(message.event.data).parent_run_id
+        if kind == "ChildRunRefused":
+            return _child_refused.decode(message.event.data).parent_run_id
+        if kind == "ChildCancelRequested":
+            return _child_cancel.decode(message.event.data).child_run_id
+        if kind == EventCame.__name__:
+            return _event_came.decode(message.event.data).run_id
+        if kind in _commands:
+            return _run_of(_commands[kind].decode(message.event.data))
         if kind == _ADVISORY:
             return f"advisory {msgspec.json.decode(message.event.data)['stream_seq']}"
         raise ValueError(f"execution does not know messages of type {kind}")
@@ -164,7 +222,7 @@ class ExecutionService:
             causation_id=_causation(messages[0]),
             actor=actor,
         )
-        return Work(append=append, answers=answers, aside=aside)
+        return Work(append=append, answers=answers, aside=aside, blobs=list(step.blobs.values()))
 
     def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
         """Everything about the run to its subject; jobs to their queues; stops to workers."""
@@ -176,6 +234,7 @@ class ExecutionService:
         said: list[Outgoing] = []
         for event, stored in zip(step.events, events, strict=True):
             said += self._said(run, event, stored)
+        self._waits.note(run, step.events, position)
         if run.is_ended:
             self._open.pop(run.id, None)
             self._runs.drop(run.id)
@@ -208,6 +267,7 @@ class ExecutionService:
         """Start afresh: another owner may have been here."""
         self._runs.clear()
         self._steps.clear()
+        self._waits.forget()
         self._open.clear()
         self._is_open_known = False
         self._look_soon()
@@ -221,6 +281,11 @@ class ExecutionService:
     async def tick(self) -> None:
         """Each second: evict what is long unused, look for lost jobs when it is time."""
         self._runs.evict()
+        if not self._is_nudged:
+            self._is_nudged = True
+            await self._client.subscribe(self._subjects.appended, cb=self._waits.nudged)
+        await self._find_open_runs()
+        await self._waits.look(self._open)
         await self._keep_open_position()
         await self._look_for_spent_jobs()
         await self._drop_spent_jobs()
@@ -237,19 +302,27 @@ class ExecutionService:
     def _apply(self, step: deciding.Step, message: Message) -> Refusal | None:
         kind, data = message.event.type, message.event.data
         if kind == "WorkflowTriggered":
-            deciding.start(step)
+            deciding.start(step, is_wanted=self._is_wanted(step.run))
         elif kind == "RunAdmitted":
             deciding.admitted(step)
         elif kind == "RunDisplaced":
             deciding.displaced(step, _displaced.decode(data))
         elif kind == "TimerFired":
             deciding.timer(step, _fired.decode(data))
-        elif kind == "CancelRun":
-            command = _cancel.decode(data)
-            return deciding.cancel(step, command.reason, command.command_id)
+        elif kind == "ChildRunEnded":
+            deciding.child_ended(step, _stream_of(message), _child_ended.decode(data))
+        elif kind == "ChildRunRefused":
+            deciding.child_refused(step, _child_refused.decode(data))
+        elif kind == "ChildCancelRequested":
+            deciding.cancel(step, f"its parent waits for it no more: {_child_cancel.decode(data).reason}", "")
+        elif kind == EventCame.__name__:
+            came = _event_came.decode(data)
+            deciding.event_came(step, came.node_id, came.instance, came.event)
+        elif kind in _commands:
+            return _carried_out(step, _commands[kind].decode(data), message)
         else:
             job_id = UUID(message.tokens[3])
-            if job_id not in step.run.jobs:
+            if job_id not in step.run.jobs and not _was_of(step.run, data):
                 raise NoSuchJob(f"run {step.run.id} has no job {job_id}")
             if self._look_at is not None:
                 self._signs_of_life.add(job_id)
@@ -266,6 +339,20 @@ class ExecutionService:
             error = ReportedError(code="WORKER_LOST", message=f"the output {reference} was lost before it was stored")
             return JobFailed(attempt=said.attempt, delivery=said.delivery, worker=said.worker, error=error)
         return said
+
+    def _is_wanted(self, run: Run) -> bool:
+        """Whether the parent of a child still waits for it."""
+        parent_id = run.triggered.parent_run_id
+        parent = None if parent_id is None or not run.triggered.parent_node_id else self._runs.get(parent_id)
+        if parent is None:
+            return parent_id is None or not run.triggered.parent_node_id
+        unit = parent.find(run.triggered.parent_node_id, run.triggered.parent_instance)
+        return unit is not None and isinstance(unit.wait, facts.ChildWait) and unit.wait.child_run_id == run.id
+
+    def _put(self, came: "EventCame", event_id: str) -> None:
+        data = msgspec.Raw(_encode(came))
+        event = CloudEvent(id=event_id, source="/execution/waits", type=EventCame.__name__, data=data)
+        self._shell.intake.put(Message(f"{self._subjects.namespace}.log.EventCame", bytes(data), event, "log", ""))
 
     # --- loading ---------------------------------------------------------------------------------------------------
 
@@ -387,10 +474,11 @@ class ExecutionService:
         if isinstance(event, NodeQueued) and event.job_id is not None:
             # the job first: a worker waits for it, and nobody for the order between the two streams
             return [jobs.job_message(run, event, stored, self._subjects), message]
-        if isinstance(event, facts.NodeCancelled) and event.job_id is not None:
-            return [message, jobs.stop_message(run, event, self._subjects)]
-        if isinstance(event, facts.NodeFailed | facts.NodeRetried) and event.error.code == "JOB_TIMEOUT":
-            return [message, jobs.stop_message(run, event, self._subjects)]
+        if (
+            isinstance(event, facts.NodeCancelled | facts.NodeFailed | facts.NodeRetried | facts.NodeDecidedByHand)
+            and event.job_id is not None
+        ):
+            return [message, jobs.stop_message(run, event, event.job_id, self._subjects)]
         return [message]
 
     def _event_message(self, run: Run, stored: StoredEvent) -> Outgoing:
@@ -411,8 +499,49 @@ def _causation(message: Message) -> UUID | None:
 def _is_wanted(run: Run, queued: NodeQueued) -> bool:
     if run.is_ended:
         return False
-    unit = run.unit(queued.node_id, queued.instance)
-    return unit.status in ("queued", "running") and unit.attempt == queued.attempt
+    unit = run.find(queued.node_id, queued.instance)
+    return unit is not None and unit.status in ("queued", "running") and unit.attempt == queued.attempt
+
+
+def _run_of(command: Any) -> UUID:
+    """The run that a command is for. Raises ValueError where it names none."""
+    name = command.approval_id.partition(":")[0] if isinstance(command, DecideApproval) else command.run_id
+    return UUID(name)
+
+
+def _stream_of(message: Message) -> UUID:
+    """The stream of a logged event that was heard."""
+    return UUID(message.event.source.rpartition("/")[2])
+
+
+def _was_of(run: Run, data: msgspec.Raw) -> bool:
+    """Whether a report is on a job of an iteration, or of a map, that is no more: it is too late, and no wonder."""
+    said = _place.decode(data)
+    node = run.plan.all_nodes.get(said.node_id)
+    return node is not None and bool(said.instance) and run.find(said.node_id, said.instance) is None
+
+
+def _carried_out(step: deciding.Step, command: Command, message: Message) -> Refusal | None:
+    operations = deciding.operations
+    match command:
+        case CancelRun():
+            return deciding.cancel(step, command.reason, command.command_id)
+        case PauseRun():
+            return operations.pause(step, command)
+        case ResumeRun():
+            return operations.resume(step, command)
+        case RetryRun():
+            return operations.retry(step, command)
+        case DecideNode():
+            return operations.decide_node(step, command)
+        case ChangeRun():
+            return operations.change(step, command)
+        case ReceiveCallback():
+            return operations.callback(step, command)
+        case DecideApproval():
+            return operations.decide_approval(step, command, message.event.actor or command.actor)
+        case _:
+            raise ValueError(f"execution does not know the command {type(command).__name__}")
 
 
 def _accepted(run: Run, position: int) -> bytes:
@@ -421,9 +550,13 @@ def _accepted(run: Run, position: int) -> bytes:
 
 def _of_no_run(run_id: UUID, messages: Sequence[Message]) -> Work:
     refused = [(m, _rejected(not_found("run", str(run_id)))) for m in messages if m.origin == "command"]
-    return Work(
-        answers=refused, aside=[(m, f"there is no run {run_id} in the log") for m in messages if m.origin == "stream"]
-    )
+    strange = [m for m in messages if m.origin == "stream" and _expects_run(m)]
+    return Work(answers=refused, aside=[(m, f"there is no run {run_id} in the log") for m in strange])
+
+
+def _expects_run(message: Message) -> bool:
+    """A child may be cancelled before it has begun, and then it never will."""
+    return message.event.type != ChildCancelRequested.__name__
 
 
 def _rejected(refusal: Refusal) -> bytes:

@@ -2,13 +2,14 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import msgspec
-from flowforge.definition import ScriptNode
+from flowforge.definition import PromptNode, ScriptNode, SqlNode, WebhookNode
 from flowforge.envelope import CloudEvent, encode
-from flowforge.events import NodeCancelled, NodeFailed, NodeQueued, NodeRetried
+from flowforge.events import NodeCancelled, NodeDecidedByHand, NodeFailed, NodeQueued, NodeRetried
 from flowforge.raw import NULL
-from flowforge.reports import JobRequested
+from flowforge.reports import JobRequested, JobResources
 from flowforge.subjects import Subjects
 
 from infra.bus import Outgoing
@@ -34,6 +35,7 @@ def job_message(run: Run, queued: NodeQueued, stored: StoredEvent, subjects: Sub
         payload=_payload(run, queued),
         input=run.input_of(run.unit(queued.node_id, queued.instance)),
         deadline=deadline,
+        resources=_resources(run, queued),
     )
     body = encode(
         CloudEvent(
@@ -50,9 +52,10 @@ def job_message(run: Run, queued: NodeQueued, stored: StoredEvent, subjects: Sub
     return Outgoing(subjects.job(queued.queue, queued.job_type), body, f"{queued.job_id}-{queued.attempt}{again}")
 
 
-def stop_message(run: Run, event: NodeCancelled | NodeFailed | NodeRetried, subjects: Subjects) -> Outgoing:
+def stop_message(
+    run: Run, event: NodeCancelled | NodeFailed | NodeRetried | NodeDecidedByHand, job_id: UUID, subjects: Subjects
+) -> Outgoing:
     """Tell the worker, if one has it, that nobody waits for this attempt (or one before it) any more."""
-    job_id = run.job_id(event.node_id, event.instance)
     attempt = event.attempt - 1 if isinstance(event, NodeRetried) else event.attempt
     body = encode(
         CloudEvent(
@@ -65,11 +68,46 @@ def stop_message(run: Run, event: NodeCancelled | NodeFailed | NodeRetried, subj
     return Outgoing(subjects.cancel(job_id), body, is_kept=False)
 
 
+def _resources(run: Run, queued: NodeQueued) -> JobResources | None:
+    wanted = run.plan.all_nodes[queued.node_id].node.resources
+    return None if wanted is None else JobResources(slots=wanted.slots, memory_mb=wanted.memory_mb)
+
+
 def _payload(run: Run, queued: NodeQueued) -> msgspec.Raw:
-    node = run.plan.nodes[queued.node_id].node
-    if not isinstance(node, ScriptNode):
-        return queued.payload if bytes(queued.payload) != b"null" else msgspec.Raw(b"{}")
-    script: dict[str, Any] = {"language": node.language, "source": node.source, "env": queued.payload}
-    if bytes(queued.payload) == bytes(NULL):
-        script["env"] = {}
-    return msgspec.Raw(_encode(script))
+    node = run.plan.all_nodes[queued.node_id].node
+    rendered = queued.payload if bytes(queued.payload) != bytes(NULL) else msgspec.Raw(b"{}")
+    match node:
+        case ScriptNode():
+            limits = {"max_memory_mb": node.max_memory_mb, "max_file_mb": node.max_file_mb}
+            fixed: dict[str, Any] = {
+                "language": node.language,
+                "source": node.source,
+                "env": rendered,
+                "isolation": node.isolation,
+                "image": node.image,
+                **limits,
+            }
+            return _object(fixed, {})
+        case WebhookNode():
+            fixed = {
+                "method": node.method,
+                "wait_for_callback": node.wait_for_callback,
+                "expect_status": node.expect_status,
+            }
+        case SqlNode():
+            fixed = {"connection": node.connection, "query": node.query, "max_rows": node.max_rows}
+        case PromptNode():
+            fixed = {
+                "provider_model": node.provider_model,
+                "prompt_id": node.prompt_id,
+                "prompt_version": node.prompt_version,
+                "response_schema": node.response_schema,
+            }
+        case _:
+            return rendered
+    return _object(fixed, msgspec.json.decode(rendered))
+
+
+def _object(fixed: dict[str, Any], rendered: dict[str, Any]) -> msgspec.Raw:
+    """What the definition says once and for all, without what it leaves out, and what was computed for this attempt."""
+    return msgspec.Raw(_encode({name: value for name, value in fixed.items() if value is not None} | rendered))

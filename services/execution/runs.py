@@ -66,6 +66,7 @@ class Runs:
         if missing:
             fresh = await self._begin(missing, messages, known)
             await self.read(missing - fresh)
+        await self._read_parents(run_ids)
         for message in messages:
             if message.event.type == "JobCompleted" and b'"$blob"' in message.body:
                 await self._keep_blob(message)
@@ -89,6 +90,12 @@ class Runs:
                 fresh.add(triggered.run_id)
         return fresh
 
+    async def _read_parents(self, run_ids: Collection[UUID]) -> None:
+        """Of children that have not begun: a parent may wait for them no more."""
+        runs = [run for run_id in run_ids if (run := self._runs.get(run_id)) is not None and run.status == "pending"]
+        parents = {run.triggered.parent_run_id for run in runs} - {None}
+        await self.read([parent for parent in parents if parent is not None and parent not in self._runs])
+
     async def read(self, run_ids: Collection[UUID]) -> None:
         """Runs from their whole history; a run that is in memory already is read anew."""
         if not run_ids:
@@ -109,7 +116,7 @@ class Runs:
         known = self._runs.get(run.id)
         if known is not None and known.version >= run.version:
             return
-        for value in (run.triggered.input_data, *(node.output for node in run.nodes.values())):
+        for value in inputs.kept_values(run):
             if (reference := inputs.blob_hash(value)) is not None:
                 run.blobs.setdefault(reference, None)
         self._runs[run.id] = run
@@ -134,7 +141,7 @@ class Runs:
 
     async def _ensure_consumers(self, plan: Plan) -> None:
         """Workers pull from one durable consumer per queue and job type; a new one exists before its first job."""
-        for pair in {(node.queue, node.job_type) for node in plan.nodes.values() if node.is_job} - self._consumers:
+        for pair in {(node.queue, node.job_type) for node in plan.all_nodes.values() if node.is_job} - self._consumers:
             try:
                 await ensure_job_consumer(self._client.jetstream(), self._subjects, *pair)
             except (TimeoutError, NatsError) as fault:

@@ -15,3 +15,8 @@ SPENT_JOBS_LOOKED_FOR_EVERY_S = 3
 """How long after its last delivery ran out a job without any worker left is known to be lost."""
 OPEN_RUNS_KEPT_EVERY_S = 10
 """How often the position below which no run is open is kept."""
+DELAY_MS_MAX = 10 * 366 * 86_400_000
+"""The longest that a delay may be."""
+WAITS_PAGE_COUNT = 1_000
+WAITS_KEPT_EVERY_S = 5.0
+"""How often it is kept how far the log was read for nodes that wait for events."""

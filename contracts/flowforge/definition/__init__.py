@@ -30,6 +30,7 @@ from flowforge.definition.nodes import (
     ScriptNode,
     SqlNode,
     StartNode,
+    Status,
     WaitEventNode,
     WebhookNode,
     WorkNode,
@@ -47,6 +48,8 @@ from flowforge.definition.parsing import (
 )
 from flowforge.definition.shapes import (
     DEFINITION_BYTES_MAX,
+    LOOP_ITERATIONS_DEFAULT,
+    LOOP_ITERATIONS_MAX,
     NODES_MAX,
     SLUG_PATTERN,
     CircuitBreaker,
@@ -132,6 +135,8 @@ __all__ = [
     "JobNode",
     "JobType",
     "JoinMode",
+    "LOOP_ITERATIONS_DEFAULT",
+    "LOOP_ITERATIONS_MAX",
     "LoopNode",
     "ManualConfig",
     "ManualTrigger",
@@ -165,6 +170,7 @@ __all__ = [
     "Slug",
     "SqlNode",
     "StartNode",
+    "Status",
     "TRIGGER_TYPES",
     "Template",
     "Text",

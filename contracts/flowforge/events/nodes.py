@@ -82,23 +82,28 @@ class NodeCompleted(Event, kw_only=True, frozen=True):
 
 
 class NodeFailed(Event, kw_only=True, frozen=True):
-    """The node (or one instance) failed for good: no attempts are left, or the error forbids another."""
+    """The node (or one instance) failed for good: no attempts are left, or the error forbids another.
+
+    `job_id` is told to its worker, where the attempt ran out of time.
+    """
 
     node_id: str
     instance: Instance = ""
     attempt: int = 1
     error: RunError
     usage: JobUsage | None = None
+    job_id: UUID | None = None
 
 
 class NodeRetried(Event, kw_only=True, frozen=True):
-    """An attempt failed and another follows at `due_at`; `attempt` is the number of the one to come."""
+    """An attempt failed and another follows at `due_at`; `attempt` is the number of the one to come. `job_id`: as above."""
 
     node_id: str
     instance: Instance = ""
     attempt: int
     error: RunError
     due_at: datetime
+    job_id: UUID | None = None
 
 
 class NodeSkipped(Event, kw_only=True, frozen=True):

@@ -1,6 +1,7 @@
 """What people do to runs: in the run's stream, written by execution; the event's actor is who."""
 
 from typing import Literal
+from uuid import UUID
 
 from flowforge.events.event import Event, Instance
 
@@ -38,11 +39,13 @@ class RunRetried(Event, kw_only=True, frozen=True):
 
 
 class NodeDecidedByHand(Event, kw_only=True, frozen=True):
-    """Somebody completed, failed or skipped the node; its ending follows."""
+    """Somebody completed, failed or skipped the node; its ending follows. `job_id` is told to its worker."""
 
     node_id: str
     instance: Instance = ""
     action: Literal["complete", "fail", "skip"]
+    attempt: int = 1
+    job_id: UUID | None = None
     comment: str = ""
     command_id: str = ""
 

@@ -103,6 +103,7 @@ class CallbackReceived(Event, kw_only=True, frozen=True):
     instance: Instance = ""
     attempt: int = 1
     data: msgspec.Raw = NULL
+    command_id: str = ""
 
 
 class ChildRunRequested(Event, kw_only=True, frozen=True):

@@ -1,39 +1,66 @@
 """What follows from a message, for one run. Pure: no clock, no chance, no I/O; time comes in with the step.
 
-`messages` below: what each message means; `engine`: what follows by itself; `ending`: how nodes and runs end; `faults`:
+Here: what each message means. `operations`: what people do to runs; `engine`: what follows by itself; `starting`: how
+nodes begin; `waiting`: nodes that wait; `looping`, `joining`: loops and merges; `ending`: how nodes and runs end; `faults`:
 errors in plain words; `step`: the events decided so far, folded as they are decided. They are logged as one group.
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from flowforge.errors import ErrorCode
 from flowforge.events import (
+    ChildRunEnded,
+    ChildRunRefused,
     NodeProgressed,
+    NodeSkipped,
     NodeStarted,
     ReportIgnored,
     RunCancelRequested,
     RunDisplaced,
     RunQueued,
+    RunSlaMissed,
     RunStarted,
     TimerFired,
 )
 from flowforge.refusals import Refusal, invalid_state
 from flowforge.reports import JobCompleted, JobFailed, JobProgressed, JobStarted, Report, ReportedError
 
+from services.execution.decide import operations, waiting
 from services.execution.decide.ending import complete, fail, halt, stop
 from services.execution.decide.engine import advance
-from services.execution.decide.faults import queue_timeout_error, timeout_error
+from services.execution.decide.faults import names_under_way, queue_timeout_error, timeout_error
 from services.execution.decide.step import Step, set_timer
 from services.execution.state import Run, Unit
 
-__all__ = ["Step", "admitted", "advance", "cancel", "displaced", "report", "start", "timer"]
+__all__ = [
+    "Step",
+    "admitted",
+    "advance",
+    "cancel",
+    "child_ended",
+    "child_refused",
+    "displaced",
+    "event_came",
+    "operations",
+    "report",
+    "start",
+    "timer",
+    "waiting",
+]
 
 
-def start(step: Step) -> None:
-    """The run was triggered; take it up, or take note that it has to wait. A second time nothing follows."""
+def start(step: Step, *, is_wanted: bool = True) -> None:
+    """The run was triggered; take it up, or take note that it has to wait. A second time nothing follows.
+
+    A child whose parent no longer waits for it (not `is_wanted`) is cancelled before it begins.
+    """
     run, waits = step.run, step.run.triggered.waits
     if run.status != "pending" or run.is_queued:
+        return
+    if not is_wanted:
+        cancel(step, "its parent waits for it no more", "")
         return
     if waits is None:
         _begin(step)
@@ -45,7 +72,11 @@ def start(step: Step) -> None:
 
 def admitted(step: Step) -> None:
     """There is room for a run that waited. For one that has begun or ended meanwhile nothing follows."""
-    if step.run.status == "pending":
+    if step.run.status != "pending":
+        return
+    if step.run.cleared is not None:
+        operations.go_on(step)
+    else:
         _begin(step)
 
 
@@ -56,17 +87,30 @@ def displaced(step: Step, by: RunDisplaced) -> None:
 
 def _begin(step: Step) -> None:
     run = step.run
+    settings = run.plan.workflow.settings
     step.emit(RunStarted(total_nodes=len(run.nodes)))
-    timeout_ms = run.triggered.timeout_ms or run.plan.workflow.settings.timeout_ms
+    timeout_ms = run.triggered.timeout_ms or settings.timeout_ms
     if timeout_ms:
         set_timer(step, "run_timeout", step.now + timedelta(milliseconds=timeout_ms))
+    if settings.sla_ms:
+        set_timer(step, "sla", step.now + timedelta(milliseconds=settings.sla_ms))
+    if run.triggered.from_node is not None:
+        _leave_out(step, run.triggered.from_node)
     advance(step)
+
+
+def _leave_out(step: Step, first: str) -> None:
+    """The run begins at one node: what does not lie below it is not selected."""
+    selected = {first} | step.run.plan.graph.below([first])
+    for node_id in step.run.nodes:
+        if node_id not in selected:
+            step.emit(NodeSkipped(node_id=node_id, reason="not_selected"))
 
 
 def report(step: Step, job_id: UUID, said: Report) -> None:
     """A worker told something of a job. What comes too late, or from a replaced delivery, changes nothing and is told."""
     unit = step.run.jobs.get(job_id)
-    if unit is None:
+    if unit is None:  # of an iteration that has ended
         return
     kind = type(said).__name__
     stale = _staleness(step.run, unit, said, kind)
@@ -97,44 +141,81 @@ def report(step: Step, job_id: UUID, said: Report) -> None:
                 )
         case JobCompleted():
             _worker_began(step, unit, said, said.started_at)
-            complete(step, unit, said.output)
+            if not waiting.called(step, unit):
+                complete(step, unit, said.output, usage=said.usage)
             advance(step)
         case JobFailed():
             _worker_began(step, unit, said, said.started_at)
-            fail(step, unit, said.error)
+            fail(step, unit, said.error, usage=said.usage)
             advance(step)
         case _:
             return
 
 
 def timer(step: Step, fired: TimerFired) -> None:
-    """A timer came due; if what it was for is past, nothing follows."""
+    """A timer came due; if what it was for is past, or was put off since, nothing follows. A paused run looks at what has
+    come due when it goes on."""
     run = step.run
     if run.is_ended:
         return
-    if fired.purpose == "queue_timeout":
-        if run.status == "pending":
-            stop(step, queue_timeout_error(run))
-            advance(step)
+    step.now = max(step.now, fired.due_at)  # the scheduler's clock decides when it is due
+    match fired.purpose:
+        case "queue_timeout":
+            if run.status == "pending":
+                stop(step, queue_timeout_error(run))
+        case "run_timeout":
+            is_put_off = run.timeout_due_at is not None and fired.due_at < run.timeout_due_at
+            if run.status == "running" and not is_put_off and run.failing is None:
+                stop(step, timeout_error(run))
+        case "sla":
+            if not run.is_stopping and not run.has_missed_sla:
+                step.emit(RunSlaMissed(sla_ms=run.plan.workflow.settings.sla_ms or 0, under_way=names_under_way(run)))
+        case _:
+            _timer_of_node(step, fired)
+    advance(step)
+
+
+def _timer_of_node(step: Step, fired: TimerFired) -> None:
+    unit = step.run.find(fired.node_id, fired.instance)
+    if unit is None or unit.attempt != fired.attempt:
         return
-    if fired.purpose == "run_timeout":
-        if run.failing is None:
-            stop(step, timeout_error(run))
-        advance(step)
-        return
-    unit = run.unit(fired.node_id, fired.instance)
-    if fired.purpose == "retry":
-        step.now = max(step.now, fired.due_at)  # the scheduler's clock decides when it is due
-        advance(step)
-    elif fired.purpose == "node_timeout" and unit.attempt == fired.attempt and unit.status in ("queued", "running"):
+    if fired.purpose == "node_timeout" and unit.status in ("queued", "running"):
         late = ReportedError(code=ErrorCode.JOB_TIMEOUT, message="the attempt took longer than its timeout_ms")
         fail(step, unit, late)
+    is_waiting = fired.purpose == "wait" and unit.status == "waiting" and step.run.status == "running"
+    if is_waiting and unit.due_at is not None and unit.due_at <= step.now:
+        waiting.overdue(step, unit)
+
+
+def child_ended(step: Step, child_run_id: UUID, ended: ChildRunEnded) -> None:
+    """The child that a node waits for has ended."""
+    unit = step.run.find(ended.node_id, ended.instance)
+    if unit is not None and not step.run.is_ended:
+        waiting.child_ended(step, unit, child_run_id, ended)
+        advance(step)
+
+
+def child_refused(step: Step, refused: ChildRunRefused) -> None:
+    """The child that a node waits for does not start."""
+    unit = step.run.find(refused.node_id, refused.instance)
+    if unit is not None and not step.run.is_ended:
+        waiting.child_refused(step, unit, refused)
+        advance(step)
+
+
+def event_came(step: Step, node_id: str, instance: str, event: dict[str, Any]) -> None:
+    """An event was received that the node may wait for."""
+    unit = step.run.find(node_id, instance)
+    if unit is not None and not step.run.is_ended:
+        waiting.event_came(step, unit, event)
         advance(step)
 
 
 def cancel(step: Step, reason: str, command_id: str) -> Refusal | None:
     """Somebody asked to end the run. Asking twice changes nothing."""
     run = step.run
+    if command_id and command_id in run.command_ids:
+        return None
     if run.is_ended:
         return invalid_state(f"run {run.id} is {run.status} already")
     if not run.is_cancelling:
@@ -183,5 +264,6 @@ def _worker_began(step: Step, unit: Unit, said: Report, at: datetime | None) -> 
                 worker=said.worker,
                 delivery=said.delivery,
                 at=at,
+                isolation=getattr(said, "isolation", []),
             )
         )

@@ -2,48 +2,68 @@
 
 import hashlib
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from flowforge.definition import RetryPolicy
 from flowforge.errors import ErrorCode, RunError
 from flowforge.events import (
+    ChildCancelRequested,
+    ChildRunEnded,
+    ChildWait,
+    EarlierOutput,
+    IterationEnded,
     JobEnded,
+    JobUsage,
     NodeCancelled,
     NodeCompleted,
     NodeFailed,
     NodeRetried,
     NodeSkipped,
+    RecoveryTaken,
     RunCancelled,
     RunCompleted,
     RunFailed,
     RunFailing,
+    RunPartiallyCompleted,
 )
 from flowforge.job_types import TRIGGER_TYPES, JobStatus
-from flowforge.raw import NULL
+from flowforge.raw import NULL, present
 from flowforge.reports import ReportedError
 
 from infra.expressions import EvaluationFault
 from services.execution import inputs
 from services.execution.decide.faults import input_fault, resolution, run_error
 from services.execution.decide.step import Step, set_timer
-from services.execution.state import NodeState, Unit
+from services.execution.state import Frame, NodeState, Unit
 
+UNDER_WAY = ("queued", "running", "waiting")
 _decode = msgspec.json.Decoder().decode
 
 
-def complete(step: Step, unit: Unit, output: msgspec.Raw) -> None:
+def complete(
+    step: Step,
+    unit: Unit,
+    output: msgspec.Raw,
+    *,
+    usage: JobUsage | None = None,
+    cached_from: EarlierOutput | None = None,
+) -> None:
     """The unit ended well, unless its output breaks what it declares."""
-    plan = step.run.nodes[unit.node_id].plan
+    plan = unit.plan
+    is_whole = isinstance(unit, NodeState)
     variables: dict[str, msgspec.Raw] = {}
     try:
-        if plan.node.outputs and not plan.is_map:
-            inputs.check_ports(plan.node.outputs, _decode(output), "output")
-        if plan.output_mapping is not None and not unit.instance:
-            values = inputs.render(step.run, plan.output_mapping, step.now, output=_decode(output))
-            variables = {name: inputs.encoded(value) for name, value in values.items()}
+        output = step.kept(output)
+        if plan.node.outputs and not (is_whole and plan.is_map):
+            inputs.check_ports(plan.node.outputs, inputs.value_of(step.run, output), "output")
+        if plan.output_mapping is not None and is_whole:
+            value = inputs.value_of(step.run, output)
+            values = inputs.render(step.run, plan.output_mapping, step.now, unit, output=value)
+            variables = {name: inputs.encoded(each) for name, each in values.items()}
     except inputs.PortFault as fault:
-        fail(step, unit, ReportedError(code=ErrorCode.OUTPUT_INVALID, message=str(fault)))
+        fail(step, unit, ReportedError(code=ErrorCode.OUTPUT_INVALID, message=str(fault)), usage=usage)
         return
     except (EvaluationFault, inputs.TooLarge) as fault:
         fail_at_once(step, unit, input_fault(fault))
@@ -55,50 +75,91 @@ def complete(step: Step, unit: Unit, output: msgspec.Raw) -> None:
             attempt=max(unit.attempt, 1),
             output=output,
             variables=variables,
+            usage=usage,
+            cached_from=cached_from,
         )
     )
     _tell_job(step, unit, "COMPLETE", output)
-    if unit.instance:
-        _instance_ended(step, step.run.nodes[unit.node_id])
+    if unit.is_instance:
+        _instance_ended(step, unit.node)
 
 
-def fail(step: Step, unit: Unit, error: ReportedError) -> None:
+def fail(step: Step, unit: Unit, error: ReportedError, *, usage: JobUsage | None = None) -> None:
     """An attempt failed: another follows where the policy grants one, else the unit has failed."""
-    run, plan = step.run, step.run.nodes[unit.node_id].plan
-    full = run_error(run, unit, error)
-    policy = plan.node.retry_policy
-    if policy is None or not _grants(policy, unit.attempt, error):
-        _failed(step, unit, full)
+    fail_with(step, unit, run_error(step.run, unit, error), usage=usage)
+
+
+def fail_with(step: Step, unit: Unit, error: RunError, *, usage: JobUsage | None = None) -> None:
+    """The same, for an error that has its place in the graph already."""
+    policy = unit.plan.retry_policy
+    if policy is None or not _grants(policy, unit, error):
+        _failed(step, unit, error, usage)
         return
     attempt = unit.attempt + 1
-    due_at = step.now + timedelta(milliseconds=_wait_ms(policy, run.id, unit))
-    step.emit(NodeRetried(node_id=unit.node_id, instance=unit.instance, attempt=attempt, error=full, due_at=due_at))
+    due_at = step.now + timedelta(milliseconds=_wait_ms(policy, step.run.id, unit))
+    if unit.plan.node.retry_policy is None:
+        _recover(step, "retry", unit, f"attempt {attempt} follows (recovery.retry_failed_nodes)")
+    give_up_child(step, unit, "the attempt failed")
+    step.emit(
+        NodeRetried(
+            node_id=unit.node_id,
+            instance=unit.instance,
+            attempt=attempt,
+            error=error,
+            due_at=due_at,
+            job_id=_job_to_stop(unit, error),
+        )
+    )
     if due_at > step.now:
         set_timer(step, "retry", due_at, unit, attempt)
 
 
 def fail_at_once(step: Step, unit: Unit, error: ReportedError) -> None:
     """The unit failed for a reason that another attempt would meet again."""
-    _failed(step, unit, run_error(step.run, unit, error))
+    _failed(step, unit, run_error(step.run, unit, error), None)
 
 
-def _failed(step: Step, unit: Unit, error: RunError) -> None:
-    run = step.run
-    step.emit(NodeFailed(node_id=unit.node_id, instance=unit.instance, attempt=max(unit.attempt, 1), error=error))
+def _failed(step: Step, unit: Unit, error: RunError, usage: JobUsage | None) -> None:
+    give_up_child(step, unit, "the node failed")
+    cancel_below(step, unit, "node_failed")
+    frame = unit.frame
+    is_stopping = frame.failing is not None or (frame is step.run.root and step.run.is_stopping)
+    step.emit(
+        NodeFailed(node_id=unit.node_id, instance=unit.instance, attempt=max(unit.attempt, 1), error=error, usage=usage)
+    )
     _tell_job(step, unit, "FAILED")
-    node = run.nodes[unit.node_id]
-    if unit.instance:
-        if run.plan.workflow.settings.fail_fast and not node.plan.node.allow_failure:
+    if not isinstance(unit, NodeState):
+        node = unit.node
+        if step.is_fail_fast and not unit.plan.node.allow_failure:
             _cancel_instances(step, node, "instance_failed")
         _instance_ended(step, node)
-        return
-    if not node.plan.node.allow_failure and run.plan.workflow.settings.fail_fast and not run.is_stopping:
-        stop(step, error)
+    elif unit.failure_counts:
+        if not step.is_fail_fast:
+            _tell_recovery(step, unit)
+        elif not is_stopping:
+            stop(step, error, frame)
+
+
+def _job_to_stop(unit: Unit, error: RunError) -> UUID | None:
+    return unit.job_id if error.code == ErrorCode.JOB_TIMEOUT else None
+
+
+def _tell_recovery(step: Step, unit: Unit) -> None:
+    recovery = step.run.plan.workflow.settings.recovery
+    if recovery.skip_failed_branches:
+        _recover(step, "skip_branch", unit, "what lies below it is skipped and does not count")
+    elif recovery.continue_on_node_failure:
+        _recover(step, "continue", unit, "the other branches go on")
+
+
+def _recover(step: Step, action: Any, unit: Unit | None, detail: str) -> None:
+    node_id, instance = ("", "") if unit is None else (unit.node_id, unit.instance)
+    step.emit(RecoveryTaken(action=action, node_id=node_id, instance=instance, detail=detail))
 
 
 def _tell_job(step: Step, unit: Unit, status: JobStatus, output: msgspec.Raw = NULL) -> None:
     """Workflows may be triggered by the job that has ended, where there was one: a map's jobs are those of its instances."""
-    plan = step.run.nodes[unit.node_id].plan
+    plan = unit.plan
     if unit.job_id is None or plan.job_type not in TRIGGER_TYPES:
         return
     step.emit(
@@ -124,21 +185,20 @@ def _instance_ended(step: Step, node: NodeState) -> None:
         if node.plan.node.allow_failure
         else next((unit for unit in node.instances if unit.error and unit.status == "failed"), None)
     )
-    if failed is not None and (node.unended == 0 or step.run.plan.workflow.settings.fail_fast):
+    if failed is not None and (node.unended == 0 or step.is_fail_fast):
         assert failed.error is not None
-        _failed(step, node, failed.error)
+        _failed(step, node, failed.error, None)
     elif node.unended == 0:
         complete(step, node, inputs.map_output(node))
 
 
-def _cancel_instances(step: Step, node: NodeState, reason: str) -> None:
-    for unit in node.instances:
-        if unit.status in ("queued", "running", "waiting"):
-            _cancel_unit(step, unit, reason)
-    node.next_index = len(node.instances)
+# --- cancelling -------------------------------------------------------------------------------------------------------
 
 
-def _cancel_unit(step: Step, unit: Unit, reason: str) -> None:
+def cancel_unit(step: Step, unit: Unit, reason: str) -> None:
+    """Stop it, and all that it has under way; whoever works on it is told."""
+    cancel_below(step, unit, reason)
+    give_up_child(step, unit, reason)
     step.emit(
         NodeCancelled(
             node_id=unit.node_id,
@@ -150,32 +210,73 @@ def _cancel_unit(step: Step, unit: Unit, reason: str) -> None:
     )
 
 
-def stop(step: Step, error: RunError) -> None:
-    """fail_fast, or the run's timeout: what runs is cancelled, what has not started is skipped, cleanup remains."""
-    run = step.run
-    failed = [
-        node_id for node_id, node in run.nodes.items() if node.status == "failed" and not node.plan.node.allow_failure
-    ]
-    step.emit(RunFailing(error=error))
-    halt(step, failed, "run_failed")
+def cancel_below(step: Step, unit: Unit, reason: str) -> None:
+    """Stop the instances of a map and the iterations of a loop."""
+    if isinstance(unit, NodeState):
+        _cancel_instances(step, unit, reason)
+    if unit.loop is not None:
+        halt_iterations(step, unit, reason)
 
 
-def halt(step: Step, failed: list[str], skip_reason: str) -> None:
+def halt_iterations(step: Step, unit: Unit, reason: str) -> None:
+    """Stop the iterations of a loop that are under way."""
+    assert unit.loop is not None
+    unit.loop.is_over = True
+    for index, frame in list(unit.loop.frames.items()):
+        for node in frame.nodes.values():
+            if node.status in UNDER_WAY:
+                cancel_unit(step, node, reason)
+        step.emit(IterationEnded(node_id=unit.node_id, instance=unit.instance, index=index, status="cancelled"))
+
+
+def _cancel_instances(step: Step, node: NodeState, reason: str) -> None:
+    for unit in node.instances:
+        if unit.status in UNDER_WAY:
+            cancel_unit(step, unit, reason)
+    node.next_index = len(node.instances)
+
+
+def give_up_child(step: Step, unit: Unit, reason: str) -> None:
+    """Nobody waits for the child run of this node any more."""
+    if unit.status == "waiting" and isinstance(unit.wait, ChildWait):
+        step.emit(
+            ChildCancelRequested(
+                node_id=unit.node_id, instance=unit.instance, child_run_id=unit.wait.child_run_id, reason=reason
+            )
+        )
+
+
+def stop(step: Step, error: RunError, frame: Frame | None = None) -> None:
+    """fail_fast, or the run's timeout: what runs is cancelled, what has not started is skipped, cleanup remains.
+
+    In an iteration of a loop, this concerns the iteration; that it failed is for the loop to tell.
+    """
+    frame = frame or step.run.root
+    failed = [node_id for node_id, node in frame.nodes.items() if node.status == "failed" and node.failure_counts]
+    if frame.loop is None:
+        step.emit(RunFailing(error=error))
+    halt(step, failed, "run_failed", frame)
+
+
+def halt(step: Step, failed: list[str], skip_reason: str, frame: Frame | None = None) -> None:
     """Cancel what runs and skip what has not started, but for cleanup: what exists for failure below what went wrong."""
-    run, plan = step.run, step.run.plan
+    frame = frame or step.run.root
+    graph = frame.graph
     cancelled: list[str] = []
-    for node in run.nodes.values():
-        if node.status in ("queued", "running", "waiting"):
-            _cancel_instances(step, node, skip_reason)
-            _cancel_unit(step, node, skip_reason)
+    for node in frame.nodes.values():
+        if node.status in UNDER_WAY:
+            cancel_unit(step, node, skip_reason)
             cancelled.append(node.node_id)
-    below_failure = plan.below(failed)
-    cleanup = {node_id for node_id in plan.below([*failed, *cancelled]) if plan.nodes[node_id].exists_for_failure}
-    exempt = cleanup | plan.below(cleanup)
-    for node in run.nodes.values():
+    below_failure = graph.below(failed)
+    cleanup = {node_id for node_id in graph.below([*failed, *cancelled]) if graph.nodes[node_id].exists_for_failure}
+    exempt = cleanup | graph.below(cleanup)
+    for node in frame.nodes.values():
         if node.status == "idle" and node.node_id not in exempt:
             reason = "upstream_failed" if node.node_id in below_failure else skip_reason
-            step.emit(NodeSkipped(node_id=node.node_id, reason=reason))
+            step.emit(NodeSkipped(node_id=node.node_id, instance=node.instance, reason=reason))
+
+
+# --- the end of the run -----------------------------------------------------------------------------------------------
 
 
 def end(step: Step) -> None:
@@ -183,33 +284,84 @@ def end(step: Step) -> None:
     run = step.run
     if run.is_cancelling:
         step.emit(RunCancelled(reason=run.cancel_reason))
+        _tell_parent(step, "cancelled", error=_cancelled_error(run.cancel_reason))
         return
-    error = run.failing or run.first_failure
-    if error is None:
+    error = run.failing or run.root.first_failure
+    output = NULL
+    if error is None or _is_partial(step):
         try:
-            output = inputs.run_output(run, run.plan, step.now)
+            output = step.kept(inputs.run_output(run, run.plan, step.now))
         except (EvaluationFault, inputs.TooLarge) as fault:
-            reported = input_fault(fault)
-            error = RunError(
-                code=reported.code,
-                message=f"output_mapping: {reported.message}",
-                suggested_resolution=resolution(reported.code),
-            )
+            error = error or _output_error(fault)
         else:
-            step.emit(RunCompleted(output=output))
+            if error is None:
+                step.emit(RunCompleted(output=output))
+                _tell_parent(step, "completed", output=output)
+                return
+            _recover(step, "partial", None, f"{error.affected_nodes} failed, and other branches completed")
+            step.emit(RunPartiallyCompleted(output=output, error=error))
+            _tell_parent(step, "partial", output=output, error=error)
             return
     step.emit(RunFailed(error=error))
+    _tell_parent(step, "failed", error=error)
 
 
-def _grants(policy: RetryPolicy, attempt: int, error: ReportedError) -> bool:
-    if not error.retryable or attempt >= policy.max_attempts:
+def _is_partial(step: Step) -> bool:
+    run = step.run
+    if not run.plan.workflow.settings.may_end_partial or run.failing is not None:
         return False
-    return not policy.retry_on_errors or error.code in policy.retry_on_errors
+    return any(run.nodes[leaf].status == "completed" for leaf in run.plan.graph.leaves)
+
+
+def _output_error(fault: Exception) -> RunError:
+    reported = input_fault(fault)
+    return RunError(
+        code=reported.code,
+        message=f"output_mapping: {reported.message}",
+        suggested_resolution=resolution(reported.code),
+    )
+
+
+def _cancelled_error(reason: str) -> RunError:
+    return RunError(ErrorCode.CANCELLED, reason or "the run was cancelled", retryable=False)
+
+
+def _tell_parent(step: Step, status: Any, output: msgspec.Raw = NULL, error: RunError | None = None) -> None:
+    triggered = step.run.triggered
+    if triggered.parent_run_id is None or not triggered.parent_node_id:
+        return
+    step.emit(
+        ChildRunEnded(
+            parent_run_id=triggered.parent_run_id,
+            node_id=triggered.parent_node_id,
+            instance=triggered.parent_instance,
+            status=status,
+            output=output,
+            error=error,
+        )
+    )
+
+
+# --- retries ----------------------------------------------------------------------------------------------------------
+
+
+def _grants(policy: RetryPolicy, unit: Unit, error: RunError) -> bool:
+    if not error.retryable or unit.attempt - unit.first_attempt + 1 >= policy.max_attempts:
+        return False
+    return not policy.retry_on_errors or bool({error.code, _class_of(error)} & set(policy.retry_on_errors))
+
+
+def _class_of(error: RunError) -> str:
+    """The name of the exception that a handler raised, where it told one."""
+    details = present(error.details)
+    told = _decode(details) if details is not None else None
+    return str(told.get("error_class", "")) if isinstance(told, dict) else ""
 
 
 def _wait_ms(policy: RetryPolicy, run_id: UUID, unit: Unit) -> float:
     """Exponential back-off; with jitter a share between half and all of it, the same whenever it is computed."""
-    wait_ms = min(policy.delay_ms * policy.backoff_multiplier ** (unit.attempt - 1), policy.max_delay_ms)
+    tried = unit.attempt - unit.first_attempt
+    wait_ms = min(policy.delay_ms * policy.backoff_multiplier**tried, policy.max_delay_ms)
     if policy.jitter:
         seed = hashlib.blake2b(f"{run_id}:{unit.node_id}:{unit.instance}:{unit.attempt}".encode(), digest_size=4)
         wait_ms *= 0.5 + int.from_bytes(seed.digest()) / 2**33

@@ -1,175 +1,164 @@
-"""The engine: decide every node that can be decided, hand out what slots allow, end the run when all nodes have ended."""
+"""The engine: decide every node that can be decided, hand out what slots allow, end iterations and the run when all of
+their nodes have ended."""
 
-from datetime import timedelta
-
-import msgspec
-from flowforge.definition import DataTransformNode, EndNode, ScriptNode
-from flowforge.events import NodeQueued, NodeSkipped, NodeStarted
-from flowforge.raw import NULL, field
+from flowforge.events import NodeSkipped, RunPaused
 
 from infra.expressions import EvaluationFault
 from services.execution import inputs
-from services.execution.decide.ending import complete, end, fail_at_once
+from services.execution.decide import looping
+from services.execution.decide.ending import end, fail_at_once
 from services.execution.decide.faults import input_fault
-from services.execution.decide.step import Step, set_timer
+from services.execution.decide.joining import decide_merge
+from services.execution.decide.starting import begin
+from services.execution.decide.step import Step
 from services.execution.plan import PlanEdge
 from services.execution.rules import RUN, EdgeState, edge_state, verdict
-from services.execution.settings import MAP_INSTANCES_MAX
-from services.execution.state import NodeState, Unit
+from services.execution.state import Frame, NodeState, Unit
 
 
 def advance(step: Step) -> None:
-    """Decide every node that can be decided, hand out what slots allow, end the run when all nodes have ended."""
+    """Do all that can be done now; of a paused run nothing but its end."""
     run = step.run
-    while True:
-        while run.frontier:
-            node_id = next(iter(run.frontier))
-            _decide_node(step, run.nodes[node_id])
-        if not _hand_out(step) and not run.frontier:
-            break
-    if run.ended_count == len(run.nodes) and not run.is_ended:
+    while run.status == "running" and (_decide(step) or (run.status == "running" and _hand_out(step))):
+        pass
+    if run.root.is_over and run.status in ("pending", "running", "paused"):
         end(step)
 
 
+def _decide(step: Step) -> bool:
+    """Decide what is to be decided in one graph; whether there was one."""
+    run = step.run
+    if not run.dirty:
+        return False
+    frame = next(iter(run.dirty))
+    while frame.frontier:
+        _decide_node(step, frame.nodes[next(iter(frame.frontier))])
+        if run.status != "running":
+            return False
+    run.dirty.pop(frame, None)
+    if frame.is_over and frame.loop is not None:
+        looping.end_iteration(step, frame)
+    return True
+
+
 def _decide_node(step: Step, node: NodeState) -> None:
-    run, plan = step.run, node.plan
+    plan = node.plan
+    if plan.id == step.run.triggered.from_node:
+        _run(step, node)
+        return
     try:
-        states: list[tuple[EdgeState, NodeState]] = [
-            (edge_state(edge, run.nodes[edge.source], _holds(step, edge)), run.nodes[edge.source])
-            for edge in plan.incoming
-        ]
+        states = edge_states(step, node)
     except EvaluationFault as fault:
         fail_at_once(step, node, input_fault(fault))
         return
-    answer = verdict(plan.node.run_if, states)
-    if answer != RUN:
-        step.emit(NodeSkipped(node_id=node.node_id, reason=answer))
-    elif plan.is_map:
-        _start_map(step, node)
-    elif plan.is_job:
-        run.frontier.pop(node.node_id, None)
-        run.waiting_slot.append(node.node_id)
+    if plan.merge is not None and node.frame.nodes[plan.merge.parallel_id].status == "completed":
+        decide_merge(step, node, states)
+        return
+    decided: list[tuple[EdgeState, NodeState]] = [(state, source) for state, source in states if state is not None]
+    if len(decided) < len(states):
+        node.frame.frontier.pop(node.node_id, None)  # a merge that is looked at early
+        return
+    answer = verdict(plan.node.run_if, decided)
+    if answer == RUN:
+        _run(step, node)
     else:
-        _run_here(step, node)
+        step.emit(NodeSkipped(node_id=node.node_id, instance=node.instance, reason=answer))
 
 
-def _holds(step: Step, edge: PlanEdge) -> bool:
-    if edge.condition is None or step.run.nodes[edge.source].status == "skipped":
+def edge_states(step: Step, node: NodeState) -> list[tuple[EdgeState | None, NodeState]]:
+    """Each incoming edge with its source; None for one whose source has not ended. Raises `EvaluationFault`."""
+    frame = node.frame
+    return [
+        (edge_state(edge, source, _holds(step, edge, frame)) if source.is_ended else None, source)
+        for edge in node.plan.incoming
+        for source in (frame.nodes[edge.source],)
+    ]
+
+
+def _holds(step: Step, edge: PlanEdge, frame: Frame) -> bool:
+    source = frame.nodes[edge.source]
+    if source.status == "skipped":
         return True
-    source = step.run.nodes[edge.source]
+    if edge.taken_on is not None and source.status == "completed":
+        result = inputs.output_value(step.run, edge.source, frame)
+        if isinstance(result, dict) and result.get("result") is not edge.taken_on:
+            return False
+    if edge.condition is None:
+        return True
     try:
-        return edge.condition.evaluate(inputs.bindings(step.run, edge.condition, step.now)) is True
+        return edge.condition.evaluate(inputs.bindings(step.run, edge.condition, step.now, frame)) is True
     except EvaluationFault:
         if source.status == "completed":
             raise
         return True  # what the condition looks at is missing because the source did not complete
 
 
+def _run(step: Step, node: NodeState) -> None:
+    """It runs: at once, or as soon as a slot of the run is free; unless somebody wants the run to halt before it."""
+    if _halts(step, node):
+        return
+    if node.plan.is_job and not node.plan.is_map and step.run.steps_left is None:
+        node.frame.frontier.pop(node.node_id, None)
+        step.run.waiting_slot.append(node)
+    else:
+        begin(step, node, node.first_attempt)
+
+
+def _halts(step: Step, node: NodeState) -> bool:
+    """A breakpoint, or the end of a step: the run is paused before all that could start now."""
+    run = step.run
+    if run.steps_left is None and (node.node_id not in run.breakpoints or node.node_id in run.passing):
+        return False
+    if run.steps_left:
+        return False
+    others = [each.node_id for each in node.frame.nodes.values() if each.node_id in node.frame.frontier]
+    before = list(dict.fromkeys([node.node_id, *others]))
+    reason = "step" if run.steps_left == 0 else "breakpoint"
+    step.emit(RunPaused(reason=reason, before=before if reason == "step" else [node.node_id]))
+    return True
+
+
 def _hand_out(step: Step) -> bool:
-    """Queue waiting jobs and map instances while slots are free; whether anything changed that may decide more."""
+    """Start waiting jobs, retries, map instances and iterations while there is room; whether anything changed."""
     run = step.run
     slots_max = run.plan.workflow.settings.max_parallel_jobs
     changed = False
     while run.waiting_slot and run.active_jobs < slots_max:
-        unit = run.nodes[run.waiting_slot.popleft()]
+        unit = run.waiting_slot.popleft()
         if unit.status == "idle":
             changed = True
-            queue(step, unit, 1)
+            begin(step, unit, unit.first_attempt)
     for unit, due_at in list(run.retries.items()):
-        if due_at <= step.now and run.active_jobs < slots_max:
+        if due_at <= step.now and not (unit.plan.is_job and run.active_jobs >= slots_max):
             changed = True
-            queue(step, unit, unit.attempt + 1)
-    for node_id in list(run.maps):
-        changed |= _hand_out_map(step, run.nodes[node_id], slots_max)
+            begin(step, unit, unit.attempt + 1)
+    for node in list(run.maps):
+        changed |= _hand_out_map(step, node, slots_max)
+    for unit in list(run.loops):
+        changed |= looping.drive(step, unit)
     return changed
 
 
 def _hand_out_map(step: Step, node: NodeState, slots_max: int) -> bool:
     run = step.run
-    instances_max = node.plan.node.max_parallel or slots_max
+    plan = node.plan
+    takes_slot = plan.is_job
+    instances_max = plan.node.max_parallel or (slots_max if takes_slot or plan.is_loop or _is_child(node) else 0)
     changed = False
-    while node.next_index < len(node.instances) and not node.is_ended:
-        if node.plan.is_job and (run.active_jobs >= slots_max or node.active_count >= instances_max):
+    while node.next_index < len(node.instances) and not node.is_ended and run.status == "running":
+        if takes_slot and run.active_jobs >= slots_max:
+            break
+        if instances_max and node.active_count >= instances_max:
             break
         unit = node.instances[node.next_index]
-        node.next_index += 1
         if unit.status != "idle":
+            node.next_index += 1
             continue
         changed = True
-        if node.plan.is_job:
-            queue(step, unit, 1)
-        else:
-            _run_here(step, node, unit)
+        begin(step, unit, unit.first_attempt)
+        node.next_index = max(node.next_index, (unit.index or 0) + 1)
     return changed
 
 
-def queue(step: Step, unit: Unit, attempt: int) -> None:
-    """Hand an attempt to the queue; a fault in its input fails it for good."""
-    run, plan = step.run, step.run.nodes[unit.node_id].plan
-    try:
-        if attempt > 1:
-            given, given_from = unit.input, unit.input_from
-        else:
-            given, given_from = inputs.node_input(run, plan, step.now, unit)
-        payload = NULL
-        if plan.settings is not None:
-            render = inputs.render_for_worker if isinstance(plan.node, ScriptNode) else inputs.render
-            payload = inputs.encoded(render(run, plan.settings, step.now, unit, **inputs.own_input(run, plan, given)))
-    except (EvaluationFault, inputs.TooLarge, inputs.PortFault) as fault:
-        fail_at_once(step, unit, input_fault(fault))
-        return
-    job_id = run.job_id(unit.node_id, unit.instance)
-    timeout_ms = plan.node.timeout_ms
-    step.emit(
-        NodeQueued(
-            node_id=unit.node_id,
-            instance=unit.instance,
-            attempt=attempt,
-            job_id=job_id,
-            job_type=plan.job_type,
-            queue=plan.queue,
-            input=field(given),
-            input_from=given_from,
-            payload=payload,
-            deadline_ms=timeout_ms,
-        )
-    )
-    if timeout_ms:
-        set_timer(step, "node_timeout", step.now + timedelta(milliseconds=timeout_ms), unit, attempt)
-
-
-def _run_here(step: Step, node: NodeState, instance: Unit | None = None) -> None:
-    """A node that needs no worker: started and ended in one step."""
-    unit = instance or node
-    plan = node.plan
-    try:
-        given, given_from = inputs.node_input(step.run, plan, step.now, unit)
-        step.emit(NodeStarted(node_id=unit.node_id, instance=unit.instance, input=field(given), input_from=given_from))
-        if plan.settings is not None and isinstance(plan.node, DataTransformNode | EndNode):
-            output = inputs.encoded(
-                inputs.render(step.run, plan.settings, step.now, unit, **inputs.own_input(step.run, plan, given))
-            )
-        else:
-            output = step.run.input_of(unit)
-    except (EvaluationFault, inputs.TooLarge, inputs.PortFault) as fault:
-        fail_at_once(step, unit, input_fault(fault))
-        return
-    complete(step, unit, output)
-
-
-def _start_map(step: Step, node: NodeState) -> None:
-    plan = node.plan
-    assert plan.for_each is not None
-    try:
-        items = inputs.render(step.run, plan.for_each, step.now)
-        if not isinstance(items, list):
-            raise inputs.PortFault(f"for_each must give a list, got {type(items).__name__}")
-        if len(items) > MAP_INSTANCES_MAX:
-            raise inputs.TooLarge(f"for_each gave {len(items)} items, the limit is {MAP_INSTANCES_MAX}")
-        text = inputs.encoded(items)
-    except (EvaluationFault, inputs.TooLarge, inputs.PortFault) as fault:
-        fail_at_once(step, node, input_fault(fault))
-        return
-    step.emit(NodeStarted(node_id=node.node_id, input=text, instances_count=len(items)))
-    if not items:
-        complete(step, node, msgspec.Raw(b"[]"))
+def _is_child(unit: Unit) -> bool:
+    return unit.plan.job_type == "workflow"

@@ -15,7 +15,12 @@ _RESOLUTIONS: dict[str, str] = {
     ErrorCode.PAYLOAD_TOO_LARGE: "pass a reference (a path, a key) rather than the data, or split the work with for_each",
     ErrorCode.JOB_TIMEOUT: "raise timeout_ms, or look into the job's log for what it waited for; waiting for a worker counts",
     ErrorCode.WORKER_LOST: "look for a worker that was killed or ran out of memory while it held the job",
-    ErrorCode.EXECUTION_TIMEOUT: "raise settings.timeout_ms, or see in the timeline which node took the time",
+    ErrorCode.EXECUTION_TIMEOUT: "raise timeout_ms (of the node or of settings), or see in the timeline what took the time",
+    ErrorCode.LOOP_LIMIT_EXCEEDED: "raise the loop's max_iterations, or make its condition or list end sooner",
+    ErrorCode.HTTP_ERROR: "look at the status and the body in the error's details; add a retry_policy if the cause passes",
+    ErrorCode.PROVIDER_ERROR: "look at what the provider said; check its key, model name and limits",
+    ErrorCode.APPROVAL_REJECTED: "see the comment of whoever rejected it; retry the run to ask once more",
+    ErrorCode.DEPTH_EXCEEDED: "look for workflows that start each other in a circle",
     ErrorCode.NODE_EXECUTION_FAILED: "read the job's log; add a retry_policy if the cause passes by itself",
 }
 
@@ -38,9 +43,14 @@ def run_error(run: Run, unit: Unit, error: ReportedError) -> RunError:
     )
 
 
+def names_under_way(run: Run) -> list[str]:
+    """The nodes of the workflow's own graph that have begun and not ended."""
+    return [node.node_id for node in run.nodes.values() if node.status in ("queued", "running", "waiting")]
+
+
 def timeout_error(run: Run) -> RunError:
     """The run took too long; says what was still under way."""
-    running = [node.node_id for node in run.nodes.values() if node.status in ("queued", "running", "waiting")]
+    running = names_under_way(run)
     return RunError(
         code=ErrorCode.EXECUTION_TIMEOUT,
         message=f"the run took longer than its timeout_ms; still under way: {', '.join(running[:10]) or 'nothing'}",

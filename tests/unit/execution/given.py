@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from flowforge.definition import parse
 from flowforge.events import Cause, Event, RunEvent, TimerFired, TimerSet, TriggerRef, WorkflowTriggered, decode, encode
-from flowforge.identity import derived_uuid
+from flowforge.identity import derived_uuid, part_uuid
 from flowforge.reports import JobCompleted, JobFailed, JobProgressed, JobStarted, Report, ReportedError
 
 from services.execution import decide
@@ -59,7 +59,8 @@ class Scenario:
         return self.when(decide.start)
 
     def report(self, node_id: str, said: Report, instance: str = "") -> list[Event]:
-        job_id = self.run.job_id(node_id, instance)
+        unit = self.run.find(node_id, instance)
+        job_id = part_uuid(RUN, "no such job") if unit is None else self.run.job_id(unit)
         return self.when(lambda step: decide.report(step, job_id, said))
 
     def started(self, node_id: str, attempt: int = 1, delivery: int = 1) -> list[Event]:
@@ -103,6 +104,26 @@ class Scenario:
         )
         self.now = max(self.now, timer.due_at)
         return self.when(lambda step: decide.timer(step, fired))
+
+    def operation(self, command: Any, deed: Any) -> list[Event]:
+        """A person's command, which is carried out."""
+
+        def carried_out(step: decide.Step) -> None:
+            refusal = deed(step, command)
+            assert refusal is None, refusal
+
+        return self.when(carried_out)
+
+    def refused(self, command: Any, deed: Any) -> str:
+        """A person's command, which is refused: why."""
+        step = decide.Step(self.run, self.now)
+        refusal = deed(step, command)
+        assert refusal is not None
+        assert step.events == []
+        return refusal.detail
+
+    def pass_ms(self, milliseconds: float) -> None:
+        self.now += timedelta(milliseconds=milliseconds)
 
     def unit(self, node_id: str, instance: str = "") -> Unit:
         return self.run.unit(node_id, instance)

@@ -28,7 +28,7 @@ def test_a_job_that_completed_is_told_in_the_same_step(job_type: str):
     assert kinds(events) == ["NodeStarted", "NodeCompleted", "JobEnded", "RunCompleted"]
     [told] = ended(events)
     assert (told.node_id, told.job_name, told.instance) == ("a", "Nightly training", "")
-    assert (told.job_id, told.job_type, told.status) == (run.run.job_id("a", ""), job_type, "COMPLETE")
+    assert (told.job_id, told.job_type, told.status) == (run.run.job_id(run.unit("a")), job_type, "COMPLETE")
     assert (told.workflow_id, told.experiment_id, bytes(told.output)) == ("wf", "churn", b'{"model":"m1"}')
 
 

@@ -1,0 +1,104 @@
+"""How a node begins, by its type: a job is queued, a computation done at once, a wait or a loop begun."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from flowforge.definition import ConditionNode, DataTransformNode, EndNode
+from flowforge.events import NodeQueued, NodeStarted
+from flowforge.raw import NULL, field
+
+from infra.expressions import EvaluationFault
+from services.execution import inputs
+from services.execution.decide import looping, waiting
+from services.execution.decide.ending import complete, fail_at_once
+from services.execution.decide.faults import input_fault
+from services.execution.decide.step import Step, set_timer
+from services.execution.settings import MAP_INSTANCES_MAX
+from services.execution.state import NodeState, Unit
+
+FAULTS = (EvaluationFault, inputs.TooLarge, inputs.PortFault)
+
+
+def begin(step: Step, unit: Unit, attempt: int) -> None:
+    """Begin an attempt of the node, or of one instance; a fault in what it is given fails it for good."""
+    plan = unit.plan
+    try:
+        if isinstance(unit, NodeState) and plan.is_map:
+            _start_map(step, unit, attempt)
+        elif plan.is_job:
+            _queue(step, unit, attempt)
+        elif plan.is_loop:
+            looping.start(step, unit, attempt)
+        elif plan.job_type in waiting.KINDS:
+            waiting.start(step, unit, attempt)
+        else:
+            _run_here(step, unit, attempt)
+    except FAULTS as fault:
+        fail_at_once(step, unit, input_fault(fault))
+
+
+def _queue(step: Step, unit: Unit, attempt: int) -> None:
+    """Hand an attempt to the queue. A later attempt has the input of the first."""
+    run, plan = step.run, unit.plan
+    is_first = attempt == unit.first_attempt
+    given, given_from = inputs.node_input(run, unit, step.now) if is_first else (unit.input, unit.input_from)
+    payload = NULL
+    if plan.settings is not None:
+        render = inputs.render_for_worker if plan.has_secrets else inputs.render
+        payload = inputs.encoded(render(run, plan.settings, step.now, unit, **inputs.own_input(run, plan, given)))
+    timeout_ms = plan.node.timeout_ms
+    step.emit(
+        NodeQueued(
+            node_id=unit.node_id,
+            instance=unit.instance,
+            attempt=attempt,
+            job_id=run.job_id(unit),
+            job_type=plan.job_type,
+            queue=plan.queue,
+            input=field(given),
+            input_from=given_from,
+            payload=payload,
+            deadline_ms=timeout_ms,
+        )
+    )
+    if timeout_ms:
+        set_timer(step, "node_timeout", step.now + timedelta(milliseconds=timeout_ms), unit, attempt)
+
+
+def _run_here(step: Step, unit: Unit, attempt: int) -> None:
+    """A node that needs no worker: started and ended in one step."""
+    run, plan, node = step.run, unit.plan, unit.plan.node
+    given, given_from = inputs.node_input(run, unit, step.now)
+    step.emit(
+        NodeStarted(
+            node_id=unit.node_id, instance=unit.instance, attempt=attempt, input=field(given), input_from=given_from
+        )
+    )
+    own = inputs.own_input(run, plan, given)
+    if isinstance(node, ConditionNode) and plan.condition is not None:
+        holds = plan.condition.holds(inputs.bindings(run, plan.condition, step.now, unit, **own))
+        output = msgspec.Raw(b'{"result":true}' if holds else b'{"result":false}')
+    elif plan.settings is not None and isinstance(node, DataTransformNode | EndNode):
+        output = inputs.encoded(inputs.render(run, plan.settings, step.now, unit, **own))
+    else:
+        output = run.input_of(unit)
+    complete(step, unit, output)
+
+
+def _start_map(step: Step, node: NodeState, attempt: int) -> None:
+    plan = node.plan
+    assert plan.for_each is not None
+    items: Any = inputs.render(step.run, plan.for_each, step.now, node.frame)
+    if not isinstance(items, list):
+        raise inputs.PortFault(f"for_each must give a list, got {type(items).__name__}")
+    if len(items) > MAP_INSTANCES_MAX:
+        raise inputs.TooLarge(f"for_each gave {len(items)} items, the limit is {MAP_INSTANCES_MAX}")
+    text = inputs.encoded(items)
+    step.emit(
+        NodeStarted(
+            node_id=node.node_id, instance=node.instance, attempt=attempt, input=text, instances_count=len(items)
+        )
+    )
+    if not items:
+        complete(step, node, msgspec.Raw(b"[]"))

@@ -1,0 +1,12 @@
+"""What a run remembers, rebuilt from its events: `evolve` folds one event, and nothing else changes a run.
+
+A run is folded in place: whoever evolves it owns it, and drops it when the log refused what was decided on it.
+
+Rooms: `units` (nodes, instances, iterations), `run` (the run as a whole), `evolve` (one event), `clearing` (a retry).
+"""
+
+from services.execution.state.evolve import evolve, fold, initial
+from services.execution.state.run import Run
+from services.execution.state.units import ENDED, Frame, LoopState, NodeState, Unit
+
+__all__ = ["ENDED", "Frame", "LoopState", "NodeState", "Run", "Unit", "evolve", "fold", "initial"]

@@ -1,0 +1,69 @@
+"""An ended run goes on: what a retry clears, and how the run stands then."""
+
+from collections.abc import Iterable
+
+from services.execution.state.run import Run
+
+STOPPED = frozenset({"run_failed", "run_cancelled", "upstream_failed"})
+"""Reasons of nodes that were skipped because something had gone wrong."""
+
+
+def to_clear(run: Run, node_ids: Iterable[str]) -> list[str]:
+    """These nodes of the workflow's own graph, everything below them, and what a cleared merge's branches have lost; in
+    the order of the definition. What is inside of loops follows its loop."""
+    graph = run.plan.graph
+    found: set[str] = set(node_ids)
+    while True:
+        before = len(found)
+        found |= graph.below(found)
+        for node_id in list(found):
+            if (merge := graph.nodes[node_id].merge) is not None:
+                members = frozenset[str]().union(*merge.branches)
+                found |= {member for member in members if run.nodes[member].has_lost}
+        if len(found) == before:
+            break
+    cleared: list[str] = []
+    for node_id in graph.nodes:
+        if node_id in found:
+            cleared += [node_id, *run.plan.inside(node_id)]
+    return cleared
+
+
+def went_wrong(run: Run) -> list[str]:
+    """Failed, cancelled and stopped nodes of the workflow's own graph; not those whose branch merely lost."""
+    return [
+        node.node_id
+        for node in run.nodes.values()
+        if node.status == "failed"
+        or (node.status == "cancelled" and not node.has_lost)
+        or (node.status == "skipped" and node.skip_reason in STOPPED)
+    ]
+
+
+def clear(run: Run, cleared: Iterable[str]) -> None:
+    """The run is running again, these nodes are idle, and those that can be decided are about to be."""
+    run.status, run.cleared, run.is_queued = "running", None, False
+    run.is_cancelling, run.cancel_reason = False, ""
+    run.timeout_due_at = run.paused_at = run.steps_left = None
+    run.paused_before, run.passing = [], frozenset()
+    root = run.root
+    for node_id in cleared:
+        if node_id not in root.nodes:
+            continue
+        node = root.nodes[node_id]
+        for unit in node.instances:
+            if unit.job_id is not None:
+                run.jobs.pop(unit.job_id, None)
+        node.reset()
+        root.decoded.pop(node_id, None)
+    root.failing = root.first_failure = None
+    root.ended_count = sum(node.is_ended for node in root.nodes.values())
+    root.frontier.clear()
+    for node in root.nodes.values():
+        node.undecided = sum(not root.nodes[edge.source].is_ended for edge in node.plan.incoming)
+        if node.status == "failed" and node.failure_counts and root.first_failure is None:
+            root.first_failure = node.error
+        if node.status == "idle" and (node.undecided == 0 or node.plan.merge is not None):
+            root.frontier[node.node_id] = None
+    run.waiting_slot.clear()
+    run.touch([root])

@@ -1,0 +1,171 @@
+"""The run as a whole."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from flowforge.errors import RunError
+from flowforge.events import WorkflowTriggered
+from flowforge.identity import part_uuid
+from flowforge.raw import NULL
+
+from services.execution.plan import Plan
+from services.execution.state.units import Frame, NodeState, Unit
+
+RUN_ENDED = frozenset({"completed", "failed", "cancelled", "partial"})
+_decode = msgspec.json.Decoder().decode
+
+
+class Run:
+    """The state of one run."""
+
+    __slots__ = (
+        "active_jobs",
+        "blobs",
+        "breakpoints",
+        "cancel_reason",
+        "cause_events",
+        "cleared",
+        "command_ids",
+        "dirty",
+        "frames",
+        "has_missed_sla",
+        "id",
+        "is_cancelling",
+        "is_queued",
+        "jobs",
+        "labels",
+        "loops",
+        "maps",
+        "passing",
+        "paused_at",
+        "paused_before",
+        "pauses_count",
+        "plan",
+        "position",
+        "priority",
+        "retries",
+        "root",
+        "started_at",
+        "status",
+        "steps_left",
+        "timeout_due_at",
+        "triggered",
+        "variables",
+        "version",
+        "waiting_slot",
+    )
+
+    def __init__(self, plan: Plan, triggered: WorkflowTriggered, position: int = 0) -> None:
+        self.id = triggered.run_id
+        self.position = position
+        self.plan = plan
+        self.triggered = triggered
+        self.version = 1
+        self.status = "pending"
+        self.started_at: datetime | None = None
+        self.priority = triggered.priority
+        self.labels = triggered.labels
+        self.breakpoints = frozenset(triggered.breakpoints)
+        self.root = Frame(plan.graph)
+        self.frames: dict[tuple[str, str], Frame] = {}
+        """Iterations under way, by (loop's node, path)."""
+        self.dirty: dict[Frame, None] = {self.root: None}
+        """Graphs in which something is to be decided."""
+        self.variables: dict[str, Any] = {
+            **plan.defaults,
+            **{name: _decode(value) for name, value in triggered.variables.items()},
+        }
+        self.waiting_slot: deque[NodeState] = deque()
+        self.maps: dict[NodeState, None] = {}
+        self.loops: dict[Unit, None] = {}
+        self.jobs: dict[UUID, Unit] = {}
+        self.retries: dict[Unit, datetime] = {}
+        self.active_jobs = 0
+        self.is_cancelling = False
+        self.is_queued = False
+        self.has_missed_sla = False
+        self.cancel_reason = ""
+        self.timeout_due_at: datetime | None = None
+        self.paused_at: datetime | None = None
+        self.paused_before: list[str] = []
+        self.pauses_count = 0
+        self.passing: frozenset[str] = frozenset()
+        """Nodes that a breakpoint holds no more, since somebody let the run go on."""
+        self.steps_left: int | None = None
+        self.cleared: list[str] | None = None
+        """What a retry that was asked for will clear, once there is room for the run."""
+        self.command_ids: set[str] = set()
+        self.blobs: dict[str, Any] = {}
+        self.cause_events: list[dict[str, Any]] | None = None
+
+    @property
+    def nodes(self) -> dict[str, NodeState]:
+        """The nodes of the workflow's own graph."""
+        return self.root.nodes
+
+    @property
+    def failing(self) -> RunError | None:
+        return self.root.failing
+
+    @property
+    def is_ended(self) -> bool:
+        return self.status in RUN_ENDED
+
+    @property
+    def is_stopping(self) -> bool:
+        """Nothing new starts but what exists for failure."""
+        return self.root.failing is not None or self.is_cancelling
+
+    def unit(self, node_id: str, instance: str) -> Unit:
+        """The node, or one instance of it. Raises KeyError or IndexError for what is not, or no more, under way."""
+        plan = self.plan.all_nodes[node_id]
+        depth = plan.graph.depth
+        if not depth and not instance:
+            return self.root.nodes[node_id]
+        parts = instance.split(".")
+        loop = plan.graph.loop
+        frame = self.root if loop is None else self.frames[loop.id, ".".join(parts[:depth])]
+        node = frame.nodes[node_id]
+        return node if len(parts) == depth else node.instances[int(parts[depth])]
+
+    def find(self, node_id: str, instance: str) -> Unit | None:
+        """The same, or None."""
+        try:
+            return self.unit(node_id, instance)
+        except (KeyError, IndexError, ValueError):
+            return None
+
+    def job_id(self, unit: Unit) -> UUID:
+        """The same for all attempts of one node or instance; another one when its map, or a loop around it, begins anew."""
+        rounds = [frame.loop.attempt for frame in unit.frame.chain() if frame.loop is not None]
+        if unit.is_instance:
+            rounds.append(unit.node.attempt)
+        if any(attempt > 1 for attempt in rounds):
+            return part_uuid(self.id, "job", unit.node_id, unit.instance, *rounds)
+        return part_uuid(self.id, "job", unit.node_id, unit.instance)
+
+    def under_way(self) -> Iterator[Unit]:
+        """Nodes, and instances of maps, that have begun and not ended; those inside of loops as well."""
+        for frame in (self.root, *self.frames.values()):
+            for node in frame.nodes.values():
+                if node.status in ("queued", "running", "waiting"):
+                    yield node
+                    yield from (unit for unit in node.instances if unit.status in ("queued", "running", "waiting"))
+
+    def input_of(self, unit: Unit) -> msgspec.Raw:
+        """The input as JSON text."""
+        if unit.input is not None:
+            return unit.input
+        if unit.input_from:
+            source = unit.frame.find(unit.input_from)
+            return NULL if source is None else source.output
+        return self.triggered.input_data if unit.input_from == "" else NULL
+
+    def touch(self, frames: Iterable[Frame]) -> None:
+        """Something is to be decided there."""
+        for frame in frames:
+            self.dirty[frame] = None
