@@ -33,7 +33,7 @@ from infra.bus import Message, Outgoing, Shell, Work
 from infra.bus.message import Decode, logged_event
 from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
 from infra.secrets import Secrets
-from services.catalog.decide import Command, Decided, decide
+from services.catalog.decide import Beside, Command, Decided, decide
 from services.catalog.job_queues import JobQueues
 from services.catalog.secrets import Keeping
 from services.catalog.settings import (
@@ -41,11 +41,12 @@ from services.catalog.settings import (
     findings_shown_least,
     followers_max,
     kept_secrets_max,
+    referenced_workflows_max,
     said_bytes_max,
 )
 from services.catalog.state import State, evolve, initial
 from services.catalog.together import change_together
-from services.catalog.validation import Finding, check, validate
+from services.catalog.validation import Finding, check, names_in, validate
 
 _WITH_DEFINITION = (CreateWorkflow, UpdateWorkflow, ValidateWorkflow)
 _MAY_HOLD_SECRETS = (b'"secret"', b'"definition_packed"', b"\\u00")
@@ -92,6 +93,8 @@ class Catalog:
         self._log = log
         self._secrets = secrets
         self._clock = clock
+        self._existing: dict[str, bool] = {}
+        """Of the workflows that the definitions of a turn name, which are there."""
         self._kept: set[tuple[str, str]] = set()
         """Owner and fingerprint of secrets that were kept of late."""
         self._namespace = namespace
@@ -126,6 +129,7 @@ class Catalog:
         if streams:
             for stream_id, events in (await self._log.read_streams(list(streams))).items():
                 self._loaded[streams[stream_id]] = _folded(events)
+        await self._look_up(messages)
         if self._secrets is not None:
             if len(self._kept) > kept_secrets_max:
                 self._kept.clear()
@@ -133,15 +137,29 @@ class Catalog:
                 if _may_hold_secrets(message):
                     await self._keep_secrets(self._secrets, message)
 
+    async def _look_up(self, messages: Sequence[Message]) -> None:
+        """Which of the other workflows exist that these commands, or the definitions they change, name."""
+        self._existing.clear()
+        for message in messages:
+            command, loaded = _command(message), self._loaded.get(cast("str", self.key(message)))
+            definitions = [command.definition] if isinstance(command, _WITH_DEFINITION) else []
+            if loaded is not None and not isinstance(command, CreateWorkflow | UpdateWorkflow):
+                definitions += loaded.state.definitions[-1:]
+            for definition in definitions:
+                for name in names_in(msgspec.json.decode(definition), referenced_workflows_max):
+                    if name not in self._existing and len(self._existing) < referenced_workflows_max:
+                        events = await self._log.read_stream(named_stream("workflow", name), limit=1)
+                        self._existing[name] = bool(events)
+
     async def _keep_secrets(self, secrets: Secrets, message: Message) -> None:
         """Have them stored before the event that refers to them; if that does not come about, they are never used."""
         key, command = self.key(message), _command(message)
         decided: Refusal | dict[str, Decided] | Decided | None = None
         if isinstance(command, ChangeTriggers):
             states = {name: _folded(events).state for name, events in self._together[key].items()}
-            decided = change_together(states, command, self._keeping())
+            decided = change_together(states, command, self._beside())
         elif not isinstance(command, _Undecodable | ValidateWorkflow) and key in self._loaded:
-            decided = decide(self._loaded[cast("str", key)].state, cast("Command", command), self._keeping())
+            decided = decide(self._loaded[cast("str", key)].state, cast("Command", command), self._beside())
         if decided is None or isinstance(decided, Refusal):
             return
         parts = [decided] if isinstance(decided, Decided) else decided.values()
@@ -150,8 +168,9 @@ class Catalog:
             await secrets.put(new)
         self._kept.update((secret.owner, secret.fingerprint) for secret in new)
 
-    def _keeping(self) -> Keeping | None:
-        return None if self._secrets is None else Keeping(self._secrets.fingerprint, self._clock())
+    def _beside(self) -> Beside:
+        keeping = None if self._secrets is None else Keeping(self._secrets.fingerprint, self._clock())
+        return Beside(keeping, self._existing)
 
     def _assert_kept(self, decided: Decided) -> None:
         """What refers to a secret is not logged before the secret is kept: both were decided on one state."""
@@ -176,7 +195,7 @@ class Catalog:
             if isinstance(command, _Undecodable):
                 work.answers.append((message, _rejected(command.refusal)))
             elif isinstance(command, ValidateWorkflow):
-                report = validate(msgspec.json.decode(command.definition))
+                report = validate(msgspec.json.decode(command.definition), self._existing)
                 work.answers.append((message, _fitting(cast("dict[str, Any]", msgspec.to_builtins(report)))))
             elif not isinstance(key, str):
                 work.answers.append(
@@ -198,10 +217,10 @@ class Catalog:
         saved = loaded.past.get(cause)
         if saved is not None:
             definition = loaded.state.definitions[saved.version - 1]
-            warnings = check(msgspec.json.decode(definition)).report.warnings
+            warnings = check(msgspec.json.decode(definition), self._existing).report.warnings
             work.answers.append((message, _saved(key, saved, warnings, _set_by(command, definition))))
             return False
-        decided = decide(loaded.state, command, self._keeping())
+        decided = decide(loaded.state, command, self._beside())
         if isinstance(decided, Refusal) or not decided.events:
             work.answers.append((message, _answer_of(key, loaded, decided, command)))
             return False
@@ -230,7 +249,7 @@ class Catalog:
             }
             return Work(answers=[(message, _saved_together(_places(at_the_time))) for message in messages])
         folded = {name: _folded(events) for name, events in loaded.items()}
-        decided = change_together({name: one.state for name, one in folded.items()}, command, self._keeping())
+        decided = change_together({name: one.state for name, one in folded.items()}, command, self._beside())
         if isinstance(decided, Refusal):
             return Work(answers=[(message, _rejected(decided)) for message in messages])
         for one in decided.values():

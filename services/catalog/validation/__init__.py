@@ -6,7 +6,8 @@ each type of node needs), places and texts (expressions and templates), ports (w
 limits), policies (settings of the run, other workflows), schedules, triggers, job_types.
 """
 
+from services.catalog.validation.policies import names_in
 from services.catalog.validation.report import Finding, Report
-from services.catalog.validation.validate import Checked, check, validate
+from services.catalog.validation.validate import NOTHING_KNOWN, Checked, check, validate
 
-__all__ = ["Checked", "Finding", "Report", "check", "validate"]
+__all__ = ["NOTHING_KNOWN", "Checked", "Finding", "Report", "check", "names_in", "validate"]

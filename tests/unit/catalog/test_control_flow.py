@@ -4,9 +4,11 @@
 from typing import Any
 
 import pytest
+from flowforge.commands import AddTrigger, CreateWorkflow, ValidateWorkflow
 
 from services.catalog.settings import loop_depth_max
 from services.catalog.validation import Report, validate
+from tests.unit.catalog.conftest import Running, as_raw
 
 
 def start(name: str, **fields: Any) -> dict[str, Any]:
@@ -564,3 +566,15 @@ def test_other_workflows_are_missed_only_where_it_is_known_that_they_are_not_the
         "warning UNKNOWN_WORKFLOW $.settings.on_failure.workflow_id: there is no workflow 'page' yet; until there is, "
         "starting it fails; save that workflow, or correct the name",
     ]
+
+
+async def test_a_save_tells_of_workflows_that_are_not_there_yet(running: Running) -> None:
+    parent = workflow(node("k", "workflow", workflow_id="child"))
+    [first] = await running.turn(CreateWorkflow(command_id="1", definition=as_raw(parent)))
+    assert [item["type"] for item in first["ok"]["warnings"]] == ["UNKNOWN_WORKFLOW"]
+    await running.turn(CreateWorkflow(command_id="2", definition=as_raw({**workflow(job("a")), "id": "child"})))
+    [report] = await running.turn(ValidateWorkflow(command_id="3", definition=as_raw(parent)))
+    assert report["ok"]["warnings"] == []
+    trigger = as_raw({"id": "t", "type": "manual"})
+    [added] = await running.turn(AddTrigger(command_id="4", workflow_id="w", trigger=trigger))
+    assert added["ok"]["warnings"] == []
