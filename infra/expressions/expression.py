@@ -15,10 +15,10 @@ from cel_expr_python import cel
 
 from infra.expressions.faults import EvaluationFault, ExpressionFault, fault_at
 from infra.expressions.lexer import Tokens, tokens
-from infra.expressions.library import environment
+from infra.expressions.library import TYPES, environment
 from infra.expressions.limits import compiled_count_max, expression_chars_max
 from infra.expressions.paths import follow, kind_of, missing
-from infra.expressions.reading import Chain, Reading, read
+from infra.expressions.reading import Chain, Reading, plain_path, read
 from infra.expressions.scope import Scope
 from infra.expressions.values import Need, Unfit, check_exploding, json_of, needed
 from infra.expressions.wording import Source, compile_fault, runtime_message
@@ -27,14 +27,26 @@ from infra.expressions.wording import Source, compile_fault, runtime_message
 class Expression:
     """A CEL expression within a scope. Immutable; evaluating it changes nothing and depends on the bindings only."""
 
-    __slots__ = ("_compiled", "_needs", "_path", "chains", "names", "node_ids", "reading", "scope", "text")
+    __slots__ = (
+        "_compiled",
+        "_is_certain",
+        "_needs",
+        "_path",
+        "chains",
+        "names",
+        "node_ids",
+        "reading",
+        "scope",
+        "text",
+    )
 
     def __init__(self, text: str, scope: Scope) -> None:
         """Reads the text, without compiling it: see compile_expression and compile_lazily."""
         self.text = text
         self.scope = scope
-        words = _read_tokens(text)
-        self.reading: Reading = read(words)
+        plain = plain_path(text)
+        words = None if plain is not None else _read_tokens(text)
+        self.reading: Reading = Reading([plain] if plain is not None else []) if words is None else read(words)
         self.chains = [chain for chain in self.reading.chains if not chain.is_local and chain.name in scope.names]
         self._needs: dict[str, Need] = {}
         for chain in self.chains:
@@ -43,7 +55,8 @@ class Expression:
         """The visible names that the text uses; variables of macros are none."""
         self.node_ids = frozenset(filter(None, map(_node_id, self.chains)))
         """The ids in `nodes.<id>` and `nodes["<id>"]`."""
-        self._path = self._only_chain(len(words.items))
+        self._path = (self.chains[0] if self.chains else None) if words is None else self._only_chain(len(words.items))
+        self._is_certain = words is None and self._path is not None and self._path.name not in TYPES
         self._compiled: cel.Expression | None = None
 
     def __repr__(self) -> str:
@@ -63,6 +76,14 @@ class Expression:
     def path(self) -> Chain | None:
         """The value path, if the text is nothing else, as `nodes.a.output`."""
         return self._path
+
+    def check(self) -> None:
+        """Have CEL look at it, unless it is a plain path into a value of any type, in which there can be no mistake.
+
+        Raises ExpressionFault.
+        """
+        if not self._is_certain:
+            self.compiled()
 
     def compiled(self) -> cel.Expression:
         """Raises ExpressionFault."""
@@ -164,7 +185,7 @@ def _read_tokens(text: str) -> Tokens:
 def compile_expression(text: str, scope: Scope) -> Expression:
     """Reads and checks an expression. Cached. Raises ExpressionFault."""
     expression = compile_lazily(text, scope)
-    expression.compiled()
+    expression.check()
     return expression
 
 

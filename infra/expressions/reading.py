@@ -13,6 +13,14 @@ from infra.expressions.lexer import Kind, Token, Tokens, string_value
 
 Step = str | int
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
+_PLAIN_STEPS_MAX = 16
+"""Half of what the library's parser follows."""
+RESERVED = frozenset(
+    {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "in", "let", "loop", "package"}
+    | {"namespace", "return", "var", "void", "while", "true", "false", "null"}
+)
+"""Words that CEL keeps for itself."""
 _MACROS = frozenset({"all", "exists", "exists_one", "map", "filter", "optMap", "optFlatMap"})
 _EXPLOSIVE = frozenset({"replace", "join"})
 _LITERALS = frozenset({"true", "false", "null", "in"})
@@ -64,6 +72,16 @@ def step_text(step: Step) -> str:
     if _IDENTIFIER.fullmatch(step):
         return f".{step}"
     return '["' + step.replace("\\", "\\\\").replace('"', '\\"') + '"]'
+
+
+def plain_path(text: str) -> Chain | None:
+    """The chain in a text that is nothing but names with dots between them, told without reading its words."""
+    if _PLAIN_PATH.fullmatch(text) is None:
+        return None
+    name, *steps = text.split(".")
+    if len(steps) > _PLAIN_STEPS_MAX or not RESERVED.isdisjoint((name, *steps)):
+        return None
+    return Chain(name, tuple(steps), 0, 2 * len(steps), is_local=False, is_tested=False)
 
 
 class _Reader:

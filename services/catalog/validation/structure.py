@@ -34,6 +34,8 @@ class Shape:
     successors: list[list[int]]
     around: "tuple[Shape, int] | None"
     """Of a body: where its loop stands."""
+    tangles: list[list[int]]
+    """Its strongly connected components."""
     above: list[int] = field(default_factory=list[int])
     """Filled when first asked for: bit sets of ancestors."""
 
@@ -43,7 +45,7 @@ class Shape:
     def is_upstream(self, source: int, of: int) -> bool:
         """Whether `source` has ended when `of` starts."""
         if not self.above:
-            self.above.extend(graph.ancestors(self.successors))
+            self.above.extend(graph.ancestors(self.successors, self.tangles))
         return bool(self.above[of] >> source & 1)
 
     @property
@@ -117,7 +119,7 @@ def _shape_of(region: Region, around: tuple[Shape, int] | None, shapes: Shapes) 
     successors: list[list[int]] = [[] for _ in nodes]
     for source, target, _ in edges:
         successors[source].append(target)
-    shape = Shape(region, nodes, number, edges, successors, around)
+    shape = Shape(region, nodes, number, edges, successors, around, graph.components(successors))
     shapes.of.update(dict.fromkeys(number, shape))
     return shape
 
@@ -253,7 +255,7 @@ def _written(edge: Edge) -> str:
 
 
 def _check_cycles(shape: Shape, findings: Findings) -> None:
-    cycles = graph.cycles(shape.successors)
+    cycles = graph.cycles(shape.successors, shape.tangles)
     places = {(source, target): edge.at for source, target, edge in shape.edges} if cycles else {}
     for cycle in cycles:
         names = [shape.id(number) for number in cycle]
