@@ -18,7 +18,7 @@ from infra.expressions.lexer import Tokens, tokens
 from infra.expressions.library import TYPES, environment
 from infra.expressions.limits import compiled_count_max, expression_chars_max
 from infra.expressions.paths import follow, kind_of, missing
-from infra.expressions.reading import Chain, Reading, plain_path, read
+from infra.expressions.reading import Chain, Reading, alike, plain_path, read
 from infra.expressions.scope import Scope
 from infra.expressions.values import Need, Unfit, check_exploding, json_of, needed
 from infra.expressions.wording import Source, compile_fault, runtime_message
@@ -77,13 +77,15 @@ class Expression:
         """The value path, if the text is nothing else, as `nodes.a.output`."""
         return self._path
 
-    def check(self) -> None:
-        """Have CEL look at it, unless it is a plain path into a value of any type, in which there can be no mistake.
+    def check(self) -> cel.Type:
+        """The type of its values, as far as CEL can tell. Raises ExpressionFault for what is no expression.
 
-        Raises ExpressionFault.
+        A plain path into a value of any type cannot be wrong. Expressions that differ in ids of nodes and in numbers only
+        are right or wrong together: in a large definition many are alike, and looked at once.
         """
-        if not self._is_certain:
-            self.compiled()
+        if self._is_certain:
+            return cel.Type.DYN
+        return _type_of(alike(self.text), self.scope) or self.compiled().return_type()
 
     def compiled(self) -> cel.Expression:
         """Raises ExpressionFault."""
@@ -182,6 +184,15 @@ def _read_tokens(text: str) -> Tokens:
 
 
 @lru_cache(maxsize=compiled_count_max)
+def _type_of(text: str, scope: Scope) -> cel.Type | None:
+    """The type of the values of an expression; None for what is none."""
+    try:
+        return environment(scope).compile(text).return_type()
+    except RuntimeError:
+        return None
+
+
+@lru_cache(maxsize=compiled_count_max)
 def compile_expression(text: str, scope: Scope) -> Expression:
     """Reads and checks an expression. Cached. Raises ExpressionFault."""
     expression = compile_lazily(text, scope)
@@ -201,7 +212,7 @@ def compile_lazily(text: str, scope: Scope) -> Expression:
 def compile_condition(text: str, scope: Scope) -> Expression:
     """compile_expression for a filter or condition: refuses what can never be true or false. Raises ExpressionFault."""
     expression = compile_expression(text, scope)
-    kind = expression.compiled().return_type()
+    kind = expression.check()
     if kind not in (cel.Type.BOOL, cel.Type.DYN):
         raise fault_at(text, 0, f"a condition must be true or false, this is a value of type {kind.name().lower()}")
     return expression
