@@ -16,7 +16,7 @@ from nats.aio.client import Client as NatsClient
 
 from tests.integration.cli.command import COMMAND_S_MAX, ROOT, Ended, environment
 
-ENDED = {"RunCompleted", "RunFailed", "RunCancelled"}
+ENDED = {"RunCompleted", "RunFailed", "RunCancelled", "RunPartiallyCompleted"}
 ANSWER_S_MAX = 20.0
 Object = dict[str, Any]
 

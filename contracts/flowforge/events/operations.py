@@ -28,14 +28,17 @@ class RunRetryRequested(Event, kw_only=True, frozen=True):
     """
 
     cleared: list[str]
+    resumed: list[str] = []
     command_id: str = ""
     reason: str = ""
 
 
 class RunRetried(Event, kw_only=True, frozen=True):
-    """The run goes on as asked for: the cleared nodes are idle again, the others keep what they gave."""
+    """The run goes on as asked for: the cleared nodes are idle again, the others keep what they gave. Of the `resumed` maps,
+    which are running again, the completed instances keep theirs, and the others are idle."""
 
     cleared: list[str]
+    resumed: list[str] = []
 
 
 class NodeDecidedByHand(Event, kw_only=True, frozen=True):

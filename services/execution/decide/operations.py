@@ -34,7 +34,7 @@ from services.execution.decide.ending import cancel_below, complete, fail_at_onc
 from services.execution.decide.engine import advance
 from services.execution.decide.step import Step, set_timer
 from services.execution.state import Run, Unit
-from services.execution.state.clearing import to_clear, went_wrong
+from services.execution.state.clearing import from_failures, to_clear
 
 
 def pause(step: Step, command: PauseRun) -> Refusal | None:
@@ -84,11 +84,13 @@ def retry(step: Step, command: RetryRun) -> Refusal | None:
     unknown = [node_id for node_id in command.node_ids if node_id not in run.plan.all_nodes]
     if unknown:
         return not_found("node", unknown[0])
-    chosen = [run.plan.outermost(node_id) for node_id in command.node_ids] or went_wrong(run)
-    if not chosen:
+    if command.node_ids:
+        cleared, resumed = to_clear(run, [run.plan.outermost(node_id) for node_id in command.node_ids]), list[str]()
+    else:
+        cleared, resumed = from_failures(run)
+    if not cleared and not resumed:
         return invalid_state(f"nothing in run {run.id} failed or was stopped; name the nodes to start from")
-    cleared = to_clear(run, chosen)
-    step.emit(RunRetryRequested(cleared=cleared, command_id=command.command_id, reason=command.reason))
+    step.emit(RunRetryRequested(cleared=cleared, resumed=resumed, command_id=command.command_id, reason=command.reason))
     if run.plan.workflow.settings.concurrency is None:
         go_on(step)
     return None
@@ -97,7 +99,8 @@ def retry(step: Step, command: RetryRun) -> Refusal | None:
 def go_on(step: Step) -> None:
     """There is room for the run that is to be retried."""
     run = step.run
-    step.emit(RunRetried(cleared=run.cleared or []))
+    cleared, resumed = run.cleared or ([], [])
+    step.emit(RunRetried(cleared=cleared, resumed=resumed))
     timeout_ms = run.triggered.timeout_ms or run.plan.workflow.settings.timeout_ms
     if timeout_ms:
         set_timer(step, "run_timeout", step.now + timedelta(milliseconds=timeout_ms))

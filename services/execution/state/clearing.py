@@ -1,11 +1,29 @@
 """An ended run goes on: what a retry clears, and how the run stands then."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from services.execution.state.run import Run
+from services.execution.state.units import NodeState
 
 STOPPED = frozenset({"run_failed", "run_cancelled", "upstream_failed"})
 """Reasons of nodes that were skipped because something had gone wrong."""
+
+
+class Clearing(NamedTuple):
+    """What a retry does to nodes: `cleared` are decided anew; `resumed` are maps whose completed instances are kept."""
+
+    cleared: list[str]
+    resumed: list[str]
+
+
+def from_failures(run: Run) -> Clearing:
+    """Everything that went wrong, and all below it; a map that failed goes on with the instances that it lacks."""
+    wrong = went_wrong(run)
+    below = run.plan.graph.below(wrong)
+    resumed = [node_id for node_id in wrong if run.nodes[node_id].instances and node_id not in below]
+    cleared = to_clear(run, wrong)
+    return Clearing([node_id for node_id in cleared if node_id not in resumed], resumed)
 
 
 def to_clear(run: Run, node_ids: Iterable[str]) -> list[str]:
@@ -34,13 +52,17 @@ def went_wrong(run: Run) -> list[str]:
     return [
         node.node_id
         for node in run.nodes.values()
-        if node.status == "failed"
-        or (node.status == "cancelled" and not node.has_lost)
-        or (node.status == "skipped" and node.skip_reason in STOPPED)
+        if _went_wrong(node) and not any(run.nodes[merge.node_id].status == "completed" for merge in node.plan.contests)
     ]
 
 
-def clear(run: Run, cleared: Iterable[str]) -> None:
+def _went_wrong(node: NodeState) -> bool:
+    if node.status == "skipped":
+        return node.skip_reason in STOPPED
+    return node.status == "failed" or (node.status == "cancelled" and not node.has_lost)
+
+
+def clear(run: Run, cleared: Iterable[str], resumed: Iterable[str]) -> None:
     """The run is running again, these nodes are idle, and those that can be decided are about to be."""
     run.status, run.cleared, run.is_queued = "running", None, False
     run.is_cancelling, run.cancel_reason = False, ""
@@ -56,6 +78,8 @@ def clear(run: Run, cleared: Iterable[str]) -> None:
                 run.jobs.pop(unit.job_id, None)
         node.reset()
         root.decoded.pop(node_id, None)
+    for node_id in resumed:
+        _resume(run, root.nodes[node_id])
     root.failing = root.first_failure = None
     root.ended_count = sum(node.is_ended for node in root.nodes.values())
     root.frontier.clear()
@@ -67,3 +91,13 @@ def clear(run: Run, cleared: Iterable[str]) -> None:
             root.frontier[node.node_id] = None
     run.waiting_slot.clear()
     run.touch([root])
+
+
+def _resume(run: Run, node: NodeState) -> None:
+    for unit in node.instances:
+        if unit.status != "completed":
+            unit.reset()
+    node.status, node.error, node.next_index, node.active_count = "running", None, 0, 0
+    node.unended = sum(not unit.is_ended for unit in node.instances)
+    run.root.decoded.pop(node.node_id, None)
+    run.maps[node] = None

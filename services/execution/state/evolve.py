@@ -149,9 +149,9 @@ def _of_run(run: Run, event: Any, recorded_at: datetime) -> None:  # noqa: C901,
             run.passing |= frozenset(run.paused_before)
             _go_on(run, event.steps)
         case RunRetryRequested():
-            run.status, run.cleared, run.is_queued = "pending", event.cleared, True
+            run.status, run.cleared, run.is_queued = "pending", (event.cleared, event.resumed), True
         case RunRetried():
-            clear(run, event.cleared)
+            clear(run, event.cleared, event.resumed)
         case RunChanged():
             run.priority = run.priority if event.priority is None else event.priority
             run.labels = run.labels if event.labels is None else event.labels

@@ -96,8 +96,8 @@ class Run:
         self.passing: frozenset[str] = frozenset()
         """Nodes that a breakpoint holds no more, since somebody let the run go on."""
         self.steps_left: int | None = None
-        self.cleared: list[str] | None = None
-        """What a retry that was asked for will clear, once there is room for the run."""
+        self.cleared: tuple[list[str], list[str]] | None = None
+        """What a retry that was asked for will clear, and which maps it resumes, once there is room for the run."""
         self.command_ids: set[str] = set()
         self.blobs: dict[str, Any] = {}
         self.cause_events: list[dict[str, Any]] | None = None

@@ -159,11 +159,33 @@ def test_a_cancelled_run_is_retried_from_what_was_stopped():
     assert run.statuses() == {"a": "completed", "b": "queued", "c": "idle"}
 
 
-def test_a_map_that_is_retried_hands_out_other_jobs():
+def test_a_map_that_failed_goes_on_with_what_it_lacks():
+    run = begun({"nodes": [job("m", for_each=[1, 2, 3]), job("after")], "edges": [edge("m", "after")]})
+    run.completes("m", "kept", instance="0")
+    run.fails("m", instance="1")
+    events = retry(run)
+    assert (events[0].cleared, events[0].resumed) == (["after"], ["m"])
+    assert [run.unit("m", str(index)).status for index in range(3)] == ["completed", "queued", "queued"]
+    run.completes("m", "again", instance="1", attempt=2)
+    run.completes("m", "at last", instance="2", attempt=2)
+    assert bytes(run.unit("m").output) == b'["kept","again","at last"]'
+    assert run.unit("after").status == "queued"
+
+
+def test_a_losing_branch_that_failed_is_nothing_to_retry():
+    parallel = {"id": "p", "type": "parallel", "branches": [{"target_node_id": "a"}, {"target_node_id": "b"}]}
+    merge = {"id": "m", "type": "merge", "parallel_node_id": "p", "mode": "any"}
+    run = begun({"nodes": [parallel, job("a"), job("b"), merge], "edges": [edge("a", "m"), edge("b", "m")]})
+    run.fails("a")
+    run.completes("b")
+    assert "nothing in run" in run.refused(RetryRun(command_id="x", run_id=str(RUN)), operations.retry)
+
+
+def test_a_map_that_is_retried_whole_hands_out_other_jobs():
     run = begun({"nodes": [job("m", for_each=[1, 2])]})
     first = run.run.job_id(run.unit("m", "0"))
     run.fails("m", instance="0")
-    retry(run)
+    retry(run, "m")
     assert run.run.job_id(run.unit("m", "0")) != first
     run.completes("m", instance="0")
     run.completes("m", instance="1")
