@@ -1,5 +1,6 @@
 """How long validation takes for definitions as large as they may be: 10,000 nodes in several shapes."""
 
+import itertools
 import random
 import statistics
 import time
@@ -59,7 +60,7 @@ def loops(count: int = NODES_MAX) -> dict[str, Any]:
         names = [f"n{n}-{at}" for at in range(_LOOP_NODES)]
         body = {
             "nodes": [_job(name, "item.value") for name in names],
-            "edges": [_edge(one, other) for one, other in zip(names, names[1:], strict=False)],
+            "edges": [_edge(one, other) for one, other in itertools.pairwise(names)],
         }
         source = f"${{nodes.loop{n - 1}.output}}" if n else "${input.items}"
         nodes.append({"id": f"loop{n}", "type": "loop", "loop_type": "for_each", "array_source": source, "body": body})
