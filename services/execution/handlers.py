@@ -245,7 +245,7 @@ class ExecutionService:
     def refused(self, key: Hashable, answer: Answer) -> None:  # noqa: ARG002 - whatever the reason, it is read anew
         """Somebody appended first (or a decision failed half way): what is in memory is no longer the truth."""
         if isinstance(key, UUID):
-            self._runs.drop(key)
+            self._runs.doubt(key)
             self._steps.pop(key, None)
 
     async def resay(self, events: Sequence[StoredEvent]) -> list[Outgoing]:
