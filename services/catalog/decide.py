@@ -1,6 +1,7 @@
 """What follows from a command to catalog. Pure; a refusal is a value."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, assert_never, cast
 
 import msgspec
@@ -9,6 +10,7 @@ from flowforge.commands import (
     ArchiveWorkflow,
     ChangeTrigger,
     CreateWorkflow,
+    InstantiateTemplate,
     RemoveTrigger,
     RollbackWorkflow,
     SetTriggerConfigs,
@@ -31,6 +33,8 @@ from services.catalog.merge_patch import merged
 from services.catalog.secrets import Keeping, has_secrets, refer_to_kept, take_out
 from services.catalog.settings import definition_bytes_max
 from services.catalog.state import State
+from services.catalog.templates.decide import instantiated
+from services.catalog.templates.template import Template
 from services.catalog.trigger_configs import errors_of
 from services.catalog.validation import NOTHING_KNOWN, Checked, Finding, check
 
@@ -43,6 +47,7 @@ Command = (
     | ChangeTrigger
     | RemoveTrigger
     | SetTriggerConfigs
+    | InstantiateTemplate
 )
 SET_BY_SERVER = ("version", "created_at", "updated_at", "created_by")
 """Fields of a workflow as read that are no part of its definition: whoever saves what they read sends them back."""
@@ -61,10 +66,11 @@ class Decided(msgspec.Struct, frozen=True):
 
 class Beside(msgspec.Struct, frozen=True):
     """What a decision needs beside the workflow's state: how secrets are kept (without it none is taken), and of other
-    workflows whether they exist, as far as that is known."""
+    workflows whether they exist, as far as that is known; and the templates that are named."""
 
     keeping: Keeping | None = None
     existing: Mapping[str, bool] = NOTHING_KNOWN
+    templates: Mapping[str, Template] = MappingProxyType({})
 
 
 NOTHING_BESIDE = Beside()
@@ -75,6 +81,8 @@ def decide(state: State, command: Command, beside: Beside = NOTHING_BESIDE) -> D
     match command:
         case CreateWorkflow():
             return _create(state, command, beside)
+        case InstantiateTemplate():
+            return _instantiate(state, command, beside)
         case UpdateWorkflow():
             return _update(state, command, beside)
         case RollbackWorkflow():
@@ -94,7 +102,18 @@ def decide(state: State, command: Command, beside: Beside = NOTHING_BESIDE) -> D
 
 
 def _create(state: State, command: CreateWorkflow, beside: Beside) -> Decided | Refusal:
-    document = _decoded(command.definition)
+    return _created(state, _decoded(command.definition), beside)
+
+
+def _instantiate(state: State, command: InstantiateTemplate, beside: Beside) -> Decided | Refusal:
+    template = beside.templates.get(command.template_id)
+    if template is None:
+        return not_found("template", command.template_id)
+    document = instantiated(template, command)
+    return document if isinstance(document, Refusal) else _created(state, document, beside, template.id)
+
+
+def _created(state: State, document: object, beside: Beside, template_id: str | None = None) -> Decided | Refusal:
     refer_to_kept(document, None)
     checked = check(document, beside.existing)
     if state.version:
@@ -102,7 +121,9 @@ def _create(state: State, command: CreateWorkflow, beside: Beside) -> Decided | 
     stored = _stored(checked, beside.keeping)
     if isinstance(stored, Refusal):
         return stored
-    event = WorkflowCreated(workflow_id=_id(checked), workflow_version=1, definition=stored.definition)
+    event = WorkflowCreated(
+        workflow_id=_id(checked), workflow_version=1, definition=stored.definition, template_id=template_id
+    )
     return Decided([event], checked.report.warnings, stored.secrets)
 
 

@@ -95,10 +95,12 @@ def _items(name: str, value: object, item_type: Any, faults: list[Fault]) -> Ite
     items = cast("list[object]", value)
     try:
         flat = [_flat(item) for item in items] if item_type is Node else items
-        yield from msgspec.convert(flat, list[item_type])
-        return
+        whole: list[Any] | None = msgspec.convert(flat, list[item_type])
     except (msgspec.ValidationError, ValueError, RecursionError):
-        pass  # one after the other, for every fault
+        whole = None  # one after the other, for every fault
+    if whole is not None:
+        yield from whole
+        return
     for index, item in enumerate(items):
         converted = _convert(item, item_type, f"$.{name}[{index}]", faults)
         if converted is not None:

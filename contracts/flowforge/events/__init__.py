@@ -20,6 +20,7 @@ from flowforge.events.known import (
     RunEvent,
     ScheduleEvent,
     SlotEvent,
+    TemplateEvent,
     TimerEvent,
     TriggerEvent,
     UnknownEvent,
@@ -79,6 +80,10 @@ from flowforge.events.slots import (
     SlotRefused,
     SlotTaken,
     SlotWait,
+)
+from flowforge.events.templates import (
+    TemplateDeleted,
+    TemplateSaved,
 )
 from flowforge.events.timers import (
     BackfillRequested,
@@ -210,6 +215,9 @@ __all__ = [
     "SlotRefused",
     "SlotTaken",
     "SlotWait",
+    "TemplateDeleted",
+    "TemplateEvent",
+    "TemplateSaved",
     "TimerEvent",
     "TimerFired",
     "TimerPurpose",
