@@ -59,6 +59,8 @@ from flowforge.events import (
     SlotFreed,
     SlotRefused,
     SlotTaken,
+    TemplateDeleted,
+    TemplateSaved,
     TimerFired,
     TimerSet,
     TriggerDecided,
@@ -94,6 +96,7 @@ from services.projections.state import (
     VersionRow,
     WorkflowRow,
 )
+from services.projections.templates import fold_template
 
 NODE_ENDINGS = frozenset({"completed", "failed", "skipped", "cancelled"})
 RUN_ENDED = frozenset({"completed", "failed", "cancelled", "partial"})
@@ -155,6 +158,10 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             _defined(models, stored, event)
         case WorkflowArchived():
             _archived(models, stored, event)
+        case TemplateSaved() | TemplateDeleted():
+            fold_template(models, stored, event)
+            action = "save_template" if isinstance(event, TemplateSaved) else "delete_template"
+            _audit(models, stored, action, event.template_id)
         case MessageQuarantined():
             _quarantined(models, stored, event)
         case (

@@ -46,6 +46,9 @@ def _save(state: State, command: SaveTemplate, source: WorkflowState) -> Decided
         return already_exists("template", command.template_id)
     if not command.is_new and state.template is None:
         return not_found("template", command.template_id)
+    if "\x00" in command.category:
+        message = "the category holds the character U+0000"
+        return invalid("Template invalid", message, [_error("$.category", message, "remove it")])
     document = _document(command, source)
     if isinstance(document, Refusal):
         return document
@@ -62,7 +65,7 @@ def _save(state: State, command: SaveTemplate, source: WorkflowState) -> Decided
         template_id=command.template_id,
         template_version=state.version + 1,
         name=checked.workflow.name,
-        description=command.description or checked.workflow.description,
+        description=checked.workflow.description,
         category=command.category,
         definition=msgspec.Raw(encoded),
         workflow_id=command.workflow_id,
@@ -97,6 +100,8 @@ def _document(command: SaveTemplate, source: WorkflowState) -> Any:
     document = {name: value for name, value in fields.items() if name not in SET_BY_SERVER}
     document["id"] = command.template_id
     document["name"] = command.name or fields.get("name") or command.template_id
+    if command.description:
+        document["description"] = command.description
     for _, config in webhooks(document):
         config.pop("secret", None)
         config.pop("secret_refs", None)
