@@ -18,7 +18,7 @@ from services.gateway.reply import Reply
 from services.gateway.routes.workflows import saved
 from services.gateway.settings import category_chars_max, slug_chars_max
 
-_NO_SLUG = re.compile(r"[^a-z0-9_-]+")
+_NO_SLUG = re.compile(r"[^a-z0-9_]+")
 
 
 class TemplateFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
