@@ -157,6 +157,27 @@ class ListTemplates(Command, kw_only=True, frozen=True):
     template_id: str | None = None
 
 
+class SavePrompt(Command, kw_only=True, frozen=True):
+    """To catalog: a new version of a stored prompt, the first of a new id. Answers `{id, version, position, warnings}`.
+
+    With `is_new` its id must be free, without it must be taken; `expected_version` is what If-Match named.
+    """
+
+    prompt_id: str
+    is_new: bool = True
+    name: str = ""
+    description: str = ""
+    prompt: msgspec.Raw = NULL
+    system: msgspec.Raw = NULL
+    expected_version: int | None = None
+
+
+class DeletePrompt(Command, kw_only=True, frozen=True):
+    """To catalog. Answers `{id, position}`."""
+
+    prompt_id: str
+
+
 class RequestRun(Command, kw_only=True, frozen=True):
     """To triggers: execute, or with `trigger_id` fire that trigger by hand. Answers `{run_id, position}`.
 

@@ -22,6 +22,7 @@ from infra.eventlog import EventLog
 from services.execution import inputs
 from services.execution.causes import cause_events
 from services.execution.plan import Plan
+from services.execution.prompts import stored_prompt
 from services.execution.settings import PLANS_CACHED_MAX, RUNS_CACHED_MAX
 from services.execution.state import Run, fold
 
@@ -162,6 +163,8 @@ class Runs:
         """What templates may look at and the events only refer to: the cause, and large outputs."""
         if run.plan.uses_event and run.cause_events is None:
             run.cause_events = await cause_events(self._log, run.triggered)
+        for wanted in run.plan.prompts - run.prompts.keys() if run.plan.prompts else ():
+            run.prompts[wanted] = await stored_prompt(self._log, *wanted)
         for reference in [reference for reference, value in run.blobs.items() if value is None]:
             data = await self._log.get_blob(reference)
             run.blobs[reference] = None if data is None else msgspec.json.decode(data)

@@ -33,6 +33,8 @@ from flowforge.events import (
     NodeSkipped,
     NodeStarted,
     NodeWaiting,
+    PromptDeleted,
+    PromptSaved,
     QueueLeft,
     RecoveryTaken,
     ReportIgnored,
@@ -164,6 +166,8 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             _audit(models, stored, action, event.template_id)
         case MessageQuarantined():
             _quarantined(models, stored, event)
+        case PromptSaved() | PromptDeleted():
+            pass
         case (
             NodeWaiting()
             | WorkerAwaited()

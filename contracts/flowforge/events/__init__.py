@@ -16,6 +16,7 @@ from flowforge.events.known import (
     CauseEvent,
     ChainEvent,
     ChildEvent,
+    PromptEvent,
     QuarantineEvent,
     RunEvent,
     ScheduleEvent,
@@ -52,6 +53,10 @@ from flowforge.events.operations import (
     RunResumed,
     RunRetried,
     RunRetryRequested,
+)
+from flowforge.events.prompts import (
+    PromptDeleted,
+    PromptSaved,
 )
 from flowforge.events.quarantine import (
     MessageQuarantined,
@@ -134,6 +139,9 @@ from flowforge.events.workflows import (
 from flowforge.raw import NULL
 
 __all__ = [
+    "PromptDeleted",
+    "PromptSaved",
+    "PromptEvent",
     "RunPartiallyCompleted",
     "NodeWaiting",
     "WorkerAwaited",
