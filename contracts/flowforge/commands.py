@@ -157,6 +157,22 @@ class ListTemplates(Command, kw_only=True, frozen=True):
     template_id: str | None = None
 
 
+class SetSecret(Command, kw_only=True, frozen=True):
+    """To catalog: the secret that was kept, sealed, under `ref` is the one of this name from now on.
+
+    Answers `{name, version, position}`; the value it has already is no new version. The value itself is in no command.
+    """
+
+    name: str
+    ref: str
+
+
+class DeleteSecret(Command, kw_only=True, frozen=True):
+    """To catalog: there is no secret of this name any more. Answers as `SetSecret`."""
+
+    name: str
+
+
 class SavePrompt(Command, kw_only=True, frozen=True):
     """To catalog: a new version of a stored prompt, the first of a new id. Answers `{id, version, position, warnings}`.
 
@@ -395,6 +411,8 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
             DeleteTemplate,
             InstantiateTemplate,
             ListTemplates,
+            SetSecret,
+            DeleteSecret,
         ),
         "triggers": (
             RequestRun,

@@ -5,6 +5,8 @@ A group of events has one actor and one cause, so of several commands for one wo
 A command that comes again is found among the causes of the stream's events, and answered as it was the first time.
 """
 
+import asyncio
+import logging
 from collections.abc import Callable, Collection, Hashable, Sequence
 from datetime import datetime
 from typing import Any, cast
@@ -15,9 +17,11 @@ from flowforge.commands import (
     COMMANDS,
     ChangeTriggers,
     CreateWorkflow,
+    DeleteSecret,
     InstantiateTemplate,
     ListTemplates,
     SaveTemplate,
+    SetSecret,
     SetTriggerConfigs,
     UpdateWorkflow,
     ValidateWorkflow,
@@ -34,11 +38,13 @@ from flowforge.subjects import Subjects
 
 from infra.bus import Message, Outgoing, Shell, Work
 from infra.bus.message import Decode, logged_event
-from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
-from infra.secrets import Secrets
+from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend, Unavailable
+from infra.secrets import Secrets, WrongKey
 from services.catalog.answers import Saved, accepted, cause_of, fitting, rejected, saved_answer, uuid_of
 from services.catalog.decide import Beside, Command, Decided, decide
+from services.catalog.giving import Giving
 from services.catalog.job_queues import JobQueues
+from services.catalog.secret_names import NamedSecret, SecretNames
 from services.catalog.secrets import Keeping
 from services.catalog.settings import (
     answer_bytes_max,
@@ -57,6 +63,7 @@ from services.catalog.validation import Finding, check, names_in, validate
 _WITH_DEFINITION = (CreateWorkflow, UpdateWorkflow, ValidateWorkflow, SaveTemplate)
 _MAY_HOLD_SECRETS = (b'"secret"', b'"definition_packed"', b"\\u00")
 """Without any of these a command holds no secret; `\\u00` may be how a letter of the word is written."""
+_log = logging.getLogger(__name__)
 _MINE = {name: kind for name, (service, kind) in COMMANDS.items() if service == "catalog"}
 
 
@@ -107,16 +114,21 @@ class Catalog:
         """Changes of several workflows at once: what their streams hold."""
         self._decided_together: dict[Hashable, dict[str, Decided]] = {}
         self._queues: JobQueues | None = None
+        self._names = SecretNames(log, clock, cause_of)
 
     def attached(self, shell: Shell) -> None:
-        """Queues of job types are made over the shell's connection."""
+        """Queues of job types are made over the shell's connection, and secrets are asked for there."""
         self._queues = JobQueues(shell.client, self._subjects)
+        giving = Giving(self._log, self._secrets)
+        self._starting = asyncio.create_task(giving.start(shell.client, self._subjects))
 
     # --- load ---------------------------------------------------------------------------------------------------------
 
     def key(self, message: Message) -> Hashable:
-        """The id of the workflow, or the template; messages that concern none stand alone."""
+        """The id of the workflow or template, or the name of the secret; messages that concern none stand alone."""
         command = _command(message)
+        if isinstance(command, SetSecret | DeleteSecret):
+            return NamedSecret(command.name)
         return self._templates.key(command) or _workflow_id(command) or (message.reply_to, message.event.id)
 
     async def load(self, keys: Collection[Hashable], messages: Sequence[Message]) -> None:
@@ -130,6 +142,7 @@ class Catalog:
                 self._named_templates |= {} if template is None else {template.id: template}
         if self._queues is not None:
             await self._queues.make(c for c in commands if isinstance(c, CreateWorkflow | UpdateWorkflow))
+        await self._names.load(key for key in keys if isinstance(key, NamedSecret))
         for message in messages:
             if message.event.type == ChangeTriggers.__name__:
                 await self._load_together(self.key(message), _command(message))
@@ -200,6 +213,8 @@ class Catalog:
             return self._templates.decide(
                 key, [(message, cast("AnyCommand", _command(message))) for message in messages]
             )
+        if isinstance(key, NamedSecret):
+            return self._names.decide(key, messages, [cast("SetSecret", _command(message)) for message in messages])
         first = _command(messages[0])
         if isinstance(first, ChangeTriggers):
             return self._decide_together(key, first, messages)
@@ -313,6 +328,9 @@ class Catalog:
         """Answer the command, and say its events."""
         if isinstance(key, TemplateKey):
             return self._templates.logged(key, work, events)
+        if isinstance(key, NamedSecret):
+            self._names.logged(key, work, events)
+            return []
         if key in self._decided_together:
             return self._logged_together(key, work, events)
         workflow_id = cast("str", key)
@@ -330,6 +348,8 @@ class Catalog:
         self._decided_together.pop(key, None)
         if isinstance(key, TemplateKey):
             self._templates.refused(key)
+        if isinstance(key, NamedSecret):
+            self._names.refused(key)
         if isinstance(key, str):
             self._loaded.pop(key, None)
             self._pending.pop(key, None)
@@ -348,6 +368,7 @@ class Catalog:
         self._templates.forget_all()
         for kept in (self._loaded, self._pending, self._together, self._decided_together, self._kept):
             kept.clear()
+        self._names.forget_all()
 
     async def nats_was_away(self) -> None:
         """The queues may be lost; execution makes those anew that are in use."""
@@ -355,7 +376,12 @@ class Catalog:
             self._queues.may_be_gone()
 
     async def tick(self) -> None:
-        """Nothing is due by the clock."""
+        """Secrets that no name stands for are removed."""
+        if self._secrets is not None:
+            try:
+                await self._names.sweep(self._secrets)
+            except (Unavailable, WrongKey) as fault:
+                _log.warning("replaced secrets are not removed yet: %s", fault)
 
     def _outgoing(self, stored: StoredEvent) -> Outgoing:
         event = _event(stored)

@@ -60,3 +60,9 @@ branch_steps_max = 2_000_000
 
 referenced_workflows_max = 200
 """Workflows named by one definition that are looked up."""
+
+secrets_swept_every_s = 600.0
+"""How often values of secrets that no name stands for are looked for."""
+
+nodes_with_secrets_cached_max = 2_000
+"""Versions of workflows of which it is remembered which node refers to which secrets."""

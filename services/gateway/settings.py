@@ -75,3 +75,6 @@ slug_chars_max = 63
 
 category_chars_max = 100
 """Of a template's category."""
+
+secret_chars_max = 65_536
+"""Of a secret that workflows name."""

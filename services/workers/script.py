@@ -13,9 +13,9 @@ import msgspec
 from flowforge.errors import ErrorCode, JobError
 from flowforge.job import Job
 
-from infra.expressions import EvaluationFault, ExpressionFault, Scope, compile_template
 from services.workers import settings
 from services.workers.process import ScriptProcess
+from services.workers.secrets import Asks, JobSecrets
 from services.workers.strays import Strays
 from services.workers.workspace import Workspace, workspace
 
@@ -36,17 +36,19 @@ class Script(msgspec.Struct, frozen=True):
 class ScriptRunner:
     """Runs scripts; `script_paths` are folders they may use besides their own."""
 
-    def __init__(self, script_paths: tuple[Path, ...] = (), strays: Strays | None = None) -> None:
+    def __init__(self, asks: Asks, script_paths: tuple[Path, ...] = (), strays: Strays | None = None) -> None:
+        self._asks = asks
         self._script_paths = script_paths
         self._strays = strays or Strays()
 
     async def run(self, job: Job) -> msgspec.Raw:
         """Run the job's script to its end, and answer its output as JSON text. Raises JobError."""
         script = _script(job)
+        env = _own_names(await _resolved(JobSecrets(self._asks, job), script.env))
         async with workspace() as place:
             command = _command(script, place)
             place.input_file.write_bytes(job.raw_input)
-            process = self._started(job, script, command, place)
+            process = self._started(job, env, command, place)
             try:
                 process.listen()
                 status = await process.ended()
@@ -57,15 +59,15 @@ class ScriptRunner:
             finally:
                 await process.clear()
             if status != 0:
-                raise JobError(_failed(status, list(process.err.last)))
+                raise JobError(_failed(status, job.hidden("\n".join(process.err.last))))
             return place.output()
 
-    def _started(self, job: Job, script: Script, command: list[str], place: Workspace) -> ScriptProcess:
+    def _started(self, job: Job, env: dict[str, str], command: list[str], place: Workspace) -> ScriptProcess:
         mark = f"{OWN_PREFIX}JOB_ID={job.job_id}"
         try:
             return ScriptProcess(
                 command,
-                env=self._environment(job, script, place),
+                env=self._environment(job, env, place),
                 folder=place.folder,
                 mark=mark,
                 line=lambda text: None if job.is_log_full else job.log(text),
@@ -74,14 +76,14 @@ class ScriptRunner:
         except (OSError, ValueError) as fault:  # too large an environment, a NUL in it, no process to be had
             raise JobError(f"the script could not be started: {fault}") from fault
 
-    def _environment(self, job: Job, script: Script, place: Workspace) -> dict[str, str]:
+    def _environment(self, job: Job, env: dict[str, str], place: Workspace) -> dict[str, str]:
         """All that the script sees: an allow-list, the node's own names, and ours."""
         supervised = os.environ.get("FLOWFORGE_SUPERVISED")
         return {
             "PATH": os.environ.get("PATH") or DEFAULT_PATH,
             "LANG": os.environ.get("LANG") or "C.UTF-8",
             "TZ": os.environ.get("TZ") or "UTC",
-            **_own_names(_resolved(script.env)),
+            **env,
             "HOME": str(place.folder),
             "TMPDIR": str(place.folder),
             "FLOWFORGE_INPUT": str(place.input_file),
@@ -106,12 +108,11 @@ def _script(job: Job) -> Script:
     return script
 
 
-def _resolved(env: dict[str, Any]) -> dict[str, Any]:
-    """What execution left of the templates: escapes, and secrets. None are kept yet, so naming one fails the node."""
+async def _resolved(secrets: JobSecrets, env: dict[str, Any]) -> dict[str, Any]:
     try:
-        return compile_template(env, Scope.SECRETS).render({"secrets": {}})
-    except (ExpressionFault, EvaluationFault) as fault:
-        raise JobError(f"env: {fault}", code=ErrorCode.EXPRESSION_ERROR, retryable=False) from fault
+        return await secrets.resolve(env)
+    except JobError as fault:
+        raise JobError(f"env: {fault}", code=fault.code, retryable=fault.retryable) from fault
 
 
 def _own_names(env: Mapping[str, Any]) -> dict[str, str]:
@@ -148,9 +149,9 @@ def _program(name: str) -> str:
     return found
 
 
-def _failed(status: int, stderr: list[str]) -> str:
+def _failed(status: int, stderr: str) -> str:
     how = f"failed with exit status {status}" if status > 0 else f"was ended by {_signal_name(-status)}"
-    said = "\n".join(stderr)[-settings.stderr_chars_shown :].strip()
+    said = stderr[-settings.stderr_chars_shown :].strip()
     return f"the script {how}: {said}" if said else f"the script {how}"
 
 

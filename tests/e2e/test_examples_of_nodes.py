@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.conftest import EXAMPLES
+from tests.e2e.server import Server
 from tests.e2e.stranger import Object, Stranger, node_runs
 from tests.e2e.test_examples import output
 from tests.integration.cli.command import Flowforge
@@ -68,3 +69,17 @@ def told(stranger: Stranger, run_id: str) -> str:
 
 def test_map(examples: Flowforge):
     assert given(examples, "node-map", [3, 1, 2]) == [9, 1, 4]
+
+
+def test_webhook(examples: Flowforge, stranger: Stranger, server: Server):
+    """`node-webhook`."""
+    assert examples("secrets", "set", "partner_token", "--value", "open-sesame").status == 0
+    server.answer = lambda _: (202, "later")
+    run_id = begun(stranger, "node-webhook", {"address": f"{server.url}/orders", "order": 7})
+    [asked] = server.asked
+    assert (asked["path"], asked["headers"]["authorization"]) == ("/orders", "Bearer open-sesame")
+    body = json.loads(asked["body"])
+    with stranger.client() as partner:
+        assert partner.post(body["answer_to"], json={"accepted": body["order"]}).status_code == 202
+    run = stranger.ended(run_id)
+    assert (run["status"], node_runs(run)["order"]["output"]) == ("completed", {"accepted": 7})

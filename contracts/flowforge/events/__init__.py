@@ -20,6 +20,7 @@ from flowforge.events.known import (
     QuarantineEvent,
     RunEvent,
     ScheduleEvent,
+    SecretEvent,
     SlotEvent,
     TemplateEvent,
     TimerEvent,
@@ -75,6 +76,10 @@ from flowforge.events.runs import (
     TimerPurpose,
     TimerSet,
     WorkflowTriggered,
+)
+from flowforge.events.secrets import (
+    SecretDeleted,
+    SecretSet,
 )
 from flowforge.events.slots import (
     QueueLeft,
@@ -217,6 +222,9 @@ __all__ = [
     "ScheduleEvent",
     "ScheduleFired",
     "ScheduleMissed",
+    "SecretDeleted",
+    "SecretEvent",
+    "SecretSet",
     "SlotAwaited",
     "SlotEvent",
     "SlotFreed",

@@ -51,6 +51,10 @@ from flowforge.events.runs import (
     TimerSet,
     WorkflowTriggered,
 )
+from flowforge.events.secrets import (
+    SecretDeleted,
+    SecretSet,
+)
 from flowforge.events.slots import (
     QueueLeft,
     RunAdmitted,
@@ -146,6 +150,7 @@ RunEvent = (
 )
 PromptEvent = PromptSaved | PromptDeleted
 ChildEvent = ChildRunRefused
+SecretEvent = SecretSet | SecretDeleted
 TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
 BackfillEvent = BackfillRequested
@@ -160,6 +165,7 @@ AnyEvent = (
     | RunEvent
     | PromptEvent
     | ChildEvent
+    | SecretEvent
     | TimerEvent
     | ScheduleEvent
     | BackfillEvent
