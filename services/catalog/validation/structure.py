@@ -279,7 +279,12 @@ def _check_islands(shape: Shape, findings: Findings) -> None:
     predecessors = graph.reversed_edges(shape.successors)
     named = {name for edge in edges for name in (edge.item.source_node_id, edge.item.target_node_id)}
     for number, placed in enumerate(shape.nodes):
-        if len(shape.nodes) > 1 and placed.item.id not in named and not predecessors[number] and not shape.successors[number]:
+        if (
+            len(shape.nodes) > 1
+            and placed.item.id not in named
+            and not predecessors[number]
+            and not shape.successors[number]
+        ):
             findings.orphaned.append(placed.item.id)
             findings.warning(
                 "ORPHANED_NODE",
