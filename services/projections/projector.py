@@ -13,6 +13,7 @@ from flowforge.events import (
     RunRetried,
     SlotEvent,
     SlotRefused,
+    TemplateEvent,
     TimerSet,
     WorkflowArchived,
     WorkflowUpdated,
@@ -87,6 +88,9 @@ class Projector:
         for event, fact in zip(events, decoded, strict=True):
             if isinstance(fact, RunRetried) and fact.resumed and event.stream_id in runs:
                 await store.load_unfinished(self._connection, runs[event.stream_id], fact.resumed)
+        templates = {event.template_id for event in decoded if isinstance(event, TemplateEvent)}
+        if templates - self._models.templates.keys():
+            await store.load_templates(self._connection, self._models, templates - self._models.templates.keys())
         asked = (event for event in decoded if isinstance(event, SlotEvent) and not isinstance(event, SlotRefused))
         slots = {event.run_id for event in asked} - self._models.slots.keys()
         if slots:

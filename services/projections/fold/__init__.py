@@ -76,6 +76,9 @@ from flowforge.events import (
     SlotFreed,
     SlotRefused,
     SlotTaken,
+    TemplateDeleted,
+    TemplateEvent,
+    TemplateSaved,
     TimerEvent,
     TimerFired,
     TimerSet,
@@ -105,6 +108,7 @@ from services.projections.fold.secrets import secret_changed
 from services.projections.fold.slots import asked_for_slot, fold_slot
 from services.projections.fold.workflows import archived, defined
 from services.projections.state import ReadModels
+from services.projections.templates import fold_template
 
 RUN_ENDED = frozenset({"completed", "failed", "cancelled", "partial"})
 WITHOUT_ROWS = frozenset(
@@ -136,6 +140,7 @@ _OtherEvent = (
     | QuarantineEvent
     | SecretEvent
     | PromptEvent
+    | TemplateEvent
     | BreakerEvent
 )
 
@@ -210,6 +215,10 @@ def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> 
             quarantined(models, stored, event)
         case SecretSet() | SecretDeleted():
             secret_changed(models, stored, event)
+        case TemplateSaved() | TemplateDeleted():
+            fold_template(models, stored, event)
+            action = "save_template" if isinstance(event, TemplateSaved) else "delete_template"
+            audit(models, stored, action, event.template_id)
         case PromptSaved() | PromptDeleted():
             pass
         case BreakerOpened() | BreakerHalfOpened() | BreakerClosed():
