@@ -18,7 +18,7 @@ from flowforge.reports import REPORT_TYPES
 from flowforge.subjects import Subjects
 from nats.aio.client import Client
 
-from infra.bus import Envelopes, Message, Outgoing, Shell, Work
+from infra.bus import Aside, Envelopes, Message, Outgoing, Shell, Work
 from infra.bus.stranded import free_all
 from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
 from services.execution import decide as deciding
@@ -55,6 +55,7 @@ class ExecutionService:
             "ChildRunEnded",
             "ChildRunRefused",
             "ChildCancelRequested",
+            "RetryRefused",
         }
     )
 
@@ -134,13 +135,13 @@ class ExecutionService:
         step = deciding.Step(run, now(), around if around.concerns(run) else None)
         version = run.version
         answers: list[tuple[Message, bytes]] = []
-        aside: list[tuple[Message, str]] = []
+        aside: list[Aside] = []
         actor: str | None = None
         for message in messages:
             try:
                 refusal = self._apply(step, message)
             except meaning.NoSuchJob as strange:
-                aside.append((message, str(strange)))
+                aside.append(Aside(message, str(strange)))
                 continue
             if message.origin == "command":
                 actor = message.event.actor or actor
@@ -310,7 +311,7 @@ def _accepted(run: Run, position: int) -> bytes:
 def _of_no_run(run_id: UUID, messages: Sequence[Message]) -> Work:
     refused = [(m, _rejected(not_found("run", str(run_id)))) for m in messages if m.origin == "command"]
     strange = [m for m in messages if m.origin == "stream" and _expects_run(m)]
-    return Work(answers=refused, aside=[(m, f"there is no run {run_id} in the log") for m in strange])
+    return Work(answers=refused, aside=[Aside(m, f"there is no run {run_id} in the log") for m in strange])
 
 
 def _expects_run(message: Message) -> bool:

@@ -20,6 +20,7 @@ from flowforge.events import (
     ChildCancelRequested,
     ChildRunEnded,
     ChildRunRefused,
+    RetryRefused,
     RunAdmitted,
     RunDisplaced,
     TimerFired,
@@ -41,6 +42,7 @@ _triggered = msgspec.json.Decoder(WorkflowTriggered)
 _fired = msgspec.json.Decoder(TimerFired)
 _admitted = msgspec.json.Decoder(RunAdmitted)
 _displaced = msgspec.json.Decoder(RunDisplaced)
+_retry_refused = msgspec.json.Decoder(RetryRefused)
 _child_ended = msgspec.json.Decoder(ChildRunEnded)
 _child_refused = msgspec.json.Decoder(ChildRunRefused)
 _child_cancel = msgspec.json.Decoder(ChildCancelRequested)
@@ -56,6 +58,7 @@ _of_run: dict[str, tuple[msgspec.json.Decoder[Any], str]] = {
     "TimerFired": (_fired, "run_id"),
     "RunAdmitted": (_admitted, "run_id"),
     "RunDisplaced": (_displaced, "run_id"),
+    "RetryRefused": (_retry_refused, "run_id"),
     "ChildRunEnded": (_child_ended, "parent_run_id"),
     "ChildRunRefused": (_child_refused, "parent_run_id"),
     "ChildCancelRequested": (_child_cancel, "child_run_id"),
@@ -102,7 +105,9 @@ def apply(step: deciding.Step, message: Message, is_wanted: Callable[[Run], bool
     if kind == "WorkflowTriggered":
         deciding.start(step, is_wanted=is_wanted(step.run))
     elif kind == "RunAdmitted":
-        deciding.admitted(step)
+        deciding.admitted(step, _admitted.decode(data).asked_version)
+    elif kind == "RetryRefused":
+        deciding.retry_refused(step, _retry_refused.decode(data))
     elif kind == "RunDisplaced":
         deciding.displaced(step, _displaced.decode(data))
     elif kind == "TimerFired":

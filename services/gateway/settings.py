@@ -47,6 +47,7 @@ ping_interval_s = 10
 bulk_items_max = 1_000
 """Triggers changed by one request."""
 
+breakpoints_max = 1_000
 bulk_runs_max = 1_000
 """Runs to which one request does something."""
 

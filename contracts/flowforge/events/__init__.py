@@ -58,6 +58,7 @@ from flowforge.events.operations import (
     RunPaused,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
 )
 from flowforge.events.prompts import (
@@ -89,10 +90,12 @@ from flowforge.events.secrets import (
 )
 from flowforge.events.slots import (
     QueueLeft,
+    RetryRefused,
     RunAdmitted,
     RunDisplaced,
     SlotAwaited,
     SlotFreed,
+    SlotPlace,
     SlotRefused,
     SlotTaken,
     SlotWait,
@@ -146,6 +149,7 @@ from flowforge.events.workflows import (
 from flowforge.raw import NULL
 
 __all__ = [
+    "RunRetryRefused",
     "BreakerOpened",
     "BreakerHalfOpened",
     "BreakerClosed",
@@ -215,6 +219,7 @@ __all__ = [
     "QueueLeft",
     "RUN_ENDINGS",
     "ReportIgnored",
+    "RetryRefused",
     "RunAdmitted",
     "RunCancelRequested",
     "RunCancelled",
@@ -235,6 +240,7 @@ __all__ = [
     "SlotAwaited",
     "SlotEvent",
     "SlotFreed",
+    "SlotPlace",
     "SlotRefused",
     "SlotTaken",
     "SlotWait",

@@ -33,6 +33,7 @@ from flowforge.events.operations import (
     RunPaused,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
 )
 from flowforge.events.prompts import (
@@ -63,6 +64,7 @@ from flowforge.events.secrets import (
 )
 from flowforge.events.slots import (
     QueueLeft,
+    RetryRefused,
     RunAdmitted,
     RunDisplaced,
     SlotAwaited,
@@ -108,7 +110,7 @@ WorkflowEvent = WorkflowCreated | WorkflowUpdated | WorkflowArchived
 CauseEvent = EventReceived | WebhookReceived | WebhooksRejected | RunRequested | TriggerDecided
 TriggerEvent = TriggerDecided | TriggerFired | AbsenceCounted | TriggerTimerSet
 ChainEvent = ChainGrew
-SlotEvent = SlotTaken | SlotAwaited | RunAdmitted | RunDisplaced | SlotFreed | QueueLeft | SlotRefused
+SlotEvent = SlotTaken | SlotAwaited | RunAdmitted | RunDisplaced | SlotFreed | QueueLeft | SlotRefused | RetryRefused
 RunEvent = (
     WorkflowTriggered
     | RunQueued
@@ -144,6 +146,7 @@ RunEvent = (
     | RunResumed
     | RunRetryRequested
     | RunRetried
+    | RunRetryRefused
     | NodeDecidedByHand
     | RunChanged
     | RunSlaMissed

@@ -18,9 +18,11 @@ from flowforge.events import (
     NodeSkipped,
     NodeStarted,
     ReportIgnored,
+    RetryRefused,
     RunCancelRequested,
     RunDisplaced,
     RunQueued,
+    RunRetryRefused,
     RunSlaMissed,
     RunStarted,
     TimerFired,
@@ -48,6 +50,7 @@ __all__ = [
     "event_came",
     "operations",
     "report",
+    "retry_refused",
     "start",
     "timer",
     "waiting",
@@ -75,14 +78,22 @@ def start(step: Step, *, is_wanted: bool = True) -> None:
         set_timer(step, "queue_timeout", waits.due_at)
 
 
-def admitted(step: Step) -> None:
-    """There is room for a run that waited. For one that has begun or ended meanwhile nothing follows."""
-    if step.run.status != "pending":
+def admitted(step: Step, asked_version: int = 1) -> None:
+    """There is room for a run that waited. For one that has begun or ended meanwhile, or has asked anew since, nothing
+    follows."""
+    if step.run.status != "pending" or asked_version < step.run.asked_version:
         return
     if step.run.cleared is not None:
         operations.go_on(step)
     else:
         _begin(step)
+
+
+def retry_refused(step: Step, refused: RetryRefused) -> None:
+    """There is no room for a run that was to go on."""
+    run = step.run
+    if run.status == "pending" and run.cleared is not None and refused.asked_version >= run.asked_version:
+        step.emit(RunRetryRefused(status=run.ended_as, code=refused.code, message=refused.message))
 
 
 def displaced(step: Step, by: RunDisplaced) -> None:
@@ -166,7 +177,7 @@ def timer(step: Step, fired: TimerFired) -> None:
     step.now = max(step.now, fired.due_at)  # the scheduler's clock decides when it is due
     match fired.purpose:
         case "queue_timeout":
-            if run.status == "pending":
+            if run.status == "pending" and run.queue_due_at is not None and fired.due_at >= run.queue_due_at:
                 stop(step, queue_timeout_error(run))
         case "run_timeout":
             is_put_off = run.timeout_due_at is not None and fired.due_at < run.timeout_due_at

@@ -44,6 +44,7 @@ from flowforge.events import (
     RunQueued,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
     RunSlaMissed,
     RunStarted,
@@ -118,6 +119,7 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C9
             | RunResumed()
             | RunRetryRequested()
             | RunRetried()
+            | RunRetryRefused()
             | RunChanged()
         ):
             _of_run(run, event, recorded_at)
@@ -162,7 +164,10 @@ def _of_run(run: Run, event: Any, recorded_at: datetime) -> None:  # noqa: C901,
             run.passing |= frozenset(run.paused_before)
             _go_on(run, event.steps)
         case RunRetryRequested():
+            run.ended_as, run.asked_version, run.queue_due_at = run.status, run.version, None
             run.status, run.cleared, run.is_queued = "pending", (event.cleared, event.resumed), True
+        case RunRetryRefused():
+            run.status, run.cleared, run.is_queued = run.ended_as, None, False
         case RunRetried():
             clear(run, event.cleared, event.resumed)
         case RunChanged():
@@ -192,6 +197,8 @@ def _go_on(run: Run, steps: int | None) -> None:
 def _timer_set(run: Run, event: TimerSet) -> None:
     if event.purpose == "run_timeout":
         run.timeout_due_at = event.due_at
+    elif event.purpose == "queue_timeout":
+        run.queue_due_at = event.due_at
     elif event.purpose == "wait" and (unit := run.find(event.node_id, event.instance)) is not None:
         unit.due_at = event.due_at
 

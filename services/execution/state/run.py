@@ -33,6 +33,7 @@ class Run:
     __slots__ = (
         "active_jobs",
         "actor",
+        "asked_version",
         "blobs",
         "breakpoints",
         "cancel_reason",
@@ -40,6 +41,7 @@ class Run:
         "cleared",
         "command_ids",
         "dirty",
+        "ended_as",
         "frames",
         "has_missed_sla",
         "held",
@@ -58,6 +60,7 @@ class Run:
         "position",
         "priority",
         "prompts",
+        "queue_due_at",
         "retries",
         "root",
         "started_at",
@@ -113,6 +116,11 @@ class Run:
         self.steps_left: int | None = None
         self.cleared: tuple[list[str], list[str]] | None = None
         """What a retry that was asked for will clear, and which maps it resumes, once there is room for the run."""
+        self.asked_version = 1
+        """The version of the event that asked for a slot last: its first, or that of a retry."""
+        self.ended_as = ""
+        """How it stood before a retry was asked for."""
+        self.queue_due_at: datetime | None = None
         self.command_ids: set[str] = set()
         self.blobs: dict[str, Any] = {}
         self.prompts: dict[tuple[str, int | None], StoredPrompt | None] = {}

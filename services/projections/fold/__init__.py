@@ -46,6 +46,7 @@ from flowforge.events import (
     QueueLeft,
     RecoveryTaken,
     ReportIgnored,
+    RetryRefused,
     RunAdmitted,
     RunCancelled,
     RunCancelRequested,
@@ -60,6 +61,7 @@ from flowforge.events import (
     RunRequested,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
     RunSlaMissed,
     RunStarted,
@@ -160,6 +162,8 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             fold_run(models, stored, event)
         case RunCancelRequested() | RunPaused() | RunResumed() | RunRetryRequested() | RunRetried() | RunChanged():
             operations.operate(models, stored, event)
+        case RunRetryRefused():
+            operations.operate(models, stored, event)
         case NodeDecidedByHand():
             operations.by_hand(models, stored, event)
         case ApprovalDecided():
@@ -184,7 +188,7 @@ def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> 
             asked_for_slot(models, stored, event)
         case RunAdmitted() | RunDisplaced() | SlotFreed() | QueueLeft():
             fold_slot(models, stored, event)
-        case SlotRefused() | TimerFired() | ScheduleFired() | ScheduleMissed() | ChildRunRefused():
+        case SlotRefused() | RetryRefused() | TimerFired() | ScheduleFired() | ScheduleMissed() | ChildRunRefused():
             pass
         case TriggerFired() | AbsenceCounted() | TriggerTimerSet() | TriggerTimerFired() | ChainGrew():
             pass

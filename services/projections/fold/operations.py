@@ -20,6 +20,7 @@ from flowforge.events import (
     RunPaused,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
     TimerSet,
 )
@@ -32,7 +33,9 @@ from services.projections.fold.values import bounded, clean, kept, labels_of, li
 from services.projections.state import CHANGED, CLEAN, NEW, NULL, ApprovalRow, Json, ReadModels, RunRow
 
 NodeEnding = NodeCompleted | NodeFailed | NodeSkipped | NodeCancelled | NodeRetried
-RunOperation = RunCancelRequested | RunPaused | RunResumed | RunRetryRequested | RunRetried | RunChanged
+RunOperation = (
+    RunCancelRequested | RunPaused | RunResumed | RunRetryRequested | RunRetried | RunRetryRefused | RunChanged
+)
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -52,8 +55,11 @@ def operate(models: ReadModels, stored: StoredEvent, event: RunOperation) -> Non
         case RunResumed():
             _go_on(row)
         case RunRetryRequested():
-            row.status, row.completed_at, row.output_data, row.error = "pending", None, NULL, NULL
+            row.status = "pending"
             row.retries += 1
+        case RunRetryRefused():
+            row.status = event.status
+            row.retries -= 1
         case RunRetried():
             row.status, row.completed_at, row.output_data, row.error = "running", None, NULL, NULL
             clear(models, run, event.cleared, stored.position)
@@ -92,7 +98,7 @@ def _asked(event: RunOperation) -> str | None:
             return "resume" if event.steps is None else "step"
         case RunRetryRequested():
             return "retry"
-        case RunRetried():
+        case RunRetried() | RunRetryRefused():
             return None
         case RunChanged():
             return "change_run"
