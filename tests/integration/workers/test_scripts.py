@@ -224,7 +224,7 @@ async def test_too_much_output_is_cut_and_told(builtin_execution: Execution) -> 
     told = await run(
         builtin_execution,
         "bash",
-        "head -c 100000 /dev/zero | tr '\\0' x; echo; printf 'a\\0b\\r\\n'; yes long | head -n 3000000",
+        "head -c 100000 /dev/zero | tr '\\0' x; echo; printf 'a\\0b\\r\\n'; yes $(printf long%.0s {1..20}) | head -n 200000",
     )
     seen = lines(builtin_execution, told.job_id)
     assert told.kind == "JobCompleted"
