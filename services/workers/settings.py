@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from flowforge.reports import OUTPUT_BYTES_MAX
@@ -10,12 +11,44 @@ from flowforge.reports import OUTPUT_BYTES_MAX
 from infra.settings import Settings, SettingsError, load_settings
 
 JOB_TYPE = "script"
+MB_MAX = 16_777_216
 
 output_bytes_max = OUTPUT_BYTES_MAX
 """Of the JSON that a script writes to FLOWFORGE_OUTPUT."""
 
-file_bytes_max = 4 * 1024**3
-"""Of any one file that a script writes (RLIMIT_FSIZE)."""
+file_mb_max = 4 * 1024
+"""Of any one file that a script writes, where neither its node nor the installation says otherwise."""
+
+open_files_max = 4_096
+"""Of one process of a script."""
+
+processes_max = 1_000
+"""Of one script at once."""
+
+cpu_grace_s = 5
+"""Between the signal that says so and the end, for a process that used up its processor time."""
+
+memory_unused_bytes_max = 256 * 1024**2
+"""How much more than it may use a process may ask for (RLIMIT_DATA): stacks of threads, arenas."""
+
+memory_floor_slack_bytes = 8 * 1024**2
+"""By how much a script must exceed this process for its peak, as the kernel counts it, to be its own."""
+
+watch_first_s = 0.01
+"""After the start of a script, until its memory is first looked at."""
+
+watch_every_s = 0.2
+
+watch_share_max = 0.03
+"""Of a core, for looking."""
+
+reap_wait_s = 1.0
+reap_pause_s = 0.002
+"""For what was killed to be gone."""
+
+bubblewrap_trial_s = 5.0
+container_query_s = 10.0
+"""For a question to the container engine."""
 
 terminate_wait_s = 3.0
 """Between SIGTERM and SIGKILL, for a script that was cancelled or ran out of time."""
@@ -40,13 +73,26 @@ stderr_chars_shown = 2_000
 """How much of stderr stands in the message of a script that failed."""
 
 
+class ScriptDefaults(msgspec.Struct, frozen=True):
+    """What a script may take whose node does not say: `FLOWFORGE_SCRIPT_MAX_MEMORY_MB`, `FLOWFORGE_SCRIPT_MAX_FILE_MB`."""
+
+    max_memory_mb: int | None = None
+    """None: what there is."""
+    max_file_mb: int = file_mb_max
+
+
 class WorkersSettings(msgspec.Struct, frozen=True):
     """What an installation chooses. `FLOWFORGE_SCRIPT_QUEUES` (comma separated), `FLOWFORGE_SCRIPT_CONCURRENCY`."""
 
     common: Settings
     queues: tuple[str, ...] = ("default",)
     concurrency: int = 8
-    """Scripts at once, per queue."""
+    """Scripts at once, per queue; also the slots that it offers."""
+    isolation: Literal["confined", "trusted", "required"] = "confined"
+    """`FLOWFORGE_SCRIPT_ISOLATION`: how scripts are kept apart from the machine's files."""
+    defaults: ScriptDefaults = ScriptDefaults()
+    memory_mb: int | None = None
+    """`FLOWFORGE_SCRIPT_MEMORY_MB`: what all scripts of a queue may claim together (`resources`); None: no end."""
 
     @property
     def script_paths(self) -> tuple[Path, ...]:
@@ -58,9 +104,36 @@ def load(environ: Mapping[str, str] | None = None) -> WorkersSettings:
     """The settings in force. Raises SettingsError."""
     environ = os.environ if environ is None else environ
     queues = [name.strip() for name in environ.get("FLOWFORGE_SCRIPT_QUEUES", "default").split(",")]
-    given = environ.get("FLOWFORGE_SCRIPT_CONCURRENCY") or str(max(8, 2 * (os.cpu_count() or 1)))
     if not all(queues):
         raise SettingsError("FLOWFORGE_SCRIPT_QUEUES: expected names of queues, separated by commas")
-    if not given.isdigit() or not 1 <= int(given) <= 1000:
-        raise SettingsError(f"FLOWFORGE_SCRIPT_CONCURRENCY: {given!r} is refused: expected 1 to 1000")
-    return WorkersSettings(load_settings(environ), tuple(dict.fromkeys(queues)), int(given))
+    concurrency = _number(environ, "FLOWFORGE_SCRIPT_CONCURRENCY", 1, 1000) or max(8, 2 * (os.cpu_count() or 1))
+    defaults = ScriptDefaults(
+        _number(environ, "FLOWFORGE_SCRIPT_MAX_MEMORY_MB", 16, MB_MAX),
+        _number(environ, "FLOWFORGE_SCRIPT_MAX_FILE_MB", 1, MB_MAX) or file_mb_max,
+    )
+    memory_mb = _number(environ, "FLOWFORGE_SCRIPT_MEMORY_MB", 1, MB_MAX)
+    isolation = _isolation(environ)
+    return WorkersSettings(
+        load_settings(environ), tuple(dict.fromkeys(queues)), concurrency, isolation, defaults, memory_mb
+    )
+
+
+def _isolation(environ: Mapping[str, str]) -> Literal["confined", "trusted", "required"]:
+    match environ.get("FLOWFORGE_SCRIPT_ISOLATION") or "confined":
+        case "confined" | "trusted" | "required" as known:
+            return known
+        case given:
+            raise SettingsError(
+                f"FLOWFORGE_SCRIPT_ISOLATION: {given!r} is refused: expected confined (what this machine can), required "
+                "(refuse scripts where it cannot) or trusted (not at all)"
+            )
+
+
+def _number(environ: Mapping[str, str], name: str, least: int, most: int) -> int | None:
+    """None: not given."""
+    given = environ.get(name)
+    if not given:
+        return None
+    if not given.isdigit() or not least <= int(given) <= most:
+        raise SettingsError(f"{name}: {given!r} is refused: expected {least} to {most}")
+    return int(given)

@@ -6,10 +6,11 @@ PR_SET_CHILD_SUBREAPER), so that such processes stay in sight, and reaps them.
 
 import contextlib
 import os
+import resource
 import signal
-from pathlib import Path
 
 from infra.embedded.process import adopt_orphans
+from services.workers.watch import Process, environment_of, pids, read_process
 
 
 class Strays:
@@ -24,39 +25,31 @@ class Strays:
         adopt_orphans()
         self._adopts = True
 
-    def end(self, mark: str) -> None:
-        """Kill the strays of one job, and what becomes ours by that, until none is left."""
+    def end(self, mark: str) -> list[resource.struct_rusage]:
+        """Kill the strays of one job, and what becomes ours by that, until none is left; answers what each took."""
+        took = list[resource.struct_rusage]()
         if not self._adopts:
-            return
-        while marked := [pid for pid, is_alive in _children() if is_alive and mark.encode() in _environment(pid)]:
+            return took
+        while marked := [
+            each.pid for each in _children() if each.is_alive and mark.encode() in environment_of(each.pid)
+        ]:
             for pid in marked:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                _reap(pid)
-        for pid, is_alive in _children():
-            if not is_alive and pid not in self.known:
-                _reap(pid)
+                took += _reap(pid)
+        for each in _children():
+            if not each.is_alive and not {each.pid, each.session} & self.known:
+                _reap(each.pid)
+        return took
 
 
-def _children() -> list[tuple[int, bool]]:
-    """(pid, whether it lives) of every child of this process; proc(5) gives state and parent."""
-    found: list[tuple[int, bool]] = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
-                if int(parent) == os.getpid():
-                    found.append((int(entry.name), state not in "ZX"))
-    return found
+def _children() -> list[Process]:
+    """Every child of this process."""
+    found = map(read_process, pids())
+    return [process for process in found if process is not None and process.parent == os.getpid()]
 
 
-def _environment(pid: int) -> list[bytes]:
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return []
-
-
-def _reap(pid: int) -> None:
+def _reap(pid: int) -> list[resource.struct_rusage]:
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, 0)
+        return [os.wait4(pid, 0)[2]]
+    return []

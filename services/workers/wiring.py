@@ -16,6 +16,7 @@ from infra.embedded.readiness import say_ready
 from infra.failpoints import failpoint
 from infra.settings import SettingsError
 from services.workers import settings
+from services.workers.confinement import Confinement
 from services.workers.script import ScriptRunner
 from services.workers.settings import WorkersSettings
 from services.workers.strays import Strays
@@ -25,7 +26,13 @@ FAILPOINTS = ("workers.before_report", "workers.after_report")
 
 def workers(configured: WorkersSettings, strays: Strays) -> list[Worker]:
     """One worker per queue, each serving `script`."""
-    runner = ScriptRunner(configured.script_paths, strays)
+    confinement = Confinement(
+        configured.isolation,
+        hidden=configured.common.home,
+        shared=configured.script_paths,
+        search_path=os.environ.get("PATH", os.defpath),
+    )
+    runner = ScriptRunner(confinement, configured.script_paths, strays, configured.defaults)
     host = socket.gethostname().partition(".")[0]
     served: list[Worker] = []
     for queue in configured.queues:
@@ -35,6 +42,7 @@ def workers(configured: WorkersSettings, strays: Strays) -> list[Worker]:
             name=f"builtin-{host}-{os.getpid()}",
             nats_url=configured.common.nats_url,
             namespace=configured.common.namespace,
+            memory_mb=configured.memory_mb,
             stop_grace_s=settings.stop_grace_s,
             passed=lambda point: failpoint(f"workers.{point}"),
         )
