@@ -1,7 +1,6 @@
 """What the built-in worker promises of scripts, run as its real process on real servers."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import subprocess
@@ -244,19 +243,20 @@ async def test_a_large_output_travels_by_reference(builtin_execution: Execution)
     assert msgspec.json.decode(told.report.output)["size"] == 5_000_002
 
 
-async def test_a_worker_that_must_end_hands_its_scripts_back(execution: Execution, start: Start) -> None:
-    leaving = await asyncio.to_thread(start)
+async def test_a_worker_that_must_end_hands_its_scripts_back(
+    execution: Execution, start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "shared").mkdir()
+    shared = {"FLOWFORGE_SCRIPT_PATHS": str(tmp_path / "shared")}
+    leaving = await asyncio.to_thread(start, **shared)
     source = "if [ -e {0} ]; then echo '\"second\"' > $FLOWFORGE_OUTPUT; else touch {0}; echo on; sleep 600; fi"
-    marker = f"{os.environ.get('TMPDIR', '/tmp')}/{execution.subjects.namespace}"
-    payload = {"language": "bash", "source": source.format(marker)}
+    payload = {"language": "bash", "source": source.format(tmp_path / "shared" / "marker")}
     job = await execution.hand_out("script", payload=payload)
     await execution.report(job, "JobLogged")
     leaving.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(leaving.wait, 4) == 0
-    await asyncio.to_thread(start)
+    await asyncio.to_thread(start, **shared)
     told = await execution.ending(job)
-    with contextlib.suppress(FileNotFoundError):
-        Path(marker).unlink()
     assert told.report.delivery == 2
     assert msgspec.json.decode(told.report.output) == "second"
 
