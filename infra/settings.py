@@ -48,12 +48,24 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     script_paths: tuple[Path, ...] = ()
     """Folders that scripts may use besides their own."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    public_url: str | None = None
+    """Under which address other systems reach the HTTP server; None: this machine's."""
+    webhook_allow: tuple[str, ...] = ()
+    """Targets of `webhook` nodes beyond the public internet: networks, addresses, names of hosts, each with or without
+    a port."""
+    webhook_deny: tuple[str, ...] = ()
+    """Addresses of FlowForge's own servers, `host:port`, which `webhook` nodes never reach."""
     secrets_key: str | None = None
     """What secrets are sealed with, 32 bytes in base64; None: `secrets.key` in `home`, which `up` makes."""
 
     @property
     def auth_is_on(self) -> bool:
         return self.auth == "on"
+
+    @property
+    def callbacks_url(self) -> str:
+        """The address of the HTTP server, for those who are to call back."""
+        return (self.public_url or f"http://127.0.0.1:{self.http_port}").rstrip("/")
 
 
 _NAMES = tuple(Settings.__struct_fields__)
@@ -102,6 +114,8 @@ def _parsed(name: str, text: str, origin: str) -> object:
         raise SettingsError(f"{origin}: {text!r} is neither 'on' nor 'off'")
     if name == "script_paths":
         return [part for part in text.split(os.pathsep) if part]
+    if name in ("webhook_allow", "webhook_deny"):
+        return [part.strip() for part in text.split(",") if part.strip()]
     return text
 
 
@@ -163,6 +177,7 @@ _RULES: tuple[tuple[str, Callable[[Settings], bool], str], ...] = (
     ("nats_port", lambda s: 0 <= s.nats_port <= _PORT_MAX, f"a port is 0 (a free one) to {_PORT_MAX}"),
     ("namespace", lambda s: bool(_NAMESPACE.fullmatch(s.namespace)), f"a namespace matches {_NAMESPACE.pattern}"),
     ("database_url", lambda s: _is_url(s.database_url, ("postgresql", "postgres")), "expected postgresql://…"),
+    ("public_url", lambda s: _is_url(s.public_url, ("http", "https")), "expected http://… or https://…"),
     ("nats_url", lambda s: _is_url(s.nats_url, ("nats", "tls", "ws", "wss")), "expected nats://… or tls://…"),
     (
         "auth",

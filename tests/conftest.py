@@ -163,8 +163,11 @@ def namespace() -> str:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def cluster(server_home: Path) -> AsyncIterator[Cluster]:
-    """The whole system of this test process, every service as its own process; started when first asked for."""
-    async with Cluster(server_home / "cluster") as whole:
+    """The whole system of this test process, every service as its own process; started when first asked for.
+
+    Its webhook nodes may call servers of the tests, which are on this machine.
+    """
+    async with Cluster(server_home / "cluster", env={"FLOWFORGE_WEBHOOK_ALLOW": "127.0.0.0/8"}) as whole:
         yield whole
 
 

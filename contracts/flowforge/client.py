@@ -300,6 +300,20 @@ class Client:
                     pass
             return await self.run(run_id)
 
+    # --- secrets ----------------------------------------------------------------------------------------------------
+
+    async def secrets(self, **filters: Any) -> dict[str, Any]:
+        """One page of the secrets that workflows may name, last changed first; never their values. limit, cursor."""
+        return await self._asking().read("/api/secrets", **filters)
+
+    async def set_secret(self, name: str, value: str) -> dict[str, Any]:
+        """Give a secret a value, or another one: answers `{name, version, position}`."""
+        return await self._asking().write("PUT", f"/api/secrets/{name}", {"value": value}, _idempotent())
+
+    async def delete_secret(self, name: str) -> dict[str, Any]:
+        """There is no such secret any more: jobs that name it fail from now on."""
+        return await self._asking().write("DELETE", f"/api/secrets/{name}", None, _idempotent())
+
     # --- other reads ------------------------------------------------------------------------------------------------
 
     async def decisions(self, workflow_id: str, trigger_id: str, **filters: Any) -> dict[str, Any]:

@@ -110,6 +110,43 @@ class ChangeTriggers(Command, kw_only=True, frozen=True):
     items: list[TriggerChange]
 
 
+class SetSecret(Command, kw_only=True, frozen=True):
+    """To catalog: the secret that was kept, sealed, under `ref` is the one of this name from now on.
+
+    Answers `{name, version, position}`; the value it has already is no new version. The value itself is in no command.
+    """
+
+    name: str
+    ref: str
+
+
+class DeleteSecret(Command, kw_only=True, frozen=True):
+    """To catalog: there is no secret of this name any more. Answers as `SetSecret`."""
+
+    name: str
+
+
+class SavePrompt(Command, kw_only=True, frozen=True):
+    """To catalog: a new version of a stored prompt, the first of a new id. Answers `{id, version, position, warnings}`.
+
+    With `is_new` its id must be free, without it must be taken; `expected_version` is what If-Match named.
+    """
+
+    prompt_id: str
+    is_new: bool = True
+    name: str = ""
+    description: str = ""
+    prompt: msgspec.Raw = NULL
+    system: msgspec.Raw = NULL
+    expected_version: int | None = None
+
+
+class DeletePrompt(Command, kw_only=True, frozen=True):
+    """To catalog. Answers `{id, position}`."""
+
+    prompt_id: str
+
+
 class RequestRun(Command, kw_only=True, frozen=True):
     """To triggers: execute, or with `trigger_id` fire that trigger by hand. Answers `{run_id, position}`.
 
@@ -323,6 +360,8 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
             SetTriggerConfigs,
             ChangeTriggers,
             ValidateWorkflow,
+            SetSecret,
+            DeleteSecret,
         ),
         "triggers": (
             RequestRun,

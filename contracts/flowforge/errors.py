@@ -10,6 +10,7 @@
 """
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -79,9 +80,20 @@ class Unreachable(FlowForgeError):
 
 
 class JobError(FlowForgeError):
-    """Raise it in a job handler to fail the attempt with `code`; `retryable=False` forgoes the retry policy."""
+    """Raise it in a job handler to fail the attempt with `code`; `retryable=False` forgoes the retry policy.
 
-    def __init__(self, message: str, *, code: str = ErrorCode.NODE_EXECUTION_FAILED, retryable: bool = True) -> None:
+    `details` is JSON data that stays with the error.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = ErrorCode.NODE_EXECUTION_FAILED,
+        retryable: bool = True,
+        details: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = str(code)
         self.retryable = retryable
+        self.details = details

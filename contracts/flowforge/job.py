@@ -100,6 +100,16 @@ class Job:
         return bytes(self._request.input)
 
     @property
+    def callback_url(self) -> str:
+        """Where the answer of a `webhook` that waits for one is to be sent; empty for other jobs."""
+        return self._request.callback_url
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace that the job belongs to, as W3C Trace Context writes it; to be sent along to other systems."""
+        return self._reporting.traceparent
+
+    @property
     def cancelled(self) -> bool:
         """Whether somebody wants this job to end. Async handlers are cancelled besides; those in threads must look."""
         return self.stop_reason is not None
@@ -112,6 +122,17 @@ class Job:
     def log(self, text: str) -> None:
         """Add lines to the job's log, kept with the run. Costs little; lines are told together, in order."""
         self._reporting.log(text)
+
+    def hide(self, *values: str) -> None:
+        """From now on `***` stands for these values in all that is told of the job: lines, progress, error, output.
+
+        Their usual disguises (base64, percent-encoding, JSON's escapes) are hidden too; see `flowforge.masking`.
+        """
+        self._reporting.masking.hide(*values)
+
+    def hidden(self, text: str) -> str:
+        """The text as it may be told."""
+        return self._reporting.masking.text(text)
 
     @property
     def is_log_full(self) -> bool:

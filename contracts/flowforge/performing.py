@@ -15,6 +15,8 @@ from nats.errors import Error as NatsError
 from flowforge.blobs import BlobMissing, Blobs
 from flowforge.errors import ErrorCode, JobError
 from flowforge.job import Job
+from flowforge.masking import Masking
+from flowforge.raw import NULL
 from flowforge.reporting import MESSAGE_CHARS_MAX, Reporting
 from flowforge.reports import OUTPUT_BYTES_MAX, JobRequested, ReportedError
 
@@ -104,10 +106,10 @@ async def perform(running: Running, handler: Handler | None, pool: ThreadPoolExe
         stopped = running.stopped_outcome()
         if stopped is None and (task := asyncio.current_task()) is not None and task.cancelling():
             raise  # not the job is stopped but the worker that runs it
-        return stopped or failure(fault)
+        return stopped or failure(fault, running.reporting.masking)
     except (Exception, SystemExit) as fault:  # noqa: BLE001 - the handler is not ours: whatever it raises is its outcome
-        return running.stopped_outcome() or failure(fault)
-    return running.stopped_outcome() or await _output(result, blobs)
+        return running.stopped_outcome() or failure(fault, running.reporting.masking)
+    return running.stopped_outcome() or await _output(result, running.reporting.masking, blobs)
 
 
 async def _handle(running: Running, handler: Handler, pool: ThreadPoolExecutor) -> Any:
@@ -141,11 +143,12 @@ async def _resolve(running: Running, blobs: Blobs) -> ReportedError | None:
     return None
 
 
-async def _output(result: Any, blobs: Blobs) -> Outcome:
+async def _output(result: Any, masking: Masking, blobs: Blobs) -> Outcome:
     try:
         data = _encode(result)
         if isinstance(result, msgspec.Raw):  # passed on as it is, by whoever says that it is JSON
             msgspec.json.decode(data)
+        data = bytes(masking.json(msgspec.Raw(data)))
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.DecodeError) as fault:
         told = f"the output is not JSON: {fault}"[:MESSAGE_CHARS_MAX]
         return ReportedError(code=ErrorCode.OUTPUT_INVALID, message=told, retryable=False)
@@ -169,19 +172,25 @@ async def _tried(work: Callable[[], Awaitable[msgspec.Raw]]) -> msgspec.Raw:
     return await work()
 
 
-def failure(fault: BaseException) -> ReportedError:
+def failure(fault: BaseException, masking: Masking) -> ReportedError:
     """The error that a handler's exception is told as; one that was not raised as a `JobError` with its traceback."""
-    text = str(fault).encode(errors="replace").decode()
+    text = masking.text(str(fault).encode(errors="replace").decode())
     if isinstance(fault, JobError):
-        return ReportedError(
-            code=fault.code[:CODE_CHARS_MAX], message=text[:MESSAGE_CHARS_MAX], retryable=fault.retryable
-        )
-    trace = "".join(traceback.format_exception(_from_handler(fault)))[-TRACEBACK_CHARS_MAX:]
-    details = msgspec.Raw(
-        _encode({"error_class": type(fault).__name__, "traceback": trace.encode(errors="replace").decode()})
-    )
+        told = ReportedError(code=fault.code[:CODE_CHARS_MAX], message=text[:MESSAGE_CHARS_MAX])
+        told.retryable, told.details = fault.retryable, _details(fault.details)
+        return told
+    trace = "".join(traceback.format_exception(_from_handler(fault))).encode(errors="replace").decode()
     told = f"{type(fault).__name__}: {text}" if text else type(fault).__name__
+    details = _details({"error_class": type(fault).__name__, "traceback": masking.text(trace)[-TRACEBACK_CHARS_MAX:]})
     return ReportedError(message=told[:MESSAGE_CHARS_MAX], details=details)
+
+
+def _details(given: dict[str, Any] | None) -> msgspec.Raw:
+    """As JSON; what is none is told by its name."""
+    try:
+        return NULL if given is None else msgspec.Raw(_encode(given))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return msgspec.Raw(_encode({"unreadable": f"{type(given).__name__} that is not JSON"}))
 
 
 def _from_handler(fault: BaseException) -> BaseException:

@@ -15,6 +15,7 @@ import msgspec
 
 from flowforge.envelope import CloudEvent, encode
 from flowforge.events import JobUsage
+from flowforge.masking import Masking
 from flowforge.publisher import Publisher
 from flowforge.reports import (
     JobCompleted,
@@ -60,6 +61,8 @@ class Reporting:
         self.is_started_told = False
         self.isolation: list[str] = []
         self.usage: JobUsage | None = None
+        self.masking = Masking()
+        """What must not be told of this job."""
         self._publisher = publisher
         self._subject = subject
         self._job = job
@@ -80,8 +83,13 @@ class Reporting:
         suffix = "started" if self._started_count == 1 else f"started-{self._started_count}"
         await self._tell(JobStarted(at=self.started_at, isolation=self.isolation, **self._who()), suffix)
 
+    @property
+    def traceparent(self) -> str | None:
+        """The trace that the job belongs to."""
+        return self._cause.traceparent
+
     async def completed(self, output: msgspec.Raw) -> asyncio.Future[None]:
-        """Tell the good end; the future is done once it is stored."""
+        """Tell the good end; the future is done once it is stored. What the output must not show is masked already."""
         await self.tell_rest()
         report = JobCompleted(output=output, **self._how(), **self._who())
         return await self._tell(report, "completed")
@@ -89,17 +97,19 @@ class Reporting:
     async def failed(self, error: ReportedError) -> asyncio.Future[None]:
         """Tell the bad end; the future is done once it is stored."""
         await self.tell_rest()
+        error.message, error.details = self.masking.text(error.message), self.masking.json(error.details)
         return await self._tell(JobFailed(error=error, **self._how(), **self._who()), "failed")
 
     def progress(self, done: float, message: str) -> None:
         """Tell how far it is, at most five times a second; the latest wins."""
         done = min(1.0, max(0.0, done))
-        self._progress = JobProgressed(progress=done, message=message[:MESSAGE_CHARS_MAX], **self._who())
+        told = self.masking.text(message)[:MESSAGE_CHARS_MAX]
+        self._progress = JobProgressed(progress=done, message=told, **self._who())
         self._loop.call_soon_threadsafe(self._progress_soon)
 
     def log(self, text: str) -> None:
         """Keep the lines of `text`; they are told together, in order, within LOG_FLUSH_S."""
-        for line in text.removesuffix("\n").split("\n"):
+        for line in self.masking.text(text).removesuffix("\n").split("\n"):
             if self._log.add(line):
                 self._loop.call_soon_threadsafe(self._log_soon)
 

@@ -1,6 +1,7 @@
 """Where things are in one `up`, and with which login each process reaches them."""
 
 import os
+import re
 from urllib.parse import quote, urlsplit
 
 from infra.embedded import nats, postgres
@@ -12,6 +13,7 @@ from infra.settings import Settings
 
 EVENT_LOG = "eventlog.events"
 _GIVEN_TO_SOME = frozenset({"FLOWFORGE_DATABASE_URL", "FLOWFORGE_SECRETS_KEY"})
+_BETWEEN_URLS = re.compile(r",(?=\w+://)")
 _EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  compared with, not listened on
 
 
@@ -54,6 +56,11 @@ class Addresses:
         login = user if user in self._credentials.nats else nats.WORKER
         return nats.login_url(self.nats_port, login, self._credentials.nats[login])
 
+    def _own_servers(self) -> list[str]:
+        """Where our database and bus listen."""
+        database, bus = self.database("owner"), self.bus(nats.SUPERVISOR)
+        return [*_servers(database, postgres.DEFAULT_PORT), *_servers(bus, nats.DEFAULT_PORT)]
+
     def endpoints(self) -> Endpoints:
         host = LOOPBACK if self._settings.http_host in _EVERYWHERE else self._settings.http_host
         return Endpoints(
@@ -84,6 +91,9 @@ class Addresses:
             "FLOWFORGE_AUTH": settings.auth,
             "FLOWFORGE_SCRIPT_PATHS": os.pathsep.join(map(str, settings.script_paths)),
             "FLOWFORGE_LOG_LEVEL": settings.log_level,
+            "FLOWFORGE_PUBLIC_URL": settings.public_url or "",
+            "FLOWFORGE_WEBHOOK_ALLOW": ",".join(settings.webhook_allow),
+            "FLOWFORGE_WEBHOOK_DENY": ",".join((*settings.webhook_deny, *self._own_servers())),
         }
         if settings.nats_url is None:
             environment["FLOWFORGE_NATS_INBOX_PREFIX"] = nats.inbox_prefix(service.name)
@@ -92,3 +102,14 @@ class Addresses:
         if service.has_secrets and settings.secrets_key is not None:
             environment["FLOWFORGE_SECRETS_KEY"] = settings.secrets_key
         return environment
+
+
+def _servers(urls: str, default_port: int) -> list[str]:
+    """`host:port` of each server in a URL; of several in one, and of several URLs, commas stand between."""
+    netlocs = [urlsplit(url).netloc.rpartition("@")[2] for url in _BETWEEN_URLS.split(urls)]
+    named = [name for netloc in netlocs for name in netloc.split(",")]
+    return [name if _has_port(name) else f"{name}:{default_port}" for name in named if name]
+
+
+def _has_port(name: str) -> bool:
+    return ":" in name.rpartition("]")[2]

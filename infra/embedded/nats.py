@@ -20,6 +20,7 @@ import msgspec
 from flowforge.subjects import Subjects
 
 from infra.embedded.ports import LOOPBACK
+from infra.secrets.asking import subject as secrets_subject
 
 DEATH_SIGNAL = signal.SIGKILL
 STOP_SIGNAL = signal.SIGTERM
@@ -28,6 +29,8 @@ STORE_BYTES_MAX = 1024**4
 """Above what streams reserve together: the default, a share of the disk, would refuse streams on a small one."""
 PING_INTERVAL_S = 20
 PROBE_TIMEOUT_S = 0.5
+DEFAULT_PORT = 4222
+"""Where a nats-server listens whose URL names no port."""
 
 SUPERVISOR = "supervisor"
 EXTERNAL = "external"
@@ -35,7 +38,9 @@ WORKER = "worker"
 FRONT = "front"
 GATEWAY = "gateway"
 SERVICES = ("catalog", "triggers", "execution", "scheduler", "projections")
-WORKERS = ("workers", WORKER)
+BUILT_IN = "workers"
+"""The built-in worker, which alone may ask for secrets."""
+WORKERS = (BUILT_IN, WORKER)
 USERS = (SUPERVISOR, *SERVICES, *WORKERS, GATEWAY, FRONT, EXTERNAL)
 
 
@@ -96,6 +101,7 @@ def _service(user: str, subjects: Subjects) -> Permissions:
         ),
         subscribe=(
             f"{inbox_prefix(user)}.>",
+            *((secrets_subject(subjects),) if user == "catalog" else ()),
             "$JS.EVENT.ADVISORY.>",
             *(f"{namespace}.{kind}.>" for kind in heard),
         ),
@@ -108,6 +114,7 @@ def _worker(user: str, subjects: Subjects) -> Permissions:
     return Permissions(
         publish=(
             f"{namespace}.reports.>",
+            *((secrets_subject(subjects),) if user == BUILT_IN else ()),
             *_read_streams(jobs),
             *_use_consumers(jobs),
             f"$JS.ACK.{jobs}.>",

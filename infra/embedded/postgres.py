@@ -54,6 +54,10 @@ def _installation() -> Path:
     return Path(wheel.origin).parent / "pginstall18"
 
 
+DEFAULT_PORT = 5432
+"""Where a Postgres listens whose URL names no port."""
+
+
 def login_url(port: int, user: str, password: str, database: str = DATABASE) -> str:
     return f"postgresql://{user}:{quote(password)}@{LOOPBACK}:{port}/{database}"
 

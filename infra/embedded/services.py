@@ -6,7 +6,7 @@ import msgspec
 
 FRONT = "front"
 _NAMED = ("catalog", "triggers", "execution", "scheduler", "projections")
-_WITH_SECRETS = ("catalog",)
+_WITH_SECRETS = ("catalog", "execution")
 _APPLICATIONS = ("--reads", "services.projections.api:create_app", "--writes", "services.gateway.api:create_app")
 
 

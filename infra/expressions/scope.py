@@ -6,6 +6,10 @@ _RUN_NAMES = ("input", "variables", "nodes", "run", "event", "events")
 _NODE_NAMES = (*_RUN_NAMES, "item", "index", "previous", "now")
 
 
+WORKER_NAMES = frozenset({"secrets", "callback"})
+"""What only the worker knows."""
+
+
 class Scope(Enum):
     """The value is the visible names, in the order in which they are told."""
 
@@ -15,10 +19,13 @@ class Scope(Enum):
     EDGE = NODE
     NODE_OUTPUT = (*_NODE_NAMES, "output")
     """A node's `output_mapping`."""
-    NODE_WITH_SECRETS = (*_NODE_NAMES, "secrets")
-    """Fields of `webhook`, `sql`, `prompt_execution` and `script.env`; render with `Template.render_for_worker`."""
-    SECRETS = ("secrets",)
-    """What `render_for_worker` left for the worker: nothing but secrets."""
+    NODE_WITH_SECRETS = (*_NODE_NAMES, "secrets", "callback")
+    """Fields of `webhook`, `sql`, `prompt_execution` and `script.env`; render with `Template.render_for_worker`.
+
+    `callback.url` is where the answer of a webhook that waits for one is to be sent; other nodes have none.
+    """
+    SECRETS = ("secrets", "callback")
+    """What `render_for_worker` left for the worker: nothing but these."""
     RUN_OUTPUT = (*_RUN_NAMES, "now")
     RUN_START = ("input", "variables", "run", "event", "events", "now")
     """Fields that are read before any node runs, as `concurrency.key`."""

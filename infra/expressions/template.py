@@ -17,7 +17,7 @@ from infra.expressions.faults import EvaluationFault, ExpressionFault, fault_at
 from infra.expressions.lexer import end_of_expression
 from infra.expressions.limits import result_bytes_max, template_chars_max, template_depth_max
 from infra.expressions.reading import step_text
-from infra.expressions.scope import Scope
+from infra.expressions.scope import WORKER_NAMES, Scope
 
 _encode = msgspec.json.Encoder().encode
 
@@ -45,7 +45,11 @@ class Template:
         """The visible names that its expressions use."""
         self.node_ids = frozenset[str]().union(*(expression.node_ids for expression in self._expressions))
         """The ids of the nodes that its expressions name."""
-        self.secret_names = frozenset(filter(None, map(_secret, self._expressions)))
+        self.secret_names = frozenset(
+            str(expression.path.steps[0])
+            for expression in self._expressions
+            if expression.path is not None and _is_for_worker(expression) and expression.path.name == "secrets"
+        )
         """The names in `${secrets.<name>}`."""
 
     @property
@@ -76,7 +80,7 @@ class Template:
         return _rendered(self._compiled, lambda expression: expression.evaluate(bindings))
 
     def render_for_worker(self, bindings: Mapping[str, object]) -> Any:
-        """A template of Scope.SECRETS with everything resolved but the secrets; the worker renders it with them.
+        """A template of Scope.SECRETS with everything resolved but what only the worker knows; it renders it with that.
 
         Whatever the other values hold, they cannot bring in a `${secrets…}` of their own: their `${` is escaped.
         Raises EvaluationFault.
@@ -88,7 +92,7 @@ def compile_template(value: object, scope: Scope, *, lazily: bool = False) -> Te
     """Reads a template: any JSON value. Raises ExpressionFault, whose `path` leads to the text at fault.
 
     `lazily` is for templates that were checked before: CEL compiles each expression at its first evaluation.
-    In Scope.NODE_WITH_SECRETS a secret stands alone, as `${secrets.name}`.
+    In Scope.NODE_WITH_SECRETS what only the worker knows stands alone, as `${secrets.name}` or `${callback.url}`.
     """
     compiler = _Compiler(scope, compile_lazily if lazily else compile_expression)
     return Template(compiler.compile(value, 0))
@@ -153,9 +157,13 @@ class _Compiler:
 
     def _expression(self, text: str) -> Expression:
         expression = self._compile_one(text, self._scope)
-        if "secrets" in expression.names and not _secret(expression):
+        if not expression.names & WORKER_NAMES or _is_for_worker(expression):
+            return expression
+        if "secrets" in expression.names:
             raise fault_at(text, 0, "a secret stands alone, as ${secrets.name}; this uses one within an expression")
-        return expression
+        raise fault_at(
+            text, 0, "the callback address stands alone, as ${callback.url}; this does something else with it"
+        )
 
     def _count(self, chars: int) -> None:
         self._chars += chars
@@ -175,10 +183,12 @@ def _differ(compiled: Any, source: Any) -> bool:
     return any(one is not other for one, other in zip(compiled, source, strict=True))
 
 
-def _secret(expression: Expression) -> str:
-    """The name in `secrets.name`, "" for any other expression."""
+def _is_for_worker(expression: Expression) -> bool:
+    """Whether it is `secrets.name` or `callback.url`, and nothing else."""
     path = expression.path
-    return str(path.steps[0]) if path is not None and path.name == "secrets" and len(path.steps) == 1 else ""
+    if path is None or path.name not in WORKER_NAMES or len(path.steps) != 1:
+        return False
+    return path.name == "secrets" or path.steps[0] == "url"
 
 
 def _expressions(part: _Part) -> Iterator[Expression]:
@@ -224,7 +234,7 @@ def _json(value: object, expression: Expression) -> bytes:
 
 def _rendered_for_worker(part: _Part, bindings: Mapping[str, object]) -> Any:
     if isinstance(part, Expression):
-        return f"${{{part.text}}}" if _secret(part) else _escaped(part.evaluate(bindings), part)
+        return f"${{{part.text}}}" if _is_for_worker(part) else _escaped(part.evaluate(bindings), part)
     if isinstance(part, _Text):
         return _text_for_worker(part, bindings)
     if isinstance(part, dict):
@@ -238,15 +248,15 @@ def _text_for_worker(part: _Text, bindings: Mapping[str, object]) -> str:
     """Each run of resolved text is escaped as a whole: a `$` and a `{` may come from two pieces."""
     done, run = "", ""
     for piece in part.parts:
-        if isinstance(piece, Expression) and _secret(piece):
-            done, run = f"{done}{_before_secret(run)}${{{piece.text}}}", ""
+        if isinstance(piece, Expression) and _is_for_worker(piece):
+            done, run = f"{done}{_before_reference(run)}${{{piece.text}}}", ""
         else:
             run += _as_text(piece, lambda expression: expression.evaluate(bindings))
     return done + escaped(run)
 
 
-def _before_secret(run: str) -> str:
-    """Escaped; with its last `$` signs as an expression, or they would escape the secret."""
+def _before_reference(run: str) -> str:
+    """Escaped; with its last `$` signs as an expression, or they would escape what follows."""
     kept = run.rstrip("$")
     return escaped(kept) + ('${"' + "$" * (len(run) - len(kept)) + '"}' if len(kept) < len(run) else "")
 

@@ -2,12 +2,23 @@
 
 A reference is the secret's owner and a fingerprint that only a holder of the key can make: the same secret of the same
 owner has one reference, however often it is stored, and nobody can try out guesses on it. What opens a secret is the
-one key of the installation, in `FLOWFORGE_HOME/secrets.key` or `FLOWFORGE_SECRETS_KEY`. Only catalog, which takes
-secrets out of definitions, and the gateway, which verifies signatures with them, read the key.
+one key of the installation, in `FLOWFORGE_HOME/secrets.key` or `FLOWFORGE_SECRETS_KEY`.
+
+Who reads the key: the gateway, which verifies signatures with secrets of webhooks and seals those that are set by name;
+catalog, which takes secrets out of definitions and gives those that jobs name to the built-in workers (`asking`); and
+execution, which keeps of it only what it makes tokens of callbacks with (`tokens`). Workers never do.
 """
 
 from infra.secrets.key import NoKey, SecretKey, WrongKey, find_key, new_key_text
-from infra.secrets.store import MemorySecrets, PostgresSecrets, Secret, Secrets, check_key, owner_of_webhook
+from infra.secrets.store import (
+    MemorySecrets,
+    PostgresSecrets,
+    Secret,
+    Secrets,
+    check_key,
+    owner_of_named,
+    owner_of_webhook,
+)
 
 __all__ = [
     "MemorySecrets",
@@ -20,5 +31,6 @@ __all__ = [
     "check_key",
     "find_key",
     "new_key_text",
+    "owner_of_named",
     "owner_of_webhook",
 ]

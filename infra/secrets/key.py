@@ -41,6 +41,7 @@ class SecretKey:
     def __init__(self, key: bytes) -> None:
         if len(key) != KEY_BYTES:
             raise WrongKey(f"the key for secrets has {len(key)} bytes: {_HOW}")
+        self._key = key
         self._sealing = AESGCM(_derived(key, b"sealing"))
         self._fingerprints = _derived(key, b"fingerprints")
         self.id = _derived(key, b"name")[:8].hex()
@@ -52,6 +53,10 @@ class SecretKey:
             return cls(base64.b64decode(text.strip(), validate=True))
         except (binascii.Error, WrongKey):
             raise WrongKey(f"{origin}: this is no key for secrets: {_HOW}") from None
+
+    def derived(self, purpose: bytes) -> bytes:
+        """32 bytes for another purpose, from which nothing follows about this key or those of other purposes."""
+        return _derived(self._key, b"for " + purpose)
 
     def fingerprint(self, owner: str, value: str) -> str:
         """32 hex digits that stand for this secret of this owner; to others they say nothing."""

@@ -10,11 +10,17 @@ from infra.eventlog.connections import answering, open_pool
 from infra.secrets.key import SecretKey, WrongKey
 
 CONNECTIONS_MAX = 2
+UNREFERRED_KEPT_S = 60
+"""A secret that nothing refers to yet is kept so long at least: the event that does is on its way."""
 _PUT = """
     insert into secrets.sealed (owner, fingerprint, key_id, sealed) values ($1, $2, $3, $4)
-    on conflict (owner, fingerprint) do nothing
+    on conflict (owner, fingerprint) do update set created_at = now()
 """
 _GET = "select fingerprint, key_id, sealed from secrets.sealed where owner = $1 and fingerprint = any ($2::text[])"
+_OWNERS = "select distinct owner from secrets.sealed where starts_with(owner, $1)"
+_FORGET = """
+    delete from secrets.sealed where owner = $1 and fingerprint <> $2 and created_at < now() - make_interval(secs => $3)
+"""
 _KEY_IDS = "select distinct key_id from secrets.sealed"
 
 
@@ -34,6 +40,11 @@ def owner_of_webhook(workflow_id: str, trigger_id: str) -> str:
     return f"webhooks/{workflow_id}/{trigger_id}"
 
 
+def owner_of_named(name: str) -> str:
+    """Under which owner a secret of workflows is kept."""
+    return f"named/{name}"
+
+
 class Secrets(Protocol):
     """What both promise. Every method but `fingerprint` may raise `Unavailable`."""
 
@@ -47,6 +58,14 @@ class Secrets(Protocol):
 
     async def get(self, owner: str, fingerprints: Collection[str]) -> dict[str, str]:
         """Those that are kept, by fingerprint. Raises WrongKey."""
+        ...
+
+    async def owners(self, prefix: str) -> list[str]:
+        """The owners of kept secrets whose names begin so."""
+        ...
+
+    async def forget_others(self, owner: str, fingerprint: str) -> None:
+        """Keep of this owner only that one, and what was put within `UNREFERRED_KEPT_S`."""
         ...
 
 
@@ -77,6 +96,16 @@ class PostgresSecrets:
         async with answering():
             rows = await (await self._opened()).fetch(_GET, owner, list(fingerprints))
         return {name: self._key.open(owner, name, sealed) for name, _, sealed in rows}
+
+    async def owners(self, prefix: str) -> list[str]:
+        """As promised by `Secrets`."""
+        async with answering():
+            return [row["owner"] for row in await (await self._opened()).fetch(_OWNERS, prefix)]
+
+    async def forget_others(self, owner: str, fingerprint: str) -> None:
+        """As promised by `Secrets`."""
+        async with answering():
+            await (await self._opened()).execute(_FORGET, owner, fingerprint, UNREFERRED_KEPT_S)
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -112,6 +141,14 @@ class MemorySecrets:
         """As promised by `Secrets`."""
         found = {name: self.sealed[owner, name] for name in fingerprints if (owner, name) in self.sealed}
         return {name: self._key.open(owner, name, sealed) for name, sealed in found.items()}
+
+    async def owners(self, prefix: str) -> list[str]:
+        """As promised by `Secrets`."""
+        return sorted({owner for owner, _ in self.sealed if owner.startswith(prefix)})
+
+    async def forget_others(self, owner: str, fingerprint: str) -> None:
+        """As promised by `Secrets`, at once."""
+        self.sealed = {key: value for key, value in self.sealed.items() if key[0] != owner or key[1] == fingerprint}
 
 
 async def check_key(connection: Any, key: SecretKey) -> None:

@@ -5,6 +5,8 @@ A group of events has one actor and one cause, so of several commands for one wo
 A command that comes again is found among the causes of the stream's events, and answered as it was the first time.
 """
 
+import asyncio
+import logging
 from collections.abc import Callable, Collection, Hashable, Sequence
 from datetime import datetime
 from typing import Any, cast
@@ -15,6 +17,8 @@ from flowforge.commands import (
     COMMANDS,
     ChangeTriggers,
     CreateWorkflow,
+    DeleteSecret,
+    SetSecret,
     SetTriggerConfigs,
     UpdateWorkflow,
     ValidateWorkflow,
@@ -31,10 +35,12 @@ from flowforge.subjects import Subjects
 
 from infra.bus import Message, Outgoing, Shell, Work
 from infra.bus.message import Decode, logged_event
-from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
-from infra.secrets import Secrets
+from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend, Unavailable
+from infra.secrets import Secrets, WrongKey
 from services.catalog.decide import Command, Decided, decide
+from services.catalog.giving import Giving
 from services.catalog.job_queues import JobQueues
+from services.catalog.secret_names import NamedSecret, SecretNames
 from services.catalog.secrets import Keeping
 from services.catalog.settings import (
     answer_bytes_max,
@@ -50,6 +56,7 @@ from services.catalog.validation import Finding, check, validate
 _WITH_DEFINITION = (CreateWorkflow, UpdateWorkflow, ValidateWorkflow)
 _MAY_HOLD_SECRETS = (b'"secret"', b'"definition_packed"', b"\\u00")
 """Without any of these a command holds no secret; `\\u00` may be how a letter of the word is written."""
+_log = logging.getLogger(__name__)
 _MINE = {name: kind for name, (service, kind) in COMMANDS.items() if service == "catalog"}
 
 
@@ -102,16 +109,21 @@ class Catalog:
         """Changes of several workflows at once: what their streams hold."""
         self._decided_together: dict[Hashable, dict[str, Decided]] = {}
         self._queues: JobQueues | None = None
+        self._names = SecretNames(log, clock, _cause)
 
     def attached(self, shell: Shell) -> None:
-        """Queues of job types are made over the shell's connection."""
+        """Queues of job types are made over the shell's connection, and secrets are asked for there."""
         self._queues = JobQueues(shell.client, self._subjects)
+        giving = Giving(self._log, self._secrets)
+        self._starting = asyncio.create_task(giving.start(shell.client, self._subjects))
 
     # --- load ---------------------------------------------------------------------------------------------------------
 
     def key(self, message: Message) -> Hashable:
-        """The id of the workflow; messages that concern none stand alone."""
+        """The id of the workflow, or the name of the secret; messages that concern none stand alone."""
         command = _command(message)
+        if isinstance(command, SetSecret | DeleteSecret):
+            return NamedSecret(command.name)
         return _workflow_id(command) or (message.reply_to, message.event.id)
 
     async def load(self, keys: Collection[Hashable], messages: Sequence[Message]) -> None:
@@ -119,6 +131,7 @@ class Catalog:
         if self._queues is not None:
             commands = [_command(message) for message in messages]
             await self._queues.make(c for c in commands if isinstance(c, CreateWorkflow | UpdateWorkflow))
+        await self._names.load(key for key in keys if isinstance(key, NamedSecret))
         for message in messages:
             if message.event.type == ChangeTriggers.__name__:
                 await self._load_together(self.key(message), _command(message))
@@ -167,6 +180,8 @@ class Catalog:
 
     def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
         """Commands are taken until one changes something; the others are decided after that is logged."""
+        if isinstance(key, NamedSecret):
+            return self._names.decide(key, messages, [cast("SetSecret", _command(message)) for message in messages])
         first = _command(messages[0])
         if isinstance(first, ChangeTriggers):
             return self._decide_together(key, first, messages)
@@ -276,6 +291,9 @@ class Catalog:
 
     def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
         """Answer the command, and say its events."""
+        if isinstance(key, NamedSecret):
+            self._names.logged(key, work, events)
+            return []
         if key in self._decided_together:
             return self._logged_together(key, work, events)
         workflow_id = cast("str", key)
@@ -291,6 +309,8 @@ class Catalog:
         """Somebody saved first: what is in memory is read anew at the next `load`."""
         self._together.pop(key, None)
         self._decided_together.pop(key, None)
+        if isinstance(key, NamedSecret):
+            self._names.refused(key)
         if isinstance(key, str):
             self._loaded.pop(key, None)
             self._pending.pop(key, None)
@@ -305,6 +325,7 @@ class Catalog:
         """Nothing is kept between turns."""
         for kept in (self._loaded, self._pending, self._together, self._decided_together, self._kept):
             kept.clear()
+        self._names.forget_all()
 
     async def nats_was_away(self) -> None:
         """The queues may be lost; execution makes those anew that are in use."""
@@ -312,7 +333,12 @@ class Catalog:
             self._queues.may_be_gone()
 
     async def tick(self) -> None:
-        """Nothing is due by the clock."""
+        """Secrets that no name stands for are removed."""
+        if self._secrets is not None:
+            try:
+                await self._names.sweep(self._secrets)
+            except (Unavailable, WrongKey) as fault:
+                _log.warning("replaced secrets are not removed yet: %s", fault)
 
     def _outgoing(self, stored: StoredEvent) -> Outgoing:
         event = _event(stored)

@@ -48,3 +48,9 @@ kept_secrets_max = 1_000
 
 secrets_max = 5
 """Accepted by one webhook trigger at once."""
+
+secrets_swept_every_s = 600.0
+"""How often values of secrets that no name stands for are looked for."""
+
+nodes_with_secrets_cached_max = 2_000
+"""Versions of workflows of which it is remembered which node refers to which secrets."""

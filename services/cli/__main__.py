@@ -52,6 +52,7 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("events", "events:app", _EVENTS, "Publish events; show what happened in a run."),
     ("triggers", "triggers:app", _EVENTS, "Try triggers, and see what they decided."),
     ("decisions", "triggers:decisions", _EVENTS, "Why a trigger fired, or why not."),
+    ("secrets", "secrets:app", _DEFINITIONS, "Set, list and delete the secrets that workflows name."),
     ("up", "system:up", _SYSTEM, "Run everything on this machine."),
     ("worker", "system:worker", _SYSTEM, "Serve job types of your own: MODULE:worker."),
     ("rebuild", "system:rebuild", _SYSTEM, "Build the read models anew from the log."),

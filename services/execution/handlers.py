@@ -127,8 +127,9 @@ class ExecutionService:
         }
     )
 
-    def __init__(self, log: EventLog, namespace: str) -> None:
+    def __init__(self, log: EventLog, namespace: str, callbacks: jobs.Callbacks = jobs.NO_CALLBACKS) -> None:
         self._log = log
+        self._callbacks = callbacks
         self._subjects = Subjects(namespace)
         self._envelopes = Envelopes(namespace)
         self._open: dict[UUID, int] = {}
@@ -245,7 +246,7 @@ class ExecutionService:
     def refused(self, key: Hashable, answer: Answer) -> None:  # noqa: ARG002 - whatever the reason, it is read anew
         """Somebody appended first (or a decision failed half way): what is in memory is no longer the truth."""
         if isinstance(key, UUID):
-            self._runs.drop(key)
+            self._runs.doubt(key)
             self._steps.pop(key, None)
 
     async def resay(self, events: Sequence[StoredEvent]) -> list[Outgoing]:
@@ -437,7 +438,7 @@ class ExecutionService:
             if stored.type == "NodeQueued":
                 event = cast("NodeQueued", facts.decode(stored.type, stored.data))
                 if (event.node_id, event.instance, event.attempt) in wanted:
-                    said.append(jobs.job_message(run, event, stored, self._subjects, f"-again-{time.time_ns()}"))
+                    said.append(self._job_message(run, event, stored, f"-again-{time.time_ns()}"))
         return said
 
     async def _find_open_runs(self) -> None:
@@ -473,13 +474,16 @@ class ExecutionService:
         message = self._event_message(run, stored)
         if isinstance(event, NodeQueued) and event.job_id is not None:
             # the job first: a worker waits for it, and nobody for the order between the two streams
-            return [jobs.job_message(run, event, stored, self._subjects), message]
+            return [self._job_message(run, event, stored), message]
         if (
             isinstance(event, facts.NodeCancelled | facts.NodeFailed | facts.NodeRetried | facts.NodeDecidedByHand)
             and event.job_id is not None
         ):
             return [message, jobs.stop_message(run, event, event.job_id, self._subjects)]
         return [message]
+
+    def _job_message(self, run: Run, queued: NodeQueued, stored: StoredEvent, again: str = "") -> Outgoing:
+        return jobs.job_message(run, queued, stored, self._subjects, self._callbacks, again)
 
     def _event_message(self, run: Run, stored: StoredEvent) -> Outgoing:
         subject = self._subjects.run(run.plan.workflow_id, run.id, stored.type)

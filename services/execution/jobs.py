@@ -14,12 +14,34 @@ from flowforge.subjects import Subjects
 
 from infra.bus import Outgoing
 from infra.eventlog import StoredEvent
+from infra.secrets.tokens import CallbackFor, CallbackTokens
 from services.execution.state import Run
 
 _encode = msgspec.json.Encoder().encode
 
 
-def job_message(run: Run, queued: NodeQueued, stored: StoredEvent, subjects: Subjects, again: str = "") -> Outgoing:
+class Callbacks(msgspec.Struct, frozen=True):
+    """Where answers to calls are to be sent: below `url`, by a token for each call. Without `tokens` nowhere."""
+
+    url: str
+    tokens: CallbackTokens | None
+
+    def address(self, call: CallbackFor) -> str:
+        """The address for one attempt; empty where none can be made."""
+        return "" if self.tokens is None else f"{self.url}/api/callbacks/{self.tokens.token(call)}"
+
+
+NO_CALLBACKS = Callbacks("", None)
+
+
+def job_message(
+    run: Run,
+    queued: NodeQueued,
+    stored: StoredEvent,
+    subjects: Subjects,
+    callbacks: Callbacks = NO_CALLBACKS,
+    again: str = "",
+) -> Outgoing:
     """The job of a queued attempt. `again` makes a repeat distinct, when the first copy is known to be lost."""
     assert queued.job_id is not None
     deadline = stored.recorded_at + timedelta(milliseconds=queued.deadline_ms) if queued.deadline_ms else None
@@ -36,6 +58,7 @@ def job_message(run: Run, queued: NodeQueued, stored: StoredEvent, subjects: Sub
         input=run.input_of(run.unit(queued.node_id, queued.instance)),
         deadline=deadline,
         resources=_resources(run, queued),
+        callback_url=_callback_url(run, queued, callbacks),
     )
     body = encode(
         CloudEvent(
@@ -66,6 +89,13 @@ def stop_message(
         )
     )
     return Outgoing(subjects.cancel(job_id), body, is_kept=False)
+
+
+def _callback_url(run: Run, queued: NodeQueued, callbacks: Callbacks) -> str:
+    node = run.plan.all_nodes[queued.node_id].node
+    if not isinstance(node, WebhookNode) or not node.wait_for_callback:
+        return ""
+    return callbacks.address(CallbackFor(run.id, queued.node_id, queued.instance, queued.attempt))
 
 
 def _resources(run: Run, queued: NodeQueued) -> JobResources | None:

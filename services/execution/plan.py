@@ -57,6 +57,13 @@ class PlanNode:
         self.outgoing = outgoing
         self.is_job = isinstance(node, WORK)
         self.is_map = node.for_each is not None
+        self.is_loop = isinstance(node, LoopNode)
+        self.job_type: str = node.job_type if isinstance(node, JobNode) else str(node.__struct_config__.tag)
+        """Which handler serves it."""
+        self.queue: str = node.queue if isinstance(node, WORK) else ""
+        self.has_secrets = self.is_job and not isinstance(node, JobNode)
+        """Whether its settings may name secrets, which stay references until the worker has them."""
+        self.stored_prompt = node if isinstance(node, PromptNode) and node.prompt_id is not None else None
         self.body: Graph | None = None
         self.contests: list[Merge] = []
         """Merges with `any` or `count` that this node's branch competes for: its failure counts for them alone."""
@@ -73,19 +80,6 @@ class PlanNode:
         self.given_input: Template | None = None
         """What the branch of a `parallel` gives to its first node."""
         self.retry_policy = node.retry_policy or _default_retry(node, graph.settings)
-
-    @property
-    def job_type(self) -> str:
-        """Which handler serves it."""
-        return self.node.job_type if isinstance(self.node, JobNode) else str(self.node.__struct_config__.tag)
-
-    @property
-    def queue(self) -> str:
-        return self.node.queue if isinstance(self.node, WORK) else ""
-
-    @property
-    def is_loop(self) -> bool:
-        return isinstance(self.node, LoopNode)
 
     @cached_property
     def cache_key(self) -> Template | None:
@@ -112,11 +106,6 @@ class PlanNode:
         if isinstance(node, EndNode) and node.output is not UNSET:
             return compile_template(node.output, Scope.NODE, lazily=True)
         return None
-
-    @property
-    def has_secrets(self) -> bool:
-        """Whether the settings may name secrets, which stay references until the worker has them."""
-        return self.is_job and not isinstance(self.node, JobNode)
 
     @cached_property
     def wanted(self) -> Template | None:
@@ -269,6 +258,12 @@ class Plan:
             if isinstance(node, LoopNode):
                 plan.body = self._graph(node.body.nodes, node.body.effective_edges(), plan)
         return graph
+
+    @cached_property
+    def prompts(self) -> frozenset[tuple[str, int | None]]:
+        """The stored prompts that its nodes use: id, and the version where one is named."""
+        nodes = (plan.node for plan in self.all_nodes.values())
+        return frozenset((n.prompt_id, n.prompt_version) for n in nodes if isinstance(n, PromptNode) and n.prompt_id)
 
     @cached_property
     def uses_event(self) -> bool:

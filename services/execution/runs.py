@@ -22,6 +22,7 @@ from infra.eventlog import EventLog
 from services.execution import inputs
 from services.execution.causes import cause_events
 from services.execution.plan import Plan
+from services.execution.prompts import stored_prompt
 from services.execution.settings import PLANS_CACHED_MAX, RUNS_CACHED_MAX
 from services.execution.state import Run, fold
 
@@ -39,6 +40,7 @@ class Runs:
         self._subjects = subjects
         self._runs: OrderedDict[UUID, Run] = OrderedDict()
         self._plans: OrderedDict[tuple[str, int], Plan] = OrderedDict()
+        self._doubted: set[UUID] = set()
         self._consumers: set[tuple[str, str]] = set()
 
     def get(self, run_id: UUID) -> Run | None:
@@ -47,8 +49,14 @@ class Runs:
     def drop(self, run_id: UUID) -> None:
         self._runs.pop(run_id, None)
 
+    def doubt(self, run_id: UUID) -> None:
+        """What was known of it is not the truth; nor is it new, though its first event may be on its way still."""
+        self._runs.pop(run_id, None)
+        self._doubted.add(run_id)
+
     def clear(self) -> None:
         self._runs.clear()
+        self._doubted.clear()
 
     def consumers_may_be_gone(self) -> None:
         """NATS was away: the consumers of jobs are looked at again."""
@@ -66,6 +74,7 @@ class Runs:
         if missing:
             fresh = await self._begin(missing, messages, known)
             await self.read(missing - fresh)
+            self._doubted -= missing
         await self._read_parents(run_ids)
         for message in messages:
             if message.event.type == "JobCompleted" and b'"$blob"' in message.body:
@@ -80,11 +89,12 @@ class Runs:
     ) -> set[UUID]:
         """Runs that begin with this batch need no reading: their first event is the message. A repeat loses the race."""
         fresh: set[UUID] = set()
+        new = {run_id for run_id in missing if run_id not in known and run_id not in self._doubted}
         for message in messages:
             if message.event.type != "WorkflowTriggered" or message.origin != "stream" or message.deliveries > 1:
                 continue
             triggered = _triggered.decode(message.event.data)
-            if triggered.run_id in missing and triggered.run_id not in known and triggered.run_id not in fresh:
+            if triggered.run_id in new and triggered.run_id not in fresh:
                 plan = await self._plan(triggered.workflow_id, triggered.workflow_version)
                 self._keep(Run(plan, triggered, message.event.position or 0))
                 fresh.add(triggered.run_id)
@@ -153,6 +163,8 @@ class Runs:
         """What templates may look at and the events only refer to: the cause, and large outputs."""
         if run.plan.uses_event and run.cause_events is None:
             run.cause_events = await cause_events(self._log, run.triggered)
+        for wanted in run.plan.prompts - run.prompts.keys() if run.plan.prompts else ():
+            run.prompts[wanted] = await stored_prompt(self._log, *wanted)
         for reference in [reference for reference, value in run.blobs.items() if value is None]:
             data = await self._log.get_blob(reference)
             run.blobs[reference] = None if data is None else msgspec.json.decode(data)

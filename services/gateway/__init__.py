@@ -2,6 +2,7 @@
 
 Hears HTTP requests; says commands to catalog, triggers and execution, and answers with what they answered. Owns the API
 keys and the idempotency keys (schema `gateway`). Verifies the signatures of webhooks, for which it reads definitions
-from the log and opens secrets. Never writes to the event log, never decides what a command means, and never answers 2xx
+from the log and opens secrets, and the tokens of callbacks. Seals the secrets that are set by name: on the bus only
+references travel. Never writes to the event log, never decides what a command means, and never answers 2xx
 for what is not in the log. Reads (GET) are the projections service's.
 """

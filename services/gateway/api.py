@@ -14,11 +14,12 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from infra.http.authentication import VIEWER, Authentication, KeyRing, Lookup, Principal, key_holder
 from infra.http.problems import exception_handlers, unavailable
 from infra.http.queries import only_known_queries
-from infra.secrets import NoKey, PostgresSecrets, find_key
+from infra.secrets import NoKey, PostgresSecrets, SecretKey, find_key
+from infra.secrets.tokens import CallbackTokens
 from infra.settings import Settings
 from services.gateway.commanding import Services, connect
 from services.gateway.context import Gateway
-from services.gateway.routes import EVENTS, RUNS, TRIGGERS, WEBHOOKS, WORKFLOWS
+from services.gateway.routes import CALLBACKS, EVENTS, RUNS, SECRETS, TRIGGERS, WEBHOOKS, WORKFLOWS
 from services.gateway.settings import body_bytes_max
 from services.gateway.store import Store, open_log, open_pool
 from services.gateway.webhooks import Webhooks
@@ -36,9 +37,10 @@ def create_app(settings: Settings) -> Litestar:
         keys.lookup = partial(key_holder, pool)
         services = Services(client, settings.namespace)
         await services.start()
-        log, secrets = await open_log(settings.database_url), _secrets(settings)
+        log, key = await open_log(settings.database_url), _key(settings)
+        secrets = None if key is None else PostgresSecrets(settings.database_url, key)
         webhooks = Webhooks(log, secrets, now)
-        app.state.gateway = Gateway(services, store, webhooks)
+        app.state.gateway = Gateway(services, store, webhooks, secrets, None if key is None else CallbackTokens(key))
         background = [
             asyncio.create_task(store.sweep()),
             asyncio.create_task(webhooks.rejections.tell(services.ask)),
@@ -57,7 +59,8 @@ def create_app(settings: Settings) -> Litestar:
     return Litestar(
         [*_routers("/api/workflows", "/workflows", WORKFLOWS), *_routers("/api/runs", "/api/workflow-executions", RUNS),
          Router("/api/events", route_handlers=EVENTS), Router("/api/triggers", route_handlers=TRIGGERS),
-         Router("/api/webhooks", route_handlers=WEBHOOKS)],
+         Router("/api/webhooks", route_handlers=WEBHOOKS), Router("/api/callbacks", route_handlers=CALLBACKS),
+         Router("/api/secrets", route_handlers=SECRETS)],
         lifespan=[lifespan],
         middleware=[Authentication(KeyRing(keys.holder), is_on=settings.auth_is_on)],
         guards=[only_known_queries],
@@ -77,11 +80,10 @@ def _routers(path: str, older_path: str, handlers: Sequence[HTTPRouteHandler]) -
     return [Router(path, route_handlers=handlers), older]
 
 
-def _secrets(settings: Settings) -> PostgresSecrets | None:
-    """None where there is no key: then no webhook is verified. Raises WrongKey."""
-    assert settings.database_url
+def _key(settings: Settings) -> SecretKey | None:
+    """None where there is no key: then no webhook is verified, no secret set and no callback taken. Raises WrongKey."""
     try:
-        return PostgresSecrets(settings.database_url, find_key(settings))
+        return find_key(settings)
     except NoKey:
         return None
 

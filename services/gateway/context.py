@@ -8,7 +8,9 @@ from flowforge.commands import CheckUpstreams, Command, packed
 from flowforge.identity import new_uuid
 from litestar import Response
 
-from infra.http.problems import Problem, bad_request
+from infra.http.problems import Problem, bad_request, unavailable
+from infra.secrets import Secrets
+from infra.secrets.tokens import CallbackFor, CallbackTokens
 from services.gateway.body import AnyRequest
 from services.gateway.commanding import Services
 from services.gateway.idempotency import once
@@ -21,10 +23,31 @@ from services.gateway.webhooks import Webhooks
 class Gateway:
     """The one instance of an application; found in its state."""
 
-    def __init__(self, services: Services, store: Store, webhooks: Webhooks) -> None:
+    def __init__(
+        self,
+        services: Services,
+        store: Store,
+        webhooks: Webhooks,
+        secrets: Secrets | None,
+        tokens: CallbackTokens | None,
+    ) -> None:
         self.services = services
         self.webhooks = webhooks
         self._store = store
+        self._secrets = secrets
+        self._tokens = tokens
+
+    def secrets(self) -> Secrets:
+        """Where secrets are kept. Raises a 503 `Problem` where there is no key for them."""
+        if self._secrets is None:
+            raise unavailable("secrets cannot be kept here: there is no key for them; set FLOWFORGE_SECRETS_KEY")
+        return self._secrets
+
+    def call_of(self, token: str) -> CallbackFor | None:
+        """The call that a callback answers; None for a token that is none. Raises a 503 `Problem` without a key."""
+        if self._tokens is None:
+            raise unavailable("callbacks cannot be taken here: there is no key for secrets; set FLOWFORGE_SECRETS_KEY")
+        return self._tokens.read(token)
 
     async def carry_out(
         self,

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from flowforge.definition import WebhookProvider
+from flowforge.raw import NULL
 
 from infra.http.problems import Problem
 from services.gateway.body import check_json
@@ -60,6 +61,10 @@ def _data(provider: WebhookProvider, headers: Mapping[str, str], body: bytes) ->
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == FORM and provider in ("github", "slack"):
         body = _from_form(provider, body)
+    return _json(media_type, body)
+
+
+def _json(media_type: str, body: bytes) -> msgspec.Raw:
     body = body.removeprefix(_BOM)
     try:
         check_json(body or b" ")
@@ -70,6 +75,20 @@ def _data(provider: WebhookProvider, headers: Mapping[str, str], body: bytes) ->
             ) from None
         raise Problem(422, fault.detail, code="INVALID", title="Invalid body", errors=fault.errors) from None
     return msgspec.Raw(body)
+
+
+def any_body(content_type: str, body: bytes) -> msgspec.Raw:
+    """What was posted by whoever it was: JSON, or a form as an object of its fields; nothing is null.
+
+    Raises a 415 or 422 `Problem`.
+    """
+    if content_type.partition(";")[0].strip().lower() == FORM:
+        try:
+            fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=form_fields_max)
+        except ValueError as fault:
+            raise _invalid(f"the body is no form: {fault}") from fault
+        return msgspec.Raw(msgspec.json.encode(dict(fields)))
+    return _json(content_type.partition(";")[0].strip().lower(), body) if body else NULL
 
 
 def _from_form(provider: WebhookProvider, body: bytes) -> bytes:

@@ -69,3 +69,6 @@ rejections_told_every_s = 60.0
 
 rejections_triggers_max = 10_000
 """Triggers whose rejections wait to be told; those of further ones are not counted."""
+
+secret_chars_max = 65_536
+"""Of a secret that workflows name."""

@@ -33,6 +33,8 @@ from flowforge.events import (
     NodeSkipped,
     NodeStarted,
     NodeWaiting,
+    PromptDeleted,
+    PromptSaved,
     QueueLeft,
     RecoveryTaken,
     ReportIgnored,
@@ -55,6 +57,8 @@ from flowforge.events import (
     RunStarted,
     ScheduleFired,
     ScheduleMissed,
+    SecretDeleted,
+    SecretSet,
     SlotAwaited,
     SlotFreed,
     SlotRefused,
@@ -90,6 +94,7 @@ from services.projections.state import (
     RejectionRow,
     RunRow,
     RunState,
+    SecretChangeRow,
     SlotRow,
     VersionRow,
     WorkflowRow,
@@ -157,6 +162,10 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             _archived(models, stored, event)
         case MessageQuarantined():
             _quarantined(models, stored, event)
+        case SecretSet() | SecretDeleted():
+            _secret_changed(models, stored, event)
+        case PromptSaved() | PromptDeleted():
+            pass
         case (
             NodeWaiting()
             | WorkerAwaited()
@@ -516,6 +525,13 @@ def _touch_workflow(models: ReadModels, row: WorkflowRow, stored: StoredEvent) -
     if row.change == CLEAN:
         row.change = CHANGED
         models.changes.workflows.append(row)
+
+
+def _secret_changed(models: ReadModels, stored: StoredEvent, event: SecretSet | SecretDeleted) -> None:
+    version = event.secret_version if isinstance(event, SecretSet) else None
+    row = SecretChangeRow(stored.position, event.name, version, stored.recorded_at, _clean(stored.actor))
+    models.changes.secret_changes.append(row)
+    _audit(models, stored, "set_secret" if version else "delete_secret", event.name)
 
 
 def _audit(models: ReadModels, stored: StoredEvent, action: str, subject: str) -> None:

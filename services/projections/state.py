@@ -191,6 +191,16 @@ class DeadLetterRow(msgspec.Struct, gc=False):
     quarantined_at: datetime
 
 
+class SecretChangeRow(msgspec.Struct, gc=False):
+    """A secret got a value, as `version`, or with None was deleted."""
+
+    position: int
+    name: str
+    version: int | None
+    changed_at: datetime
+    changed_by: str | None
+
+
 class AuditRow(msgspec.Struct, gc=False):
     """Something that a person or program asked for, and who it was."""
 
@@ -222,6 +232,7 @@ class Changes:
         "received",
         "rejections",
         "runs",
+        "secret_changes",
         "slots",
         "versions",
         "workflows",
@@ -237,6 +248,7 @@ class Changes:
         self.received: list[ReceivedRow] = []
         self.rejections: list[RejectionRow] = []
         self.dead_letters: list[DeadLetterRow] = []
+        self.secret_changes: list[SecretChangeRow] = []
         self.audits: list[AuditRow] = []
 
 

@@ -27,6 +27,7 @@ from services.projections.state import (
     RejectionRow,
     RunRow,
     RunState,
+    SecretChangeRow,
     SlotRow,
     VersionRow,
     WorkflowRow,
@@ -35,7 +36,7 @@ from services.projections.state import (
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 3
+TABLES_VERSION = 4
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _SQL = Path(__file__).with_name("tables.sql")
@@ -122,7 +123,11 @@ RECEIVED = Table("received_events", ReceivedRow)
 REJECTIONS = Table("webhook_rejections", RejectionRow, key_count=2)
 DEAD_LETTERS = Table("dead_letters", DeadLetterRow)
 AUDIT = Table("audit", AuditRow)
-TABLES = (WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, SLOTS, DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT)
+SECRET_CHANGES = Table("secret_changes", SecretChangeRow)
+TABLES = (
+    WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, SLOTS, DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT,
+    SECRET_CHANGES,
+)  # fmt: skip
 TABLE_NAMES = ("checkpoint", *(table.name for table in TABLES))
 
 
@@ -238,6 +243,7 @@ async def write(connection: asyncpg.Connection, changes: Changes) -> None:
     await REJECTIONS.append(connection, changes.rejections)
     await DEAD_LETTERS.append(connection, changes.dead_letters)
     await AUDIT.append(connection, changes.audits)
+    await SECRET_CHANGES.append(connection, changes.secret_changes)
 
 
 async def _write_workflow(connection: asyncpg.Connection, row: WorkflowRow) -> None:

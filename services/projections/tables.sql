@@ -9,7 +9,7 @@
 -- readers add it from the definition), `node_instances` one per iteration of a map. `slots` has one row per run that
 -- asked for a slot of `concurrency`. `decisions` has every answer of a trigger, the fired ones too; `received_events`
 -- what came from outside; `webhook_rejections` how many deliveries were turned away; `dead_letters` what could not be
--- handled; `audit` who asked for what.
+-- handled; `audit` who asked for what; `secret_changes` which secrets there are, and who changed them when.
 --
 -- Columns, their order and names are the fields of the rows in state.py. JSON is `json`: the text as it was.
 -- Rows that change leave room on their page for it (fillfactor), so that most updates touch no index.
@@ -189,3 +189,12 @@ create table audit (
     subject  text not null,
     at       timestamptz not null
 );
+
+create table secret_changes (
+    position   bigint primary key,
+    name       text not null,
+    version    int,
+    changed_at timestamptz not null,
+    changed_by text
+);
+create index secret_changes_of_name on secret_changes (name, position);

@@ -14,12 +14,12 @@ import msgspec
 from flowforge.errors import ErrorCode, JobError
 from flowforge.job import Job
 
-from infra.expressions import EvaluationFault, ExpressionFault, Scope, compile_template
 from services.workers import container, settings
 from services.workers.confinement import CONTAINER_LAYERS, Confinement, Inside, Limits, Started
 from services.workers.container import Engine
 from services.workers.endings import Ending
 from services.workers.process import ScriptProcess
+from services.workers.secrets import Asks, JobSecrets
 from services.workers.settings import ScriptDefaults
 from services.workers.strays import Strays
 from services.workers.watch import Watch
@@ -48,11 +48,13 @@ class ScriptRunner:
 
     def __init__(
         self,
+        asks: Asks,
         confinement: Confinement,
         script_paths: tuple[Path, ...] = (),
         strays: Strays | None = None,
         defaults: ScriptDefaults | None = None,
     ) -> None:
+        self._asks = asks
         self._confinement = confinement
         self._script_paths = script_paths
         self._strays = strays or Strays()
@@ -63,10 +65,12 @@ class ScriptRunner:
     async def run(self, job: Job) -> msgspec.Raw:
         """Run the job's script to its end, and answer its output as JSON text. Raises JobError."""
         script = _script(job)
-        env = _own_names(_resolved(script.env))
+        is_contained = script.isolation == "container"
+        job.isolated([*CONTAINER_LAYERS] if is_contained else self._confinement.layers)
+        env = _own_names(await _resolved(JobSecrets(self._asks, job), script.env))
         async with workspace() as place:
             place.input_file.write_bytes(job.raw_input)
-            run = self._in_container if script.isolation == "container" else self._confined
+            run = self._in_container if is_contained else self._confined
             ending = await run(job, script, env, place)
             if (error := ending.error()) is not None:
                 raise error
@@ -74,7 +78,6 @@ class ScriptRunner:
 
     async def _confined(self, job: Job, script: Script, env: dict[str, str], place: Workspace) -> Ending:
         self._confinement.check()
-        job.isolated(self._confinement.layers)
         limits = self._limits(job, script)
         command = _command(script, place)
         surroundings = {
@@ -94,14 +97,13 @@ class ScriptRunner:
             status = await self._ended(job, process)
         finally:
             job.used(process.usage)
-        return Ending(status, _last(process), limits, process.excess, self._confinement.has_files)
+        return Ending(status, _last(job, process), limits, process.excess, self._confinement.has_files)
 
     async def _in_container(self, job: Job, script: Script, env: dict[str, str], place: Workspace) -> Ending:
         engine = container.engine(self._search_path)
         if engine is None:
             raise container.no_engine()
         image = container.checked_image(script.image)
-        job.isolated([*CONTAINER_LAYERS])
         limits = self._limits(job, script)
         name = container.container_name(job)
         file = place.write(".env", container.env_file(self._environment(job, env, container.FOLDER)))
@@ -119,7 +121,7 @@ class ScriptRunner:
         finally:
             if not is_ended:
                 await self._remove(job, engine, name)
-        return Ending(status, _last(process), limits, engine=engine.name)
+        return Ending(status, _last(job, process), limits, engine=engine.name)
 
     async def _remove(self, job: Job, engine: Engine, name: str) -> None:
         process = self._client(job, engine.removal(name), Path("/"), is_heard=False)
@@ -198,8 +200,9 @@ def _supervised() -> dict[str, str]:
     return {"FLOWFORGE_SUPERVISED": supervised} if supervised else {}
 
 
-def _last(process: ScriptProcess) -> str:
-    return "\n".join(process.err.last)
+def _last(job: Job, process: ScriptProcess) -> str:
+    """The end of its stderr, as it may be told."""
+    return job.hidden("\n".join(process.err.last))
 
 
 def _script(job: Job) -> Script:
@@ -209,12 +212,11 @@ def _script(job: Job) -> Script:
         raise _invalid(f"this is no script: {fault}") from fault
 
 
-def _resolved(env: dict[str, Any]) -> dict[str, Any]:
-    """What execution left of the templates: escapes, and secrets. None are kept yet, so naming one fails the node."""
+async def _resolved(secrets: JobSecrets, env: dict[str, Any]) -> dict[str, Any]:
     try:
-        return compile_template(env, Scope.SECRETS).render({"secrets": {}})
-    except (ExpressionFault, EvaluationFault) as fault:
-        raise JobError(f"env: {fault}", code=ErrorCode.EXPRESSION_ERROR, retryable=False) from fault
+        return await secrets.resolve(env)
+    except JobError as fault:
+        raise JobError(f"env: {fault}", code=fault.code, retryable=fault.retryable) from fault
 
 
 def _own_names(env: Mapping[str, Any]) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""Every limit of the built-in worker, with its unit."""
+"""Every limit of the built-in workers, with its unit."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -9,8 +9,10 @@ import msgspec
 from flowforge.reports import OUTPUT_BYTES_MAX
 
 from infra.settings import Settings, SettingsError, load_settings
+from services.workers.targets import read_entry
 
 JOB_TYPE = "script"
+WEBHOOK = "webhook"
 MB_MAX = 16_777_216
 
 output_bytes_max = OUTPUT_BYTES_MAX
@@ -73,6 +75,28 @@ stderr_chars_shown = 2_000
 """How much of stderr stands in the message of a script that failed."""
 
 
+call_s_default = 60.0
+"""For a call whose node has no `timeout_ms`."""
+
+call_connect_s = 10.0
+redirects_max = 5
+
+response_bytes_max = 16 * 1024 * 1024
+"""Of the answer to a call."""
+
+body_chars_shown = 300
+"""Of an unexpected answer's body in the error's message."""
+
+body_chars_kept = 2_000
+"""The same in the error's details."""
+
+secrets_tries_max = 10
+secrets_retry_wait_s = 0.5
+secrets_answer_wait_s = 2.0
+secrets_connect_wait_s = 2
+"""How long a job waits for its secrets: about as long as a restart of catalog or NATS takes."""
+
+
 class ScriptDefaults(msgspec.Struct, frozen=True):
     """What a script may take whose node does not say: `FLOWFORGE_SCRIPT_MAX_MEMORY_MB`, `FLOWFORGE_SCRIPT_MAX_FILE_MB`."""
 
@@ -82,12 +106,15 @@ class ScriptDefaults(msgspec.Struct, frozen=True):
 
 
 class WorkersSettings(msgspec.Struct, frozen=True):
-    """What an installation chooses. `FLOWFORGE_SCRIPT_QUEUES` (comma separated), `FLOWFORGE_SCRIPT_CONCURRENCY`."""
+    """What an installation chooses. `FLOWFORGE_SCRIPT_QUEUES` (comma separated) are the queues of all built-in job
+    types, `FLOWFORGE_SCRIPT_CONCURRENCY` and `FLOWFORGE_CALL_CONCURRENCY` how much of each runs at once."""
 
     common: Settings
     queues: tuple[str, ...] = ("default",)
     concurrency: int = 8
     """Scripts at once, per queue; also the slots that it offers."""
+    calls_concurrency: int = 100
+    """Calls at once, per queue."""
     isolation: Literal["confined", "trusted", "required"] = "confined"
     """`FLOWFORGE_SCRIPT_ISOLATION`: how scripts are kept apart from the machine's files."""
     defaults: ScriptDefaults = ScriptDefaults()
@@ -99,6 +126,12 @@ class WorkersSettings(msgspec.Struct, frozen=True):
         """Folders that scripts may use besides their own."""
         return self.common.script_paths
 
+    @property
+    def own_servers(self) -> tuple[str, ...]:
+        """FlowForge's own addresses, `host:port`, to which no call goes."""
+        host = self.common.http_host
+        return (*self.common.webhook_deny, f"{f'[{host}]' if ':' in host else host}:{self.common.http_port}")
+
 
 def load(environ: Mapping[str, str] | None = None) -> WorkersSettings:
     """The settings in force. Raises SettingsError."""
@@ -106,15 +139,18 @@ def load(environ: Mapping[str, str] | None = None) -> WorkersSettings:
     queues = [name.strip() for name in environ.get("FLOWFORGE_SCRIPT_QUEUES", "default").split(",")]
     if not all(queues):
         raise SettingsError("FLOWFORGE_SCRIPT_QUEUES: expected names of queues, separated by commas")
-    concurrency = _number(environ, "FLOWFORGE_SCRIPT_CONCURRENCY", 1, 1000) or max(8, 2 * (os.cpu_count() or 1))
+    scripts = _number(environ, "FLOWFORGE_SCRIPT_CONCURRENCY", 1, 1000) or max(8, 2 * (os.cpu_count() or 1))
+    calls = _number(environ, "FLOWFORGE_CALL_CONCURRENCY", 1, 1000) or 100
+    common = load_settings(environ)
+    _check_targets("FLOWFORGE_WEBHOOK_ALLOW", common.webhook_allow)
+    _check_targets("FLOWFORGE_WEBHOOK_DENY", common.webhook_deny)
     defaults = ScriptDefaults(
         _number(environ, "FLOWFORGE_SCRIPT_MAX_MEMORY_MB", 16, MB_MAX),
         _number(environ, "FLOWFORGE_SCRIPT_MAX_FILE_MB", 1, MB_MAX) or file_mb_max,
     )
     memory_mb = _number(environ, "FLOWFORGE_SCRIPT_MEMORY_MB", 1, MB_MAX)
-    isolation = _isolation(environ)
     return WorkersSettings(
-        load_settings(environ), tuple(dict.fromkeys(queues)), concurrency, isolation, defaults, memory_mb
+        common, tuple(dict.fromkeys(queues)), scripts, calls, _isolation(environ), defaults, memory_mb
     )
 
 
@@ -137,3 +173,11 @@ def _number(environ: Mapping[str, str], name: str, least: int, most: int) -> int
     if not given.isdigit() or not least <= int(given) <= most:
         raise SettingsError(f"{name}: {given!r} is refused: expected {least} to {most}")
     return int(given)
+
+
+def _check_targets(name: str, entries: Iterable[str]) -> None:
+    for text in entries:
+        try:
+            read_entry(text)
+        except ValueError as fault:
+            raise SettingsError(f"{name}: {fault}; expected such as 10.0.0.0/8, 127.0.0.1:9000, *.internal") from None

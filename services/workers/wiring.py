@@ -1,4 +1,5 @@
-"""The built-in worker put together: one SDK worker per queue, the script handler, failpoints, signals."""
+"""The built-in workers put together: two SDK workers per queue (what runs here, what waits for others), their handlers,
+failpoints, signals."""
 
 import asyncio
 import contextlib
@@ -16,46 +17,61 @@ from infra.embedded.readiness import say_ready
 from infra.failpoints import failpoint
 from infra.settings import SettingsError
 from services.workers import settings
+from services.workers.calls import Calls
 from services.workers.confinement import Confinement
 from services.workers.script import ScriptRunner
+from services.workers.secrets import SecretsOverNats
 from services.workers.settings import WorkersSettings
 from services.workers.strays import Strays
+from services.workers.targets import Targets
+from services.workers.webhook import WebhookCaller
 
 FAILPOINTS = ("workers.before_report", "workers.after_report")
 
 
-def workers(configured: WorkersSettings, strays: Strays) -> list[Worker]:
-    """One worker per queue, each serving `script`."""
+def workers(configured: WorkersSettings, strays: Strays, secrets: SecretsOverNats) -> list[Worker]:
+    """Per queue one that serves `script`, and one for calls, many of which wait at once."""
     confinement = Confinement(
         configured.isolation,
         hidden=configured.common.home,
         shared=configured.script_paths,
         search_path=os.environ.get("PATH", os.defpath),
     )
-    runner = ScriptRunner(confinement, configured.script_paths, strays, configured.defaults)
-    host = socket.gethostname().partition(".")[0]
+    runner = ScriptRunner(secrets, confinement, configured.script_paths, strays, configured.defaults)
+    targets = Targets(configured.common.webhook_allow, configured.own_servers)
+    caller = WebhookCaller(Calls(targets), secrets)
     served: list[Worker] = []
     for queue in configured.queues:
-        worker = Worker(
-            queue,
-            concurrency=configured.concurrency,
-            name=f"builtin-{host}-{os.getpid()}",
-            nats_url=configured.common.nats_url,
-            namespace=configured.common.namespace,
-            memory_mb=configured.memory_mb,
-            stop_grace_s=settings.stop_grace_s,
-            passed=lambda point: failpoint(f"workers.{point}"),
-        )
-        worker.job(settings.JOB_TYPE)(runner.run)
-        served.append(worker)
+        scripts = _worker(configured, queue, "", configured.concurrency, configured.memory_mb)
+        scripts.job(settings.JOB_TYPE)(runner.run)
+        calls = _worker(configured, queue, "-calls", configured.calls_concurrency)
+        calls.job(settings.WEBHOOK)(caller.run)
+        served += [scripts, calls]
     return served
+
+
+def _worker(
+    configured: WorkersSettings, queue: str, suffix: str, concurrency: int, memory_mb: int | None = None
+) -> Worker:
+    host = socket.gethostname().partition(".")[0]
+    return Worker(
+        queue,
+        concurrency=concurrency,
+        memory_mb=memory_mb,
+        name=f"builtin-{host}-{os.getpid()}{suffix}",
+        nats_url=configured.common.nats_url,
+        namespace=configured.common.namespace,
+        stop_grace_s=settings.stop_grace_s,
+        passed=lambda point: failpoint(f"workers.{point}"),
+    )
 
 
 async def serve(configured: WorkersSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
     strays = Strays()
     strays.adopt()
-    served = workers(configured, strays)
+    secrets = SecretsOverNats(configured.common.nats_url, configured.common.namespace)
+    served = workers(configured, strays, secrets)
 
     def stop() -> None:
         for worker in served:
@@ -70,6 +86,7 @@ async def serve(configured: WorkersSettings) -> None:
         telling.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await telling
+        await secrets.close()
 
 
 async def _tell_when_ready(served: list[Worker]) -> None:
@@ -86,6 +103,8 @@ def main() -> None:
     logging.basicConfig(
         level=configured.common.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
+    for name in ("httpx", "httpcore"):  # they write addresses and headers of calls, in which secrets are
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         uvloop.run(serve(configured))
     except FlowForgeError as fault:

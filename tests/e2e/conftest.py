@@ -9,6 +9,7 @@ import pytest
 
 from infra.embedded.cluster import Cluster
 from infra.embedded.process import spawn
+from tests.e2e.server import Server
 from tests.e2e.stranger import Stranger
 from tests.integration.cli.command import COMMAND_S_MAX, ROOT, Ended, Flowforge, environment
 
@@ -52,3 +53,10 @@ def stranger(cluster: Cluster) -> Iterator[Stranger]:
     """Somebody who has read the public page, and the home of the running FlowForge."""
     with Stranger(cluster.home.folder) as somebody:
         yield somebody
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A web server that answers with what it was asked, until a test says otherwise."""
+    with Server.serving() as answering:
+        yield answering

@@ -10,13 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 from standardwebhooks import Webhook
 
 from infra.embedded.cluster import Cluster
-from infra.embedded.postgres import OWNER
+from tests.e2e.lying import owner_of, places_of
 from tests.e2e.stranger import Object, Stranger, fresh, problem, transform, workflow
 from tests.e2e.test_readme import README, typed
 from tests.integration.cli.command import COMMAND_S_MAX
@@ -142,37 +141,7 @@ async def test_a_secret_lies_nowhere(stranger: Stranger, cluster: Cluster):
     assert stranger.send("POST", "/api/workflows/validate", bad).status_code == 200
     body = canary.removeprefix("whsec_")
     forms = [form.encode() for form in (body, base64.b64decode(body).hex(), base64.b64encode(canary.encode()).decode())]
-    credentials = json.loads(cluster.home.credentials_file.read_text())["postgres"]
-    address = cluster.endpoints.database.rpartition("@")[2]
-    owner = await asyncpg.connect(f"postgresql://{OWNER}:{credentials['owner']}@{address}")
-    try:
-        tables = await owner.fetch("select schemaname, tablename from pg_tables where schemaname !~ '^pg_|information'")
-        found = [
-            table
-            for schema, table in tables
-            for form in forms
-            if await owner.fetchval(
-                f'select exists (select from "{schema}"."{table}" t where position($1 in t::text) > 0)', form.decode()
-            )
-        ]
-        assert (
-            await owner.fetchval("select count(*) from secrets.sealed where owner = $1", f"webhooks/{slug}/hook") == 2
-        )
-        await owner.execute("checkpoint")
-    finally:
-        await owner.close()
-    assert found == []
-    raw = [*forms, base64.b64decode(body)]
-    holding = [
-        str(path)
-        for path in cluster.home.folder.rglob("*")
-        if path.is_file() and any(form in _content(path) for form in raw)
-    ]
-    assert holding == []
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
+    async with owner_of(cluster) as owner:
+        owned = "select count(*) from secrets.sealed where owner = $1"
+        assert await owner.fetchval(owned, f"webhooks/{slug}/hook") == 2
+    assert await places_of(cluster, forms, in_files=[base64.b64decode(body)]) == []

@@ -87,6 +87,7 @@ class System:
     def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
         self.home = home
         self.history = History()
+        self._reading = asyncio.Lock()
         self._armed = home / "failpoints"
         self._markers = home / "fired"
         self._armed.mkdir(parents=True)
@@ -203,8 +204,9 @@ class System:
         """What was logged since the case began; the same as before while Postgres is away."""
         history = self.history
         try:
-            while page := await self.log.read(history.head, 5_000):
-                history.events += page
+            async with self._reading:
+                while page := await self.log.read(history.head, 5_000):
+                    history.events += page
         except Unavailable:
             pass
         return history.events

@@ -131,6 +131,72 @@ DEFINITIONS: list[dict[str, Any]] = [
         "nodes": [{"id": "work", "type": "job", "job_type": "long", "payload": {"ms": "${input.ms}"}}],
         "triggers": _on("faults.long"),
     },
+    {
+        "id": "loop",
+        "name": "A loop of jobs, one after the other, with a loop side by side within",
+        "nodes": [
+            {
+                "id": "outer",
+                "type": "loop",
+                "loop_type": "for_each",
+                "array_source": "${input.items}",
+                "body": {
+                    "nodes": [
+                        {"id": "one", **_job, "payload": {"n": "${item}"}},
+                        {
+                            "id": "inner",
+                            "type": "loop",
+                            "loop_type": "count",
+                            "count": 2,
+                            "max_parallel": 2,
+                            "body": {
+                                "nodes": [{"id": "two", **_job, "payload": {"n": "${nodes.one.output.n + index}"}}]
+                            },
+                        },
+                    ],
+                    "edges": [{"source_node_id": "one", "target_node_id": "inner"}],
+                },
+            },
+            {
+                "id": "sums",
+                "type": "data_transform",
+                "expressions": {"all": "${nodes.outer.output.map(i, i.map(o, o.n))}"},
+            },
+        ],
+        "edges": [{"source_node_id": "outer", "target_node_id": "sums"}],
+        "triggers": _on("faults.loop"),
+    },
+    {
+        "id": "race",
+        "name": "The first of two branches wins, one of which only waits",
+        "nodes": [
+            {"id": "p", "type": "parallel", "branches": [{"target_node_id": "quick"}, {"target_node_id": "slow"}]},
+            {"id": "quick", **_job, "payload": {"n": "${input.n}"}},
+            {"id": "slow", "type": "delay", "duration_ms": 600_000},
+            {"id": "m", "type": "merge", "parallel_node_id": "p", "mode": "any"},
+        ],
+        "edges": [
+            {"source_node_id": "quick", "target_node_id": "m"},
+            {"source_node_id": "slow", "target_node_id": "m"},
+        ],
+        "triggers": _on("faults.race"),
+    },
+    {
+        "id": "waits",
+        "name": "Waits a moment, then for its answer, which comes as soon as somebody sees that it waits",
+        "nodes": [
+            {"id": "moment", "type": "delay", "duration_ms": 150},
+            {
+                "id": "answer",
+                "type": "wait_event",
+                "event_type": "answer",
+                "filter": "event.data.n == input.n",
+                "timeout_ms": 60_000,
+            },
+        ],
+        "edges": [{"source_node_id": "moment", "target_node_id": "answer"}],
+        "triggers": _on("faults.waits"),
+    },
     {"id": "late", "name": "Starts later", "nodes": _start, "triggers": _on("faults.late", delay_ms=300)},
     {
         "id": "batched",
@@ -207,6 +273,9 @@ class Load:
             partial(self.publish, "faults.map", {"items": [1, 2, 3, 4, 5]}),
             partial(self.execute, http, "chain", {"n": next(self._number), "size": 0}),
             partial(self.publish, "faults.retry", {}),
+            partial(self.publish, "faults.loop", {"items": [1, 2]}),
+            partial(self.publish, "faults.race", {"n": next(self._number)}),
+            partial(self._ask_and_answer, next(self._number)),
             partial(self.publish, "faults.late", {"n": next(self._number)}),
             *(partial(self.publish, "faults.batched", {"n": next(self._number)}) for _ in range(4)),
             partial(self.save, http),
@@ -242,6 +311,21 @@ class Load:
             else:
                 self.sent.accepted[event.source, event.id] = event.type, data.get("n", 0)
                 return event.id
+
+    async def _ask_and_answer(self, number: int) -> None:
+        """A run that waits for an event, and the event once it does: after that, it must not be missed."""
+        await self.publish("faults.waits", {"n": number})
+        await self.system.until(partial(self._waits_for_answer, number), SENT_WITHIN_S, lambda: f"{number} never waits")
+        await self.publish("answer", {"n": number})
+
+    async def _waits_for_answer(self, number: int) -> bool:
+        events = await self.system.read_on()
+        given = b'"input_data":{"n":%d}' % number
+        runs = {event.stream_id for event in events if event.type == "WorkflowTriggered" and given in event.data}
+        return any(
+            event.stream_id in runs and event.type == "NodeWaiting" and b'"for":"event"' in event.data
+            for event in events
+        )
 
     async def announce(self, http: httpx.AsyncClient, event_type: str, data: dict[str, Any]) -> None:
         """One event over HTTP."""

@@ -1,11 +1,16 @@
 """The key of an installation, and what is sealed with it."""
 
 import base64
+import re
 from pathlib import Path
+from uuid import UUID
 
+import msgspec
 import pytest
 
 from infra.secrets import MemorySecrets, NoKey, Secret, SecretKey, WrongKey, find_key, new_key_text
+from infra.secrets.asking import Question, SecretsGiven, Unsealable, sealed_for
+from infra.secrets.tokens import CallbackFor, CallbackTokens
 from infra.settings import Settings
 
 OWNER, VALUE = "webhooks/w/t", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -82,3 +87,39 @@ async def test_a_secret_kept_twice_is_kept_once_and_shows_itself_to_nobody():
     assert secrets.sealed == before
     assert await secrets.get(OWNER, [secret.fingerprint, "0" * 32]) == {secret.fingerprint: VALUE}
     assert VALUE not in repr(secret)
+
+
+def test_an_answer_with_secrets_is_opened_by_its_question_only():
+    run = UUID("019ca945-2b5d-764f-be2e-79b6b73f502e")
+    question, other = Question(run, "call", ["token"]), Question(run, "call", ["token"])
+    given = sealed_for(question.asked, {"token": VALUE})
+    assert VALUE.encode() not in msgspec.json.encode(given)
+    assert question.opened(given) == {"token": VALUE}
+    with pytest.raises(Unsealable):
+        other.opened(given)
+    with pytest.raises(Unsealable):
+        question.opened(sealed_for(msgspec.structs.replace(question.asked, node_id="other"), {"token": VALUE}))
+    with pytest.raises(Unsealable):
+        question.opened(SecretsGiven())
+
+
+@pytest.mark.parametrize(
+    "public_key", ["", "x", base64.b64encode(bytes(32)).decode(), base64.b64encode(bytes(31)).decode()]
+)
+def test_a_question_without_a_proper_key_is_not_answered(public_key: str):
+    asked = Question(UUID(int=0), "n", ["a"]).asked
+    with pytest.raises(Unsealable):
+        sealed_for(msgspec.structs.replace(asked, public_key=public_key), {"a": "b"})
+
+
+def test_a_callback_token_is_read_as_what_it_was_made_for_and_nothing_else():
+    tokens, others = CallbackTokens(SecretKey(bytes(32))), CallbackTokens(SecretKey(bytes([1] * 32)))
+    call = CallbackFor(UUID("019ca945-2b5d-764f-be2e-79b6b73f502e"), "call", "3.0", 2)
+    token = tokens.token(call)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{80,200}", token)
+    assert tokens.read(token) == call
+    assert others.read(token) is None
+    for at in range(len(token) - 1):  # the last character has bits that stand for nothing
+        assert tokens.read(token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :]) is None
+    for strange in ("", "x", "é" * 80, token + "A", token[:-4], "A" * 2_000):
+        assert tokens.read(strange) is None

@@ -48,6 +48,7 @@ from flowforge.definition.parsing import (
 )
 from flowforge.definition.shapes import (
     DEFINITION_BYTES_MAX,
+    IDENTIFIER_PATTERN,
     LOOP_ITERATIONS_DEFAULT,
     LOOP_ITERATIONS_MAX,
     NODES_MAX,
@@ -160,6 +161,7 @@ __all__ = [
     "Resources",
     "RetryPolicy",
     "RunIf",
+    "IDENTIFIER_PATTERN",
     "SECRET_OVERLAP_MS",
     "SLUG_PATTERN",
     "ScheduleConfig",

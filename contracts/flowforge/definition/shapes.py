@@ -17,6 +17,8 @@ Milliseconds = Annotated[int, Meta(ge=0, le=10 * 366 * 86_400_000)]
 PositiveMilliseconds = Annotated[int, Meta(ge=1, le=10 * 366 * 86_400_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 QueueName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
+IDENTIFIER_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
+"""A name of CEL's, as secrets have: `secrets.<name>`."""
 JobType = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 Template = Any
 """Any JSON value; strings in it may hold `${expression}`."""

@@ -16,9 +16,11 @@ from flowforge.events.known import (
     CauseEvent,
     ChainEvent,
     ChildEvent,
+    PromptEvent,
     QuarantineEvent,
     RunEvent,
     ScheduleEvent,
+    SecretEvent,
     SlotEvent,
     TimerEvent,
     TriggerEvent,
@@ -52,6 +54,10 @@ from flowforge.events.operations import (
     RunRetried,
     RunRetryRequested,
 )
+from flowforge.events.prompts import (
+    PromptDeleted,
+    PromptSaved,
+)
 from flowforge.events.quarantine import (
     MessageQuarantined,
 )
@@ -69,6 +75,10 @@ from flowforge.events.runs import (
     TimerPurpose,
     TimerSet,
     WorkflowTriggered,
+)
+from flowforge.events.secrets import (
+    SecretDeleted,
+    SecretSet,
 )
 from flowforge.events.slots import (
     QueueLeft,
@@ -129,6 +139,9 @@ from flowforge.events.workflows import (
 from flowforge.raw import NULL
 
 __all__ = [
+    "PromptDeleted",
+    "PromptSaved",
+    "PromptEvent",
     "RunPartiallyCompleted",
     "NodeWaiting",
     "WorkerAwaited",
@@ -204,6 +217,9 @@ __all__ = [
     "ScheduleEvent",
     "ScheduleFired",
     "ScheduleMissed",
+    "SecretDeleted",
+    "SecretEvent",
+    "SecretSet",
     "SlotAwaited",
     "SlotEvent",
     "SlotFreed",

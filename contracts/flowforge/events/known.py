@@ -30,6 +30,10 @@ from flowforge.events.operations import (
     RunRetried,
     RunRetryRequested,
 )
+from flowforge.events.prompts import (
+    PromptDeleted,
+    PromptSaved,
+)
 from flowforge.events.quarantine import (
     MessageQuarantined,
 )
@@ -46,6 +50,10 @@ from flowforge.events.runs import (
     RunStarted,
     TimerSet,
     WorkflowTriggered,
+)
+from flowforge.events.secrets import (
+    SecretDeleted,
+    SecretSet,
 )
 from flowforge.events.slots import (
     QueueLeft,
@@ -135,7 +143,9 @@ RunEvent = (
     | RunSlaMissed
     | RecoveryTaken
 )
+PromptEvent = PromptSaved | PromptDeleted
 ChildEvent = ChildRunRefused
+SecretEvent = SecretSet | SecretDeleted
 TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
 BackfillEvent = BackfillRequested
@@ -147,7 +157,9 @@ AnyEvent = (
     | ChainEvent
     | SlotEvent
     | RunEvent
+    | PromptEvent
     | ChildEvent
+    | SecretEvent
     | TimerEvent
     | ScheduleEvent
     | BackfillEvent

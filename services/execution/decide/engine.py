@@ -19,26 +19,26 @@ from services.execution.state import Frame, NodeState, Unit
 def advance(step: Step) -> None:
     """Do all that can be done now; of a paused run nothing but its end."""
     run = step.run
-    while run.status == "running" and (_decide(step) or (run.status == "running" and _hand_out(step))):
-        pass
+    while run.status == "running":
+        if run.dirty:
+            _decide(step)
+        elif not _hand_out(step):
+            break
     if run.root.is_over and run.status in ("pending", "running", "paused"):
         end(step)
 
 
-def _decide(step: Step) -> bool:
-    """Decide what is to be decided in one graph; whether there was one."""
+def _decide(step: Step) -> None:
+    """Decide what is to be decided in one graph, unless the run halts before that."""
     run = step.run
-    if not run.dirty:
-        return False
     frame = next(iter(run.dirty))
     while frame.frontier:
         _decide_node(step, frame.nodes[next(iter(frame.frontier))])
         if run.status != "running":
-            return False
+            return
     run.dirty.pop(frame, None)
     if frame.is_over and frame.loop is not None:
         looping.end_iteration(step, frame)
-    return True
 
 
 def _decide_node(step: Step, node: NodeState) -> None:

@@ -7,8 +7,9 @@ import msgspec
 from flowforge.definition import ConditionNode, DataTransformNode, EndNode
 from flowforge.events import NodeQueued, NodeStarted
 from flowforge.raw import NULL, field
+from msgspec import UNSET
 
-from infra.expressions import EvaluationFault
+from infra.expressions import EvaluationFault, ExpressionFault, Scope, Template, compile_template
 from services.execution import inputs
 from services.execution.decide import looping, waiting
 from services.execution.decide.ending import complete, fail_at_once
@@ -43,10 +44,10 @@ def _queue(step: Step, unit: Unit, attempt: int) -> None:
     run, plan = step.run, unit.plan
     is_first = attempt == unit.first_attempt
     given, given_from = inputs.node_input(run, unit, step.now) if is_first else (unit.input, unit.input_from)
-    payload = NULL
-    if plan.settings is not None:
+    payload, settings = NULL, _settings(step, unit)
+    if settings is not None:
         render = inputs.render_for_worker if plan.has_secrets else inputs.render
-        payload = inputs.encoded(render(run, plan.settings, step.now, unit, **inputs.own_input(run, plan, given)))
+        payload = inputs.encoded(render(run, settings, step.now, unit, **inputs.own_input(run, plan, given)))
     timeout_ms = plan.node.timeout_ms
     step.emit(
         NodeQueued(
@@ -64,6 +65,27 @@ def _queue(step: Step, unit: Unit, attempt: int) -> None:
     )
     if timeout_ms:
         set_timer(step, "node_timeout", step.now + timedelta(milliseconds=timeout_ms), unit, attempt)
+
+
+def _settings(step: Step, unit: Unit) -> Template | None:
+    """The node's own templates; of a prompt that is stored, those that are stored, with the node's own system prompt first.
+
+    Raises PortFault where there is no such prompt.
+    """
+    node = unit.plan.stored_prompt
+    if node is None or node.prompt_id is None:
+        return unit.plan.settings
+    stored = step.run.prompts.get((node.prompt_id, node.prompt_version))
+    if stored is None:
+        which = f"version {node.prompt_version} of the prompt" if node.prompt_version else "prompt"
+        raise inputs.PortFault(f"there is no {which} '{node.prompt_id}'")
+    fields: dict[str, Any] = {"prompt": stored.prompt, "options": node.options, "prompt_version": stored.version}
+    if node.system is not UNSET or stored.system is not None:
+        fields["system"] = stored.system if node.system is UNSET else node.system
+    try:
+        return compile_template(fields, Scope.NODE_WITH_SECRETS, lazily=True)
+    except ExpressionFault as fault:
+        raise EvaluationFault(node.prompt_id, f"the stored prompt cannot be read: {fault}") from None
 
 
 def _run_here(step: Step, unit: Unit, attempt: int) -> None:

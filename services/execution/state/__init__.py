@@ -6,7 +6,7 @@ Rooms: `units` (nodes, instances, iterations), `run` (the run as a whole), `evol
 """
 
 from services.execution.state.evolve import evolve, fold, initial
-from services.execution.state.run import Run
+from services.execution.state.run import Run, StoredPrompt
 from services.execution.state.units import ENDED, Frame, LoopState, NodeState, Unit
 
-__all__ = ["ENDED", "Frame", "LoopState", "NodeState", "Run", "Unit", "evolve", "fold", "initial"]
+__all__ = ["ENDED", "Frame", "LoopState", "NodeState", "Run", "StoredPrompt", "Unit", "evolve", "fold", "initial"]

@@ -81,13 +81,14 @@ def fold(plan: Plan, events: Sequence[tuple[RunEvent, datetime]]) -> Run:
 def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C901, PLR0912 - one case per event
     """Fold one event, in place."""
     run.version += 1
-    command_id = getattr(event, "command_id", "")
-    if command_id:
-        run.command_ids.add(command_id)
     match event:
-        case NodeCompleted() | NodeQueued() | NodeStarted() | NodeProgressed() | NodeFailed() | NodeRetried():
-            _of_node(run, event)
-        case NodeSkipped() | NodeCancelled() | NodeWaiting():
+        case NodeQueued():
+            _queued(run, run.unit(event.node_id, event.instance), event)
+        case NodeStarted():
+            _started(run, run.unit(event.node_id, event.instance), event)
+        case NodeCompleted():
+            _completed(run, run.unit(event.node_id, event.instance), event)
+        case NodeProgressed() | NodeFailed() | NodeRetried() | NodeSkipped() | NodeCancelled() | NodeWaiting():
             _of_node(run, event)
         case IterationStarted() | IterationEnded():
             _of_loop(run, event)
@@ -97,6 +98,7 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C9
         case EventMatched():
             run.unit(event.node_id, event.instance).matched = event.event
         case CallbackReceived():
+            run.command_ids.add(event.command_id)
             run.unit(event.node_id, event.instance).callback = event.data
         case TimerSet():
             _timer_set(run, event)
@@ -119,7 +121,9 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C9
             _of_run(run, event, recorded_at)
         case RunSlaMissed():
             run.has_missed_sla = True
-        case JobEnded() | WorkerAwaited() | ApprovalDecided() | NodeDecidedByHand() | RecoveryTaken():
+        case ApprovalDecided() | NodeDecidedByHand():
+            run.command_ids.add(event.command_id)
+        case JobEnded() | WorkerAwaited() | RecoveryTaken():
             pass
         case ChildRunRequested() | ChildCancelRequested() | ChildRunEnded():
             pass
@@ -134,6 +138,8 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C9
 
 
 def _of_run(run: Run, event: Any, recorded_at: datetime) -> None:  # noqa: C901, PLR0912 - one case per event
+    if isinstance(event, _COMMANDED):
+        run.command_ids.add(event.command_id)
     match event:
         case RunStarted():
             run.status, run.started_at = "running", recorded_at
@@ -167,6 +173,9 @@ def _of_run(run: Run, event: Any, recorded_at: datetime) -> None:  # noqa: C901,
             run.status = "cancelled"
 
 
+_COMMANDED = (RunCancelRequested, RunPaused, RunResumed, RunRetryRequested, RunChanged)
+
+
 def _go_on(run: Run, steps: int | None) -> None:
     if run.status == "paused":
         run.status = "running"
@@ -182,32 +191,12 @@ def _timer_set(run: Run, event: TimerSet) -> None:
 
 # --- nodes ------------------------------------------------------------------------------------------------------------
 
-_NodeEvent = (
-    NodeCompleted
-    | NodeQueued
-    | NodeStarted
-    | NodeProgressed
-    | NodeFailed
-    | NodeRetried
-    | NodeSkipped
-    | NodeCancelled
-    | NodeWaiting
-)
+_NodeEvent = NodeProgressed | NodeFailed | NodeRetried | NodeSkipped | NodeCancelled | NodeWaiting
 
 
-def _of_node(run: Run, event: _NodeEvent) -> None:  # noqa: C901, PLR0912 - one case per event
+def _of_node(run: Run, event: _NodeEvent) -> None:
     unit = run.unit(event.node_id, event.instance)
     match event:
-        case NodeCompleted():
-            _ended(run, unit, "completed")
-            unit.output = event.output
-            unit.ending = (event.attempt, unit.delivery, _COMPLETED)
-            for name, value in event.variables.items():
-                run.variables[name] = _decode(value)
-        case NodeQueued():
-            _queued(run, unit, event)
-        case NodeStarted():
-            _started(run, unit, event)
         case NodeWaiting():
             _waiting(run, unit, event)
         case NodeProgressed():
@@ -290,9 +279,17 @@ def _map_started(run: Run, node: NodeState, event: NodeStarted) -> None:
     count = event.instances_count or 0
     node.items = _decode(event.input) if present(event.input) else []
     prefix = f"{node.instance}." if node.instance else ""
-    node.instances = [Unit(node.node_id, node.frame, f"{prefix}{index}", index) for index in range(count)]
+    node.instances = [Unit(node.plan, node.frame, f"{prefix}{index}", index) for index in range(count)]
     node.unended = count
     run.maps[node] = None
+
+
+def _completed(run: Run, unit: Unit, event: NodeCompleted) -> None:
+    _ended(run, unit, "completed")
+    unit.output = event.output
+    unit.ending = (event.attempt, unit.delivery, _COMPLETED)
+    for name, value in event.variables.items():
+        run.variables[name] = _decode(value)
 
 
 def _waiting(run: Run, unit: Unit, event: NodeWaiting) -> None:

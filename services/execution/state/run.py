@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -17,6 +17,14 @@ from services.execution.state.units import Frame, NodeState, Unit
 
 RUN_ENDED = frozenset({"completed", "failed", "cancelled", "partial"})
 _decode = msgspec.json.Decoder().decode
+
+
+class StoredPrompt(NamedTuple):
+    """One version of a stored prompt: templates as JSON data, None for no system prompt."""
+
+    version: int
+    prompt: Any
+    system: Any
 
 
 class Run:
@@ -47,6 +55,7 @@ class Run:
         "plan",
         "position",
         "priority",
+        "prompts",
         "retries",
         "root",
         "started_at",
@@ -100,6 +109,8 @@ class Run:
         """What a retry that was asked for will clear, and which maps it resumes, once there is room for the run."""
         self.command_ids: set[str] = set()
         self.blobs: dict[str, Any] = {}
+        self.prompts: dict[tuple[str, int | None], StoredPrompt | None] = {}
+        """Stored prompts that its nodes use; None for one that is not there."""
         self.cause_events: list[dict[str, Any]] | None = None
 
     @property

@@ -40,13 +40,15 @@ class Unit:
         "matched",
         "node_id",
         "output",
+        "plan",
         "progress",
         "status",
         "wait",
     )
 
-    def __init__(self, node_id: str, frame: "Frame", instance: str = "", index: int | None = None) -> None:
-        self.node_id = node_id
+    def __init__(self, plan: PlanNode, frame: "Frame", instance: str = "", index: int | None = None) -> None:
+        self.node_id = plan.id
+        self.plan = plan
         self.frame = frame
         self.instance = instance
         self.index = index
@@ -79,10 +81,6 @@ class Unit:
         return self.frame.nodes[self.node_id]
 
     @property
-    def plan(self) -> PlanNode:
-        return self.frame.graph.nodes[self.node_id]
-
-    @property
     def is_instance(self) -> bool:
         """Whether it is one item of a map."""
         return self.index is not None
@@ -98,7 +96,7 @@ class NodeState(Unit):
     __slots__ = ("active_count", "has_lost", "instances", "items", "next_index", "skip_reason", "undecided", "unended")
 
     def __init__(self, plan: PlanNode, frame: "Frame") -> None:
-        super().__init__(plan.id, frame, frame.path)
+        super().__init__(plan, frame, frame.path)
         self.undecided = len(plan.incoming)
 
     def reset(self) -> None:
@@ -115,8 +113,7 @@ class NodeState(Unit):
     @property
     def failure_counts(self) -> bool:
         """Whether the run fails when it fails: not where that is allowed, or where its branch competes with others."""
-        plan = self.frame.graph.nodes[self.node_id]
-        return not plan.node.allow_failure and not plan.contests
+        return not self.plan.node.allow_failure and not self.plan.contests
 
 
 class LoopState:

@@ -1,8 +1,10 @@
 """The routes, by what they are about. Each names the role that it needs in its `opt`."""
 
+from services.gateway.routes.callbacks import call_back
 from services.gateway.routes.dry_runs import try_trigger, what_if
 from services.gateway.routes.events import publish
 from services.gateway.routes.runs import cancel, execute
+from services.gateway.routes.secrets import delete_secret, set_secret
 from services.gateway.routes.triggers import (
     add_trigger,
     backfill,
@@ -32,3 +34,9 @@ EVENTS = [publish]
 
 WEBHOOKS = [receive]
 """Below `/api/webhooks`."""
+
+CALLBACKS = [call_back]
+"""Below `/api/callbacks`."""
+
+SECRETS = [set_secret, delete_secret]
+"""Below `/api/secrets`."""

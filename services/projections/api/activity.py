@@ -6,12 +6,12 @@ from uuid import UUID
 
 from litestar import Response, Router, get
 
-from infra.http.authentication import ADMIN, VIEWER
+from infra.http.authentication import ADMIN, EDITOR, VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
 from services.projections.api.reads import Conditions, Reads, raw
 from services.projections.api.runs import utc
-from services.projections.api.shapes import AuditEntry, DeadLetter, Effect, ReceivedEvent, Stats
+from services.projections.api.shapes import AuditEntry, DeadLetter, Effect, ReceivedEvent, SecretView, Stats
 
 _RECEIVED = """
     select position, event_id, id, source, type, subject, time, datacontenttype, data, extensions, received_at
@@ -26,6 +26,15 @@ _DEAD_LETTERS = """
     from projections.dead_letters
 """
 _AUDIT = "select position, actor, action, subject, at from projections.audit"
+_SECRETS = """
+    select name, version, created_at, changed_at, changed_by, position from (
+        select distinct on (name) name, version, changed_at, changed_by, position,
+            (select min(first.changed_at) from projections.secret_changes first where first.name = changed.name
+             and first.position > coalesce((select max(gone.position) from projections.secret_changes gone
+                                            where gone.name = changed.name and gone.version is null), 0)) as created_at
+        from projections.secret_changes changed order by name, position desc
+    ) newest
+"""
 _COUNTS = (
     "select status, count(*) from projections.workflows group by status",
     "select status, count(*) from projections.runs group by status",
@@ -94,6 +103,18 @@ async def list_audit(
     return cursors.page([AuditEntry(*row) for row in rows], limit, [[row["position"]] for row in rows])
 
 
+@get("/secrets", opt=EDITOR)
+async def list_secrets(reads: Reads, limit: Limit = LIMIT_DEFAULT, cursor: CursorText = None) -> Page[SecretView]:
+    """The secrets that workflows may name, last changed first; never their values."""
+    cursors = await reads.cursors("secrets")
+    conditions = Conditions().add("version >= {}", 1)
+    if (before := cursors.read(cursor, int)) is not None:
+        conditions.add("position < {}", before[0])
+    rows = await reads.pool.fetch(_SECRETS + conditions.page("position desc", limit), *conditions.values)
+    shown = [SecretView(*list(row.values())[:5]) for row in rows]
+    return cursors.page(shown, limit, [[row["position"]] for row in rows])
+
+
 @get("/stats", opt=VIEWER)
 async def read_stats(reads: Reads) -> Stats:
     """How much there is of everything."""
@@ -127,5 +148,5 @@ async def read_blob(reads: Reads, blob_hash: str) -> Response[bytes]:
 
 def routers() -> list[Router]:
     """All under /api."""
-    handlers = [list_received, list_dead_letters, list_audit, read_stats, read_blob]
+    handlers = [list_received, list_dead_letters, list_audit, list_secrets, read_stats, read_blob]
     return [Router("/api", route_handlers=handlers, tags=["activity"])]

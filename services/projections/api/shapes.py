@@ -288,6 +288,16 @@ class AuditEntry(msgspec.Struct):
     at: datetime
 
 
+class SecretView(msgspec.Struct):
+    """A secret that workflows may name. Its value is not read by anybody."""
+
+    name: str
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    updated_by: str | None
+
+
 class LogLine(msgspec.Struct):
     """One line that a job wrote."""
 

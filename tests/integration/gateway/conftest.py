@@ -18,11 +18,13 @@ import pytest
 
 from infra.bus.topology import declare
 from infra.embedded.front import lifespan
+from infra.secrets import new_key_text
 from infra.settings import Settings
 from services.gateway.api import create_app
 
 ROLES = ("viewer", "operator", "editor", "admin")
 READY_TIMEOUT_S = 20
+SECRETS_KEY = new_key_text()
 Start = Callable[..., AbstractAsyncContextManager[Any]]
 
 
@@ -54,6 +56,7 @@ def environment(service_dsn: str, nats_url: str, namespace: str, tmp_path: Path)
         "FLOWFORGE_NATS_URL": nats_url,
         "FLOWFORGE_NAMESPACE": namespace,
         "FLOWFORGE_HOME": str(tmp_path / "home"),
+        "FLOWFORGE_SECRETS_KEY": SECRETS_KEY,
     }
 
 
@@ -131,7 +134,8 @@ async def http(
     service_dsn: str, nats_url: str, namespace: str, keys: dict[str, str]
 ) -> AsyncGenerator[httpx.AsyncClient]:
     """The gateway as an administrator sees it."""
-    app = create_app(Settings(database_url=service_dsn, nats_url=nats_url, namespace=namespace))
+    settings = Settings(database_url=service_dsn, nats_url=nats_url, namespace=namespace, secrets_key=SECRETS_KEY)
+    app = create_app(settings)
     async with lifespan(app):  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
         headers = {"Authorization": f"Bearer {keys['admin']}"}

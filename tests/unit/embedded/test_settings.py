@@ -47,6 +47,7 @@ def test_several_script_paths_are_separated_as_in_path(empty_folder: Path) -> No
         ({"FLOWFORGE_NAMESPACE": "a.b"}, r"FLOWFORGE_NAMESPACE: a\.b is refused: a namespace matches"),
         ({"FLOWFORGE_AUTH": "maybe"}, r"FLOWFORGE_AUTH: 'maybe' is neither 'on' nor 'off'"),
         ({"FLOWFORGE_AUTH": "off", "FLOWFORGE_HTTP_HOST": "0.0.0.0"}, r"FLOWFORGE_AUTH: off is refused.*loopback"),
+        ({"FLOWFORGE_PUBLIC_URL": "flowforge.example"}, r"FLOWFORGE_PUBLIC_URL: .*expected http://"),
         ({"FLOWFORGE_DATABASE_URL": "mysql://h/d"}, r"FLOWFORGE_DATABASE_URL: .*expected postgresql://"),
         ({"FLOWFORGE_NATS_URL": "localhost"}, r"FLOWFORGE_NATS_URL: localhost is refused: expected nats://"),
         ({"FLOWFORGE_SCRIPT_PATHS": ".flowforge/x"}, r"FLOWFORGE_SCRIPT_PATHS: .*may not use FLOWFORGE_HOME"),
@@ -76,3 +77,8 @@ def test_a_bad_file_is_refused(empty_folder: Path, text: str, message: str) -> N
 
 def test_auth_may_be_off_on_loopback() -> None:
     assert not load_settings({"FLOWFORGE_AUTH": "off"}).auth_is_on
+
+
+def test_callbacks_come_to_the_public_address_or_to_this_machine() -> None:
+    assert load_settings({"FLOWFORGE_HTTP_PORT": "9000"}).callbacks_url == "http://127.0.0.1:9000"
+    assert load_settings({"FLOWFORGE_PUBLIC_URL": "https://x.example/ff/"}).callbacks_url == "https://x.example/ff"

@@ -21,8 +21,26 @@ def test_queues_and_concurrency_are_read(tmp_path: Path) -> None:
         ("FLOWFORGE_SCRIPT_CONCURRENCY", "many"),
         ("FLOWFORGE_SCRIPT_CONCURRENCY", "0"),
         ("FLOWFORGE_SCRIPT_QUEUES", "a,,b"),
+        ("FLOWFORGE_CALL_CONCURRENCY", "1001"),
+        ("FLOWFORGE_WEBHOOK_ALLOW", "*"),
+        ("FLOWFORGE_WEBHOOK_ALLOW", "10.0.0.0/8, 10.0.0.0/99"),
+        ("FLOWFORGE_WEBHOOK_DENY", "http://db:5432"),
     ],
 )
 def test_nonsense_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         settings.load({"FLOWFORGE_HOME": str(tmp_path), name: value})
+
+
+def test_targets_are_read_and_flowforges_own_http_server_is_among_its_servers(tmp_path: Path) -> None:
+    loaded = settings.load(
+        {
+            "FLOWFORGE_HOME": str(tmp_path),
+            "FLOWFORGE_WEBHOOK_ALLOW": "10.0.0.0/8, *.internal:8443",
+            "FLOWFORGE_WEBHOOK_DENY": "db:5432,[::1]:4222",
+            "FLOWFORGE_HTTP_HOST": "::1",
+            "FLOWFORGE_HTTP_PORT": "9000",
+        }
+    )
+    assert loaded.common.webhook_allow == ("10.0.0.0/8", "*.internal:8443")
+    assert loaded.own_servers == ("db:5432", "[::1]:4222", "[::1]:9000")

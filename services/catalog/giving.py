@@ -1,0 +1,140 @@
+"""Secrets for built-in workers: asked for over the bus at the last moment, given to the job whose node refers to them.
+
+Any catalog answers, whether it owns the definitions or stands by: nothing is decided here, only looked up. A secret is
+given for a node of a run that there is, if that node's text, as of the version that the run has, refers to it.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import cast
+from uuid import UUID
+
+import msgspec
+from flowforge.definition import LoopNode, Node, SqlNode, parse_stored
+from flowforge.events import WorkflowCreated, WorkflowTriggered, WorkflowUpdated, decode
+from flowforge.identity import named_stream
+from flowforge.subjects import Subjects
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from infra.eventlog import EventLog, Unavailable
+from infra.expressions import ExpressionFault, Scope, compile_template
+from infra.secrets import Secrets, WrongKey
+from infra.secrets.asking import NAMES_MAX, SecretsAsked, SecretsGiven, Unsealable, sealed_for, subject
+from services.catalog.secret_names import values_of
+from services.catalog.settings import nodes_with_secrets_cached_max
+
+_log = logging.getLogger(__name__)
+_asked = msgspec.json.Decoder(SecretsAsked)
+_NO_TEMPLATES = frozenset({"source", "name", "description"})
+_Names = dict[str, frozenset[str]]
+"""Node id → the secrets it refers to."""
+
+
+class Giving:
+    """Answers questions for secrets."""
+
+    def __init__(self, log: EventLog, secrets: Secrets | None) -> None:
+        self._log = log
+        self._secrets = secrets
+        self._known: OrderedDict[tuple[str, int], _Names] = OrderedDict()
+        self._answering: set[asyncio.Task[None]] = set()
+
+    async def start(self, client: Client, subjects: Subjects) -> None:
+        """Begin to hear questions."""
+        await client.subscribe(subject(subjects), queue="catalog", cb=self._heard)
+
+    async def _heard(self, question: Msg) -> None:
+        task = asyncio.create_task(self._answer(question))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _answer(self, question: Msg) -> None:
+        try:
+            given = await self.given(_asked.decode(question.data))
+        except (msgspec.DecodeError, UnicodeDecodeError, Unsealable) as fault:
+            given = SecretsGiven(refused=f"the question cannot be read: {fault}")
+        except Unavailable:
+            given = SecretsGiven(refused="the event log does not answer", is_worth_asking_again=True)
+        except WrongKey as fault:
+            _log.error("%s", fault)
+            given = SecretsGiven(
+                refused="the key for secrets is not the right one: restore the one that was here before"
+            )
+        try:
+            await question.respond(msgspec.json.encode(given))
+        except NatsError as fault:
+            _log.warning("a question for secrets is not answered: %s", fault)
+
+    async def given(self, asked: SecretsAsked) -> SecretsGiven:
+        """The answer. Raises Unsealable, WrongKey; may raise `Unavailable`."""
+        if self._secrets is None:
+            return SecretsGiven(refused="there is no key for secrets: set FLOWFORGE_SECRETS_KEY")
+        if len(asked.names) > NAMES_MAX:
+            return SecretsGiven(refused=f"a job names at most {NAMES_MAX} secrets, this one {len(asked.names)}")
+        referred = await self._referred_by(asked.run_id, asked.node_id)
+        if strange := [name for name in asked.names if name not in referred]:
+            return SecretsGiven(refused=f"the node '{asked.node_id}' of this run does not refer to '{strange[0]}'")
+        values = await values_of(self._log, self._secrets, asked.names)
+        if missing := [name for name in asked.names if name not in values]:
+            return SecretsGiven(missing=missing)
+        return sealed_for(asked, values)
+
+    async def _referred_by(self, run_id: UUID, node_id: str) -> frozenset[str]:
+        first = await self._log.read_stream(run_id, limit=1)
+        if not first or first[0].type != WorkflowTriggered.__name__:
+            return frozenset()
+        triggered = cast("WorkflowTriggered", decode(first[0].type, first[0].data))
+        names = await self._names(triggered.workflow_id, triggered.workflow_version)
+        return names.get(node_id, frozenset())
+
+    async def _names(self, workflow_id: str, version: int) -> _Names:
+        known = self._known.get((workflow_id, version))
+        if known is not None:
+            return known
+        for stored in await self._log.read_stream(named_stream("workflow", workflow_id)):
+            event = decode(stored.type, stored.data)
+            if isinstance(event, WorkflowCreated | WorkflowUpdated) and event.workflow_version == version:
+                known = self._known[workflow_id, version] = names_by_node(msgspec.json.decode(event.definition))
+        while len(self._known) > nodes_with_secrets_cached_max:
+            self._known.popitem(last=False)
+        return known or {}
+
+
+def names_by_node(definition: object) -> _Names:
+    """Which secrets each node of a stored definition refers to, those in the bodies of loops among them."""
+    workflow, _ = parse_stored(definition)
+    nodes = () if workflow is None else _nodes(workflow.nodes)
+    return {node.id: names for node in nodes if (names := frozenset(_secrets_of(node)))}
+
+
+def _nodes(nodes: list[Node]) -> Iterator[Node]:
+    for node in nodes:
+        yield node
+        if isinstance(node, LoopNode):
+            yield from _nodes(node.body.nodes)
+
+
+def _secrets_of(node: Node) -> Iterator[str]:
+    if isinstance(node, SqlNode):
+        yield node.connection
+    for text in _texts({name: part for name, part in msgspec.to_builtins(node).items() if name not in _NO_TEMPLATES}):
+        if "secrets" in text and not isinstance(node, LoopNode):
+            try:
+                yield from compile_template(text, Scope.NODE_WITH_SECRETS, lazily=True).secret_names
+            except ExpressionFault:
+                continue  # a text that is no template
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in cast("dict[str, object]", value).values():
+            yield from _texts(part)
+    elif isinstance(value, list):
+        for part in cast("list[object]", value):
+            yield from _texts(part)

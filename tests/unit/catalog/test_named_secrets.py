@@ -1,0 +1,83 @@
+"""Secrets by name: what follows from a command, given what happened before."""
+
+from collections.abc import Sequence
+
+import pytest
+from flowforge.commands import DeleteSecret, SetSecret
+from flowforge.events import SecretDeleted, SecretEvent, SecretSet
+from flowforge.refusals import Refusal
+
+from services.catalog.giving import names_by_node
+from services.catalog.named_secrets import decide, evolve, initial
+
+SET_1, SET_2 = SecretSet(name="a", secret_version=1, ref="r1"), SecretSet(name="a", secret_version=2, ref="r2")
+GONE = SecretDeleted(name="a")
+
+
+def after(events: Sequence[SecretEvent], command: SetSecret | DeleteSecret) -> list[SecretEvent] | Refusal:
+    state = initial
+    for event in events:
+        state = evolve(state, event)
+    decided = decide(state, command)
+    if not isinstance(decided, Refusal):
+        for event in decided:
+            state = evolve(state, event)
+        again = decide(state, command)
+        assert isinstance(again, Refusal) or again == []
+    return decided
+
+
+def set_(ref: str, name: str = "a") -> SetSecret:
+    return SetSecret(command_id="c", name=name, ref=ref)
+
+
+DELETE = DeleteSecret(command_id="c", name="a")
+
+
+@pytest.mark.parametrize(
+    ("before", "command", "events"),
+    [
+        ([], set_("r1"), [SET_1]),
+        ([SET_1], set_("r1"), []),
+        ([SET_1], set_("r2"), [SET_2]),
+        ([SET_1], DELETE, [GONE]),
+        ([SET_1, GONE], set_("r1"), [SecretSet(name="a", secret_version=2, ref="r1")]),
+    ],
+)
+def test_a_change_is_an_event_and_the_same_value_is_none(
+    before: list[SecretEvent], command: SetSecret | DeleteSecret, events: list[SecretEvent]
+):
+    assert after(before, command) == events
+
+
+@pytest.mark.parametrize("before", [[], [SET_1, GONE]])
+def test_what_is_not_there_cannot_be_deleted(before: list[SecretEvent]):
+    refusal = after(before, DELETE)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.detail) == (404, "there is no secret 'a'")
+
+
+@pytest.mark.parametrize("name", ["", "1a", "a-b", "a" * 64, "a\n"])
+def test_a_name_is_an_identifier_of_cel(name: str):
+    refusal = after([], set_("r", name))
+    assert isinstance(refusal, Refusal)
+    assert refusal.status == 422
+
+
+def test_a_node_refers_to_the_secrets_that_its_templates_name():
+    script = {"type": "script", "language": "bash", "source": "echo ${secrets.no}"}
+    inner = {**script, "id": "inner", "env": {"A": "x ${secrets.inner} y", "B": '${secrets["other"]}'}}
+    nodes = [
+        {"id": "call", "type": "webhook", "url": "https://x/?k=${secrets.key}", "body": {"deep": ["${secrets.deep}"]}},
+        {"id": "ask", "type": "sql", "connection": "db", "query": "select 1", "parameters": ["${secrets.p}"]},
+        {
+            "id": "plain",
+            "type": "script",
+            **{k: v for k, v in script.items() if k != "type"},
+            "env": {"A": "$${secrets.no}"},
+        },
+        {"id": "again", "type": "loop", "loop_type": "count", "count": 1, "body": {"nodes": [inner]}},
+    ]
+    assert names_by_node({"id": "w", "name": "W", "nodes": nodes}) == {
+        "call": {"key", "deep"}, "ask": {"db", "p"}, "inner": {"inner", "other"},
+    }  # fmt: skip
