@@ -128,6 +128,38 @@ def test_limits_are_those_of_the_process_and_never_higher_than_they_were() -> No
     assert list(map(int, seen.split())) == [0, 3 * MB, (64 + 256) * MB, 7, 100]
 
 
+@pytest.mark.parametrize("layer", ["landlock_files", "bubblewrap"])
+def test_a_confined_process_writes_its_folders_reads_programs_and_sees_nothing_of_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layer: str
+) -> None:
+    for name in ("home", "job", "shared"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "home" / "admin.key").write_text("the key")
+    if layer == "bubblewrap":
+        monkeypatch.setattr(landlock, "abi", lambda: 0)
+    kept = Confinement(
+        "confined", hidden=tmp_path / "home", shared=(tmp_path / "shared",), search_path=os.environ["PATH"]
+    )
+    if layer not in kept.layers:
+        pytest.skip(f"this machine has no {layer}")
+    script = f"""
+        echo x > own && mv own moved && cat /etc/passwd > /dev/null && echo x > {tmp_path}/shared/new || exit 9
+        touch {tmp_path}/new 2> /dev/null
+        for bad in "cat {tmp_path}/home/admin.key" "touch /usr/new" "ls {tmp_path}/home" "cat /etc/shadow"
+        do $bad 2> /dev/null && echo "could $bad"; done
+        grep -c . /proc/self/status > /dev/null && python3 -c 'print("python")' && sh -c 'exit 7'
+    """
+    parent = os.getpid()
+    with kept.around(["bash", "-c", script], tmp_path / "job", Limits()) as started:
+        done = subprocess.run(
+            started.command, cwd=tmp_path / "job", preexec_fn=lambda: started.inside.enter(parent),
+            close_fds=True, capture_output=True, check=False, text=True,
+        )  # fmt: skip
+    assert (done.returncode, done.stdout) == (7, "python\n"), done.stderr
+    assert (tmp_path / "shared" / "new").exists()
+    assert not (tmp_path / "new").exists()
+
+
 # --- containers -------------------------------------------------------------------------------------------------------
 
 
