@@ -14,6 +14,8 @@ from services.workers.targets import read_entry
 JOB_TYPE = "script"
 WEBHOOK = "webhook"
 MB_MAX = 16_777_216
+SQL = "sql"
+PROMPT = "prompt_execution"
 
 output_bytes_max = OUTPUT_BYTES_MAX
 """Of the JSON that a script writes to FLOWFORGE_OUTPUT."""
@@ -95,6 +97,13 @@ secrets_retry_wait_s = 0.5
 secrets_answer_wait_s = 2.0
 secrets_connect_wait_s = 2
 """How long a job waits for its secrets: about as long as a restart of catalog or NATS takes."""
+
+prompt_s_default = 600.0
+"""How long a model may answer where its node has no `timeout_ms`."""
+
+sql_connect_wait_s = 10.0
+sql_s_default = 60.0
+"""How long a query may take where its node has no `timeout_ms`."""
 
 
 class ScriptDefaults(msgspec.Struct, frozen=True):

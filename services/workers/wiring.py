@@ -19,9 +19,11 @@ from infra.settings import SettingsError
 from services.workers import settings
 from services.workers.calls import Calls
 from services.workers.confinement import Confinement
+from services.workers.prompts import PromptRunner
 from services.workers.script import ScriptRunner
 from services.workers.secrets import SecretsOverNats
 from services.workers.settings import WorkersSettings
+from services.workers.sql import SqlRunner
 from services.workers.strays import Strays
 from services.workers.targets import Targets
 from services.workers.webhook import WebhookCaller
@@ -40,12 +42,16 @@ def workers(configured: WorkersSettings, strays: Strays, secrets: SecretsOverNat
     runner = ScriptRunner(secrets, confinement, configured.script_paths, strays, configured.defaults)
     targets = Targets(configured.common.webhook_allow, configured.own_servers)
     caller = WebhookCaller(Calls(targets), secrets)
+    queries = SqlRunner(secrets)
+    prompts = PromptRunner(secrets, targets)
     served: list[Worker] = []
     for queue in configured.queues:
         scripts = _worker(configured, queue, "", configured.concurrency, configured.memory_mb)
         scripts.job(settings.JOB_TYPE)(runner.run)
         calls = _worker(configured, queue, "-calls", configured.calls_concurrency)
         calls.job(settings.WEBHOOK)(caller.run)
+        calls.job(settings.SQL)(queries.run)
+        calls.job(settings.PROMPT)(prompts.run)
         served += [scripts, calls]
     return served
 

@@ -83,3 +83,24 @@ def test_webhook(examples: Flowforge, stranger: Stranger, server: Server):
         assert partner.post(body["answer_to"], json={"accepted": body["order"]}).status_code == 202
     run = stranger.ended(run_id)
     assert (run["status"], node_runs(run)["order"]["output"]) == ("completed", {"accepted": 7})
+
+
+def test_sql(examples: Flowforge, stranger: Stranger):
+    """`node-sql`: the database is the one of the read models, by its reader's login."""
+    database = stranger.endpoints["database"]
+    assert examples("secrets", "set", "reports_database", "--value", database).status == 0
+    assert given(examples, "node-sql", {"least": 3}) == {
+        "rows": [{"n": 4, "square": 16}, {"n": 5, "square": 25}],
+        "row_count": 2,
+        "columns": ["n", "square"],
+    }
+
+
+def test_prompt(examples: Flowforge, stranger: Stranger):
+    """`node-prompt`: no model runs on the machines where this is tried, and the run says so."""
+    run = stranger.ended(stranger.execute("node-prompt", input_data={"text": "The train was late again."}))
+    if run["status"] == "completed":
+        assert node_runs(run)["mood"]["output"]["json"]["mood"] in ("good", "bad", "neutral")
+    else:
+        assert run["error"]["code"] == "PROVIDER_ERROR"
+        assert node_runs(run)["mood"]["attempt"] == 2
