@@ -14,7 +14,6 @@ from tests.e2e.stranger import (
     Stranger,
     bash,
     edge,
-    fresh,
     node_runs,
     problem,
     python,
