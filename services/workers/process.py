@@ -104,8 +104,8 @@ class ScriptProcess:
     async def clear(self) -> None:
         """End whatever is left of the script and its descendants, and hear the last of what they wrote."""
         self._signal(signal.SIGKILL)
-        await self._reap()
         self._watch.end(self._group)
+        await self._reap()
         os.close(self._pidfd)
         self._strays.known.discard(self._process.pid)
         for usage in self._strays.end(self._mark):

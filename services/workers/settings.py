@@ -46,6 +46,9 @@ watch_every_s = 0.2
 watch_share_max = 0.03
 """Of a core, for looking."""
 
+watch_forgets_s = 30.0
+"""What was known of processes when it was last looked so long ago: numbers of processes are used again."""
+
 reap_wait_s = 1.0
 reap_pause_s = 0.002
 """For what was killed to be gone."""

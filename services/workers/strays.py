@@ -28,19 +28,28 @@ class Strays:
     def end(self, mark: str) -> list[resource.struct_rusage]:
         """Kill the strays of one job, and what becomes ours by that, until none is left; answers what each took."""
         took = list[resource.struct_rusage]()
-        if not self._adopts:
+        if not self._adopts or not _has_children():
             return took
-        while marked := [
-            each.pid for each in _children() if each.is_alive and mark.encode() in environment_of(each.pid)
-        ]:
+        children = _children()
+        while marked := [each.pid for each in children if each.is_alive and mark.encode() in environment_of(each.pid)]:
             for pid in marked:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                 took += _reap(pid)
-        for each in _children():
+            children = _children()
+        for each in children:
             if not each.is_alive and not {each.pid, each.session} & self.known:
                 _reap(each.pid)
         return took
+
+
+def _has_children() -> bool:
+    """Whether there is any process to look for: looking costs as much as starting a script."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _children() -> list[Process]:

@@ -87,6 +87,7 @@ class Watch:
     def __init__(self) -> None:
         self._groups: dict[int, Group] = {}
         self._others: set[int] = set()
+        self._looked_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, group: Group) -> None:
@@ -122,7 +123,9 @@ class Watch:
     def _find(self) -> None:
         """Whose each process is. What was found to be nobody's is not asked about again while it lives."""
         listed = set(pids())
-        self._others &= listed
+        is_fresh = time.monotonic() - self._looked_at < settings.watch_forgets_s
+        self._others = self._others & listed if is_fresh else set()
+        self._looked_at = time.monotonic()
         found = {pid: process for pid in listed - self._others if (process := read_process(pid)) is not None}
         owned = {pid: group for group in self._groups.values() for pid in group.pids}
         for group in self._groups.values():
