@@ -19,7 +19,17 @@ from infra.secrets.tokens import CallbackTokens
 from infra.settings import Settings
 from services.gateway.commanding import Services, connect
 from services.gateway.context import Gateway
-from services.gateway.routes import CALLBACKS, EVENTS, RUNS, SECRETS, TRIGGERS, WEBHOOKS, WORKFLOWS
+from services.gateway.routes import (
+    APPROVALS,
+    CALLBACKS,
+    DEAD_LETTERS,
+    EVENTS,
+    RUNS,
+    SECRETS,
+    TRIGGERS,
+    WEBHOOKS,
+    WORKFLOWS,
+)
 from services.gateway.settings import body_bytes_max
 from services.gateway.store import Store, open_log, open_pool
 from services.gateway.webhooks import Webhooks
@@ -60,7 +70,8 @@ def create_app(settings: Settings) -> Litestar:
         [*_routers("/api/workflows", "/workflows", WORKFLOWS), *_routers("/api/runs", "/api/workflow-executions", RUNS),
          Router("/api/events", route_handlers=EVENTS), Router("/api/triggers", route_handlers=TRIGGERS),
          Router("/api/webhooks", route_handlers=WEBHOOKS), Router("/api/callbacks", route_handlers=CALLBACKS),
-         Router("/api/secrets", route_handlers=SECRETS)],
+         Router("/api/secrets", route_handlers=SECRETS), Router("/api/approvals", route_handlers=APPROVALS),
+         Router("/api/dead-letters", route_handlers=DEAD_LETTERS)],
         lifespan=[lifespan],
         middleware=[Authentication(KeyRing(keys.holder), is_on=settings.auth_is_on)],
         guards=[only_known_queries],

@@ -16,7 +16,9 @@ import msgspec
 
 from services.projections.state import (
     NEW,
+    ApprovalRow,
     AuditRow,
+    BreakerRow,
     Changes,
     DeadLetterRow,
     DecisionRow,
@@ -36,9 +38,10 @@ from services.projections.state import (
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 4
+TABLES_VERSION = 6
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
+_GO_ON = "status not in ('completed', 'failed', 'skipped', 'cancelled')"
 _SQL = Path(__file__).with_name("tables.sql")
 _SCALARS = {int: "bigint", str: "text", Json: "json", UUID: "uuid", datetime: "timestamptz", float: "float8"}
 RowT = TypeVar("RowT")
@@ -57,9 +60,14 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class Table:
-    """One table and its statements. The first `key_count` columns are its key, the first `fixed_count` never change."""
+    """One table and its statements. The first `key_count` columns are its key, the first `fixed_count` never change.
 
-    def __init__(self, name: str, row: type[Any], key_count: int = 1, fixed_count: int | None = None) -> None:
+    `unique` is what its unique index is over, where that is not the key as it stands.
+    """
+
+    def __init__(
+        self, name: str, row: type[Any], key_count: int = 1, fixed_count: int | None = None, unique: str | None = None
+    ) -> None:
         hints = get_type_hints(row)
         self.name = name
         self.row = row
@@ -75,6 +83,17 @@ class Table:
         keys = " and ".join(f"kept.{column} = given.{column}" for column in self.columns[:key_count])
         # Every name in these statements is a constant of this package.
         self.update = f"update {name} kept set {sets} from unnest({arrays}) as given ({named}) where {keys}"  # noqa: S608
+        all_arrays = ", ".join(
+            f"${number}::{_column_type(hints[name])}[]" for number, name in enumerate(self.columns, 1)
+        )
+        key, taken = (
+            unique or ", ".join(self.columns[:key_count]),
+            ", ".join(f"{name} = excluded.{name}" for name in changing),
+        )
+        self.upsert = (
+            f"insert into {name} ({', '.join(self.columns)}) select * from unnest({all_arrays}) "  # noqa: S608
+            f"on conflict ({key}) do update set {taken}"
+        )
         self.select = f"select {', '.join(self.columns)} from {name}"  # noqa: S608
 
     async def insert_rows(self, connection: asyncpg.Connection, rows: Iterable[Sequence[Any]]) -> None:
@@ -97,6 +116,13 @@ class Table:
         if changed:
             await self.update_rows(connection, changed)
 
+    async def put(self, connection: asyncpg.Connection, rows: Sequence[Any]) -> None:
+        """Have these rows in the table, whether it has older forms of them or not."""
+        if rows:
+            end = self.columns_count
+            given = zip(*(msgspec.structs.astuple(row)[:end] for row in rows), strict=True)
+            await connection.execute(self.upsert, *(list(column) for column in given))
+
     async def append(self, connection: asyncpg.Connection, rows: Sequence[Any]) -> None:
         """Insert rows that never change."""
         if rows:
@@ -116,17 +142,21 @@ WORKFLOWS = Table("workflows", WorkflowRow)
 VERSIONS = Table("workflow_versions", VersionRow)
 RUNS = Table("runs", RunRow, fixed_count=_RUN_FIXED)
 NODES = Table("node_runs", NodeRow, key_count=3)
-INSTANCES = Table("node_instances", NodeRow, key_count=3)
+INSTANCES = Table(
+    "node_instances", NodeRow, key_count=3, unique="run_id, node_id, (string_to_array(instance, '.')::int[])"
+)
+APPROVALS = Table("approvals", ApprovalRow, fixed_count=ApprovalRow.__struct_fields__.index("expires_at"))
 SLOTS = Table("slots", SlotRow)
 DECISIONS = Table("decisions", DecisionRow)
 RECEIVED = Table("received_events", ReceivedRow)
 REJECTIONS = Table("webhook_rejections", RejectionRow, key_count=2)
-DEAD_LETTERS = Table("dead_letters", DeadLetterRow)
+DEAD_LETTERS = Table("dead_letters", DeadLetterRow, fixed_count=DeadLetterRow.__struct_fields__.index("status"))
 AUDIT = Table("audit", AuditRow)
 SECRET_CHANGES = Table("secret_changes", SecretChangeRow)
+BREAKERS = Table("breakers", BreakerRow)
 TABLES = (
-    WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, SLOTS, DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT,
-    SECRET_CHANGES,
+    WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, APPROVALS, SLOTS, DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT,
+    SECRET_CHANGES, BREAKERS,
 )  # fmt: skip
 TABLE_NAMES = ("checkpoint", *(table.name for table in TABLES))
 
@@ -204,7 +234,8 @@ async def move_checkpoint(connection: asyncpg.Connection, before: int, after: in
 async def load(
     connection: asyncpg.Connection, models: ReadModels, runs: Collection[UUID], ids: Collection[str]
 ) -> None:
-    """Have these runs, with all their nodes, and these workflows in memory; those without rows stay out."""
+    """Have these runs and these workflows in memory; those without rows stay out. Of a run, all that may still change: its
+    nodes, those instances of them that have not ended, its open approvals."""
     if ids:
         for record in await connection.fetch(f"{WORKFLOWS.select} where id = any($1)", list(ids)):
             models.workflows[record["id"]] = WorkflowRow(*record)
@@ -213,10 +244,26 @@ async def load(
     wanted = list(runs)
     for record in await connection.fetch(f"{RUNS.select} where run_id = any($1)", wanted):
         models.runs[record["run_id"]] = RunState(RunRow(*record))
-    for table in (NODES, INSTANCES):
-        for record in await connection.fetch(f"{table.select} where run_id = any($1)", wanted):
+    for query in (f"{NODES.select} where run_id = any($1)", f"{INSTANCES.select} where run_id = any($1) and {_GO_ON}"):
+        for record in await connection.fetch(query, wanted):
             nodes = models.runs[record["run_id"]].nodes
             nodes[record["node_id"], record["instance"]] = NodeRow(*record)
+    for record in await connection.fetch(f"{APPROVALS.select} where run_id = any($1) and status = 'open'", wanted):
+        approvals = models.runs[record["run_id"]].approvals
+        approvals[record["node_id"], record["instance"]] = ApprovalRow(*record)
+
+
+async def load_unfinished(connection: asyncpg.Connection, run: RunState, node_ids: Collection[str]) -> None:
+    """Have the instances of these maps of the run in memory that ended without completing."""
+    query = f"{INSTANCES.select} where run_id = $1 and node_id = any($2) and status in ('failed', 'cancelled')"
+    for record in await connection.fetch(query, run.row.run_id, list(node_ids)):
+        run.nodes.setdefault((record["node_id"], record["instance"]), NodeRow(*record))
+
+
+async def load_dead_letters(connection: asyncpg.Connection, models: ReadModels, streams: Collection[UUID]) -> None:
+    """Have these messages that could not be handled in memory."""
+    for record in await connection.fetch(f"{DEAD_LETTERS.select} where stream_id = any($1)", list(streams)):
+        models.dead_letters[record["stream_id"]] = DeadLetterRow(*record)
 
 
 async def load_slots(connection: asyncpg.Connection, models: ReadModels, runs: Collection[UUID]) -> None:
@@ -235,15 +282,19 @@ async def write(connection: asyncpg.Connection, changes: Changes) -> None:
     if changes.nodes:
         nodes, instances = _split(changes.nodes)
         await NODES.write(connection, nodes)
-        await INSTANCES.write(connection, instances)
+        await INSTANCES.put(connection, instances)
+    if changes.approvals:
+        await APPROVALS.write(connection, changes.approvals)
     if changes.slots:
         await SLOTS.write(connection, changes.slots)
     await DECISIONS.append(connection, changes.decisions)
     await RECEIVED.append(connection, changes.received)
     await REJECTIONS.append(connection, changes.rejections)
-    await DEAD_LETTERS.append(connection, changes.dead_letters)
+    if changes.dead_letters:
+        await DEAD_LETTERS.write(connection, changes.dead_letters)
     await AUDIT.append(connection, changes.audits)
     await SECRET_CHANGES.append(connection, changes.secret_changes)
+    await BREAKERS.put(connection, list(changes.breakers.values()))
 
 
 async def _write_workflow(connection: asyncpg.Connection, row: WorkflowRow) -> None:
@@ -268,8 +319,15 @@ def _split(rows: Sequence[NodeRow]) -> tuple[list[NodeRow], list[NodeRow]]:
 def as_written(changes: Changes) -> None:
     """The transaction is committed: the tables now have these rows as they are."""
     for rows in (
-        cast("list[WorkflowRow | RunRow | NodeRow | SlotRow]", part)
-        for part in (changes.workflows, changes.runs, changes.nodes, changes.slots)
+        cast("list[WorkflowRow | RunRow | NodeRow | ApprovalRow | SlotRow | DeadLetterRow]", part)
+        for part in (
+            changes.workflows,
+            changes.runs,
+            changes.nodes,
+            changes.approvals,
+            changes.slots,
+            changes.dead_letters,
+        )
     ):
         for row in rows:
             row.change = 0

@@ -4,6 +4,11 @@ Events are what happened, in the past tense, and never change; `AnyEvent` lists 
 Payload fields hold raw JSON, so that a fold which does not look at them does not pay for them.
 """
 
+from flowforge.events.breakers import (
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
+)
 from flowforge.events.event import (
     Event,
     Instance,
@@ -13,6 +18,7 @@ from flowforge.events.known import (
     RUN_ENDINGS,
     AnyEvent,
     BackfillEvent,
+    BreakerEvent,
     CauseEvent,
     ChainEvent,
     ChildEvent,
@@ -52,6 +58,7 @@ from flowforge.events.operations import (
     RunPaused,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
 )
 from flowforge.events.prompts import (
@@ -59,6 +66,7 @@ from flowforge.events.prompts import (
     PromptSaved,
 )
 from flowforge.events.quarantine import (
+    DeadLetterRetried,
     MessageQuarantined,
 )
 from flowforge.events.runs import (
@@ -82,10 +90,12 @@ from flowforge.events.secrets import (
 )
 from flowforge.events.slots import (
     QueueLeft,
+    RetryRefused,
     RunAdmitted,
     RunDisplaced,
     SlotAwaited,
     SlotFreed,
+    SlotPlace,
     SlotRefused,
     SlotTaken,
     SlotWait,
@@ -139,6 +149,11 @@ from flowforge.events.workflows import (
 from flowforge.raw import NULL
 
 __all__ = [
+    "RunRetryRefused",
+    "BreakerOpened",
+    "BreakerHalfOpened",
+    "BreakerClosed",
+    "BreakerEvent",
     "PromptDeleted",
     "PromptSaved",
     "PromptEvent",
@@ -184,6 +199,7 @@ __all__ = [
     "Chain",
     "ChainEvent",
     "ChainGrew",
+    "DeadLetterRetried",
     "Decision",
     "Event",
     "EventReceived",
@@ -203,6 +219,7 @@ __all__ = [
     "QueueLeft",
     "RUN_ENDINGS",
     "ReportIgnored",
+    "RetryRefused",
     "RunAdmitted",
     "RunCancelRequested",
     "RunCancelled",
@@ -223,6 +240,7 @@ __all__ = [
     "SlotAwaited",
     "SlotEvent",
     "SlotFreed",
+    "SlotPlace",
     "SlotRefused",
     "SlotTaken",
     "SlotWait",

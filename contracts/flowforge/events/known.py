@@ -4,6 +4,11 @@ from typing import get_args
 
 import msgspec
 
+from flowforge.events.breakers import (
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
+)
 from flowforge.events.event import (
     Event,
 )
@@ -28,6 +33,7 @@ from flowforge.events.operations import (
     RunPaused,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
 )
 from flowforge.events.prompts import (
@@ -35,6 +41,7 @@ from flowforge.events.prompts import (
     PromptSaved,
 )
 from flowforge.events.quarantine import (
+    DeadLetterRetried,
     MessageQuarantined,
 )
 from flowforge.events.runs import (
@@ -57,6 +64,7 @@ from flowforge.events.secrets import (
 )
 from flowforge.events.slots import (
     QueueLeft,
+    RetryRefused,
     RunAdmitted,
     RunDisplaced,
     SlotAwaited,
@@ -102,7 +110,7 @@ WorkflowEvent = WorkflowCreated | WorkflowUpdated | WorkflowArchived
 CauseEvent = EventReceived | WebhookReceived | WebhooksRejected | RunRequested | TriggerDecided
 TriggerEvent = TriggerDecided | TriggerFired | AbsenceCounted | TriggerTimerSet
 ChainEvent = ChainGrew
-SlotEvent = SlotTaken | SlotAwaited | RunAdmitted | RunDisplaced | SlotFreed | QueueLeft | SlotRefused
+SlotEvent = SlotTaken | SlotAwaited | RunAdmitted | RunDisplaced | SlotFreed | QueueLeft | SlotRefused | RetryRefused
 RunEvent = (
     WorkflowTriggered
     | RunQueued
@@ -138,6 +146,7 @@ RunEvent = (
     | RunResumed
     | RunRetryRequested
     | RunRetried
+    | RunRetryRefused
     | NodeDecidedByHand
     | RunChanged
     | RunSlaMissed
@@ -145,11 +154,12 @@ RunEvent = (
 )
 PromptEvent = PromptSaved | PromptDeleted
 ChildEvent = ChildRunRefused
+BreakerEvent = BreakerOpened | BreakerHalfOpened | BreakerClosed
 SecretEvent = SecretSet | SecretDeleted
 TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
 BackfillEvent = BackfillRequested
-QuarantineEvent = MessageQuarantined
+QuarantineEvent = MessageQuarantined | DeadLetterRetried
 AnyEvent = (
     WorkflowEvent
     | CauseEvent
@@ -159,6 +169,7 @@ AnyEvent = (
     | RunEvent
     | PromptEvent
     | ChildEvent
+    | BreakerEvent
     | SecretEvent
     | TimerEvent
     | ScheduleEvent

@@ -17,8 +17,9 @@ from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
 from infra.schedules import schedule_of, upcoming
-from services.projections.api.reads import Conditions, Reads
+from services.projections.api.reads import Reads
 from services.projections.api.shapes import CauseView, DecisionView, TriggerHour, TriggerStats, UpcomingView
+from services.projections.conditions import Conditions
 
 _TRIGGERS = """
     select w.version, w.status, v.definition from projections.workflows w
@@ -95,13 +96,11 @@ def _id_of(trigger_id: str) -> str:
 
 
 async def _check_trigger(reads: Reads, workflow_id: str, trigger_id: str) -> None:
-    """One that was removed keeps its decisions."""
+    """One that was removed keeps its decisions, and so does a handler of failures that nobody has saved."""
+    if await reads.pool.fetchval(_HAS_DECISION, workflow_id, trigger_id):
+        return
     known = any(trigger.get("id") == trigger_id for trigger in await _triggers(reads, workflow_id))
-    if (
-        not known
-        and trigger_id not in TRIGGER_IDS
-        and not await reads.pool.fetchval(_HAS_DECISION, workflow_id, trigger_id)
-    ):
+    if not known and trigger_id not in TRIGGER_IDS:
         raise not_found(f"trigger of workflow '{workflow_id}'", trigger_id)
 
 
