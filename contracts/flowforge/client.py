@@ -29,7 +29,7 @@ from flowforge import home as installation
 from flowforge.asking import Asking
 from flowforge.envelope import CloudEvent
 from flowforge.errors import Refused, Unreachable
-from flowforge.events import NULL, RUN_ENDINGS
+from flowforge.events import NULL
 from flowforge.identity import new_uuid
 from flowforge.subjects import Subjects
 
@@ -190,13 +190,21 @@ class Client:
         labels: Mapping[str, str] | None = None,
         priority: int = 0,
         timeout_ms: int | None = None,
+        from_node: str | None = None,
+        breakpoints: Sequence[str] = (),
         idempotency_key: str | None = None,
     ) -> str:
-        """Start a run, and answer its id. The same `idempotency_key` again answers the same run."""
+        """Start a run, and answer its id. The same `idempotency_key` again answers the same run.
+
+        `from_node`: only that node and what lies below it runs, with `input` as its own. The run halts before each of
+        `breakpoints`.
+        """
         body: dict[str, Any] = {"input_data": input, "variables": variables or {}, "labels": labels or {}}
         body |= {"priority": priority} if priority else {}
         body |= {"version": version} if version is not None else {}
         body |= {"options": {"timeout_ms": timeout_ms}} if timeout_ms is not None else {}
+        body |= {"from_node": from_node} if from_node is not None else {}
+        body |= {"breakpoints": list(breakpoints)} if breakpoints else {}
         answer = await self._asking().write(
             "POST", f"/api/workflows/{workflow_id}/execute", body, _idempotent(idempotency_key)
         )
@@ -274,7 +282,8 @@ class Client:
         return await self._asking().read(f"/api/runs/{run_id}/logs", **filters)
 
     async def follow(self, run_id: str | UUID) -> AsyncGenerator[dict[str, Any]]:
-        """Every event of the run, from its first, each once, as it happens; ends with the one that ends the run.
+        """Every event of the run, from its first, each once, as it happens; ends with the one that ends the run (of a run
+        that was retried, the last).
 
         Goes on by itself after a disconnect or a restart of the server.
         """
@@ -289,8 +298,6 @@ class Client:
                 position = event["position"]
                 asking.remember(position)
                 yield event
-                if event["type"] in RUN_ENDINGS:
-                    return
 
     async def wait(self, run_id: str | UUID, timeout_s: float | None = None) -> dict[str, Any]:
         """The run once it has ended. Raises TimeoutError when `timeout_s` is up first."""

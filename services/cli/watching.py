@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from flowforge import events as e
 from flowforge.errors import Refused
 from rich.live import Live
 from rich.text import Text
@@ -78,12 +77,10 @@ async def _list(session: Session, client: "Client", run: RunView) -> None:
 
 
 async def _events(client: "Client", run: RunView) -> AsyncIterator[dict[str, Any]]:
-    """The run's events from its first, each once, until the one that ends it."""
+    """The run's events from its first, each once, until the last one that ends it."""
     async for event in client.follow(run.run_id):
         if view.apply(run, event["type"], _raw(event), _at(event), int(event.get("position") or 0)):
             yield event
-        if event["type"] in e.RUN_ENDINGS:
-            return
 
 
 def _raw(event: dict[str, Any]) -> bytes:

@@ -54,6 +54,7 @@ bulk_at_once_max = 50
 """Commands of such a request that are under way at once."""
 
 steps_max = 1_000
+breakpoints_max = 1_000
 labels_max = 50
 label_chars_max = 200
 priority_max = 1_000

@@ -83,10 +83,12 @@ from flowforge.events.secrets import (
 )
 from flowforge.events.slots import (
     QueueLeft,
+    RetryRefused,
     RunAdmitted,
     RunDisplaced,
     SlotAwaited,
     SlotFreed,
+    SlotPlace,
     SlotRefused,
     SlotTaken,
     SlotWait,
@@ -205,6 +207,7 @@ __all__ = [
     "QueueLeft",
     "RUN_ENDINGS",
     "ReportIgnored",
+    "RetryRefused",
     "RunAdmitted",
     "RunCancelRequested",
     "RunCancelled",
@@ -225,6 +228,7 @@ __all__ = [
     "SlotAwaited",
     "SlotEvent",
     "SlotFreed",
+    "SlotPlace",
     "SlotRefused",
     "SlotTaken",
     "SlotWait",

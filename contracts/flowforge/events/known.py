@@ -58,6 +58,7 @@ from flowforge.events.secrets import (
 )
 from flowforge.events.slots import (
     QueueLeft,
+    RetryRefused,
     RunAdmitted,
     RunDisplaced,
     SlotAwaited,
@@ -103,7 +104,7 @@ WorkflowEvent = WorkflowCreated | WorkflowUpdated | WorkflowArchived
 CauseEvent = EventReceived | WebhookReceived | WebhooksRejected | RunRequested | TriggerDecided
 TriggerEvent = TriggerDecided | TriggerFired | AbsenceCounted | TriggerTimerSet
 ChainEvent = ChainGrew
-SlotEvent = SlotTaken | SlotAwaited | RunAdmitted | RunDisplaced | SlotFreed | QueueLeft | SlotRefused
+SlotEvent = SlotTaken | SlotAwaited | RunAdmitted | RunDisplaced | SlotFreed | QueueLeft | SlotRefused | RetryRefused
 RunEvent = (
     WorkflowTriggered
     | RunQueued

@@ -88,6 +88,8 @@ async def _runs(reads: Reads, rows: Sequence[Mapping[str, Any]]) -> list[Run]:
 def _run(row: Mapping[str, Any], graph: Graph, path: Sequence[tuple[str, str]]) -> Run:
     total = row["total_nodes"] or len(graph.nodes)
     running = [node_id for node_id, status in path if status in ("running", "waiting", "queued")]
+    goes_on = row["ended_as"] is not None  # it is to be retried, and waits for a slot
+    completed_at = None if goes_on else row["completed_at"]
     set_by_run = msgspec.json.decode(row["variables"], type=dict[str, msgspec.Raw])
     return Run(
         run_id=row["run_id"],
@@ -103,20 +105,20 @@ def _run(row: Mapping[str, Any], graph: Graph, path: Sequence[tuple[str, str]]) 
         labels=raw(row["labels"]),
         input_data=raw(row["input_data"]),
         variables=msgspec.Raw(msgspec.json.encode({**graph.variables, **set_by_run})),
-        output_data=raw(row["output_data"]),
-        error=raw(row["error"]),
+        output_data=raw(None if goes_on else row["output_data"]),
+        error=raw(None if goes_on else row["error"]),
         priority=row["priority"],
         depth=row["depth"],
         from_node=row["from_node"],
         created_at=row["created_at"],
         started_at=row["started_at"],
-        completed_at=row["completed_at"],
-        duration_ms=duration_ms(row["started_at"] or row["created_at"], row["completed_at"]),
+        completed_at=completed_at,
+        duration_ms=duration_ms(row["started_at"] or row["created_at"], completed_at),
         progress=Progress(
             completed_nodes=row["completed_nodes"],
             total_nodes=total,
             percent=100 if row["status"] == "completed" else 100 * row["ended_nodes"] // total if total else 0,
-            current_step=running[-1] if running and row["completed_at"] is None else None,
+            current_step=running[-1] if running and completed_at is None else None,
         ),
         estimated_time_remaining_ms=None,
         execution_path=[node_id for node_id, _ in path],

@@ -42,6 +42,7 @@ from flowforge.events import (
     QueueLeft,
     RecoveryTaken,
     ReportIgnored,
+    RetryRefused,
     RunAdmitted,
     RunCancelled,
     RunCancelRequested,
@@ -178,6 +179,8 @@ def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> 
             asked_for_slot(models, stored, event)
         case RunAdmitted() | RunDisplaced() | SlotFreed() | QueueLeft():
             fold_slot(models, stored, event)
+        case RetryRefused():
+            operations.retry_refused(models, stored, event)
         case SlotRefused() | TimerFired() | ScheduleFired() | ScheduleMissed() | ChildRunRefused():
             pass
         case TriggerFired() | AbsenceCounted() | TriggerTimerSet() | TriggerTimerFired() | ChainGrew():

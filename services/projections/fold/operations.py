@@ -15,6 +15,7 @@ from flowforge.events import (
     NodeRetried,
     NodeSkipped,
     NodeWaiting,
+    RetryRefused,
     RunCancelRequested,
     RunChanged,
     RunPaused,
@@ -52,10 +53,11 @@ def operate(models: ReadModels, stored: StoredEvent, event: RunOperation) -> Non
         case RunResumed():
             _go_on(row)
         case RunRetryRequested():
-            row.status, row.completed_at, row.output_data, row.error = "pending", None, NULL, NULL
-            row.retries += 1
+            row.status, row.ended_as = "pending", row.status
         case RunRetried():
             row.status, row.completed_at, row.output_data, row.error = "running", None, NULL, NULL
+            row.ended_as = None
+            row.retries += 1
             clear(models, run, event.cleared, stored.position)
             resume_maps(models, run, event.resumed, stored.position)
         case RunChanged():
@@ -65,6 +67,14 @@ def operate(models: ReadModels, stored: StoredEvent, event: RunOperation) -> Non
     touch(models, row, stored.position)
     if (action := _asked(event)) is not None:
         audit(models, stored, action, str(stored.stream_id))
+
+
+def retry_refused(models: ReadModels, stored: StoredEvent, event: RetryRefused) -> None:
+    """There is no room for the run: it is as it was before it was asked for."""
+    row = models.runs[event.run_id].row
+    if row.status == "pending" and row.ended_as is not None:
+        row.status, row.ended_as = row.ended_as, None
+        touch(models, row, stored.position)
 
 
 def _go_on(row: RunRow) -> None:
