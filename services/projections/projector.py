@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 from flowforge.events import (
     AnyEvent,
+    RetryRefused,
     RunRetried,
     SlotEvent,
     SlotRefused,
@@ -91,7 +92,11 @@ class Projector:
         templates = {event.template_id for event in decoded if isinstance(event, TemplateEvent)}
         if templates - self._models.templates.keys():
             await store.load_templates(self._connection, self._models, templates - self._models.templates.keys())
-        asked = (event for event in decoded if isinstance(event, SlotEvent) and not isinstance(event, SlotRefused))
+        asked = (
+            event
+            for event in decoded
+            if isinstance(event, SlotEvent) and not isinstance(event, SlotRefused | RetryRefused)
+        )
         slots = {event.run_id for event in asked} - self._models.slots.keys()
         if slots:
             await store.load_slots(self._connection, self._models, slots)

@@ -72,6 +72,11 @@ def test_help_shows_every_command_at_once():
         (["run", "x", "--input", "{a: 1}"], "--input: the text is no valid JSON", "quote it for the shell"),
         (["run", "x", "--input", "@nothing.json"], "--input: cannot read nothing.json: No such file or directory", ""),
         (["runs", "--status", "done"], 'invalid value "done" for --status', "see: flowforge runs --help"),
+        (["runs", "change", "x"], "nothing is to be changed", "name --priority, --label or --breakpoint"),
+        (["runs", "change", "x", "--label", "a"], "--label a: expected name=value", ""),
+        (["runs", "bulk", "explode"], 'invalid value "explode" for ACTION', "see: flowforge runs bulk --help"),
+        (["nodes", "complete", "x", "n", "--output", "{"], "--output: the text is no valid JSON", "quote it"),
+        (["approvals", "list", "--status", "maybe"], 'invalid value "maybe" for --status', "flowforge approvals list"),
         (["validate", "nothing.yaml"], "there is no file nothing.yaml", ""),
         (["worker", "jobs"], "'jobs' is not MODULE:WORKER", ""),
         (["worker", "nothing_of_the_kind:worker"], "there is no module 'nothing_of_the_kind'", ""),
@@ -87,7 +92,9 @@ def test_wrong_usage_says_what_and_what_next_and_ends_with_2(words: list[str], m
 
 @pytest.mark.parametrize(
     "words",
-    [["runs"], ["workflows"], ["run", "x"], ["watch", "x"], ["cancel", "x"], ["events", "list", "x"],
+    [["runs"], ["runs", "pause", "x"], ["runs", "bulk", "cancel", "--workflow", "x"], ["nodes", "skip", "x", "n"],
+     ["approvals", "list"], ["approvals", "approve", "x"], ["dead-letters", "retry", "x"], ["workflows"],
+     ["run", "x"], ["watch", "x"], ["cancel", "x"], ["events", "list", "x"],
      ["events", "publish", "a.b", "--data", "{}"], ["decisions", "x", "y"]],
 )  # fmt: skip
 def test_without_a_server_every_command_names_the_address_and_ends_with_3(words: list[str], nobody: str):
