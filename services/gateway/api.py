@@ -19,7 +19,16 @@ from infra.secrets.tokens import CallbackTokens
 from infra.settings import Settings
 from services.gateway.commanding import Services, connect
 from services.gateway.context import Gateway
-from services.gateway.routes import CALLBACKS, EVENTS, RUNS, SECRETS, TRIGGERS, WEBHOOKS, WORKFLOWS
+from services.gateway.routes import (
+    CALLBACKS,
+    EVENTS,
+    RUNS,
+    SECRETS,
+    TEMPLATES,
+    TRIGGERS,
+    WEBHOOKS,
+    WORKFLOWS,
+)
 from services.gateway.settings import body_bytes_max
 from services.gateway.store import Store, open_log, open_pool
 from services.gateway.webhooks import Webhooks
@@ -58,6 +67,7 @@ def create_app(settings: Settings) -> Litestar:
 
     return Litestar(
         [*_routers("/api/workflows", "/workflows", WORKFLOWS), *_routers("/api/runs", "/api/workflow-executions", RUNS),
+         *_routers("/api/templates", "/api/workflow-templates", TEMPLATES),
          Router("/api/events", route_handlers=EVENTS), Router("/api/triggers", route_handlers=TRIGGERS),
          Router("/api/webhooks", route_handlers=WEBHOOKS), Router("/api/callbacks", route_handlers=CALLBACKS),
          Router("/api/secrets", route_handlers=SECRETS)],

@@ -63,6 +63,8 @@ from flowforge.events import (
     SlotFreed,
     SlotRefused,
     SlotTaken,
+    TemplateDeleted,
+    TemplateSaved,
     TimerFired,
     TimerSet,
     TriggerDecided,
@@ -99,6 +101,7 @@ from services.projections.state import (
     VersionRow,
     WorkflowRow,
 )
+from services.projections.templates import fold_template
 
 NODE_ENDINGS = frozenset({"completed", "failed", "skipped", "cancelled"})
 RUN_ENDED = frozenset({"completed", "failed", "cancelled", "partial"})
@@ -160,6 +163,10 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             _defined(models, stored, event)
         case WorkflowArchived():
             _archived(models, stored, event)
+        case TemplateSaved() | TemplateDeleted():
+            fold_template(models, stored, event)
+            action = "save_template" if isinstance(event, TemplateSaved) else "delete_template"
+            _audit(models, stored, action, event.template_id)
         case MessageQuarantined():
             _quarantined(models, stored, event)
         case SecretSet() | SecretDeleted():

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
-from flowforge.events import AnyEvent, SlotEvent, SlotRefused, WorkflowArchived, WorkflowUpdated, decode
+from flowforge.events import (
+    AnyEvent,
+    SlotEvent,
+    SlotRefused,
+    TemplateEvent,
+    WorkflowArchived,
+    WorkflowUpdated,
+    decode,
+)
 
 from infra.eventlog import EventLog, Head, StoredEvent
 from infra.failpoints import failpoint
@@ -74,6 +82,9 @@ class Projector:
         }
         if missing - begun or workflows:
             await store.load(self._connection, self._models, missing - begun, workflows)
+        templates = {event.template_id for event in decoded if isinstance(event, TemplateEvent)}
+        if templates - self._models.templates.keys():
+            await store.load_templates(self._connection, self._models, templates - self._models.templates.keys())
         asked = (event for event in decoded if isinstance(event, SlotEvent) and not isinstance(event, SlotRefused))
         slots = {event.run_id for event in asked} - self._models.slots.keys()
         if slots:

@@ -131,6 +131,26 @@ class SlotRow(msgspec.Struct, gc=False):
     change: int = CLEAN
 
 
+class TemplateRow(msgspec.Struct, gc=False):
+    """A template of somebody's own at its newest version; it is `active` or `deleted`."""
+
+    id: str
+    version: int
+    status: str
+    name: str
+    description: str
+    category: str
+    definition: Json
+    workflow_id: str | None
+    workflow_version: int | None
+    created_at: datetime
+    created_by: str | None
+    created_position: int
+    updated_at: datetime
+    position: int
+    change: int = CLEAN
+
+
 class DecisionRow(msgspec.Struct, gc=False):
     """The answer of one trigger to one cause, by the position of the event that recorded it."""
 
@@ -234,6 +254,7 @@ class Changes:
         "runs",
         "secret_changes",
         "slots",
+        "templates",
         "versions",
         "workflows",
     )
@@ -243,6 +264,7 @@ class Changes:
         self.runs: list[RunRow] = []
         self.nodes: list[NodeRow] = []
         self.slots: list[SlotRow] = []
+        self.templates: list[TemplateRow] = []
         self.versions: list[VersionRow] = []
         self.decisions: list[DecisionRow] = []
         self.received: list[ReceivedRow] = []
@@ -259,4 +281,5 @@ class ReadModels:
         self.workflows: dict[str, WorkflowRow] = {}
         self.runs: dict[UUID, RunState] = {}
         self.slots: dict[UUID, SlotRow] = {}
+        self.templates: dict[str, TemplateRow] = {}
         self.changes = Changes()

@@ -29,6 +29,7 @@ from services.projections.state import (
     RunState,
     SecretChangeRow,
     SlotRow,
+    TemplateRow,
     VersionRow,
     WorkflowRow,
 )
@@ -36,7 +37,7 @@ from services.projections.state import (
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 4
+TABLES_VERSION = 5
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _SQL = Path(__file__).with_name("tables.sql")
@@ -118,6 +119,7 @@ RUNS = Table("runs", RunRow, fixed_count=_RUN_FIXED)
 NODES = Table("node_runs", NodeRow, key_count=3)
 INSTANCES = Table("node_instances", NodeRow, key_count=3)
 SLOTS = Table("slots", SlotRow)
+TEMPLATES = Table("templates", TemplateRow)
 DECISIONS = Table("decisions", DecisionRow)
 RECEIVED = Table("received_events", ReceivedRow)
 REJECTIONS = Table("webhook_rejections", RejectionRow, key_count=2)
@@ -125,8 +127,8 @@ DEAD_LETTERS = Table("dead_letters", DeadLetterRow)
 AUDIT = Table("audit", AuditRow)
 SECRET_CHANGES = Table("secret_changes", SecretChangeRow)
 TABLES = (
-    WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, SLOTS, DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT,
-    SECRET_CHANGES,
+    WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, SLOTS, TEMPLATES, DECISIONS, RECEIVED, REJECTIONS,
+    DEAD_LETTERS, AUDIT, SECRET_CHANGES,
 )  # fmt: skip
 TABLE_NAMES = ("checkpoint", *(table.name for table in TABLES))
 
@@ -225,6 +227,12 @@ async def load_slots(connection: asyncpg.Connection, models: ReadModels, runs: C
         models.slots[record["run_id"]] = SlotRow(*record)
 
 
+async def load_templates(connection: asyncpg.Connection, models: ReadModels, ids: Collection[str]) -> None:
+    """Have these templates in memory, as far as there are rows of them."""
+    for record in await connection.fetch(f"{TEMPLATES.select} where id = any($1)", list(ids)):
+        models.templates[record["id"]] = TemplateRow(*record)
+
+
 async def write(connection: asyncpg.Connection, changes: Changes) -> None:
     """Write what changed, inside the caller's transaction."""
     for row in changes.workflows:
@@ -238,6 +246,8 @@ async def write(connection: asyncpg.Connection, changes: Changes) -> None:
         await INSTANCES.write(connection, instances)
     if changes.slots:
         await SLOTS.write(connection, changes.slots)
+    if changes.templates:
+        await TEMPLATES.write(connection, changes.templates)
     await DECISIONS.append(connection, changes.decisions)
     await RECEIVED.append(connection, changes.received)
     await REJECTIONS.append(connection, changes.rejections)
@@ -268,8 +278,8 @@ def _split(rows: Sequence[NodeRow]) -> tuple[list[NodeRow], list[NodeRow]]:
 def as_written(changes: Changes) -> None:
     """The transaction is committed: the tables now have these rows as they are."""
     for rows in (
-        cast("list[WorkflowRow | RunRow | NodeRow | SlotRow]", part)
-        for part in (changes.workflows, changes.runs, changes.nodes, changes.slots)
+        cast("list[WorkflowRow | RunRow | NodeRow | SlotRow | TemplateRow]", part)
+        for part in (changes.workflows, changes.runs, changes.nodes, changes.slots, changes.templates)
     ):
         for row in rows:
             row.change = 0

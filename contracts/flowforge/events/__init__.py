@@ -22,6 +22,7 @@ from flowforge.events.known import (
     ScheduleEvent,
     SecretEvent,
     SlotEvent,
+    TemplateEvent,
     TimerEvent,
     TriggerEvent,
     UnknownEvent,
@@ -89,6 +90,10 @@ from flowforge.events.slots import (
     SlotRefused,
     SlotTaken,
     SlotWait,
+)
+from flowforge.events.templates import (
+    TemplateDeleted,
+    TemplateSaved,
 )
 from flowforge.events.timers import (
     BackfillRequested,
@@ -226,6 +231,9 @@ __all__ = [
     "SlotRefused",
     "SlotTaken",
     "SlotWait",
+    "TemplateDeleted",
+    "TemplateEvent",
+    "TemplateSaved",
     "TimerEvent",
     "TimerFired",
     "TimerPurpose",

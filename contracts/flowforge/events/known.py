@@ -64,6 +64,10 @@ from flowforge.events.slots import (
     SlotRefused,
     SlotTaken,
 )
+from flowforge.events.templates import (
+    TemplateDeleted,
+    TemplateSaved,
+)
 from flowforge.events.timers import (
     BackfillRequested,
     ScheduleFired,
@@ -99,6 +103,7 @@ from flowforge.events.workflows import (
 )
 
 WorkflowEvent = WorkflowCreated | WorkflowUpdated | WorkflowArchived
+TemplateEvent = TemplateSaved | TemplateDeleted
 CauseEvent = EventReceived | WebhookReceived | WebhooksRejected | RunRequested | TriggerDecided
 TriggerEvent = TriggerDecided | TriggerFired | AbsenceCounted | TriggerTimerSet
 ChainEvent = ChainGrew
@@ -152,6 +157,7 @@ BackfillEvent = BackfillRequested
 QuarantineEvent = MessageQuarantined
 AnyEvent = (
     WorkflowEvent
+    | TemplateEvent
     | CauseEvent
     | TriggerEvent
     | ChainEvent

@@ -5,6 +5,7 @@ from services.gateway.routes.dry_runs import try_trigger, what_if
 from services.gateway.routes.events import publish
 from services.gateway.routes.runs import cancel, execute
 from services.gateway.routes.secrets import delete_secret, set_secret
+from services.gateway.routes.templates import create_template, delete_template, instantiate, update_template
 from services.gateway.routes.triggers import (
     add_trigger,
     backfill,
@@ -34,6 +35,9 @@ EVENTS = [publish]
 
 WEBHOOKS = [receive]
 """Below `/api/webhooks`."""
+
+TEMPLATES = [create_template, update_template, delete_template, instantiate]
+"""Below `/api/templates`."""
 
 CALLBACKS = [call_back]
 """Below `/api/callbacks`."""
