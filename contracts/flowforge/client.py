@@ -212,13 +212,21 @@ class Client:
         labels: Mapping[str, str] | None = None,
         priority: int = 0,
         timeout_ms: int | None = None,
+        from_node: str | None = None,
+        breakpoints: Sequence[str] = (),
         idempotency_key: str | None = None,
     ) -> str:
-        """Start a run, and answer its id. The same `idempotency_key` again answers the same run."""
+        """Start a run, and answer its id. The same `idempotency_key` again answers the same run.
+
+        `from_node`: only that node and what lies below it runs, with `input` as its own. The run halts before each of
+        `breakpoints`.
+        """
         body: dict[str, Any] = {"input_data": input, "variables": variables or {}, "labels": labels or {}}
         body |= {"priority": priority} if priority else {}
         body |= {"version": version} if version is not None else {}
         body |= {"options": {"timeout_ms": timeout_ms}} if timeout_ms is not None else {}
+        body |= {"from_node": from_node} if from_node is not None else {}
+        body |= {"breakpoints": list(breakpoints)} if breakpoints else {}
         answer = await self._asking().write(
             "POST", f"/api/workflows/{workflow_id}/execute", body, _idempotent(idempotency_key)
         )

@@ -262,13 +262,17 @@ class CheckUpstreams(Command, kw_only=True, frozen=True):
 
 
 class ReceiveEvents(Command, kw_only=True, frozen=True):
-    """To triggers: CloudEvents that came by HTTP. Answers `{items: [{id, source, event_id, position}], position}`."""
+    """To triggers: CloudEvents that came by HTTP. Answers `{items, position}`.
+
+    An item is `{id, source, event_id, position, duplicate, differs}`. What `differs` is a duplicate that says something
+    else than the event that was logged first, which counts.
+    """
 
     events: list[msgspec.Raw]
 
 
 class ReceiveWebhook(Command, kw_only=True, frozen=True):
-    """To triggers: a delivery whose signature was verified. Answers `{id, source, event_id, position, duplicate}`.
+    """To triggers: a delivery whose signature was verified. Answers as for one event.
 
     `delivery_id` is its sender's name for it: the same one again is answered as the first and changes nothing.
     """

@@ -4,11 +4,12 @@
 `intake`, `publisher` and `settling` are the three things done with NATS: pull, publish, acknowledge (`acknowledging`: when).
 """
 
-from infra.bus.message import Envelopes, Message, Outgoing, Work, envelope
+from infra.bus.message import Aside, Envelopes, Message, Outgoing, Work, envelope
 from infra.bus.shell import Shell, ShellService, run_types
 from infra.bus.turn import LoadAgain, Service, Turn
 
 __all__ = [
+    "Aside",
     "Envelopes",
     "LoadAgain",
     "Message",

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
 from flowforge.envelope import CloudEvent, encode
@@ -52,6 +52,14 @@ class Outgoing(msgspec.Struct, gc=False):
     is_covered: bool = False
 
 
+class Aside(NamedTuple):
+    """A message to quarantine, and why. What has an `identity` is quarantined once, however often it comes."""
+
+    message: Message
+    reason: str
+    identity: bytes | None = None
+
+
 class Work(msgspec.Struct, gc=False):
     """What a service decided for one aggregate: what to log, and the answers to commands once that is logged.
 
@@ -65,7 +73,7 @@ class Work(msgspec.Struct, gc=False):
     answers: list[tuple[Message, bytes]] = []
     also_say: list[Outgoing] = []
     later: list[Message] = []
-    aside: list[tuple[Message, str]] = []
+    aside: list[Aside] = []
     blobs: list[bytes] = []
 
 

@@ -7,7 +7,7 @@ types; their shape is `flowforge.jobs.job_consumer_config`.
 
 from dataclasses import dataclass, replace
 
-from flowforge.events import RUN_ENDINGS, JobEnded
+from flowforge.events import RUN_ENDINGS, ChildCancelRequested, ChildRunRequested, JobEnded, RunRetryRequested
 from flowforge.subjects import Subjects
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -41,6 +41,13 @@ RUNS_DECIDED_ON = (
     "ChildRunRefused",
     "ChildCancelRequested",
 )
+RUNS_HEARD_BY_TRIGGERS = (
+    JobEnded.__name__,
+    ChildRunRequested.__name__,
+    ChildCancelRequested.__name__,
+    RunRetryRequested.__name__,
+)
+"""Besides endings."""
 REPORTS_DECIDED = ("JobStarted", "JobProgressed", "JobCompleted", "JobFailed")
 
 
@@ -115,7 +122,7 @@ def hearings(subjects: Subjects) -> dict[str, list[Hearing]]:
     """Who hears what: service → its durable consumers."""
     ns = subjects.namespace
     reports = tuple(f"{ns}.reports.*.*.{kind}" for kind in REPORTS_DECIDED)
-    causes = sorted({*RUN_ENDINGS, JobEnded.__name__})
+    causes = sorted({*RUN_ENDINGS, *RUNS_HEARD_BY_TRIGGERS})
     advisory = f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{subjects.jobs_stream}.>"
     return {
         "triggers": [

@@ -339,8 +339,11 @@ class Turn:
         else:
             await self.quarantine(message, f"{type(bug).__name__}: {bug}")
 
-    async def quarantine(self, message: Message, reason: str) -> None:
-        """Log the message with its cause, then take it out of circulation; it can be looked at, and sent again."""
+    async def quarantine(self, message: Message, reason: str, identity: bytes | None = None) -> None:
+        """Log the message with its cause, then take it out of circulation; it can be looked at, and sent again.
+
+        Under an `identity` that the log knows already it is taken out of circulation, and nothing is logged.
+        """
         whole = without_secrets(message.body) if message.origin == "command" else message.body
         body, body_encoding = readable(whole[:QUARANTINED_BODY_BYTES_MAX])
         fact = MessageQuarantined(
@@ -354,7 +357,8 @@ class Turn:
         at = now()
         stream_id = derived_uuid(at, "quarantine", message.reply_to or message.event.id, message.subject)
         event = NewEvent(type=MessageQuarantined.__name__, data=encode(fact))
-        await self._append([Append([StreamAppend("quarantine", stream_id, 0, [event])], recorded_at=at)])
+        stream = StreamAppend("quarantine", stream_id, 0, [event], identity)
+        await self._append([Append([stream], recorded_at=at)])
         await self._nudges.grew(0)
         await settling.take_out(self._client, message)
         message.origin = "log"
@@ -416,8 +420,8 @@ class Turn:
         """What is due to messages once their group is logged: answers, and quarantine for those that mean nothing."""
         for message, body in work.answers:
             await settling.answer(self._client, message, body)
-        for message, reason in work.aside:
-            await self.quarantine(message, reason)
+        for aside in work.aside:
+            await self.quarantine(*aside)
 
 
 def _stored(append: Append, answer: Appended) -> list[StoredEvent]:

@@ -7,8 +7,10 @@ A command that comes again is found among the causes of the stream's events, and
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -52,7 +54,9 @@ from services.catalog.settings import (
     answer_bytes_max,
     followers_max,
     kept_secrets_max,
+    reports_kept_max,
     said_bytes_max,
+    unpacked_kept_max,
 )
 from services.catalog.state import State, evolve, initial
 from services.catalog.templates import Template, Templates
@@ -62,7 +66,7 @@ from services.catalog.validation import NOTHING_KNOWN, Finding, check, validate
 from services.catalog.versioned import Key, Versioned
 
 _WITH_DEFINITION = (CreateWorkflow, UpdateWorkflow, ValidateWorkflow, SaveTemplate)
-_MAY_HOLD_SECRETS = (b'"secret"', b'"definition_packed"', b"\\u00")
+_MAY_HOLD_SECRETS = (b'"secret"', b"\\u00")
 """Without any of these a command holds no secret; `\\u00` may be how a letter of the word is written."""
 _log = logging.getLogger(__name__)
 _MINE = {name: kind for name, (service, kind) in COMMANDS.items() if service == "catalog"}
@@ -110,6 +114,8 @@ class Catalog:
         }
         self._named_templates: dict[str, Template] = {}
         """Of which the workflows of a turn are made."""
+        self._reports: OrderedDict[str, bytes] = OrderedDict()
+        """Answers to validations of late, by command: who waits long asks again."""
         self._known = NOTHING_KNOWN
         """Of what the definitions of a turn name, what there is."""
         self._kept: set[tuple[str, str]] = set()
@@ -230,8 +236,7 @@ class Catalog:
             if isinstance(command, _Undecodable):
                 work.answers.append((message, rejected(command.refusal)))
             elif isinstance(command, ValidateWorkflow):
-                report = validate(msgspec.json.decode(command.definition), self._known)
-                work.answers.append((message, fitting(cast("dict[str, Any]", msgspec.to_builtins(report)))))
+                work.answers.append((message, self._report(command)))
             elif isinstance(command, ListTemplates):
                 work.answers.append((message, listed(command)))
             elif not isinstance(key, str):
@@ -246,6 +251,14 @@ class Catalog:
                 return work
         self._loaded.pop(cast("str", key), None)
         return work
+
+    def _report(self, command: ValidateWorkflow) -> bytes:
+        if command.command_id not in self._reports:
+            report = validate(msgspec.json.decode(command.definition), self._known)
+            self._reports[command.command_id] = fitting(cast("dict[str, Any]", msgspec.to_builtins(report)))
+            if len(self._reports) > reports_kept_max:
+                self._reports.popitem(last=False)
+        return self._reports[command.command_id]
 
     def _decide_one(self, key: str, message: Message, command: Command, work: Work) -> bool:
         """Whether the command leads to an append; all else is answered at once."""
@@ -408,7 +421,15 @@ def _may_hold_secrets(message: Message) -> bool:
     if message.event.type == InstantiateTemplate.__name__:
         return True
     data = bytes(message.event.data)
+    if b'"definition_packed"' in data:
+        data = bytes(getattr(_command(message), "definition", b""))
     return any(mark in data for mark in _MAY_HOLD_SECRETS)
+
+
+@lru_cache(maxsize=unpacked_kept_max)
+def _unpacked(definition_packed: str) -> msgspec.Raw:
+    """A command is looked at several times; a large definition is unpacked once. Raises ValueError."""
+    return definition_of(ValidateWorkflow(command_id="", definition_packed=definition_packed))
 
 
 def _command(message: Message) -> AnyCommand | _Undecodable:
@@ -418,7 +439,9 @@ def _command(message: Message) -> AnyCommand | _Undecodable:
     try:
         command = msgspec.json.decode(message.event.data, type=kind)
         if isinstance(command, _WITH_DEFINITION) and command.definition_packed:
-            return msgspec.structs.replace(command, definition=definition_of(command), definition_packed="")
+            return msgspec.structs.replace(
+                command, definition=_unpacked(command.definition_packed), definition_packed=""
+            )
     except (msgspec.DecodeError, ValueError, RecursionError) as fault:
         return _Undecodable(_malformed(str(fault)))
     return command

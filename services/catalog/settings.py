@@ -69,3 +69,9 @@ secrets_swept_every_s = 600.0
 
 nodes_with_secrets_cached_max = 2_000
 """Versions of workflows of which it is remembered which node refers to which secrets."""
+
+reports_kept_max = 50
+"""Answers to validations that are given again to the same command."""
+
+unpacked_kept_max = 2
+"""Large definitions that are kept unpacked while commands that bring them are looked at."""

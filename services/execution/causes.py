@@ -6,11 +6,13 @@ import msgspec
 from flowforge.envelope import SPEC_VERSION
 from flowforge.events import (
     Cause,
+    ChildRunRequested,
     EventReceived,
     JobEnded,
     RunCancelled,
     RunCompleted,
     RunFailed,
+    RunPartiallyCompleted,
     RunRequested,
     ScheduleFired,
     TriggerTimerFired,
@@ -21,13 +23,15 @@ from flowforge.events import (
 from infra.causes import ended_data, plain, scheduled_data
 from infra.eventlog import EventLog, StoredEvent
 
+_WITH_OUTPUT = frozenset({RunCompleted.__name__, RunPartiallyCompleted.__name__})
+
 
 async def cause_events(log: EventLog, triggered: WorkflowTriggered) -> list[dict[str, Any]]:
     """All that the run consumed, the cause itself last. May raise `Unavailable`."""
     events = [await _event(log, cause) for cause in (*triggered.earlier, triggered.cause)]
     for event in events:
         data = event["data"] = await _whole(log, event["data"])
-        if isinstance(data, dict) and event["type"] == RunCompleted.__name__ and "output" in data:
+        if isinstance(data, dict) and event["type"] in _WITH_OUTPUT and "output" in data:
             data["output"] = await _whole(log, cast("object", data["output"]))
     return events
 
@@ -59,7 +63,9 @@ def _told(cause: Cause, stored: StoredEvent | None, run: WorkflowTriggered | Non
             return {**told, "time": plain(fired.scheduled_at), "data": plain(scheduled_data(fired))}
         case RunRequested() as asked:
             return {**told, "data": msgspec.json.decode(asked.input_data)}
-        case RunCompleted() | RunFailed() | RunCancelled() as ending if run is not None:
+        case ChildRunRequested() as asked:
+            return {**told, "data": msgspec.json.decode(asked.input)}
+        case RunCompleted() | RunFailed() | RunCancelled() | RunPartiallyCompleted() as ending if run is not None:
             return {**told, "time": plain(stored.recorded_at), "data": plain(ended_data(run, ending))}
         case TriggerTimerFired() as timer:
             return {**told, "time": plain(timer.due_at), "data": plain({"due_at": timer.due_at})}

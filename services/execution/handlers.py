@@ -38,7 +38,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
-from infra.bus import Envelopes, Message, Outgoing, Shell, Work
+from infra.bus import Aside, Envelopes, Message, Outgoing, Shell, Work
 from infra.bus.stranded import free_all
 from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
 from services.execution import decide as deciding
@@ -199,13 +199,13 @@ class ExecutionService:
         step = deciding.Step(run, now())
         version = run.version
         answers: list[tuple[Message, bytes]] = []
-        aside: list[tuple[Message, str]] = []
+        aside: list[Aside] = []
         actor: str | None = None
         for message in messages:
             try:
                 refusal = self._apply(step, message)
             except NoSuchJob as strange:
-                aside.append((message, str(strange)))
+                aside.append(Aside(message, str(strange)))
                 continue
             if message.origin == "command":
                 actor = message.event.actor or actor
@@ -555,7 +555,7 @@ def _accepted(run: Run, position: int) -> bytes:
 def _of_no_run(run_id: UUID, messages: Sequence[Message]) -> Work:
     refused = [(m, _rejected(not_found("run", str(run_id)))) for m in messages if m.origin == "command"]
     strange = [m for m in messages if m.origin == "stream" and _expects_run(m)]
-    return Work(answers=refused, aside=[(m, f"there is no run {run_id} in the log") for m in strange])
+    return Work(answers=refused, aside=[Aside(m, f"there is no run {run_id} in the log") for m in strange])
 
 
 def _expects_run(message: Message) -> bool:

@@ -47,6 +47,7 @@ ping_interval_s = 10
 bulk_items_max = 1_000
 """Triggers changed by one request."""
 
+breakpoints_max = 1_000
 labels_max = 50
 label_chars_max = 200
 priority_max = 1_000

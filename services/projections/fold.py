@@ -38,6 +38,7 @@ from flowforge.events import (
     QueueLeft,
     RecoveryTaken,
     ReportIgnored,
+    RetryRefused,
     RunAdmitted,
     RunCancelled,
     RunCancelRequested,
@@ -143,7 +144,7 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             _fold_slot(models, stored, event)
         case ReportIgnored() | JobEnded() | TimerSet() | TimerFired() | ScheduleFired() | ScheduleMissed():
             pass
-        case RunQueued() | SlotRefused():
+        case RunQueued() | SlotRefused() | RetryRefused():
             pass
         case TriggerFired() | AbsenceCounted() | TriggerTimerSet() | TriggerTimerFired() | ChainGrew():
             pass

@@ -5,24 +5,28 @@
     cancel_running   the oldest runs of its own workflow make room; those of it that still wait leave the queue, so that
                      one waits at most (as in GitHub's concurrency groups)
 
-A run asks with the limit of its own version; while it waits, the limit of the workflow's newest version counts.
+A run asks with the limit of its own version; while it waits, the limit of the workflow's newest version counts. A run that
+ended and is retried asks once more, by its first trigger's words; no trigger decides anything then.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
 import msgspec
 from flowforge.definition import OnConflict
+from flowforge.errors import ErrorCode
 from flowforge.events import (
     Decision,
     QueueLeft,
+    RetryRefused,
     RunAdmitted,
     RunCancelled,
     RunCompleted,
     RunDisplaced,
     RunFailed,
+    RunPartiallyCompleted,
     SlotAwaited,
     SlotEvent,
     SlotFreed,
@@ -35,7 +39,7 @@ from flowforge.events import (
 )
 
 from services.triggers.settings import HOLDERS_NAMED_MAX, SLOT_QUEUE_COUNT_MAX
-from services.triggers.slots import Slots
+from services.triggers.slots import Slots, evolve
 
 SlotFact = SlotEvent | TriggerDecided
 """What stands in a slot's stream."""
@@ -44,7 +48,10 @@ Limits = Callable[[SlotAwaited], int]
 
 
 class Asking(msgspec.Struct, frozen=True):
-    """A run that wants to start, and the words of its version about it. `waits_ms`: how long it may wait."""
+    """A run that wants to start, and the words of its version about it. `waits_ms`: how long it may wait.
+
+    `asked_version`: the version of the event in the run's stream that asks, over 1 for one that is retried.
+    """
 
     run: WorkflowTriggered
     slot_id: UUID
@@ -54,6 +61,7 @@ class Asking(msgspec.Struct, frozen=True):
     pool: str | None = None
     waits_ms: int | None = None
     is_override: bool = False
+    asked_version: int = 1
 
 
 class Let(msgspec.Struct, frozen=True):
@@ -73,28 +81,34 @@ class Overlap(msgspec.Struct, frozen=True):
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """How a run ended, and in whose words."""
+    """How a run ended, at `version` of its stream, and in whose words."""
 
     run_id: UUID
-    type: Literal["RunCompleted", "RunFailed", "RunCancelled"]
+    version: int
+    type: Literal["RunCompleted", "RunFailed", "RunCancelled", "RunPartiallyCompleted"]
     detail: str = ""
 
 
-def ending_of(run_id: UUID, kind: str, data: bytes | msgspec.Raw) -> Ending:
+def ending_of(run_id: UUID, version: int, kind: str, data: bytes | msgspec.Raw) -> Ending:
     """What the log says of it."""
     match decode(kind, data):
         case RunCompleted():
-            return Ending(run_id, "RunCompleted")
+            return Ending(run_id, version, "RunCompleted")
         case RunFailed() as failed:
-            return Ending(run_id, "RunFailed", failed.error.message)
+            return Ending(run_id, version, "RunFailed", failed.error.message)
         case RunCancelled() as cancelled:
-            return Ending(run_id, "RunCancelled", cancelled.reason)
+            return Ending(run_id, version, "RunCancelled", cancelled.reason)
+        case RunPartiallyCompleted() as partial:
+            return Ending(run_id, version, "RunPartiallyCompleted", partial.error.message)
         case _:
             raise ValueError(f"{kind} is not the end of a run")
 
 
-def ask(slots: Slots, asking: Asking, now: datetime) -> Let | Overlap:
-    """Whether the run may start. Asked again for one that holds a slot or waits, nothing follows."""
+def ask(slots: Slots, asking: Asking, now: datetime, kin: Collection[UUID] = ()) -> Let | Overlap:
+    """Whether the run may start. Asked again for one that holds a slot or waits, nothing follows.
+
+    `kin` are runs that wait for this one: where they alone hold the slots, none would ever be free.
+    """
     run = asking.run
     if run.run_id in slots.holders or run.run_id in slots.waiting:
         return Let([])
@@ -103,6 +117,8 @@ def ask(slots: Slots, asking: Asking, now: datetime) -> Let | Overlap:
         return Let([_taken(asking, is_beyond_limit=not has_room)])
     if has_room and slots.place(run.priority) == 1:
         return Let([_taken(asking)])
+    if slots.holders and slots.holders.keys() <= set(kin):
+        return _refused(slots, asking, ", which waits for this run itself, so that none would ever be free")
     if asking.on_conflict == "skip":
         return _refused(slots, asking)
     if asking.on_conflict == "cancel_running":
@@ -114,9 +130,37 @@ def ask(slots: Slots, asking: Asking, now: datetime) -> Let | Overlap:
     return _waits(slots, asking, place, now)
 
 
+def ask_once_more(slots: Slots, asking: Asking, now: datetime, limits: Limits) -> list[SlotFact]:
+    """What follows from the retry of a run that ended: it is admitted, now or later, or refused.
+
+    It may come before the ending itself: what the run held then is free first.
+    """
+    run_id, workflow_id, version = asking.run.run_id, asking.run.workflow_id, asking.asked_version
+    if slots.asked_version(run_id) >= version:
+        return []
+    gone = end(slots, Ending(run_id, version, "RunCancelled", "it ended, and is retried"), limits)
+    after = slots.copy()
+    for fact in gone:
+        evolve(after, fact)
+    answer = ask(after, asking, now)
+    if isinstance(answer, Overlap):
+        message = f"{answer.detail}; retry it once a slot is free"
+        code = ErrorCode.CONCURRENT_EXECUTION_CONFLICT
+        refused = RetryRefused(
+            run_id=run_id, workflow_id=workflow_id, asked_version=version, code=code, message=message
+        )
+        return [*gone, refused]
+    if answer.waits is not None:
+        return [*gone, *answer.facts]
+    return [*gone, *answer.facts, RunAdmitted(run_id=run_id, workflow_id=workflow_id, asked_version=version)]
+
+
 def end(slots: Slots, ending: Ending, limits: Limits) -> list[SlotFact]:
-    """The run ended: its slot is free, or it waits no more; then who may starts."""
+    """The run ended: its slot is free, or it waits no more; then who may starts. Of a run that was retried since, nothing
+    follows."""
     run_id = ending.run_id
+    if slots.asked_version(run_id) >= ending.version:
+        return []
     if run_id in slots.holders:
         freed = SlotFreed(run_id=run_id, workflow_id=slots.holders[run_id].workflow_id)
         return [freed, *_admitted(slots.queue(), len(slots.holders) - 1, limits)]
@@ -127,7 +171,7 @@ def end(slots: Slots, ending: Ending, limits: Limits) -> list[SlotFact]:
     others = (other for other in slots.queue() if other.run_id != run_id)
     return [
         QueueLeft(run_id=run_id, workflow_id=asked.workflow_id),
-        _given_up(asked, ending),
+        *_given_up(asked, ending),
         *_admitted(others, len(slots.holders), limits),
     ]
 
@@ -143,8 +187,8 @@ def _admitted(queue: Iterable[SlotAwaited], held: int, limits: Limits) -> list[S
         if held >= limits(asked):
             break
         held += 1
-        facts.append(RunAdmitted(run_id=asked.run_id, workflow_id=asked.workflow_id))
-        facts.append(_decided(asked, "fired", run_id=asked.run_id))
+        facts.append(RunAdmitted(run_id=asked.run_id, workflow_id=asked.workflow_id, asked_version=asked.asked_version))
+        facts += _decided(asked, "fired", run_id=asked.run_id)
     return facts
 
 
@@ -158,7 +202,7 @@ def _make_room(slots: Slots, asking: Asking, now: datetime) -> Let:
             continue
         facts.append(RunDisplaced(run_id=asked.run_id, workflow_id=own, by_run_id=run.run_id))
         detail = f"the newer run {run.run_id} took its place in the queue"
-        facts.append(_decided(asked, "suppressed", "overlap", detail, asked.run_id))
+        facts += _decided(asked, "suppressed", "overlap", detail, asked.run_id)
     if len(slots.holders) < asking.limit and not kept_before:
         return Let([*facts, _taken(asking)])
     leaving = sum(holder.is_displaced for holder in slots.holders.values())
@@ -180,6 +224,7 @@ def _taken(asking: Asking, *, is_beyond_limit: bool = False) -> SlotTaken:
         key=asking.key,
         pool=asking.pool,
         is_beyond_limit=is_beyond_limit,
+        asked_version=asking.asked_version,
     )
 
 
@@ -202,6 +247,7 @@ def _waits(slots: Slots, asking: Asking, place: int, now: datetime) -> Let:
         trigger_version=run.trigger_version,
         cause=run.cause,
         consumed=run.consumed,
+        asked_version=asking.asked_version,
     )
     waits = SlotWait(
         slot_id=asking.slot_id,
@@ -213,10 +259,10 @@ def _waits(slots: Slots, asking: Asking, place: int, now: datetime) -> Let:
         due_at=None if asking.waits_ms is None else now + timedelta(milliseconds=asking.waits_ms),
     )
     detail = f"{_in_the_way(slots, asking)}; place {place} in the queue"
-    return Let([asked, _decided(asked, "held", "concurrency", detail, run.run_id)], waits)
+    return Let([asked, *_decided(asked, "held", "concurrency", detail, run.run_id)], waits)
 
 
-def _given_up(asked: SlotAwaited, ending: Ending) -> TriggerDecided:
+def _given_up(asked: SlotAwaited, ending: Ending) -> list[TriggerDecided]:
     if ending.type == "RunCancelled":
         return _decided(asked, "suppressed", "cancelled", ending.detail or "cancelled while it waited", asked.run_id)
     return _decided(asked, "expired", "concurrency", ending.detail, asked.run_id)
@@ -224,8 +270,11 @@ def _given_up(asked: SlotAwaited, ending: Ending) -> TriggerDecided:
 
 def _decided(
     asked: SlotAwaited, decision: Decision, reason: str = "", detail: str = "", run_id: UUID | None = None
-) -> TriggerDecided:
-    return TriggerDecided(
+) -> list[TriggerDecided]:
+    """The trigger's answer; none for a retry, which its trigger has nothing to do with."""
+    if asked.asked_version > 1:
+        return []
+    decided = TriggerDecided(
         trigger_id=asked.trigger_id,
         trigger_version=asked.trigger_version,
         workflow_id=asked.workflow_id,
@@ -236,6 +285,7 @@ def _decided(
         consumed=asked.consumed if decision == "fired" else [],
         run_id=run_id,
     )
+    return [decided]
 
 
 def _in_the_way(slots: Slots, asking: Asking) -> str:

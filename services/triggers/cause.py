@@ -19,7 +19,10 @@ EMPTY_INPUT = msgspec.Raw(b"{}")
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 _FACT_ATTRIBUTES = frozenset({"id", "source", "type", "specversion", "subject", "time", "datacontenttype", "data"})
 _attributes = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_MADE_ANEW = frozenset({"traceparent", "tracestate", "correlationid", "causationid"})
+"""Extensions that say how a message came about, and nothing of the event."""
 _encode = msgspec.json.encode
+_encode_in_order = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.decode
 
 
@@ -211,15 +214,21 @@ def is_null(payload: msgspec.Raw) -> bool:
 
 
 def same_event(one: EventReceived, other: EventReceived) -> bool:
-    """Whether two events with one identity say the same; spaces and the order of keys do not count."""
-    attributes = ("type", "subject", "time", "datacontenttype")
-    if any(getattr(one, name) != getattr(other, name) for name in attributes):
-        return False
-    if bytes(one.data) != bytes(other.data) and _plain(one.data) != _plain(other.data):
-        return False
-    return {name: _plain(value) for name, value in one.extensions.items()} == {
-        name: _plain(value) for name, value in other.extensions.items()
-    }
+    """Whether two events with one identity say the same. Spaces and the order of keys do not count, nor does what a
+    sender who repeats itself makes anew: the time and the trace."""
+    if bytes(one.data) == bytes(other.data) and _about(one) == _about(other):
+        return True
+    return content(one) == content(other)
+
+
+def content(fact: EventReceived) -> bytes:
+    """What an event says, the same bytes however it is written (see `same_event`)."""
+    return _encode_in_order([_about(fact), _plain(fact.data)])
+
+
+def _about(fact: EventReceived) -> list[object]:
+    extensions = {name: _plain(value) for name, value in fact.extensions.items() if name not in _MADE_ANEW}
+    return [fact.type, fact.subject, fact.datacontenttype, extensions]
 
 
 def _plain(raw: msgspec.Raw) -> object:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from flowforge.definition import Concurrency
-from flowforge.events import SlotAwaited, WorkflowTriggered
+from flowforge.events import SlotAwaited, SlotPlace, WorkflowTriggered
 from flowforge.identity import lasting_stream
 
 from infra.expressions import EvaluationFault, Scope, Template, compile_template
@@ -23,21 +23,54 @@ def asking_of(
     version: Version, run: WorkflowTriggered, input_data: msgspec.Raw, events: Events, *, is_override: bool = False
 ) -> Asking | None:
     """What the run has to ask for before it starts; None: nothing. `input_data` is whole. Raises Fault."""
-    settings = version.definition.settings
-    concurrency = settings.concurrency
+    concurrency = version.definition.settings.concurrency
     if concurrency is None:
         return None
-    key = _key(concurrency, version, run, input_data, events)
-    scope = ("workflow", run.workflow_id) if concurrency.pool is None else ("pool", concurrency.pool)
+    place = _place(concurrency, run.workflow_id, _key(concurrency, version, run, input_data, events))
+    return _asking(version, concurrency, run, place, is_override=is_override)
+
+
+def asking_again(version: Version, run: WorkflowTriggered, asked_version: int) -> Asking | None:
+    """What a run asks for that ended and is to go on: the same slots as when it started; None: nothing.
+
+    Of a run that does not say which those were, they are those without a key.
+    """
+    concurrency = version.definition.settings.concurrency
+    if concurrency is None:
+        return None
+    waited = run.waits
+    place = (
+        run.slot or _place(concurrency, run.workflow_id, "")
+        if waited is None
+        else SlotPlace(slot_id=waited.slot_id, key=waited.key, pool=waited.pool)
+    )
+    return _asking(version, concurrency, run, place, asked_version=asked_version)
+
+
+def _place(concurrency: Concurrency, workflow_id: str, key: str) -> SlotPlace:
+    scope = ("workflow", workflow_id) if concurrency.pool is None else ("pool", concurrency.pool)
+    return SlotPlace(slot_id=lasting_stream("slot", *scope, key), key=key, pool=concurrency.pool)
+
+
+def _asking(
+    version: Version,
+    concurrency: Concurrency,
+    run: WorkflowTriggered,
+    place: SlotPlace,
+    *,
+    is_override: bool = False,
+    asked_version: int = 1,
+) -> Asking:
     return Asking(
         run=run,
-        slot_id=lasting_stream("slot", *scope, key),
+        slot_id=place.slot_id,
         limit=concurrency.limit,
         on_conflict=concurrency.on_conflict,
-        key=key,
-        pool=concurrency.pool,
-        waits_ms=settings.queue_timeout_ms,
+        key=place.key,
+        pool=place.pool,
+        waits_ms=version.definition.settings.queue_timeout_ms,
         is_override=is_override,
+        asked_version=asked_version,
     )
 
 

@@ -16,10 +16,12 @@ from flowforge.refusals import Refusal, not_found
 
 from infra.eventlog import EventLog, StoredEvent
 from services.triggers.index import Checked, Index
+from services.triggers.places import Places, places_of
 from services.triggers.settings import (
     DEFINITIONS_PAGE_COUNT,
     NEAREST_IDS_MAX,
     NEAREST_LOOKED_AT_MAX,
+    PLACES_CACHED_COUNT_MAX,
     VERSIONS_CACHED_COUNT_MAX,
 )
 from services.triggers.state import version_of
@@ -38,6 +40,7 @@ class Definitions:
         self._incarnation: UUID | None = None
         self._read_position = 0
         self._older: OrderedDict[tuple[str, int], Checked] = OrderedDict()
+        self._places: OrderedDict[tuple[str, int], Places] = OrderedDict()
         self._refreshing = asyncio.Lock()
         self._changed: dict[str, StoredEvent] = {}
 
@@ -45,6 +48,7 @@ class Definitions:
         """Read everything anew."""
         self.index, self._read_position, self.is_stale = Index(), 0, True
         self._older.clear()
+        self._places.clear()
         self._changed.clear()
 
     def take_changed(self) -> list[StoredEvent]:
@@ -72,6 +76,7 @@ class Definitions:
         if head.incarnation != self._incarnation:
             self.index, self._read_position, self._incarnation = Index(), 0, head.incarnation
             self._older.clear()
+            self._places.clear()
         while True:
             page = await self._log.read(self._read_position, DEFINITIONS_PAGE_COUNT, types=_TYPES, named_only=True)
             for stored in page:
@@ -102,15 +107,46 @@ class Definitions:
         workflow = self.index.workflows.get(workflow_id)
         if workflow is None or number is None or number == workflow.newest.number:
             return
-        stream_version = workflow.stream_versions.get(number)
-        if stream_version is None or (workflow_id, number) in self._older:
+        if number not in workflow.stream_versions or (workflow_id, number) in self._older:
             return
-        [stored] = await self._log.read_stream(named_stream("workflow", workflow_id), stream_version - 1, 1)
+        stored = await self._stored(workflow_id, number)
         event = decode(stored.type, stored.data)
         assert isinstance(event, WorkflowCreated | WorkflowUpdated)
         self._older[workflow_id, number] = Checked(version_of(event))
         while len(self._older) > VERSIONS_CACHED_COUNT_MAX:
             self._older.popitem(last=False)
+
+    async def load_places(self, workflow_id: str, number: int | None) -> None:
+        """Have the nodes of that version in memory (the newest, where none is named). May raise `Unavailable`."""
+        while (key := self._place_key(workflow_id, number)) is not None and key not in self._places:
+            stored = await self._stored(*key)
+            event = cast("WorkflowCreated | WorkflowUpdated", decode(stored.type, stored.data))
+            self._places[key] = places_of(event.definition)
+        while len(self._places) > PLACES_CACHED_COUNT_MAX:
+            self._places.popitem(last=False)
+
+    def places(self, workflow_id: str, number: int | None) -> Places | None:
+        """The nodes of that version; None where they are not in memory."""
+        key = self._place_key(workflow_id, number)
+        return None if key is None else self._places.get(key)
+
+    def _place_key(self, workflow_id: str, number: int | None) -> tuple[str, int] | None:
+        workflow = self.index.workflows.get(workflow_id)
+        if workflow is None:
+            return None
+        number = workflow.newest.number if number is None else number
+        return (workflow_id, number) if number in workflow.stream_versions else None
+
+    async def _stored(self, workflow_id: str, number: int) -> StoredEvent:
+        """The event that brought that version, which there is."""
+        stream_version = self.index.workflows[workflow_id].stream_versions[number]
+        [stored] = await self._log.read_stream(named_stream("workflow", workflow_id), stream_version - 1, 1)
+        return stored
+
+    def has(self, workflow_id: str, number: int) -> bool:
+        """Whether the workflow has that version, in memory or not."""
+        workflow = self.index.workflows.get(workflow_id)
+        return workflow is not None and number in workflow.stream_versions
 
     def find(self, workflow_id: str, number: int | None) -> tuple[Checked, str] | Refusal:
         """The version asked for (the newest where none is) and the workflow's status, or that there is none."""

@@ -87,14 +87,21 @@ def correlation(rule: Rule, cause: EndedCause) -> str:
 
 
 def _is_met(condition: str, status: EndStatus) -> bool:
+    """A run that ended `partial` had failures: it is no success."""
     match condition:
         case "on_success":
             return status == "completed"
         case "on_failure":
-            return status == "failed"
+            return status in ("failed", "partial")
         case _:
             return True
 
 
 def _ended(status: EndStatus) -> str:
-    return f"was {status}" if status == "cancelled" else status
+    match status:
+        case "cancelled":
+            return "was cancelled"
+        case "partial":
+            return "ended partial"
+        case _:
+            return status

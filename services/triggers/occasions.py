@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from flowforge.events import RUN_ENDINGS, Cause, TriggerDecided, TriggerTimerFired, WorkflowArchived, decode
+from flowforge.events import RUN_ENDINGS, TriggerDecided, TriggerTimerFired, WorkflowArchived, decode
 from flowforge.identity import identity_key, part_uuid
 
 from infra.bus import Message
@@ -20,24 +20,29 @@ from services.triggers.concurrency import limits
 from services.triggers.decide import Decided, Deciding, declined
 from services.triggers.definitions import Definitions
 from services.triggers.endings import EndedCause
+from services.triggers.failures import handle
 from services.triggers.job_occasions import JobOccasions
 from services.triggers.ledger import Ledger
 from services.triggers.reading import (
+    ChildKey,
     DefinedKey,
     EndedKey,
     JobKey,
+    RetryKey,
     ScheduledKey,
     TimerKey,
     is_of_runs,
+    run_of,
     schedule_identity,
     scheduled_of,
 )
 from services.triggers.recalling import Recalled
+from services.triggers.run_occasions import RunOccasions, cause_of, version_in
 from services.triggers.scheduled import decide_scheduled
 from services.triggers.slot_ledger import SlotLedger
 from services.triggers.verdict import NotFired
 
-OwnKey = ScheduledKey | EndedKey | JobKey | TimerKey | DefinedKey
+OwnKey = ScheduledKey | EndedKey | JobKey | ChildKey | RetryKey | TimerKey | DefinedKey
 _REMOVED = NotFired("expired", "the trigger was removed while it waited")
 
 
@@ -55,6 +60,10 @@ def identity_of(key: OwnKey, decided: Decided) -> bytes | None:
             return schedule_identity(stream_id)
         case EndedKey(event_id):
             return identity_key("ended", str(event_id))
+        case ChildKey(child_run_id):
+            return identity_key("child", str(child_run_id))
+        case RetryKey(event_id):
+            return identity_key("retry", str(event_id))
         case TimerKey(timer_id) if _is_of_itself(decided):
             return identity_key("absence", str(timer_id))
         case _:
@@ -78,10 +87,12 @@ class Occasions:
         slots: SlotLedger,
         recalled: Recalled,
         jobs: JobOccasions,
+        runs: RunOccasions,
         namespace: str,
         clock: Callable[[], datetime],
     ) -> None:
         self.jobs = jobs
+        self._runs = runs
         self._definitions = definitions
         self._ledger = ledger
         self._slots = slots
@@ -103,12 +114,13 @@ class Occasions:
             found = await asyncio.gather(*map(self._ended, ended))
             self._endings |= {cause.cause.event_id: cause for cause in found if cause is not None}
         await self.jobs.load(messages)
+        await self._runs.load(messages)
 
     async def _ended(self, message: Message) -> EndedCause | None:
         index, event = self._definitions.index, message.event
         if message.origin == "stream" and not index.dependents(message.tokens[2]):
             return None
-        run = await self._recalled.run(UUID(event.source.rpartition("/")[2]))
+        run = await self._recalled.run(run_of(message))
         if not index.dependents(run.workflow_id):
             return None
         return await self._recalled.ending(run, event.type, event.data, UUID(event.id), event.time or self._clock())
@@ -141,6 +153,10 @@ class Occasions:
                 return self._decide_ended(event_id, message, at), at
             case JobKey(event_id):
                 return self.jobs.decide(event_id, self.deciding(at)), at
+            case ChildKey():
+                return self._runs.child(self.deciding(at), messages), at
+            case RetryKey():
+                return self._runs.retry(self.deciding(at), message), at
             case TimerKey():
                 fact = cast("TriggerTimerFired", decode(message.event.type, message.event.data))
                 at = max(at, fact.due_at)
@@ -149,19 +165,21 @@ class Occasions:
                 return self._decide_defined(workflow_id, message, at), at
 
     def _decide_ended(self, event_id: UUID, message: Message, at: datetime) -> Decided | None:
-        """The slot is freed, dependents are started."""
-        deciding = self.deciding(at)
-        run_id = UUID(message.event.source.rpartition("/")[2])
+        """The slot is freed, dependents are started, and of a failed run its handler."""
+        deciding, run_id = self.deciding(at), run_of(message)
         slot_id = self._slots.of_run(run_id)
         if slot_id is not None:
-            ending = ending_of(run_id, message.event.type, message.event.data)
+            ending = ending_of(run_id, version_in(message), message.event.type, message.event.data)
             deciding.ended(slot_id, ending, limits(self._definitions.index.workflows))
-        cause = self._endings.get(event_id)  # kept until it is logged
+        failed = self._runs.failed(message)
+        cause = self._endings.get(event_id) or (None if failed is None else failed.ended)  # kept until it is logged
         if cause is None:
-            named = _cause_of(message)
+            named = cause_of(message)
             return (
                 Decided(named.stream_id, named, slotted=list(deciding.slotted.values())) if deciding.slotted else None
             )
+        if failed is not None:
+            handle(deciding, self._definitions.index, failed)
         for rule in self._definitions.index.dependents(cause.run.workflow_id):
             deciding.consider(rule, cause)
         if deciding.remembered:
@@ -191,7 +209,7 @@ class Occasions:
         return deciding.decided(cause)
 
     def _decide_defined(self, workflow_id: str, message: Message, at: datetime) -> Decided:
-        event, cause = message.event, _cause_of(message)
+        event, cause = message.event, cause_of(message)
         deciding, index = self.deciding(at), self._definitions.index
         for name in sorted(self._names(workflow_id)):
             rule = index.rule((workflow_id, name))
@@ -238,13 +256,6 @@ class Occasions:
 
     def forget_all(self) -> None:
         self._endings.clear()
-
-
-def _cause_of(message: Message) -> Cause:
-    """An event of our own, named."""
-    event = message.event
-    stream_id = UUID(event.source.rpartition("/")[2])
-    return Cause(event_id=UUID(event.id), type=event.type, id=event.id, source=event.source, stream_id=stream_id)
 
 
 __all__ = ["OwnKey", "Occasions", "identity_of", "is_own"]

@@ -19,7 +19,10 @@ from flowforge.commands import (
 from flowforge.envelope import CloudEvent, NotAnEvent, decode_external
 from flowforge.events import (
     RUN_ENDINGS,
+    ChildCancelRequested,
+    ChildRunRequested,
     JobEnded,
+    RunRetryRequested,
     ScheduleFired,
     ScheduleMissed,
     TriggerTimerFired,
@@ -39,7 +42,10 @@ SCHEDULE_TYPES = frozenset({ScheduleFired.__name__, ScheduleMissed.__name__})
 TIMER_TYPE = TriggerTimerFired.__name__
 WORKFLOW_TYPES = frozenset({WorkflowCreated.__name__, WorkflowUpdated.__name__, WorkflowArchived.__name__})
 JOB_TYPE = JobEnded.__name__
-HEARD = SCHEDULE_TYPES | RUN_ENDINGS | {TIMER_TYPE, JOB_TYPE}
+CHILD_TYPE, UNWANTED_TYPE = ChildRunRequested.__name__, ChildCancelRequested.__name__
+CHILD_TYPES = frozenset({CHILD_TYPE, UNWANTED_TYPE})
+RETRY_TYPE = RunRetryRequested.__name__
+HEARD = SCHEDULE_TYPES | RUN_ENDINGS | CHILD_TYPES | {TIMER_TYPE, JOB_TYPE, RETRY_TYPE}
 """What is caught up from the log; definitions are, by the index."""
 Question = TryTrigger | ExplainDecision | RehearseTrigger | CheckUpstreams
 """What is evaluated and answered, and never logged."""
@@ -65,6 +71,10 @@ class _Named(msgspec.Struct):
     workflow_id: str
 
 
+class _ChildNamed(msgspec.Struct):
+    child_run_id: UUID
+
+
 class ScheduledKey(NamedTuple):
     """A firing of a schedule, or some that were missed."""
 
@@ -83,6 +93,18 @@ class JobKey(NamedTuple):
     event_id: UUID
 
 
+class ChildKey(NamedTuple):
+    """A run that a node asks for, or wants no more."""
+
+    child_run_id: UUID
+
+
+class RetryKey(NamedTuple):
+    """A run that ended and is to go on, by the event that asks for it."""
+
+    event_id: UUID
+
+
 class TimerKey(NamedTuple):
     """A timer of a trigger that came due."""
 
@@ -97,6 +119,7 @@ class DefinedKey(NamedTuple):
 
 _commanded = msgspec.json.Decoder(_Commanded)
 _named = msgspec.json.Decoder(_Named)
+_child_named = msgspec.json.Decoder(_ChildNamed)
 _anything = msgspec.json.Decoder()
 
 
@@ -139,11 +162,20 @@ def _key_of_own(message: Message) -> Hashable:
         return EndedKey(UUID(message.event.id))
     if kind == JOB_TYPE:
         return JobKey(UUID(message.event.id))
+    if kind in CHILD_TYPES:
+        return ChildKey(_child_named.decode(message.event.data).child_run_id)
+    if kind == RETRY_TYPE:
+        return RetryKey(UUID(message.event.id))
     if kind == TIMER_TYPE:
         return TimerKey(schedule_stream(message))
     if kind in WORKFLOW_TYPES:
         return DefinedKey(_named.decode(message.event.data).workflow_id)
     raise ValueError(f"triggers do not know {kind}")
+
+
+def run_of(message: Message) -> UUID:
+    """The run in whose stream an event stands that `is_of_runs`. Raises ValueError."""
+    return UUID(message.event.source.rpartition("/")[2])
 
 
 def is_of_runs(message: Message) -> bool:

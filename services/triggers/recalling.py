@@ -15,6 +15,7 @@ from flowforge.events import (
     Cause,
     EventReceived,
     RunCompleted,
+    RunPartiallyCompleted,
     ScheduleFired,
     TriggerTimerFired,
     WorkflowTriggered,
@@ -152,20 +153,28 @@ class Recalled:
 
     async def run(self, run_id: UUID) -> WorkflowTriggered:
         """What a run was started as. May raise `Unavailable`."""
+        return (await self.begun(run_id))[0]
+
+    async def begun(self, run_id: UUID) -> tuple[WorkflowTriggered, StoredEvent]:
+        """The same, with the event itself. May raise `Unavailable`."""
         async with self._at_once:
             [first] = await self._log.read_stream(run_id, limit=1)
-        return cast("WorkflowTriggered", decode(first.type, first.data))
+        return cast("WorkflowTriggered", decode(first.type, first.data)), first
+
+    def expect_chain(self, cause: AnyCause) -> None:
+        """How far its chain has grown will be asked for."""
+        if cause.chain is not None and cause.chain.first_event_id not in self._chains:
+            self._wanted_chains.add(cause.chain.first_event_id)
 
     async def ending(
         self, run: WorkflowTriggered, kind: str, data: bytes | msgspec.Raw, event_id: UUID, recorded_at: datetime
     ) -> EndedCause:
         """The end of a run, its output whole; its chain is in memory. May raise `Unavailable`."""
         ending = cast("Ending", decode(kind, data))
-        if isinstance(ending, RunCompleted):
+        if isinstance(ending, RunCompleted | RunPartiallyCompleted):
             ending = msgspec.structs.replace(ending, output=await whole(self._log, ending.output))
         cause = EndedCause(run, ending, ending_cause(ending, event_id, run.run_id, self._namespace), recorded_at)
-        if cause.chain is not None and cause.chain.first_event_id not in self._chains:
-            self._wanted_chains.add(cause.chain.first_event_id)
+        self.expect_chain(cause)
         return cause
 
 

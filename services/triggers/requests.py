@@ -25,6 +25,7 @@ from services.triggers.cause import EMPTY_INPUT, is_large, is_null, json_value, 
 from services.triggers.decide import FIRST_DEPTH, Decided, Deciding, told
 from services.triggers.index import Checked
 from services.triggers.inputs import Finding, variable_findings
+from services.triggers.places import Places, misplaced
 from services.triggers.settings import VARIABLES_BYTES_MAX
 from services.triggers.state import Version, type_of
 
@@ -36,8 +37,10 @@ def decide_request(
     recorded_at: datetime,
     trigger_versions: Mapping[str, int] | None = None,
     deciding: Deciding | None = None,
+    places: Places | None = None,
 ) -> Decided | Refusal:
-    """The run that somebody asked for, or why they do not get it. `trigger_versions` are of the newest version.
+    """The run that somebody asked for, or why they do not get it. `trigger_versions` are of the newest version; `places`
+    are those of the run's version, where the command names some.
 
     With `deciding` the run asks for a slot, where its workflow limits them. Raises Unsettled.
     """
@@ -45,7 +48,8 @@ def decide_request(
     started_by = _started_by(version, command)
     if isinstance(started_by, Refusal):
         return started_by
-    if (refusal := _request_refused(checked, status, command)) is not None:
+    refusal = _request_refused(checked, status, command) or _places_refused(command, places)
+    if refusal is not None:
         return refusal
     stream_id = derived_uuid(recorded_at, "command", RequestRun.__name__, command.command_id)
     cause = Cause(
@@ -67,6 +71,8 @@ def decide_request(
         timeout_ms=command.timeout_ms,
         trigger_id=command.trigger_id,
         override_running=command.override_running,
+        from_node=command.from_node,
+        breakpoints=command.breakpoints,
     )
     run = WorkflowTriggered(
         run_id=run_id(recorded_at, command.workflow_id, started_by.id, stream_id),
@@ -82,6 +88,8 @@ def decide_request(
         priority=command.priority,
         depth=FIRST_DEPTH,
         timeout_ms=command.timeout_ms,
+        from_node=command.from_node,
+        breakpoints=command.breakpoints,
     )
     if deciding is not None:
         admitted = _admitted(deciding, version, run, input_data, command, recorded_at)
@@ -178,9 +186,18 @@ def _request_refused(checked: Checked, status: str, command: RequestRun) -> Refu
         value = {} if is_null(command.input_data) else json_value("input_data", command.input_data)
     except EvaluationFault as fault:
         return input_invalid(str(fault), [{"path": "$.input_data", "message": fault.message}])
+    if command.from_node is not None:
+        return None  # what is given is the node's input, not the workflow's
     if wrong := checked.input_findings(value, "$.input_data"):
         return input_invalid(told(wrong), _as_errors(wrong))
     return None
+
+
+def _places_refused(command: RequestRun, places: Places | None) -> Refusal | None:
+    if places is None or not (errors := misplaced(places, command)):
+        return None
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return invalid("No such node", f"{errors[0]['path']}: {errors[0]['message']}{more}", errors)
 
 
 def _as_errors(findings: Sequence[Finding]) -> list[dict[str, Any]]:

@@ -23,10 +23,14 @@ NEAREST_LOOKED_AT_MAX = 5_000
 """So many workflow ids are compared at most to find the ones that were perhaps meant."""
 VERSIONS_CACHED_COUNT_MAX = 256
 """Older versions of workflows kept in memory."""
+PLACES_CACHED_COUNT_MAX = 64
+"""Versions of which the ids of nodes are kept, for runs that begin or halt at one."""
 READS_AT_ONCE_MAX = 16
 CAUSES_RECALLED_BYTES_MAX = 64 * 1024 * 1024
 """Of causes that triggers hold, kept in memory, so that they need not be read again when they fire."""
 CHAINS_CACHED_COUNT_MAX = 10_000
+EVENTS_BEFORE_START_MAX = 4
+"""Of a run: among so many after its first one its start is looked for."""
 JOB_MOMENT_EVENTS_MAX = 5_000
 """Of the runs that began in the millisecond of a job's id, looked through for the job's own."""
 DUE_SLACK_COUNT = 8

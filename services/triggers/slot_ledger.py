@@ -5,7 +5,7 @@ from typing import cast
 from uuid import UUID
 
 import msgspec
-from flowforge.events import SlotAwaited, SlotEvent, SlotRefused, TriggerDecided, decode
+from flowforge.events import RetryRefused, SlotAwaited, SlotEvent, SlotRefused, TriggerDecided, decode
 
 from infra.eventlog import EventLog, StoredEvent
 from services.triggers.admission import SlotFact
@@ -33,7 +33,7 @@ class SlotLedger(KeptUp):
 
     stream_type = "slot"
     types = frozenset(kind.__name__ for kind in (*SlotEvent.__args__, TriggerDecided))
-    shape = 1
+    shape = 2
 
     def __init__(self, log: EventLog) -> None:
         super().__init__(log)
@@ -91,7 +91,7 @@ class SlotLedger(KeptUp):
         if slots is None:
             slots = self._busy[slot_id] = Slots(self._idle.pop(slot_id, 0))
         event = cast("SlotFact", decode(stored.type, stored.data))
-        if isinstance(event, TriggerDecided | SlotRefused):
+        if isinstance(event, TriggerDecided | SlotRefused | RetryRefused):
             evolve(slots, event)
         else:
             waited = event.run_id in slots.waiting

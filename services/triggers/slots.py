@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 from flowforge.events import (
     QueueLeft,
+    RetryRefused,
     RunAdmitted,
     RunDisplaced,
     SlotAwaited,
@@ -27,10 +28,11 @@ Place = tuple[int, int, UUID]
 
 
 class Holder(msgspec.Struct, frozen=True, gc=False):
-    """A run that holds a slot. `is_displaced`: it was asked to end."""
+    """A run that holds a slot, since it asked at `asked_version` of its stream. `is_displaced`: it was asked to end."""
 
     workflow_id: str
     is_displaced: bool = False
+    asked_version: int = 1
 
 
 class Waiting(msgspec.Struct, frozen=True, gc=False):
@@ -68,6 +70,13 @@ class Slots:
         """The place in the queue, from 1, of one that comes now."""
         return 1 + bisect_left(self._queue, (-priority, self.version + 1))
 
+    def asked_version(self, run_id: UUID) -> int:
+        """Where in its stream the run asked for what it holds or waits for; 0: it does neither."""
+        holder, waiting = self.holders.get(run_id), self.waiting.get(run_id)
+        if holder is not None:
+            return holder.asked_version
+        return 0 if waiting is None else waiting.asked.asked_version
+
     def copy(self) -> "Slots":
         """To be evolved on its own."""
         other = Slots(self.version)
@@ -92,21 +101,21 @@ def evolve(slots: Slots, event: SlotEvent | TriggerDecided) -> Slots:
     slots.version += 1
     match event:
         case SlotTaken():
-            slots.holders[event.run_id] = Holder(event.workflow_id)
+            slots.holders[event.run_id] = Holder(event.workflow_id, asked_version=event.asked_version)
         case SlotAwaited():
             slots.wait(event, slots.version)
         case RunAdmitted():
             slots.leave(event.run_id)
-            slots.holders[event.run_id] = Holder(event.workflow_id)
+            slots.holders[event.run_id] = Holder(event.workflow_id, asked_version=event.asked_version)
         case RunDisplaced():
             slots.leave(event.run_id)
-            if event.run_id in slots.holders:
-                slots.holders[event.run_id] = Holder(event.workflow_id, is_displaced=True)
+            if (holder := slots.holders.get(event.run_id)) is not None:
+                slots.holders[event.run_id] = msgspec.structs.replace(holder, is_displaced=True)
         case SlotFreed():
             slots.holders.pop(event.run_id, None)
         case QueueLeft():
             slots.leave(event.run_id)
-        case SlotRefused() | TriggerDecided():
+        case SlotRefused() | RetryRefused() | TriggerDecided():
             pass
         case _:
             assert_never(event)

@@ -10,6 +10,7 @@ from flowforge.definition import (
     DependencyTrigger,
     EventTrigger,
     ManualTrigger,
+    OnFailure,
     Trigger,
     TriggerFields,
     Variable,
@@ -24,10 +25,11 @@ from services.triggers.settings import DEFINITIONS_CACHED_COUNT_MAX, SHARED_COUN
 
 
 class RunSettings(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The settings that count before a run starts."""
+    """The settings that count before a run starts, and after it has failed."""
 
     concurrency: Concurrency | None = None
     queue_timeout_ms: int | None = None
+    on_failure: OnFailure | None = None
 
 
 _NO_SETTINGS = RunSettings()

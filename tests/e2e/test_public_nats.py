@@ -127,6 +127,32 @@ async def test_what_cannot_be_decoded_is_set_aside_and_the_next_event_flows(stra
         await asyncio.sleep(0)
 
 
+async def test_an_event_whose_id_was_taken_is_a_dead_letter_when_it_says_something_else(stranger: Stranger):
+    kind = fresh("order")
+    trigger = {"id": "t", "type": "event", "config": {"event_type": kind}, "input": {"n": "${event.data.n}"}}
+    slug = stranger.save(workflow(transform("a"), triggers=[trigger]))["id"]
+    event = cloud_event(kind, {"n": 1})
+    async with stranger.nats() as connection:
+        stream = connection.jetstream(timeout=ANSWER_S_MAX)
+        for said in (event, event, event | {"data": {"n": 2}}, event | {"data": {"n": 2}}):
+            await stream.publish("flowforge.inbox.shop.orders", json.dumps(said).encode())
+    while not (letters := dead_letters_of(stranger, event["id"])):
+        await asyncio.sleep(0)
+    answer = stranger.send("POST", "/api/events", event | {"data": {"n": 3}}).json()
+    assert (answer["duplicate"], answer["differs"]) == (True, True)
+    [run] = stranger.get("/api/runs", workflow_id=slug)["items"]
+    assert run["input_data"] == {"n": 1}
+    [letter] = letters
+    assert json.loads(letter["body"])["data"] == {"n": 2}
+    for told in (f"position {answer['position']}", answer["event_id"], "/tests", "has started nothing"):
+        assert told in letter["reason"]
+
+
+def dead_letters_of(stranger: Stranger, event_id: str) -> list[Object]:
+    """Those whose reason names the event."""
+    return [one for one in stranger.all("/api/dead-letters", limit=1000) if f"'{event_id}'" in one["reason"]]
+
+
 async def test_a_burst_of_events_loses_none_and_merges_none(stranger: Stranger):
     kind = fresh("order")
     trigger = {"id": "t", "type": "event", "config": {"event_type": kind}, "input": {"n": "${event.data.n}"}}

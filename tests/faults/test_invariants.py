@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from flowforge import events as facts
 from flowforge.errors import RunError
-from flowforge.identity import new_uuid
+from flowforge.identity import derived_uuid, new_uuid
 
 from infra.eventlog import StoredEvent
 from tests.faults import invariants
@@ -20,7 +20,7 @@ from tests.faults.system import Queue, System
 from tests.faults.workload import Load
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
-RUN, CAUSE = new_uuid(), new_uuid()
+RUN, CAUSE = derived_uuid(AT, "run"), derived_uuid(AT, "cause")
 TRIGGERS = {"go": Trigger("w", "on", is_half=True)}
 UPSTREAMS = {"up": Trigger("w", "after")}
 POLICIES = {("w", "n"): 2}

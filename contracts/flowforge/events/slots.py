@@ -9,6 +9,14 @@ from flowforge.events.event import Event
 from flowforge.events.triggering import Cause
 
 
+class SlotPlace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which slots a run asks for, now and whenever it is retried."""
+
+    slot_id: UUID
+    key: str = ""
+    pool: str | None = None
+
+
 class SlotWait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a run may not start yet: the slots under `key` are taken. `place` is its place in the queue, from 1, and
     `holders` the first of those that held a slot when it came. It starts once `RunAdmitted` says so; at `due_at` it has
@@ -25,7 +33,11 @@ class SlotWait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class SlotTaken(Event, kw_only=True, frozen=True):
-    """The run holds a slot from its start on. `is_beyond_limit`: somebody overrode the limit."""
+    """The run holds a slot from its start on. `is_beyond_limit`: somebody overrode the limit.
+
+    `asked_version`: the version, in the run's stream, of the event that asked: 1 when it was triggered, more when it is
+    retried. An ending below it frees nothing.
+    """
 
     run_id: UUID
     workflow_id: str
@@ -33,10 +45,12 @@ class SlotTaken(Event, kw_only=True, frozen=True):
     key: str = ""
     pool: str | None = None
     is_beyond_limit: bool = False
+    asked_version: int = 1
 
 
 class SlotAwaited(Event, kw_only=True, frozen=True):
-    """The run waits for a slot, behind those of its `priority`. The rest names the decision that waits with it."""
+    """The run waits for a slot, behind those of its `priority`. The rest names the decision that waits with it; with a
+    retry (`asked_version` over 1) none does."""
 
     run_id: UUID
     workflow_id: str
@@ -48,13 +62,29 @@ class SlotAwaited(Event, kw_only=True, frozen=True):
     trigger_version: int
     cause: Cause
     consumed: list[UUID] = []
+    asked_version: int = 1
 
 
 class RunAdmitted(Event, kw_only=True, frozen=True):
-    """The run waited and holds a slot now: execution starts it."""
+    """The run holds a slot now: one that waited is started by execution, and one that is retried goes on.
+
+    It answers the event at `asked_version` of the run's stream, and no later one.
+    """
 
     run_id: UUID
     workflow_id: str
+    asked_version: int = 1
+
+
+class RetryRefused(Event, kw_only=True, frozen=True):
+    """A run that ended and was to go on gets no slot: it is as it was before it was asked for at `asked_version` of its
+    stream."""
+
+    run_id: UUID
+    workflow_id: str
+    asked_version: int
+    code: str
+    message: str
 
 
 class RunDisplaced(Event, kw_only=True, frozen=True):

@@ -142,6 +142,7 @@ class ChildRunRefused(Event, kw_only=True, frozen=True):
     """In a stream of its own (type `child`, the child run's id), by triggers: the child will not start."""
 
     parent_run_id: UUID
+    parent_workflow_id: str = ""
     node_id: str
     instance: Instance = ""
     child_run_id: UUID

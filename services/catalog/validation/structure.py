@@ -274,12 +274,17 @@ def _check_cycles(shape: Shape, findings: Findings) -> None:
 def _check_islands(shape: Shape, findings: Findings) -> None:
     """Nodes without any edge, and nodes that nothing can ever reach."""
     edges = shape.region.edges
-    if not edges or len(shape.nodes) < 2:
+    if not edges:
         return
     predecessors = graph.reversed_edges(shape.successors)
     named = {name for edge in edges for name in (edge.item.source_node_id, edge.item.target_node_id)}
     for number, placed in enumerate(shape.nodes):
-        if placed.item.id not in named and not predecessors[number] and not shape.successors[number]:
+        if (
+            len(shape.nodes) > 1
+            and placed.item.id not in named
+            and not predecessors[number]
+            and not shape.successors[number]
+        ):
             findings.orphaned.append(placed.item.id)
             findings.warning(
                 "ORPHANED_NODE",

@@ -26,6 +26,8 @@ async def run(
     var: Annotated[list[str] | None, Parameter(negative=())] = None,
     label: Annotated[list[str] | None, Parameter(negative=())] = None,
     version: int | None = None,
+    from_node: str | None = None,
+    breakpoint: Annotated[list[str] | None, Parameter(negative=())] = None,  # noqa: A002  the option's name
     watch: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     session: Annotated[Session, Hidden],
 ) -> int:
@@ -43,6 +45,10 @@ async def run(
         A label, name=value. May be given several times.
     version
         Another version than the newest.
+    from_node
+        Begin at this node, with --input as its input: only it and what lies below it runs.
+    breakpoint
+        Halt before this node. May be given several times.
     watch
         Show the run until it ends; the exit status says how it ended.
     """
@@ -51,7 +57,15 @@ async def run(
     labels = dict(_pairs("--label", label))
     async with session.client() as client:
         try:
-            run_id = await client.execute(workflow, data, variables=variables, labels=labels, version=version)
+            run_id = await client.execute(
+                workflow,
+                data,
+                variables=variables,
+                labels=labels,
+                version=version,
+                from_node=from_node,
+                breakpoints=breakpoint or (),
+            )
         except Refused as refused:
             if refused.status == 404:
                 raise await no_workflow(client, workflow, refused) from refused

@@ -25,9 +25,11 @@ _list = msgspec.json.Decoder(list[msgspec.Raw])
 
 @post("/", opt=OPERATOR, status_code=202, summary="Announce events")
 async def publish(request: AnyRequest) -> Response[bytes]:
-    """202 once they are logged: for one event `{id, source, event_id, position}`, for a list `{items, position}`.
+    """202 once they are logged: for one event `{id, source, event_id, position, duplicate, differs}`, for a list
+    `{items, position}`.
 
-    All of a list are checked before any is taken. An event that was received before is answered as it was then.
+    All of a list are checked before any is taken. An event whose `source` and `id` were received before is answered with
+    the place of that first one and `duplicate: true`, and starts nothing; `differs: true` where it says something else.
     """
     body = await json_body(request, EVENT_TYPES)
     is_list = body.lstrip()[:1] == b"["

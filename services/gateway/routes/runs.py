@@ -1,28 +1,32 @@
 """Runs: started and stopped by hand."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from flowforge.commands import CancelRun, RequestRun
-from flowforge.definition import PositiveMilliseconds
+from flowforge.definition import PositiveMilliseconds, Slug
 from flowforge.envelope import NULL
 from litestar import Response, post
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
 from infra.http.authentication import OPERATOR
-from infra.http.problems import Problem, not_found
+from infra.http.problems import not_found
 from services.gateway import reply
 from services.gateway.body import AnyRequest, json_body, shaped
 from services.gateway.context import gateway
-from services.gateway.settings import label_chars_max, labels_max, priority_max, reason_chars_max
+from services.gateway.settings import breakpoints_max, label_chars_max, labels_max, priority_max, reason_chars_max
 
 Label = Annotated[str, Meta(min_length=1, max_length=label_chars_max)]
 LabelValue = Annotated[str, Meta(max_length=label_chars_max)]
 
 
 class RunOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`timeout_ms` of this run, instead of the workflow's; `override_running`: beyond the limit of its `concurrency`."""
+    """`timeout_ms` of this run, instead of the workflow's; `override_running`: beyond the limit of its `concurrency`.
+
+    `skip_dependency_check`: the workflow runs whether or not those upstream of its dependency triggers have ended. So does
+    every run by hand; the option is taken, and changes nothing.
+    """
 
     timeout_ms: PositiveMilliseconds | None = None
     override_running: bool = False
@@ -30,7 +34,9 @@ class RunOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Execute(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of `execute`."""
+    """The body of `execute`. `from_node`: only that node and what lies below it runs, with `input_data` as its input (which
+    the workflow's `input_schema` does not describe). The run is `paused` before each of its `breakpoints`.
+    """
 
     input_data: msgspec.Raw = NULL
     variables: dict[str, msgspec.Raw] = {}
@@ -38,8 +44,8 @@ class Execute(msgspec.Struct, forbid_unknown_fields=True):
     labels: Annotated[dict[Label, LabelValue], Meta(max_length=labels_max)] = {}
     priority: Annotated[int, Meta(ge=-priority_max, le=priority_max)] = 0
     options: RunOptions = RunOptions()
-    from_node: Any | UnsetType = UNSET
-    breakpoints: Any | UnsetType = UNSET
+    from_node: Slug | None = None
+    breakpoints: Annotated[list[Slug], Meta(max_length=breakpoints_max)] = []
 
 
 class Cancel(msgspec.Struct, forbid_unknown_fields=True):
@@ -50,10 +56,10 @@ class Cancel(msgspec.Struct, forbid_unknown_fields=True):
 
 @post("/{workflow_id:str}/execute", opt=OPERATOR, status_code=202, summary="Start a run")
 async def execute(request: AnyRequest, workflow_id: str) -> Response[bytes]:
-    """202 `{run_id, position}`, also for a run that waits for a slot; 409 where `on_conflict` is `skip` and none is free."""
+    """202 `{run_id, position}`, also for a run that waits for a slot; 409 where `on_conflict` is `skip` and none is free;
+    422 where `from_node` or a breakpoint names no node of that version."""
     body = await json_body(request)
     wanted = shaped(body, Execute)
-    _refuse_unavailable(wanted)
     return await gateway(request).carry_out(
         request,
         body,
@@ -68,26 +74,11 @@ async def execute(request: AnyRequest, workflow_id: str) -> Response[bytes]:
             priority=wanted.priority,
             timeout_ms=wanted.options.timeout_ms,
             override_running=wanted.options.override_running,
+            from_node=wanted.from_node,
+            breakpoints=list(dict.fromkeys(wanted.breakpoints)),
         ),
         lambda answer: reply.of(202, answer, Location=f"/api/runs/{answer['run_id']}"),
     )
-
-
-def _refuse_unavailable(wanted: Execute) -> None:
-    """What the shape allows and nobody carries out yet is refused, never ignored."""
-    options = {
-        "$.from_node": wanted.from_node not in (UNSET, None),
-        "$.breakpoints": wanted.breakpoints not in (UNSET, None, []),
-        "$.options.skip_dependency_check": wanted.options.skip_dependency_check,
-    }
-    errors = [
-        {"path": path, "message": f"{path.rpartition('.')[2]} is not available", "suggested_resolution": "leave it out"}
-        for path, is_asked_for in options.items()
-        if is_asked_for
-    ]
-    if errors:
-        detail = "; ".join(error["message"] for error in errors)
-        raise Problem(422, detail, code="NOT_AVAILABLE", title="Not available", errors=errors)
 
 
 @post("/{run_id:str}/cancel", opt=OPERATOR, status_code=202, summary="End a run")

@@ -23,7 +23,7 @@ from services.gateway.webhooks import turned_away
     summary="Deliver to a webhook",
 )
 async def receive(request: AnyRequest, workflow_id: str, trigger_id: str) -> Response[bytes]:
-    """202 `{id, source, event_id, position, duplicate}` once it is logged; the same delivery again is answered alike.
+    """202 `{id, source, event_id, position, duplicate, differs}` once it is logged; the same delivery again is answered alike.
 
     401 for a delivery that is not signed as the trigger demands, or for a trigger that is not there; then nothing is
     recorded but a count. 413 above 768 KiB; 415 or 422 for a body that is no JSON. A disabled trigger takes deliveries,

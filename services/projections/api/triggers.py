@@ -95,13 +95,11 @@ def _id_of(trigger_id: str) -> str:
 
 
 async def _check_trigger(reads: Reads, workflow_id: str, trigger_id: str) -> None:
-    """One that was removed keeps its decisions."""
+    """One that was removed keeps its decisions, and so does a handler of failures that nobody has saved."""
+    if await reads.pool.fetchval(_HAS_DECISION, workflow_id, trigger_id):
+        return
     known = any(trigger.get("id") == trigger_id for trigger in await _triggers(reads, workflow_id))
-    if (
-        not known
-        and trigger_id not in TRIGGER_IDS
-        and not await reads.pool.fetchval(_HAS_DECISION, workflow_id, trigger_id)
-    ):
+    if not known and trigger_id not in TRIGGER_IDS:
         raise not_found(f"trigger of workflow '{workflow_id}'", trigger_id)
 
 

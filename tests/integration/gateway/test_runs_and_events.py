@@ -1,8 +1,9 @@
 """Runs and events over HTTP, carried out by the real services."""
 
 import asyncio
+import json
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -57,8 +58,8 @@ async def test_an_unknown_workflow_is_not_executed(http: httpx.AsyncClient) -> N
         ({"version": 0}, "$.version"),
         ({"options": {"timeout": 5}}, "$.options"),
         ({"options": {"timeout_ms": 0}}, "$.options.timeout_ms"),
-        ({"from_node": "greet"}, "$.from_node"),
-        ({"breakpoints": ["greet"]}, "$.breakpoints"),
+        ({"from_node": "Not A Slug"}, "$.from_node"),
+        ({"breakpoints": "greet"}, "$.breakpoints"),
         ({"options": {"override_running": "yes"}}, "$.options.override_running"),
         ([], "$"),
     ],
@@ -69,6 +70,21 @@ async def test_what_execute_does_not_take_is_refused_with_its_path(
     answer = await http.post("/api/workflows/hello/execute", json=body)
     assert answer.status_code == 422
     assert [error["path"] for error in answer.json()["errors"]] == [path]
+
+
+async def test_where_a_run_begins_and_halts_is_logged_and_unknown_nodes_are_refused(
+    http: httpx.AsyncClient, postgres_dsn: str
+) -> None:
+    await http.post("/api/workflows", json=HELLO)
+    body = {"from_node": "greet", "breakpoints": ["greet", "greet"], "options": {"skip_dependency_check": True}}
+    assert (await http.post("/api/workflows/hello/execute", json=body)).status_code == 202
+    [triggered] = await logged(postgres_dsn, "WorkflowTriggered")
+    run = json.loads(triggered["data"])
+    assert (run["from_node"], run["breakpoints"]) == ("greet", ["greet"])
+    answer = await http.post("/api/workflows/hello/execute", json={"from_node": "gret", "breakpoints": ["x"]})
+    assert answer.status_code == 422
+    assert [error["path"] for error in answer.json()["errors"]] == ["$.from_node", "$.breakpoints[0]"]
+    assert answer.json()["errors"][0]["suggested_resolution"] == "name 'greet'"
 
 
 async def test_one_event_is_answered_with_its_place(http: httpx.AsyncClient, postgres_dsn: str) -> None:
@@ -146,7 +162,7 @@ async def test_a_run_is_cancelled(http: httpx.AsyncClient, postgres_dsn: str) ->
 
 
 @pytest.mark.usefixtures("execution")
-@pytest.mark.parametrize("run_id", [str(uuid4()), "nonsense"])
+@pytest.mark.parametrize("run_id", ["0199f5c8-7d00-7000-8000-000000000001", "nonsense"])
 async def test_an_unknown_run_is_not_cancelled(http: httpx.AsyncClient, run_id: str) -> None:
     answer = await http.post(f"/api/runs/{run_id}/cancel")
     assert answer.status_code == 404

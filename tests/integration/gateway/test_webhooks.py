@@ -110,7 +110,7 @@ async def test_a_signed_delivery_starts_a_run_once(
     first = await delivered(stranger, {"n": 7})
     assert first.status_code == 202, first.text
     told = first.json()
-    assert told.keys() == {"id", "source", "event_id", "position", "duplicate"}
+    assert told.keys() == {"id", "source", "event_id", "position", "duplicate", "differs"}
     assert (told["id"], told["source"]) == ("msg_1", f"/{namespace}/webhooks/hello/hook")
     again = await delivered(stranger, {"n": 7})
     assert (again.status_code, again.json()) == (202, {**told, "duplicate": True})

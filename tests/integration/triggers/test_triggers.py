@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from flowforge.events import TriggerDecided, WorkflowTriggered, decode
+from flowforge.events import MessageQuarantined, TriggerDecided, WorkflowTriggered, decode
 from triggers_stage import Installation, on_event
 
 from infra.failpoints import KILLED_EXIT_STATUS
@@ -36,6 +36,23 @@ async def test_the_same_event_again_changes_nothing(installation: Installation):
     await installation.next_run()
     await installation.until_inbox_is_empty()
     assert len(await installation.logged("WorkflowTriggered")) == 2
+    assert installation.runs.empty()
+
+
+async def test_an_event_told_anew_with_other_content_is_put_aside_once(installation: Installation):
+    await installation.start()
+    await installation.save("w", on_event())
+    await installation.publish("e1", data={"n": 1})
+    await installation.next_run()
+    for n in (1, 2, 2, 1, 2):
+        await installation.publish("e1", data={"n": n})
+    await installation.until_inbox_is_empty()
+    [received] = await installation.logged("EventReceived")
+    [stored] = await installation.logged("MessageQuarantined")
+    aside = decode(stored.type, stored.data)
+    assert isinstance(aside, MessageQuarantined)
+    assert json.loads(aside.body)["data"] == {"n": 2}
+    assert f"position {received.position}, event {received.event_id}" in aside.reason
     assert installation.runs.empty()
 
 

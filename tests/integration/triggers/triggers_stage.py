@@ -154,6 +154,15 @@ class Installation:
         await self._say(self.subjects.run(workflow_id, run_id, stored.type), stored)
         return stored
 
+    async def run_says(self, workflow_id: str, run_id: UUID, fact: AnyEvent, *, is_said: bool = True) -> StoredEvent:
+        """What execution logs, and says, of a run."""
+        version = len(await self.log.read_stream(run_id))
+        await self._append(run_id, version, fact)
+        [stored] = await self.log.read_stream(run_id, version)
+        if is_said:
+            await self._say(self.subjects.run(workflow_id, run_id, stored.type), stored)
+        return stored
+
     async def _append(self, run_id: UUID, version: int, fact: AnyEvent) -> None:
         stream = StreamAppend("run", run_id, version, [NewEvent(type(fact).__name__, encode_event(fact))])
         [answer] = await self.log.append([Append([stream], now())])

@@ -80,8 +80,8 @@ class Scenario:
         assert answer.waits is not None
         return answer.waits
 
-    def ends(self, name: object, how: Any = "RunCompleted", detail: str = "") -> list[SlotFact]:
-        ending = Ending(run_id(name), how, detail)
+    def ends(self, name: object, how: Any = "RunCompleted", detail: str = "", version: int = 2) -> list[SlotFact]:
+        ending = Ending(run_id(name), version, how, detail)
         facts = admission.end(self.slots, ending, self._limit)
         self.history += facts
         assert admission.end(self.slots, ending, self._limit) == []
@@ -126,7 +126,7 @@ def test_one_too_many_waits_and_says_for_whom_and_where_in_the_queue():
     assert held.run_id == run_id("b")
 
 
-@pytest.mark.parametrize("how", ["RunCompleted", "RunFailed", "RunCancelled"])
+@pytest.mark.parametrize("how", ["RunCompleted", "RunFailed", "RunCancelled", "RunPartiallyCompleted"])
 def test_any_ending_frees_the_slot_and_the_first_in_the_queue_is_admitted(how: str):
     scenario = Scenario()
     for name in "abc":

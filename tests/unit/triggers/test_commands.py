@@ -1,5 +1,7 @@
 """Runs asked for by hand, and events that come by HTTP."""
 
+from typing import Any
+
 import pytest
 from flowforge.events import EventReceived, RunRequested
 from triggers_spec import Spec, command, on_event, plain
@@ -132,7 +134,7 @@ async def test_events_of_one_command_are_causes_of_their_own(spec: Spec):
     assert answer["ok"]["items"] == [
         {
             "id": name, "source": "/shop", "event_id": str(stored.event_id), "position": stored.position,
-            "duplicate": False,
+            "duplicate": False, "differs": False,
         }
         for name, stored in zip(("e1", "e2"), received, strict=True)
     ]  # fmt: skip
@@ -154,6 +156,18 @@ async def test_events_known_already_are_answered_where_they_stand(spec: Spec):
     again = spec.answers[-1]["ok"]["items"]
     assert [item["event_id"] for item in again] == [item["event_id"] for item in items]
     assert all(item["duplicate"] for item in again)
+
+
+async def test_a_sender_by_http_is_told_that_an_event_says_something_else_than_the_first_one(spec: Spec):
+    await spec.workflow("w", on_event())
+    await spec.event("e1", data=1)
+    events = [event("e1", data=1), event("e1", data=2), event("e2", data=1), event("e2", data=2)]
+    items = (await spec.command("ReceiveEvents", command_id="c1", events=events))["ok"]["items"]
+    assert [(item["duplicate"], item["differs"]) for item in items] == [
+        (True, False), (True, True), (False, False), (True, True),
+    ]  # fmt: skip
+    assert [plain(run.input_data) for run in await spec.runs()] == [1, 1]
+    assert spec.aside == []
 
 
 async def test_an_event_is_no_duplicate_of_the_try_whose_outcome_was_unknown(spec: Spec):
@@ -189,3 +203,62 @@ async def test_what_is_no_event_is_refused_whole(spec: Spec, events: list[object
 async def test_a_malformed_command_is_answered(spec: Spec, message: object):
     await spec.deliver([message])  # type: ignore[list-item]
     assert spec.answers[0]["refused"]["status"] == 422
+
+
+# --- where a run begins and halts -------------------------------------------------------------------------------------
+
+DEEP = {"id": "within", "type": "loop", "config": {"loop_type": "count", "body": {"nodes": [{"id": "deep"}]}}}
+NODES = [
+    {"id": "a", "type": "job", "job_type": "a"},
+    {"id": "each", "type": "loop", "loop_type": "count", "count": 2, "body": {"nodes": [DEEP]}},
+    {"id": "call", "type": "webhook", "url": "http://localhost", "body": {"nodes": [{"id": "no-node"}]}},
+]
+
+
+async def test_where_a_run_begins_and_halts_is_handed_on(spec: Spec):
+    await spec.workflow("w", nodes=NODES)
+    answer = await spec.command(
+        "RequestRun", command_id="c1", workflow_id="w", from_node="each", breakpoints=["a", "deep"]
+    )
+    assert "ok" in answer
+    [run] = await spec.runs()
+    [asked] = await spec.logged(RunRequested)
+    assert (run.from_node, run.breakpoints) == (asked.from_node, asked.breakpoints) == ("each", ["a", "deep"])
+
+
+@pytest.mark.parametrize(
+    ("named", "path", "message"),
+    [
+        ({"from_node": "eahc"}, "$.from_node", "there is no node 'eahc' in the workflow"),
+        ({"from_node": "deep"}, "$.from_node", "the node 'deep' is in the body of 'each'"),
+        ({"from_node": "no-node"}, "$.from_node", "there is no node 'no-node'"),
+        ({"breakpoints": ["a", "x"]}, "$.breakpoints[1]", "there is no node 'x'"),
+    ],
+)
+async def test_a_node_that_is_not_there_is_refused_by_name(spec: Spec, named: dict[str, Any], path: str, message: str):
+    await spec.workflow("w", nodes=NODES)
+    refused = (await spec.command("RequestRun", command_id="c1", workflow_id="w", **named))["refused"]
+    [error] = refused["errors"]
+    assert (refused["status"], error["path"]) == (422, path)
+    assert message in error["message"]
+    assert error["suggested_resolution"]
+    assert await spec.runs() == []
+
+
+async def test_nodes_are_those_of_the_version_that_runs(spec: Spec):
+    await spec.workflow("w", nodes=NODES)
+    await spec.workflow("w", nodes=[{"id": "b", "type": "start"}])
+    assert "ok" in await spec.command("RequestRun", command_id="c1", workflow_id="w", version=1, from_node="a")
+    assert "refused" in await spec.command("RequestRun", command_id="c2", workflow_id="w", from_node="a")
+    spec.tells_definitions = False
+    await spec.workflow("w", nodes=NODES)
+    assert "ok" in await spec.command("RequestRun", command_id="c3", workflow_id="w", from_node="a")
+    assert [run.workflow_version for run in await spec.runs()] == [1, 3]
+
+
+async def test_what_is_given_to_a_node_in_the_middle_is_not_the_workflows_input(spec: Spec):
+    await spec.workflow("w", nodes=NODES, input_schema={"type": "object", "required": ["who"]})
+    assert "refused" in await spec.command("RequestRun", command_id="c1", workflow_id="w", input_data={"rows": 3})
+    assert "ok" in await spec.command(
+        "RequestRun", command_id="c2", workflow_id="w", input_data={"rows": 3}, from_node="each"
+    )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from flowforge.events import WorkflowTriggered
 from triggers_spec import Spec, on_upstreams, plain
 
@@ -36,6 +37,21 @@ async def test_an_ending_that_is_not_waited_for_is_a_decision():
     await spec.run_ends("a", "failed")
     assert await downstream(spec) == []
     assert await spec.decisions() == [("t", "not_matched", "the run of a failed, it fires on_success")]
+
+
+@pytest.mark.parametrize(
+    ("condition", "is_met"), [("on_success", False), ("on_failure", True), ("on_completion", True)]
+)
+async def test_a_partial_end_had_failures_and_is_no_success(condition: str, is_met: bool):
+    spec = await given("a", condition=condition)
+    await spec.run_ends("a", "partial", output={"rows": 3})
+    assert len(await downstream(spec)) == is_met
+    if not is_met:
+        assert await spec.decisions() == [("t", "not_matched", "the run of a ended partial, it fires on_success")]
+        return
+    [run] = await downstream(spec)
+    data = plain(run.input_data)
+    assert (data["status"], data["output"], data["error"]["message"]) == ("partial", {"rows": 3}, "one broke")
 
 
 async def test_a_run_of_another_workflow_concerns_nobody():

@@ -1,6 +1,8 @@
 """What external events start, what they do not start, and why."""
 
+import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from flowforge.events import EventReceived, TriggerDecided
@@ -177,14 +179,55 @@ async def test_a_new_owner_decides_on_what_the_log_holds(spec: Spec):
     assert [run.cause.id for run in await spec.runs()] == ["e1", "e2"]
 
 
-async def test_of_two_events_with_one_identity_the_first_counts(spec: Spec, caplog: pytest.LogCaptureFixture):
+async def test_of_two_events_with_one_identity_the_first_counts_and_the_second_is_put_aside(spec: Spec):
     await spec.workflow("w", on_event())
-    await spec.deliver([inbox("e1", data=1), inbox("e1", data=2)])
-    await spec.event("e1", data=3)
     await spec.event("e1", data=1)
+    await spec.turn([inbox("e1", data=2)])
     assert [plain(run.input_data) for run in await spec.runs()] == [1]
-    assert len([record for record in caplog.records if "other content" in record.message]) >= 2
-    assert "other content" not in caplog.records[-1].message or len(caplog.records) < 10
+    [first] = await spec.log.read(0, types={"EventReceived"})
+    [(message, reason, _)] = spec.aside
+    assert json.loads(message.body)["data"] == 2
+    for told in ("'e1'", "'/shop'", f"position {first.position}", str(first.event_id), "has started nothing"):
+        assert told in reason
+
+
+async def test_of_two_events_with_one_identity_that_come_together_the_second_is_put_aside_too(spec: Spec):
+    await spec.workflow("w", on_event())
+    await spec.turn([inbox("e1", data=1), inbox("e1", data=2), inbox("e1", data=1), inbox("e2", data=2)])
+    assert sorted(plain(run.input_data) for run in await spec.runs()) == [1, 2]
+    assert [json.loads(message.body)["data"] for message, *_ in spec.aside] == [2]
+
+
+async def test_what_differs_is_put_aside_under_one_name_however_it_is_written(spec: Spec):
+    await spec.workflow("w", on_event())
+    await spec.event("e1", data=1)
+    await spec.event("e1", data={"a": 1, "b": 2}, time="2026-01-01T00:00:00Z")
+    await spec.event("e1", data={"b": 2, "a": 1}, time="2026-01-02T00:00:00Z")
+    assert len({one.identity for one in spec.aside}) == 1
+    await spec.event("e1", data={"b": 2, "a": 7})
+    assert len({one.identity for one in spec.aside}) == 2
+
+
+@pytest.mark.parametrize(
+    "again", [{}, {"time": "2026-02-02T00:00:00Z"}, {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}]
+)  # fmt: skip
+async def test_the_same_event_said_again_is_not_put_aside(spec: Spec, again: dict[str, str]):
+    await spec.workflow("w", on_event())
+    await spec.event("e1", data={"a": 1, "b": 2}, time="2026-01-01T00:00:00Z")
+    await spec.event("e1", data={"b": 2, "a": 1}, **again)
+    assert spec.aside == []
+
+
+@pytest.mark.parametrize(
+    "other", [{"data": 2}, {"subject": "x"}, {"event_type": "file.gone"}, {"size": 7}, {"datacontenttype": "text/plain"}]
+)  # fmt: skip
+async def test_every_other_attribute_counts_as_content(spec: Spec, other: dict[str, Any]):
+    other = dict(other)
+    await spec.workflow("w", on_event())
+    kind, data = other.pop("event_type", "file.arrived"), other.pop("data", 1)
+    await spec.event("e1", kind, data, **other)
+    await spec.event("e1", data=1)
+    assert len({one.identity for one in spec.aside}) == 1
 
 
 async def test_a_large_payload_is_kept_beside_the_log(spec: Spec):

@@ -323,7 +323,7 @@ async def test_twenty_events_in_one_turn_take_two_slots_and_wait_in_their_order(
 Step = tuple[Literal["start"], list[int]] | tuple[Literal["end"], int, str] | tuple[Literal["restart"]]
 NUMBERS = st.integers(0, 8)
 started = st.tuples(st.just("start"), st.lists(NUMBERS, min_size=1, max_size=4))
-ended = st.tuples(st.just("end"), NUMBERS, st.sampled_from(["completed", "failed", "cancelled"]))
+ended = st.tuples(st.just("end"), NUMBERS, st.sampled_from(["completed", "failed", "cancelled", "partial"]))
 histories = st.lists(st.one_of(started, ended, ended, st.tuples(st.just("restart"))), max_size=14)
 
 

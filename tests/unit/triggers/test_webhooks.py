@@ -46,7 +46,7 @@ async def test_a_delivery_is_logged_and_starts_a_run():
     [_, received, _] = await spec.log.read(0)
     assert answer["ok"] == {
         "id": "d1", "source": SOURCE, "event_id": str(received.event_id), "position": received.position,
-        "duplicate": False,
+        "duplicate": False, "differs": False,
     }  # fmt: skip
 
 
@@ -56,6 +56,8 @@ async def test_the_same_delivery_again_is_answered_as_the_first_though_much_happ
     spec.restart()
     again = await delivery(spec, data={"n": 1})
     assert again["ok"] == {**first["ok"], "duplicate": True}
+    other = await delivery(spec, data={"n": 2})
+    assert other["ok"] == {**first["ok"], "duplicate": True, "differs": True}
     await spec.workflow("w", hook(enabled=False))
     assert (await delivery(spec, data={"n": 1}))["ok"] == again["ok"]
     assert len(await spec.runs()) == 1

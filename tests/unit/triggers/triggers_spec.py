@@ -17,6 +17,7 @@ from flowforge.events import (
     RunCancelled,
     RunCompleted,
     RunFailed,
+    RunPartiallyCompleted,
     TriggerDecided,
     TriggerTimerFired,
     TriggerTimerSet,
@@ -29,7 +30,7 @@ from flowforge.events import decode as decode_event
 from flowforge.events import encode as encode_event
 from flowforge.identity import named_stream
 
-from infra.bus import LoadAgain, Message, Outgoing, Work, envelope
+from infra.bus import Aside, LoadAgain, Message, Outgoing, Work, envelope
 from infra.bus.message import logged_event
 from infra.eventlog import Append, Appended, Duplicate, EventLog, MemoryEventLog, NewEvent, StoredEvent, StreamAppend
 from services.triggers.handlers import Triggers
@@ -45,6 +46,7 @@ class Spec:
         self.log = log or MemoryEventLog()
         self.said: list[Outgoing] = []
         self.answers: list[dict[str, Any]] = []
+        self.aside: list[Aside] = []
         self.before_append: Callable[[], Awaitable[object]] | None = None
         """Done once, between a decision and its append."""
         self._instant = START
@@ -156,6 +158,7 @@ class Spec:
                     continue
                 self.said += self.service.logged(key, work, await self._stored(work.append))
             self.answers += [json.loads(body) for _, body in work.answers]
+            self.aside += work.aside
             if work.later:
                 lost[key] = work.later
         return lost
@@ -187,9 +190,8 @@ class Spec:
     async def begin(self, workflow_id: str, **run: Any) -> WorkflowTriggered:
         """A run by hand."""
         self._runs_begun += 1
-        await self.command(
-            "RequestRun", command_id=f"run {self._runs_begun}", workflow_id=workflow_id, input_data={}, **run
-        )
+        asked: dict[str, Any] = {"command_id": f"run {self._runs_begun}", "workflow_id": workflow_id, "input_data": {}}
+        await self.command("RequestRun", **asked | run)
         return (await self.runs())[-1]
 
     async def ends(self, run: WorkflowTriggered, ending: str = "completed", output: Any = None) -> list[StoredEvent]:
@@ -201,6 +203,9 @@ class Spec:
             "completed": RunCompleted(output=msgspec.Raw(json.dumps(output).encode())),
             "failed": RunFailed(error=RunError("JOB_FAILED", "it broke")),
             "cancelled": RunCancelled(reason="enough"),
+            "partial": RunPartiallyCompleted(
+                output=msgspec.Raw(json.dumps(output).encode()), error=RunError("JOB_FAILED", "one broke")
+            ),
         }[ending]
         stored = await self.append("run", run.run_id, fact)
         return own(stored, f"ns.runs.{run.workflow_id}.{run.run_id}.{stored.type}")

@@ -1,105 +1,31 @@
-"""What follows from a cause: the cause itself, one decision per trigger it concerns, and the runs that start (pure).
-
-Deciding looks at the index, at what triggers remember, at the cause and at nothing else, so that the same question has the
-same answer whenever it is asked: for a redelivered event, for a dry run, for "why not?".
-"""
+"""What a cause means to all triggers that it concerns, with what they remember, the chain it is in and the slots (pure)."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
-from flowforge.events import (
-    Cause,
-    Chain,
-    ChainGrew,
-    EventReceived,
-    RunRequested,
-    TriggerDecided,
-    TriggerEvent,
-    TriggerRef,
-    WebhooksRejected,
-    WorkflowTriggered,
-)
+from flowforge.events import Cause, Chain, ChainGrew, EventReceived, SlotPlace, TriggerDecided, WorkflowTriggered
 
-from infra.expressions import EvaluationFault, Fault
-from services.triggers.admission import Ending, Limits, Overlap, SlotFact, ask, end, look
-from services.triggers.cause import (
-    EMPTY_INPUT,
-    AnyCause,
-    ReceivedCause,
-    is_large,
-    is_null,
-    json_value,
-    kept_small,
-    run_id,
-)
+from infra.expressions import Fault
+from services.triggers.admission import Asking, Ending, Limits, Overlap, SlotFact, ask, ask_once_more, end, look
+from services.triggers.cause import AnyCause, ReceivedCause, is_large
 from services.triggers.concurrency import asking_of
-from services.triggers.endings import EndedCause, correlation, unsatisfied
-from services.triggers.index import Checked, Rule, RuleKey
-from services.triggers.inputs import Finding
+from services.triggers.decide.decided import Decided, Grown, Remembered, Slotted
+from services.triggers.decide.evaluating import declined, fired, input_of, path_of, unmatched
+from services.triggers.endings import EndedCause, correlation
+from services.triggers.index import Rule, RuleKey
 from services.triggers.jobs import JobCause
-from services.triggers.jobs import unmatched as job_unmatched
 from services.triggers.memory import Memory
 from services.triggers.pipeline import Pipeline, Remembering, trigger_stream
 from services.triggers.settings import DEPTH_MAX, RUNS_PER_CAUSE_MAX
 from services.triggers.slots import Slots, evolve
-from services.triggers.state import JobTrigger, Version, type_of
+from services.triggers.state import Version
 from services.triggers.verdict import NotFired, Unsettled, Wanted
 
-_encode = msgspec.json.encode
-FIRST_DEPTH = 1
 _NOT_YET = NotFired("failed", "it is decided once everything for it is in memory")
-
-
-class Remembered(msgspec.Struct, frozen=True):
-    """Facts for the stream of one trigger, which is at `version`."""
-
-    stream_id: UUID
-    version: int
-    facts: list[TriggerEvent]
-
-
-class Grown(msgspec.Struct, frozen=True):
-    """Runs that one first cause led to, which had led to `count` before."""
-
-    first_event_id: UUID
-    count: int
-    facts: list[ChainGrew]
-
-
-class Slotted(msgspec.Struct, frozen=True):
-    """Facts for the stream of slots that is at `version`."""
-
-    slot_id: UUID
-    version: int
-    facts: list[SlotFact]
-
-
-class Decided(msgspec.Struct, frozen=True):
-    """Everything that follows from one cause; `blobs` are to be kept before it is logged."""
-
-    stream_id: UUID
-    cause: Cause
-    first: EventReceived | RunRequested | WebhooksRejected | None = None
-    """The cause itself; None where it is in the log already."""
-    stream_type: str = "cause"
-    stream_version: int = 0
-    decisions: list[TriggerDecided] = []
-    runs: list[WorkflowTriggered] = []
-    blobs: list[msgspec.Raw] = []
-    remembered: list[Remembered] = []
-    grown: list[Grown] = []
-    slotted: list[Slotted] = []
-    identities: dict[UUID, bytes] = {}
-    """Of runs that are started once whatever else tells of their cause."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to log."""
-        return self.first is None and not (self.decisions or self.runs or self.remembered or self.slotted)
 
 
 class Memories(Protocol):
@@ -173,7 +99,7 @@ class Deciding:
             try:
                 key = correlation(rule, cause)
             except Fault as fault:
-                answer = NotFired("failed", f"correlate_by: {fault}", _path_of(fault))
+                answer = NotFired("failed", f"correlate_by: {fault}", path_of(fault))
         if answer is not None:
             self.decisions.append(declined(rule, cause.cause, answer))
         elif rule.remembers or self._memories.holds(rule.key):
@@ -247,8 +173,10 @@ class Deciding:
         *,
         is_recorded: bool = True,
         is_override: bool = False,
+        kin: Collection[UUID] = (),
     ) -> WorkflowTriggered | Overlap:
-        """The run, perhaps to wait for a slot of its workflow's `concurrency`, or what is in its way.
+        """The run, perhaps to wait for a slot of its workflow's `concurrency`, or what is in its way. `kin`: runs that
+        themselves wait for this one.
 
         A refusal that is recorded falls with what it was decided on; one that is not may rest on the log only, and raises
         Unsettled otherwise. Raises Fault.
@@ -256,7 +184,7 @@ class Deciding:
         asking = asking_of(version, run, input_data, events, is_override=is_override)
         if asking is None or self._slots is None:
             return run
-        answer = ask(self._slots.draft(asking.slot_id), asking, self._at)
+        answer = ask(self._slots.draft(asking.slot_id), asking, self._at, kin)
         if isinstance(answer, Overlap):
             if is_recorded:
                 self._note(asking.slot_id, [answer.fact])
@@ -264,7 +192,14 @@ class Deciding:
                 raise Unsettled(f"the slots {asking.slot_id}")
             return answer
         self._note(asking.slot_id, answer.facts)
-        return run if answer.waits is None else msgspec.structs.replace(run, waits=answer.waits)
+        if answer.waits is not None:
+            return msgspec.structs.replace(run, waits=answer.waits)
+        return msgspec.structs.replace(run, slot=SlotPlace(slot_id=asking.slot_id, key=asking.key, pool=asking.pool))
+
+    def retried(self, asking: Asking, limits: Limits) -> None:
+        """A run that ended is to go on: it is admitted, now or later, or refused."""
+        if self._slots is not None:
+            self._note(asking.slot_id, ask_once_more(self._slots.draft(asking.slot_id), asking, self._at, limits))
 
     def ended(self, slot_id: UUID, ending: Ending, limits: Limits) -> None:
         """A run that held a slot or waited for one ended: who may starts."""
@@ -307,40 +242,62 @@ class Deciding:
 
     def _run(self, rule: Rule, causes: Sequence[AnyCause]) -> WorkflowTriggered | NotFired:
         """The run that these causes start together, or why they start none. Raises Wanted."""
-        last = causes[-1].cause.event_id
-        if self._started[last] >= RUNS_PER_CAUSE_MAX:
+        cut = self.cut(causes)
+        if cut is not None:
+            return cut
+        answer = input_of(rule, causes)
+        if isinstance(answer, NotFired):
+            return answer
+        run = fired(rule, causes, answer, _deepest(causes).chain)
+        return self.launch(rule.checked.version, causes, run, answer)
+
+    def cut(self, causes: Sequence[AnyCause]) -> NotFired | None:
+        """Why these causes start nothing any more, where what led to them is too much. Raises Wanted."""
+        if self._started[causes[-1].cause.event_id] >= RUNS_PER_CAUSE_MAX:
             return _too_many(RUNS_PER_CAUSE_MAX)
-        deepest = max(causes, key=lambda cause: cause.depth)
+        deepest = _deepest(causes)
         if deepest.depth >= DEPTH_MAX:
             return NotFired("suppressed", "depth_exceeded", f"a chain of causes is cut after {DEPTH_MAX} runs")
         chain = deepest.chain
         if chain is not None and chain.started + self._chains.count(chain.first_event_id) >= RUNS_PER_CAUSE_MAX:
             return _too_many(RUNS_PER_CAUSE_MAX)
-        answer = input_of(rule, causes)
-        if isinstance(answer, NotFired):
-            return answer
-        run = self._admitted(rule, causes, answer, fired(rule, causes, answer, chain))
-        if isinstance(run, NotFired):
-            return run
-        if is_large(answer):
-            self.blobs.append(answer)
-        self._started[last] += 1
-        if chain is not None:
-            self._grow(chain.first_event_id, run)
-        return run
+        return None
+
+    def launch(
+        self,
+        version: Version,
+        causes: Sequence[AnyCause],
+        run: WorkflowTriggered,
+        input_data: msgspec.Raw,
+        kin: Collection[UUID] = (),
+    ) -> WorkflowTriggered | NotFired:
+        """The run, perhaps to wait for a slot, and counted for its causes; or why it does not start. `kin`: as in `admit`."""
+        admitted = self._admitted(version, causes, run, input_data, kin)
+        if isinstance(admitted, NotFired):
+            return admitted
+        if is_large(input_data):
+            self.blobs.append(input_data)
+        self._started[causes[-1].cause.event_id] += 1
+        if run.chain is not None:
+            self._grow(run.chain.first_event_id, run)
+        return admitted
 
     def _admitted(
-        self, rule: Rule, causes: Sequence[AnyCause], input_data: msgspec.Raw, run: WorkflowTriggered
+        self,
+        version: Version,
+        causes: Sequence[AnyCause],
+        run: WorkflowTriggered,
+        input_data: msgspec.Raw,
+        kin: Collection[UUID],
     ) -> WorkflowTriggered | NotFired:
         """The run, perhaps to wait for a slot, or why it does not start."""
-        version = rule.checked.version
         if self._slots is None or version.definition.settings.concurrency is None:
             return run
         try:
             events = {**causes[-1].bindings, "events": [cause.bindings["event"] for cause in causes]}
-            answer = self.admit(version, run, input_data, events)
+            answer = self.admit(version, run, input_data, events, kin=kin)
         except Fault as fault:
-            return NotFired("failed", f"concurrency.key: {fault}", _path_of(fault))
+            return NotFired("failed", f"concurrency.key: {fault}", path_of(fault))
         return NotFired("suppressed", "overlap", answer.detail) if isinstance(answer, Overlap) else answer
 
     def _grow(self, first_event_id: UUID, run: WorkflowTriggered) -> None:
@@ -349,6 +306,10 @@ class Deciding:
             grown = self.grown[first_event_id] = Grown(first_event_id, self._chains.count(first_event_id), [])
         self._chains.grow(first_event_id)
         grown.facts.append(ChainGrew(run_id=run.run_id, workflow_id=run.workflow_id))
+
+
+def _deepest(causes: Sequence[AnyCause]) -> AnyCause:
+    return max(causes, key=lambda cause: cause.depth)
 
 
 def _too_many(count: int) -> NotFired:
@@ -377,111 +338,3 @@ def decide_received(
             if run.chain is None and run.cause.event_id == chain.first_event_id:
                 deciding.runs[at] = msgspec.structs.replace(run, chain=chain)
     return deciding.decided(cause, cause.fact)
-
-
-def evaluate(rule: Rule, cause: AnyCause, *, is_explained: bool = True) -> msgspec.Raw | NotFired:
-    """The input of the run that this trigger starts for this cause alone, or why it starts none (briefly: that it does)."""
-    answer = unmatched(rule, cause, is_explained=is_explained)
-    return input_of(rule, [cause]) if answer is None else answer
-
-
-def unmatched(rule: Rule, cause: AnyCause, *, is_explained: bool = True) -> NotFired | None:
-    """Why the cause is none that the trigger fires for, if it is not."""
-    standing = rule.standing
-    if standing is not None:
-        return standing
-    if isinstance(cause, EndedCause):
-        return unsatisfied(rule, cause)
-    if isinstance(cause, JobCause):
-        assert isinstance(rule.trigger, JobTrigger)
-        return job_unmatched(rule.trigger.config, rule.key[0], cause)
-    condition = rule.condition
-    if condition is None:
-        return None
-    try:
-        if condition.holds(cause.bindings):
-            return None
-        return NotFired("not_matched", condition.explain_false(cause.bindings) if is_explained else "")
-    except Fault as fault:
-        return NotFired("failed", f"filter: {fault}", _path_of(fault))
-
-
-def input_of(rule: Rule, causes: Sequence[AnyCause]) -> msgspec.Raw | NotFired:
-    """The input of the run that these causes start together, the last one leading, or why it has none."""
-    try:
-        input_data = _input(rule, causes)
-        findings = _findings(rule.checked, input_data)
-    except Fault as fault:
-        return NotFired("failed", f"input: {fault}", _path_of(fault))
-    return NotFired("failed", told(findings), findings[0]["path"]) if findings else input_data
-
-
-def _input(rule: Rule, causes: Sequence[AnyCause]) -> msgspec.Raw:
-    """Raises Fault."""
-    last = causes[-1]
-    is_given = rule.trigger.input is not msgspec.UNSET
-    if not is_given and len(causes) == 1:
-        return EMPTY_INPUT if is_null(last.data) else last.data
-    bindings = last.bindings
-    if len(causes) > 1:
-        bindings = {**bindings, "events": [cause.bindings["event"] for cause in causes]}
-    value: Any = rule.template.render(bindings) if is_given else {"events": bindings["events"]}
-    if value is None:
-        return EMPTY_INPUT
-    try:
-        return msgspec.Raw(_encode(value))
-    except (UnicodeEncodeError, RecursionError) as problem:
-        raise EvaluationFault("input", f"the input cannot be written as JSON: {problem}") from None
-
-
-def _findings(checked: Checked, input_data: msgspec.Raw) -> list[Finding]:
-    """Raises Fault."""
-    if checked.version.definition.variables and (wrong := checked.default_findings()):
-        return wrong
-    return checked.input_findings(json_value("input", input_data), "$.input") if checked.has_schema else []
-
-
-def fired(
-    rule: Rule, causes: Sequence[AnyCause], input_data: msgspec.Raw, chain: Chain | None = None
-) -> WorkflowTriggered:
-    """The run that this trigger starts for these causes, the last one leading."""
-    workflow_id, trigger_id = rule.key
-    last = causes[-1]
-    return WorkflowTriggered(
-        run_id=run_id(last.recorded_at, workflow_id, trigger_id, last.stream_id),
-        workflow_id=workflow_id,
-        workflow_version=rule.workflow.newest.number,
-        trigger=TriggerRef(type_of(rule.trigger), trigger_id),
-        trigger_version=rule.trigger_version,
-        cause=last.cause,
-        consumed=[cause.cause.event_id for cause in causes],
-        input_data=kept_small(input_data),
-        labels=dict(last.labels),
-        depth=max(cause.depth for cause in causes) + FIRST_DEPTH,
-        earlier=[cause.cause for cause in causes[:-1]],
-        chain=chain,
-    )
-
-
-def declined(rule: Rule, cause: Cause, answer: NotFired) -> TriggerDecided:
-    """The recorded answer of a trigger that starts no run."""
-    workflow_id, trigger_id = rule.key
-    return TriggerDecided(
-        trigger_id=trigger_id,
-        trigger_version=rule.trigger_version,
-        workflow_id=workflow_id,
-        cause=cause,
-        decision=answer.decision,
-        reason=answer.reason,
-        detail=answer.detail,
-    )
-
-
-def _path_of(fault: Fault) -> str:
-    return (fault.missing or "") if isinstance(fault, EvaluationFault) else ""
-
-
-def told(findings: Sequence[Finding]) -> str:
-    """The first finding, and how many more there are."""
-    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-    return f"{findings[0]['path']}: {findings[0]['message']}{more}"
