@@ -4,6 +4,7 @@ import base64
 import zlib
 from datetime import datetime
 from typing import Literal
+from uuid import UUID
 
 import msgspec
 
@@ -378,6 +379,39 @@ class ReceiveCallback(Command, kw_only=True, frozen=True):
     data: msgspec.Raw = NULL
 
 
+class RetryDeadLetter(Command, kw_only=True, frozen=True):
+    """To the service that put the message aside: handle it once more. Answers `{id, service, position}`.
+
+    `stream_id` is the stream of the dead letter. Refused until a message that was retried has failed again.
+    """
+
+    dead_letter_id: str
+    service: str
+    stream_id: UUID
+
+
+class FindDeadLetter(Command, kw_only=True, frozen=True):
+    """To projections: where a dead letter stands. Answers `{stream_id, service, status}`."""
+
+    dead_letter_id: UUID
+
+
+class FindRuns(Command, kw_only=True, frozen=True):
+    """To projections: the newest runs that are like this, at most `limit`. Answers `{run_ids, unknown, has_more}`.
+
+    A filter that is None asks for nothing; `labels` must all be there. `unknown` are those of `run_ids` that no run has.
+    """
+
+    workflow_id: str | None = None
+    statuses: list[str] | None = None
+    trigger_type: str | None = None
+    labels: dict[str, str] = {}
+    since: datetime | None = None
+    until: datetime | None = None
+    run_ids: list[UUID] | None = None
+    limit: int
+
+
 def packed(definition: bytes) -> str:
     """A definition compressed (zlib, base64), for `definition_packed`."""
     return base64.b64encode(zlib.compress(definition)).decode()
@@ -441,7 +475,8 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
             DecideApproval,
             ReceiveCallback,
         ),
+        "projections": (FindDeadLetter, FindRuns),
     }.items()
     for kind in kinds
 }
-"""Command name → the service that carries it out, and its struct."""
+"""Command name → the service that carries it out, and its struct. `RetryDeadLetter` names its service itself."""

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, cast
+from uuid import UUID
 
 import msgspec
 from flowforge.envelope import CloudEvent, encode
@@ -17,9 +18,10 @@ class Message:
     """One message of a turn, whatever way it came: from a stream, as a command that waits for its answer, or from the log.
 
     `tokens` are the subject's tokens; `deliveries` counts from 1; `reply_to` settles it (acknowledgement or answer).
+    `dead_letter` is where a message that is retried was put aside: the stream, and its version.
     """
 
-    __slots__ = ("body", "event", "origin", "reply_to", "subject")
+    __slots__ = ("body", "dead_letter", "event", "origin", "reply_to", "subject")
 
     def __init__(self, subject: str, body: bytes, event: CloudEvent, origin: Origin, reply_to: str) -> None:
         self.subject = subject
@@ -27,6 +29,7 @@ class Message:
         self.event = event
         self.origin: Origin = origin
         self.reply_to = reply_to
+        self.dead_letter: tuple[UUID, int] | None = None
 
     @property
     def tokens(self) -> list[str]:
@@ -35,7 +38,12 @@ class Message:
     @property
     def deliveries(self) -> int:
         """How often the stream has delivered it (`$JS.ACK.<stream>.<consumer>.<deliveries>.…`)."""
-        return int(self.reply_to.split(".")[4]) if self.origin == "stream" else 1
+        return int(self.reply_to.split(".")[4]) if self.is_owed else 1
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether a stream waits for its acknowledgement; for that of one that is retried, none does."""
+        return self.origin == "stream" and bool(self.reply_to)
 
 
 class Outgoing(msgspec.Struct, gc=False):

@@ -14,7 +14,7 @@ _TERM = b"+TERM"
 
 async def acknowledge(client: Client, messages: Iterable[Message]) -> None:
     """Tell the streams that these are done; all in one write."""
-    lines = [f"PUB {message.reply_to} 4\r\n+ACK\r\n" for message in messages if message.origin == "stream"]
+    lines = [f"PUB {message.reply_to} 4\r\n+ACK\r\n" for message in messages if message.is_owed]
     if lines:
         await client._send_command("".join(lines).encode())  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
         await client._flush_pending()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
@@ -24,20 +24,20 @@ async def ask_again_later(client: Client, messages: Iterable[Message], delay_s: 
     """Have these delivered again after a while (a plain `-NAK` would come back at once)."""
     body = b'-NAK {"delay": %d}' % int(delay_s * 1e9)
     for message in messages:
-        if message.origin == "stream":
+        if message.is_owed:
             await client.publish(message.reply_to, body)
 
 
 async def still_working(client: Client, messages: Iterable[Message]) -> None:
     """Keep the streams from delivering these elsewhere."""
     for message in messages:
-        if message.origin == "stream":
+        if message.is_owed:
             await client.publish(message.reply_to, b"+WPI")
 
 
 async def take_out(client: Client, message: Message) -> None:
     """Never deliver it again."""
-    if message.origin == "stream":
+    if message.is_owed:
         await client.publish(message.reply_to, _TERM)
 
 

@@ -9,18 +9,21 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
 from flowforge import envelope as envelopes
+from flowforge.commands import RetryDeadLetter
 from flowforge.envelope import NotAnEvent
+from flowforge.events import DeadLetterRetried
 from flowforge.refusals import Refusal, Rejected, unavailable
 from flowforge.subjects import Subjects
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from infra.bus.dead_letters import DeadLetters, matches
 from infra.bus.intake import Intake, StandingPull
 from infra.bus.message import Decode, Message, Outgoing, envelope, logged_event
 from infra.bus.ownership import Ownership
@@ -36,6 +39,7 @@ HEARD_LAG_S = 5.0
 """The heard cursor stays so far behind, so that a message that overtook another never hides it."""
 STOP_S = 4.0
 _log = logging.getLogger(__name__)
+_retry_dead_letter = msgspec.json.Decoder(RetryDeadLetter)
 
 
 class ShellService(Service, Protocol):
@@ -107,6 +111,7 @@ class Shell:
         self._is_lost = False
         self._background: set[asyncio.Task[None]] = set()
         self._kept = {"said": 0, "heard": 0}
+        self._dead_letters = DeadLetters(service.name, log, self._decode_for, self.intake.put, self._unreadable)
         self.is_ready = asyncio.Event()
         if isinstance(service, Attached):
             service.attached(self)
@@ -280,8 +285,11 @@ class Shell:
         position = self._kept["heard"]
         self._heard.clear()  # what was handled out of order before is no proof for what comes now
         while self.service.hears:
-            page = await self.log.read(position, PAGE_COUNT, types=self.service.hears)
+            page = await self.log.read(position, PAGE_COUNT, types=self.service.hears | {DeadLetterRetried.__name__})
             for stored in page:
+                if stored.type == DeadLetterRetried.__name__:
+                    await self._dead_letters.take_up_again(stored)
+                    continue
                 body = envelope(stored, self.subjects.namespace)
                 event = logged_event(stored, self.subjects.namespace)
                 self.intake.put(Message(f"{self.subjects.namespace}.log.{stored.type}", body, event, "log", ""))
@@ -319,10 +327,31 @@ class Shell:
             refusal = unavailable(f"{self.service.name} is not ready")
             await self.client.publish(reply_to, msgspec.json.encode(Rejected(refusal)))
             return
+        if event.type == RetryDeadLetter.__name__:
+            self._soon(self._retry(_retry_dead_letter.decode(event.data), reply_to))
+            return
         self.intake.put(Message(subject, body, event, "command", reply_to))
 
+    async def _retry(self, command: RetryDeadLetter, reply_to: str) -> None:
+        try:
+            answer = await self._dead_letters.retry(command)
+        except Unavailable as fault:
+            answer = Rejected(unavailable(str(fault)))
+        await self.client.publish(reply_to, msgspec.json.encode(answer))
+        await self.turn.tell_growth()
+
+    def _decode_for(self, subject: str) -> Decode:
+        """How messages on this subject are decoded."""
+        for hearing in hearings(self.subjects).get(self.service.name, []):
+            if any(matches(pattern, subject) for pattern in hearing.subjects):
+                return self.service.inbound.get(hearing.stream, envelopes.decode)
+        return envelopes.decode
+
     def _unreadable(self, message: Message, reason: str) -> None:
-        task = asyncio.create_task(self._quarantine(message, reason))
+        self._soon(self._quarantine(message, reason))
+
+    def _soon(self, deed: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(deed)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 

@@ -40,6 +40,7 @@ RUNS_DECIDED_ON = (
     "ChildRunEnded",
     "ChildRunRefused",
     "ChildCancelRequested",
+    "RetryRefused",
 )
 RUNS_HEARD_BY_TRIGGERS = (
     JobEnded.__name__,

@@ -16,7 +16,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 from flowforge.envelope import now
@@ -29,6 +29,7 @@ from nats.errors import Error as NatsError
 
 from infra.bus import settling
 from infra.bus.acknowledging import Acknowledgements
+from infra.bus.dead_letters import QUARANTINED_BODY_BYTES_MAX
 from infra.bus.intake import Intake
 from infra.bus.message import Message, Outgoing, Work, readable, without_secrets
 from infra.bus.nudging import Nudges
@@ -57,7 +58,6 @@ BUG_DELIVERIES_MAX = 3
 """A message whose handling fails for a bug is quarantined at this delivery."""
 LATER_S = 1.0
 UNAVAILABLE_WAIT_S = (0.05, 0.1, 0.2, 0.5, 1.0)
-QUARANTINED_BODY_BYTES_MAX = 64 * 1024
 _log = logging.getLogger(__name__)
 
 
@@ -91,6 +91,15 @@ class Service(Protocol):
         ...
 
 
+@runtime_checkable
+class Ranks(Protocol):
+    """A service in which some aggregates are to go first."""
+
+    def ranked(self, keys: Collection[Hashable]) -> Collection[Hashable]:
+        """The same, loaded ones, in the order in which they are decided, logged and said."""
+        ...
+
+
 class Turn:
     """Runs turns for one service until stopped."""
 
@@ -104,6 +113,7 @@ class Turn:
         subjects: Subjects,
     ) -> None:
         self.service = service
+        self._ranks = service if isinstance(service, Ranks) else None
         self.log = log
         self.said_position = 0
         self.handled_position = 0
@@ -289,7 +299,8 @@ class Turn:
             raise
         except Exception:  # one aggregate that cannot be loaded must not stop the others  # noqa: BLE001
             broken = True
-        for key, messages in pending.items():
+        for key in pending if self._ranks is None else self._ranks.ranked(pending):
+            messages = pending[key]
             try:
                 if broken:
                     await service.load([key], messages)
@@ -333,7 +344,7 @@ class Turn:
             detail=f"{type(bug).__name__}; see the log of {self.service.name}",
         )
         await settling.answer(self._client, message, _encode(Rejected(refusal)))
-        if message.origin == "stream" and message.deliveries < BUG_DELIVERIES_MAX:
+        if message.is_owed and message.deliveries < BUG_DELIVERIES_MAX:
             await settling.ask_again_later(self._client, [message], LATER_S)
             message.origin = "log"  # settled: the acknowledgement of the batch must not touch it
         else:
@@ -355,13 +366,19 @@ class Turn:
             deliveries=message.deliveries,
         )
         at = now()
-        stream_id = derived_uuid(at, "quarantine", message.reply_to or message.event.id, message.subject)
+        stream_id, version = message.dead_letter or (
+            derived_uuid(at, "quarantine", message.reply_to or message.event.id, message.subject), 0
+        )  # fmt: skip
         event = NewEvent(type=MessageQuarantined.__name__, data=encode(fact))
-        stream = StreamAppend("quarantine", stream_id, 0, [event], identity)
+        stream = StreamAppend("quarantine", stream_id, version, [event], identity)
         await self._append([Append([stream], recorded_at=at)])
-        await self._nudges.grew(0)
+        await self.tell_growth()
         await settling.take_out(self._client, message)
         message.origin = "log"
+
+    async def tell_growth(self) -> None:
+        """Something was logged outside a turn."""
+        await self._nudges.grew(0)
 
     async def _append_all(
         self, works: dict[Hashable, Work], pending: dict[Hashable, list[Message]]

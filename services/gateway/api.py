@@ -20,8 +20,11 @@ from infra.settings import Settings
 from services.gateway.commanding import Services, connect
 from services.gateway.context import Gateway
 from services.gateway.routes import (
+    APPROVALS,
     CALLBACKS,
+    DEAD_LETTERS,
     EVENTS,
+    PROMPTS,
     RUNS,
     SECRETS,
     TEMPLATES,
@@ -70,7 +73,8 @@ def create_app(settings: Settings) -> Litestar:
          *_routers("/api/templates", "/api/workflow-templates", TEMPLATES),
          Router("/api/events", route_handlers=EVENTS), Router("/api/triggers", route_handlers=TRIGGERS),
          Router("/api/webhooks", route_handlers=WEBHOOKS), Router("/api/callbacks", route_handlers=CALLBACKS),
-         Router("/api/secrets", route_handlers=SECRETS)],
+         Router("/api/secrets", route_handlers=SECRETS), Router("/api/approvals", route_handlers=APPROVALS),
+         Router("/api/dead-letters", route_handlers=DEAD_LETTERS), Router("/api/prompts", route_handlers=PROMPTS)],
         lifespan=[lifespan],
         middleware=[Authentication(KeyRing(keys.holder), is_on=settings.auth_is_on)],
         guards=[only_known_queries],

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 import nats
-from flowforge.commands import COMMANDS, Command
+from flowforge.commands import COMMANDS, Command, RetryDeadLetter
 from flowforge.envelope import CloudEvent, encode
 from flowforge.refusals import Accepted, Refusal, Rejected
 from flowforge.subjects import Subjects
@@ -94,7 +94,7 @@ class Services:
     ) -> dict[str, Any]:
         """What the service answered within `wait_s`, else `answers_wait_s`. Raises `Problem`: its refusal; 413 or 503."""
         name = type(command).__name__
-        service, _ = COMMANDS[name]
+        service = command.service if isinstance(command, RetryDeadLetter) else COMMANDS[name][0]
         body = self._envelope(command, name, traceparent)
         if len(body) > self.bytes_max:
             raise Problem(

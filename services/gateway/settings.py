@@ -48,6 +48,13 @@ bulk_items_max = 1_000
 """Triggers changed by one request."""
 
 breakpoints_max = 1_000
+bulk_runs_max = 1_000
+"""Runs to which one request does something."""
+
+bulk_at_once_max = 50
+"""Commands of such a request that are under way at once."""
+
+steps_max = 1_000
 labels_max = 50
 label_chars_max = 200
 priority_max = 1_000

@@ -10,9 +10,12 @@ from uuid import UUID
 import asyncpg
 from flowforge.events import (
     AnyEvent,
+    PromptEvent,
+    RunRetried,
     SlotEvent,
     SlotRefused,
     TemplateEvent,
+    TimerSet,
     WorkflowArchived,
     WorkflowUpdated,
     decode,
@@ -22,6 +25,7 @@ from infra.eventlog import EventLog, Head, StoredEvent
 from infra.failpoints import failpoint
 from services.projections import store
 from services.projections.fold import RUN_ENDED, WITHOUT_ROWS, fold
+from services.projections.fold.nodes import NODE_ENDINGS
 from services.projections.state import Changes, ReadModels
 
 
@@ -72,8 +76,8 @@ class Projector:
         begun = {event.stream_id for event in events if event.type == "WorkflowTriggered"}
         missing = {
             event.stream_id
-            for event in events
-            if event.stream_type == "run" and event.type not in WITHOUT_ROWS and event.stream_id not in runs
+            for event, fact in zip(events, decoded, strict=True)
+            if event.stream_type == "run" and event.stream_id not in runs and _changes_rows(fact)
         }
         workflows = {
             event.workflow_id
@@ -82,13 +86,22 @@ class Projector:
         }
         if missing - begun or workflows:
             await store.load(self._connection, self._models, missing - begun, workflows)
+        for event, fact in zip(events, decoded, strict=True):
+            if isinstance(fact, RunRetried) and fact.resumed and event.stream_id in runs:
+                await store.load_unfinished(self._connection, runs[event.stream_id], fact.resumed)
         templates = {event.template_id for event in decoded if isinstance(event, TemplateEvent)}
         if templates - self._models.templates.keys():
             await store.load_templates(self._connection, self._models, templates - self._models.templates.keys())
+        prompts = {event.prompt_id for event in decoded if isinstance(event, PromptEvent)}
+        if prompts - self._models.prompts.keys():
+            await store.load_prompts(self._connection, self._models, prompts - self._models.prompts.keys())
         asked = (event for event in decoded if isinstance(event, SlotEvent) and not isinstance(event, SlotRefused))
         slots = {event.run_id for event in asked} - self._models.slots.keys()
         if slots:
             await store.load_slots(self._connection, self._models, slots)
+        retried = {event.stream_id for event in events if event.stream_type == "quarantine" and event.version > 1}
+        if retried:
+            await store.load_dead_letters(self._connection, self._models, retried)
 
     def _fold(self, events: Sequence[StoredEvent], decoded: Sequence[AnyEvent]) -> None:
         models = self._models
@@ -112,11 +125,15 @@ class Projector:
         self._forget(changes)
 
     def _forget(self, changes: Changes) -> None:
-        """Runs that have ended are not expected to change; the others are kept, as many as are allowed."""
+        """Runs and instances that have ended are not expected to change; other runs are kept, as many as are allowed."""
         runs = self._models.runs
+        for row in changes.nodes:
+            if row.instance and row.status in NODE_ENDINGS and row.run_id in runs:
+                runs[row.run_id].nodes.pop((row.node_id, row.instance), None)
         for row in changes.runs:
             if row.status in RUN_ENDED:
                 runs.pop(row.run_id, None)
+        self._models.dead_letters.clear()
         slots = self._models.slots
         for row in changes.slots:
             if row.state == "gone":
@@ -128,6 +145,13 @@ class Projector:
             oldest: list[UUID] = [run_id for run_id, _ in zip(runs, range(excess), strict=False)]
             for run_id in oldest:
                 del runs[run_id]
+
+
+def _changes_rows(event: AnyEvent) -> bool:
+    """Whether it changes a row of its run."""
+    if isinstance(event, TimerSet):
+        return event.purpose == "wait"
+    return type(event).__name__ not in WITHOUT_ROWS
 
 
 def check_log(checkpoint: store.Checkpoint, head: Head) -> None:

@@ -32,6 +32,13 @@ class JobLogSettings(msgspec.Struct, frozen=True, kw_only=True):
     retry_wait_s: float = 1.0
 
 
+class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How questions of other services are answered."""
+
+    catch_up_wait_s: float = 0.5
+    checkpoint_poll_s: float = 0.1
+
+
 class ReadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How HTTP reads behave."""
 

@@ -51,7 +51,10 @@ class VersionRow(msgspec.Struct, gc=False):
 
 
 class RunRow(msgspec.Struct, gc=False):
-    """One run. The fields down to `created_position` never change; `variables` holds what the run and its nodes set."""
+    """One run. The fields down to `created_position` never change; `variables` holds what the run and its nodes set.
+
+    `recovery_actions` are the first of them, `[{action, node_id, instance, detail, at}]`. Lists that are empty are null.
+    """
 
     run_id: UUID
     workflow_id: str
@@ -63,13 +66,16 @@ class RunRow(msgspec.Struct, gc=False):
     cause_id: str
     cause_source: str
     parent_run_id: UUID | None
+    parent_node_id: str | None
+    parent_instance: str | None
     actor: str | None
-    labels: Json
     input_data: Json
-    priority: int
     depth: int
+    from_node: str | None
     created_at: datetime
     created_position: int
+    labels: Json = Json("{}")
+    priority: int = 0
     status: str = "pending"
     variables: Json = Json("{}")
     output_data: Json = NULL
@@ -79,6 +85,12 @@ class RunRow(msgspec.Struct, gc=False):
     total_nodes: int = 0
     completed_nodes: int = 0
     ended_nodes: int = 0
+    breakpoints: Json | None = None
+    paused_at: datetime | None = None
+    paused_before: Json | None = None
+    retries: int = 0
+    sla_missed_at: datetime | None = None
+    recovery_actions: Json | None = None
     position: int = 0
     change: int = CLEAN
 
@@ -86,7 +98,9 @@ class RunRow(msgspec.Struct, gc=False):
 class NodeRow(msgspec.Struct, gc=False):
     """One node of one run, or with `instance` one instance of it. Its input is `input`, else found by `input_from`.
 
-    `started_at` is the first attempt's; `started_position` orders nodes by when they first began.
+    `started_at` is the first attempt's; `started_position` orders nodes by when they first began. `waiting_for` is what it
+    waits for and since when. Of a map or a loop: `instances_count` are the items or iterations that are known,
+    `instance_counts` how many of them stand how; rows of instances below `instances_since_position` are of an earlier try.
     """
 
     run_id: UUID
@@ -110,7 +124,41 @@ class NodeRow(msgspec.Struct, gc=False):
     started_at: datetime | None = None
     completed_at: datetime | None = None
     retry_at: datetime | None = None
+    waiting_for: Json | None = None
+    child_run_id: UUID | None = None
+    isolation: Json | None = None
+    usage: Json | None = None
+    cached_from: Json | None = None
+    by_hand: Json | None = None
+    instance_counts: Json | None = None
+    instances_since_position: int | None = None
     started_position: int | None = None
+    position: int = 0
+    change: int = CLEAN
+
+
+class ApprovalRow(msgspec.Struct, gc=False):
+    """What a node asks of people. `status`: open, approved, rejected, expired (nobody decided in time) or cancelled.
+
+    An id comes again where a retry repeats the attempt of a loop's iteration: the newest is meant.
+    """
+
+    requested_position: int
+    id: str
+    run_id: UUID
+    workflow_id: str
+    node_id: str
+    instance: str
+    attempt: int
+    message: str
+    approvers: Json
+    requested_at: datetime
+    expires_at: datetime | None = None
+    status: str = "open"
+    decision: str | None = None
+    comment: str | None = None
+    decided_by: str | None = None
+    decided_at: datetime | None = None
     position: int = 0
     change: int = CLEAN
 
@@ -149,6 +197,36 @@ class TemplateRow(msgspec.Struct, gc=False):
     updated_at: datetime
     position: int
     change: int = CLEAN
+
+
+class PromptRow(msgspec.Struct, gc=False):
+    """A stored prompt as of its newest version; it is `active` or `deleted`."""
+
+    id: str
+    version: int
+    status: str
+    name: str
+    description: str
+    created_at: datetime
+    created_by: str | None
+    created_position: int
+    updated_at: datetime
+    position: int
+    change: int = CLEAN
+
+
+class PromptVersionRow(msgspec.Struct, gc=False):
+    """One version of a stored prompt, as it was saved."""
+
+    prompt_id: str
+    version: int
+    name: str
+    description: str
+    prompt: Json
+    system: Json | None
+    created_at: datetime
+    created_by: str | None
+    position: int
 
 
 class DecisionRow(msgspec.Struct, gc=False):
@@ -198,17 +276,28 @@ class RejectionRow(msgspec.Struct, gc=False):
 
 
 class DeadLetterRow(msgspec.Struct, gc=False):
-    """A message that could not be handled."""
+    """A message that could not be handled, by its stream. `status`: open, or retried until it is known to have failed again.
 
-    position: int
+    `reason`, `deliveries` and `quarantined_at` are of the last failure; `failures` counts them, `retries` the retries.
+    """
+
+    stream_id: UUID
     id: UUID
+    first_position: int
     service: str
     subject: str
-    reason: str
     body: str
     body_encoding: str
+    status: str
+    reason: str
     deliveries: int
     quarantined_at: datetime
+    failures: int = 1
+    retries: int = 0
+    retried_at: datetime | None = None
+    retried_by: str | None = None
+    position: int = 0
+    change: int = CLEAN
 
 
 class SecretChangeRow(msgspec.Struct, gc=False):
@@ -219,6 +308,21 @@ class SecretChangeRow(msgspec.Struct, gc=False):
     version: int | None
     changed_at: datetime
     changed_by: str | None
+
+
+class BreakerRow(msgspec.Struct, gc=False):
+    """A circuit breaker as its last event left it. `until` is when an open one lets something through, or by when the trial
+    of a half-open one (`run_id`, `node_id`) has to end; of an open one they are whose failure it was."""
+
+    breaker: str
+    status: str
+    since: datetime
+    until: datetime | None
+    failures_count: int | None
+    error: str | None
+    run_id: UUID | None
+    node_id: str | None
+    position: int
 
 
 class AuditRow(msgspec.Struct, gc=False):
@@ -232,23 +336,31 @@ class AuditRow(msgspec.Struct, gc=False):
 
 
 class RunState:
-    """A run and all its node rows, by (node, instance)."""
+    """A run, the rows of its nodes by (node, instance) and its open approvals, likewise.
 
-    __slots__ = ("nodes", "row")
+    Rows of instances that have ended need not be there: whatever comes of one afterwards begins it anew.
+    """
 
-    def __init__(self, row: RunRow, nodes: dict[tuple[str, str], NodeRow] | None = None) -> None:
+    __slots__ = ("approvals", "nodes", "row")
+
+    def __init__(self, row: RunRow) -> None:
         self.row = row
-        self.nodes: dict[tuple[str, str], NodeRow] = {} if nodes is None else nodes
+        self.nodes: dict[tuple[str, str], NodeRow] = {}
+        self.approvals: dict[tuple[str, str], ApprovalRow] = {}
 
 
 class Changes:
     """What must be written so that the tables agree with the state: each row once, in its final form."""
 
     __slots__ = (
+        "approvals",
         "audits",
+        "breakers",
         "dead_letters",
         "decisions",
         "nodes",
+        "prompt_versions",
+        "prompts",
         "received",
         "rejections",
         "runs",
@@ -263,8 +375,11 @@ class Changes:
         self.workflows: list[WorkflowRow] = []
         self.runs: list[RunRow] = []
         self.nodes: list[NodeRow] = []
+        self.approvals: list[ApprovalRow] = []
         self.slots: list[SlotRow] = []
         self.templates: list[TemplateRow] = []
+        self.prompts: list[PromptRow] = []
+        self.prompt_versions: list[PromptVersionRow] = []
         self.versions: list[VersionRow] = []
         self.decisions: list[DecisionRow] = []
         self.received: list[ReceivedRow] = []
@@ -272,6 +387,7 @@ class Changes:
         self.dead_letters: list[DeadLetterRow] = []
         self.secret_changes: list[SecretChangeRow] = []
         self.audits: list[AuditRow] = []
+        self.breakers: dict[str, BreakerRow] = {}
 
 
 class ReadModels:
@@ -282,4 +398,6 @@ class ReadModels:
         self.runs: dict[UUID, RunState] = {}
         self.slots: dict[UUID, SlotRow] = {}
         self.templates: dict[str, TemplateRow] = {}
+        self.prompts: dict[str, PromptRow] = {}
+        self.dead_letters: dict[UUID, DeadLetterRow] = {}
         self.changes = Changes()

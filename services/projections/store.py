@@ -16,12 +16,16 @@ import msgspec
 
 from services.projections.state import (
     NEW,
+    ApprovalRow,
     AuditRow,
+    BreakerRow,
     Changes,
     DeadLetterRow,
     DecisionRow,
     Json,
     NodeRow,
+    PromptRow,
+    PromptVersionRow,
     ReadModels,
     ReceivedRow,
     RejectionRow,
@@ -37,9 +41,10 @@ from services.projections.state import (
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 5
+TABLES_VERSION = 7
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
+_GO_ON = "status not in ('completed', 'failed', 'skipped', 'cancelled')"
 _SQL = Path(__file__).with_name("tables.sql")
 _SCALARS = {int: "bigint", str: "text", Json: "json", UUID: "uuid", datetime: "timestamptz", float: "float8"}
 RowT = TypeVar("RowT")
@@ -58,9 +63,14 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class Table:
-    """One table and its statements. The first `key_count` columns are its key, the first `fixed_count` never change."""
+    """One table and its statements. The first `key_count` columns are its key, the first `fixed_count` never change.
 
-    def __init__(self, name: str, row: type[Any], key_count: int = 1, fixed_count: int | None = None) -> None:
+    `unique` is what its unique index is over, where that is not the key as it stands.
+    """
+
+    def __init__(
+        self, name: str, row: type[Any], key_count: int = 1, fixed_count: int | None = None, unique: str | None = None
+    ) -> None:
         hints = get_type_hints(row)
         self.name = name
         self.row = row
@@ -76,6 +86,17 @@ class Table:
         keys = " and ".join(f"kept.{column} = given.{column}" for column in self.columns[:key_count])
         # Every name in these statements is a constant of this package.
         self.update = f"update {name} kept set {sets} from unnest({arrays}) as given ({named}) where {keys}"  # noqa: S608
+        all_arrays = ", ".join(
+            f"${number}::{_column_type(hints[name])}[]" for number, name in enumerate(self.columns, 1)
+        )
+        key, taken = (
+            unique or ", ".join(self.columns[:key_count]),
+            ", ".join(f"{name} = excluded.{name}" for name in changing),
+        )
+        self.upsert = (
+            f"insert into {name} ({', '.join(self.columns)}) select * from unnest({all_arrays}) "  # noqa: S608
+            f"on conflict ({key}) do update set {taken}"
+        )
         self.select = f"select {', '.join(self.columns)} from {name}"  # noqa: S608
 
     async def insert_rows(self, connection: asyncpg.Connection, rows: Iterable[Sequence[Any]]) -> None:
@@ -98,6 +119,13 @@ class Table:
         if changed:
             await self.update_rows(connection, changed)
 
+    async def put(self, connection: asyncpg.Connection, rows: Sequence[Any]) -> None:
+        """Have these rows in the table, whether it has older forms of them or not."""
+        if rows:
+            end = self.columns_count
+            given = zip(*(msgspec.structs.astuple(row)[:end] for row in rows), strict=True)
+            await connection.execute(self.upsert, *(list(column) for column in given))
+
     async def append(self, connection: asyncpg.Connection, rows: Sequence[Any]) -> None:
         """Insert rows that never change."""
         if rows:
@@ -117,18 +145,24 @@ WORKFLOWS = Table("workflows", WorkflowRow)
 VERSIONS = Table("workflow_versions", VersionRow)
 RUNS = Table("runs", RunRow, fixed_count=_RUN_FIXED)
 NODES = Table("node_runs", NodeRow, key_count=3)
-INSTANCES = Table("node_instances", NodeRow, key_count=3)
+INSTANCES = Table(
+    "node_instances", NodeRow, key_count=3, unique="run_id, node_id, (string_to_array(instance, '.')::int[])"
+)
+APPROVALS = Table("approvals", ApprovalRow, fixed_count=ApprovalRow.__struct_fields__.index("expires_at"))
 SLOTS = Table("slots", SlotRow)
 TEMPLATES = Table("templates", TemplateRow)
+PROMPTS = Table("prompts", PromptRow)
+PROMPT_VERSIONS = Table("prompt_versions", PromptVersionRow)
 DECISIONS = Table("decisions", DecisionRow)
 RECEIVED = Table("received_events", ReceivedRow)
 REJECTIONS = Table("webhook_rejections", RejectionRow, key_count=2)
-DEAD_LETTERS = Table("dead_letters", DeadLetterRow)
+DEAD_LETTERS = Table("dead_letters", DeadLetterRow, fixed_count=DeadLetterRow.__struct_fields__.index("status"))
 AUDIT = Table("audit", AuditRow)
 SECRET_CHANGES = Table("secret_changes", SecretChangeRow)
+BREAKERS = Table("breakers", BreakerRow)
 TABLES = (
-    WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, SLOTS, TEMPLATES, DECISIONS, RECEIVED, REJECTIONS,
-    DEAD_LETTERS, AUDIT, SECRET_CHANGES,
+    WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, APPROVALS, SLOTS, TEMPLATES, PROMPTS, PROMPT_VERSIONS,
+    DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT, SECRET_CHANGES, BREAKERS,
 )  # fmt: skip
 TABLE_NAMES = ("checkpoint", *(table.name for table in TABLES))
 
@@ -206,7 +240,8 @@ async def move_checkpoint(connection: asyncpg.Connection, before: int, after: in
 async def load(
     connection: asyncpg.Connection, models: ReadModels, runs: Collection[UUID], ids: Collection[str]
 ) -> None:
-    """Have these runs, with all their nodes, and these workflows in memory; those without rows stay out."""
+    """Have these runs and these workflows in memory; those without rows stay out. Of a run, all that may still change: its
+    nodes, those instances of them that have not ended, its open approvals."""
     if ids:
         for record in await connection.fetch(f"{WORKFLOWS.select} where id = any($1)", list(ids)):
             models.workflows[record["id"]] = WorkflowRow(*record)
@@ -215,10 +250,26 @@ async def load(
     wanted = list(runs)
     for record in await connection.fetch(f"{RUNS.select} where run_id = any($1)", wanted):
         models.runs[record["run_id"]] = RunState(RunRow(*record))
-    for table in (NODES, INSTANCES):
-        for record in await connection.fetch(f"{table.select} where run_id = any($1)", wanted):
+    for query in (f"{NODES.select} where run_id = any($1)", f"{INSTANCES.select} where run_id = any($1) and {_GO_ON}"):
+        for record in await connection.fetch(query, wanted):
             nodes = models.runs[record["run_id"]].nodes
             nodes[record["node_id"], record["instance"]] = NodeRow(*record)
+    for record in await connection.fetch(f"{APPROVALS.select} where run_id = any($1) and status = 'open'", wanted):
+        approvals = models.runs[record["run_id"]].approvals
+        approvals[record["node_id"], record["instance"]] = ApprovalRow(*record)
+
+
+async def load_unfinished(connection: asyncpg.Connection, run: RunState, node_ids: Collection[str]) -> None:
+    """Have the instances of these maps of the run in memory that ended without completing."""
+    query = f"{INSTANCES.select} where run_id = $1 and node_id = any($2) and status in ('failed', 'cancelled')"
+    for record in await connection.fetch(query, run.row.run_id, list(node_ids)):
+        run.nodes.setdefault((record["node_id"], record["instance"]), NodeRow(*record))
+
+
+async def load_dead_letters(connection: asyncpg.Connection, models: ReadModels, streams: Collection[UUID]) -> None:
+    """Have these messages that could not be handled in memory."""
+    for record in await connection.fetch(f"{DEAD_LETTERS.select} where stream_id = any($1)", list(streams)):
+        models.dead_letters[record["stream_id"]] = DeadLetterRow(*record)
 
 
 async def load_slots(connection: asyncpg.Connection, models: ReadModels, runs: Collection[UUID]) -> None:
@@ -233,6 +284,12 @@ async def load_templates(connection: asyncpg.Connection, models: ReadModels, ids
         models.templates[record["id"]] = TemplateRow(*record)
 
 
+async def load_prompts(connection: asyncpg.Connection, models: ReadModels, ids: Collection[str]) -> None:
+    """Have these stored prompts in memory, as far as there are rows of them."""
+    for record in await connection.fetch(f"{PROMPTS.select} where id = any($1)", list(ids)):
+        models.prompts[record["id"]] = PromptRow(*record)
+
+
 async def write(connection: asyncpg.Connection, changes: Changes) -> None:
     """Write what changed, inside the caller's transaction."""
     for row in changes.workflows:
@@ -243,17 +300,24 @@ async def write(connection: asyncpg.Connection, changes: Changes) -> None:
     if changes.nodes:
         nodes, instances = _split(changes.nodes)
         await NODES.write(connection, nodes)
-        await INSTANCES.write(connection, instances)
+        await INSTANCES.put(connection, instances)
+    if changes.approvals:
+        await APPROVALS.write(connection, changes.approvals)
     if changes.slots:
         await SLOTS.write(connection, changes.slots)
     if changes.templates:
         await TEMPLATES.write(connection, changes.templates)
+    if changes.prompts:
+        await PROMPTS.write(connection, changes.prompts)
+    await PROMPT_VERSIONS.append(connection, changes.prompt_versions)
     await DECISIONS.append(connection, changes.decisions)
     await RECEIVED.append(connection, changes.received)
     await REJECTIONS.append(connection, changes.rejections)
-    await DEAD_LETTERS.append(connection, changes.dead_letters)
+    if changes.dead_letters:
+        await DEAD_LETTERS.write(connection, changes.dead_letters)
     await AUDIT.append(connection, changes.audits)
     await SECRET_CHANGES.append(connection, changes.secret_changes)
+    await BREAKERS.put(connection, list(changes.breakers.values()))
 
 
 async def _write_workflow(connection: asyncpg.Connection, row: WorkflowRow) -> None:
@@ -278,8 +342,20 @@ def _split(rows: Sequence[NodeRow]) -> tuple[list[NodeRow], list[NodeRow]]:
 def as_written(changes: Changes) -> None:
     """The transaction is committed: the tables now have these rows as they are."""
     for rows in (
-        cast("list[WorkflowRow | RunRow | NodeRow | SlotRow | TemplateRow]", part)
-        for part in (changes.workflows, changes.runs, changes.nodes, changes.slots, changes.templates)
+        cast(
+            "list[WorkflowRow | RunRow | NodeRow | ApprovalRow | SlotRow | TemplateRow | PromptRow | DeadLetterRow]",
+            part,
+        )
+        for part in (
+            changes.workflows,
+            changes.runs,
+            changes.nodes,
+            changes.approvals,
+            changes.slots,
+            changes.templates,
+            changes.prompts,
+            changes.dead_letters,
+        )
     ):
         for row in rows:
             row.change = 0

@@ -6,10 +6,14 @@
 --
 -- `workflows` has the newest version of each, `workflow_versions` every definition as logged. `runs` has one row per
 -- run from its first event on. `node_runs` has one row per node that did anything in a run (one that is idle has none:
--- readers add it from the definition), `node_instances` one per iteration of a map. `slots` has one row per run that
--- asked for a slot of `concurrency`. `templates` has those that people saved, deleted ones too. `decisions` has every answer of a trigger, the fired ones too; `received_events`
+-- readers add it from the definition), `node_instances` one per item of a map, and per iteration for each node of a loop's
+-- body; it may hold rows of an earlier try (`instances_since_position` of the map or the loop). `approvals` has one row
+-- per question to people. `slots` has one row per run that asked for a slot of `concurrency`. `templates` has those that
+-- people saved, deleted ones too; `prompts` the newest version of each stored prompt, `prompt_versions` all of them.
+-- `decisions` has every answer of a trigger, the fired ones too; `received_events`
 -- what came from outside; `webhook_rejections` how many deliveries were turned away; `dead_letters` what could not be
--- handled; `audit` who asked for what; `secret_changes` which secrets there are, and who changed them when.
+-- handled; `audit` who asked for what; `secret_changes` which secrets there are, and who changed them when;
+-- `breakers` how each circuit breaker stands that has ever opened.
 --
 -- Columns, their order and names are the fields of the rows in state.py. JSON is `json`: the text as it was.
 -- Rows that change leave room on their page for it (fillfactor), so that most updates touch no index.
@@ -57,13 +61,16 @@ create table runs (
     cause_id         text not null,
     cause_source     text not null,
     parent_run_id    uuid,
+    parent_node_id   text,
+    parent_instance  text,
     actor            text,
-    labels           jsonb not null,
     input_data       json not null,
-    priority         int not null,
     depth            int not null,
+    from_node        text,
     created_at       timestamptz not null,
     created_position bigint not null,
+    labels           jsonb not null,
+    priority         int not null,
     status           text not null,
     variables        json not null,
     output_data      json not null,
@@ -73,11 +80,18 @@ create table runs (
     total_nodes      int not null,
     completed_nodes  int not null,
     ended_nodes      int not null,
+    breakpoints      json,
+    paused_at        timestamptz,
+    paused_before    json,
+    retries          int not null,
+    sla_missed_at    timestamptz,
+    recovery_actions json,
     position         bigint not null
 ) with (fillfactor = 60);
 create unique index runs_created on runs (created_position);
 create index runs_of_workflow on runs (workflow_id, created_position);
 create index runs_with_status on runs (status, created_position);
+create index runs_of_parent on runs (parent_run_id, created_position) where parent_run_id is not null;
 create index runs_labelled on runs using gin (labels jsonb_path_ops) where labels <> '{}';
 
 create table node_runs (
@@ -102,12 +116,45 @@ create table node_runs (
     started_at       timestamptz,
     completed_at     timestamptz,
     retry_at         timestamptz,
+    waiting_for      json,
+    child_run_id     uuid,
+    isolation        json,
+    usage            json,
+    cached_from      json,
+    by_hand          json,
+    instance_counts  json,
+    instances_since_position bigint,
     started_position bigint,
     position         bigint not null,
     primary key (run_id, node_id, instance)
 ) with (fillfactor = 60);
 
-create table node_instances (like node_runs including all) with (fillfactor = 60);
+-- Its only index, so that the planner has no choice: numbers in the name of an instance are in order as numbers.
+create table node_instances (like node_runs) with (fillfactor = 60);
+create unique index node_instances_in_order on node_instances (run_id, node_id, (string_to_array(instance, '.')::int[]));
+
+create table approvals (
+    requested_position bigint primary key,
+    id                 text not null,
+    run_id             uuid not null,
+    workflow_id        text not null,
+    node_id            text not null,
+    instance           text not null,
+    attempt            int not null,
+    message            text not null,
+    approvers          json not null,
+    requested_at       timestamptz not null,
+    expires_at         timestamptz,
+    status             text not null,
+    decision           text,
+    comment            text,
+    decided_by         text,
+    decided_at         timestamptz,
+    position           bigint not null
+) with (fillfactor = 70);
+create index approvals_named on approvals (id, requested_position);
+create index approvals_open on approvals (requested_position) where status = 'open';
+create index approvals_of_run on approvals (run_id);
 
 create table slots (
     run_id         uuid primary key,
@@ -141,6 +188,33 @@ create table templates (
     position         bigint not null
 ) with (fillfactor = 70);
 create index templates_created on templates (created_position);
+
+create table prompts (
+    id               text primary key,
+    version          int not null,
+    status           text not null,
+    name             text not null,
+    description      text not null,
+    created_at       timestamptz not null,
+    created_by       text,
+    created_position bigint not null,
+    updated_at       timestamptz not null,
+    position         bigint not null
+) with (fillfactor = 70);
+create index prompts_created on prompts (created_position);
+
+create table prompt_versions (
+    prompt_id   text not null,
+    version     int not null,
+    name        text not null,
+    description text not null,
+    prompt      json not null,
+    system      json,
+    created_at  timestamptz not null,
+    created_by  text,
+    position    bigint not null,
+    primary key (prompt_id, version)
+);
 
 create table decisions (
     position        bigint primary key,
@@ -189,16 +263,23 @@ create table webhook_rejections (
 create index webhook_rejections_of_trigger on webhook_rejections (workflow_id, trigger_id);
 
 create table dead_letters (
-    position       bigint primary key,
+    stream_id      uuid primary key,
     id             uuid not null unique,
+    first_position bigint not null unique,
     service        text not null,
     subject        text not null,
-    reason         text not null,
     body           text not null,
     body_encoding  text not null,
+    status         text not null,
+    reason         text not null,
     deliveries     int not null,
-    quarantined_at timestamptz not null
-);
+    quarantined_at timestamptz not null,
+    failures       int not null,
+    retries        int not null,
+    retried_at     timestamptz,
+    retried_by     text,
+    position       bigint not null
+) with (fillfactor = 70);
 
 create table audit (
     position bigint primary key,
@@ -216,3 +297,15 @@ create table secret_changes (
     changed_by text
 );
 create index secret_changes_of_name on secret_changes (name, position);
+
+create table breakers (
+    breaker        text primary key,
+    status         text not null,
+    since          timestamptz not null,
+    until          timestamptz,
+    failures_count int,
+    error          text,
+    run_id         uuid,
+    node_id        text,
+    position       bigint not null unique
+) with (fillfactor = 70);

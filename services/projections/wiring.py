@@ -17,10 +17,11 @@ from infra.bus.process import broker, connected, opened
 from infra.embedded.readiness import say_ready
 from infra.eventlog import EventLog
 from infra.settings import Settings
+from services.projections.answers import Answers
 from services.projections.job_logs import JobLogs
 from services.projections.loop import Loop
 from services.projections.rebuild import rebuild
-from services.projections.settings import LoopSettings, job_log_settings
+from services.projections.settings import AnswerSettings, LoopSettings, job_log_settings
 
 _log = logging.getLogger(__name__)
 
@@ -56,11 +57,17 @@ class Projections:
             await log.close()
 
     async def _work(self, log: EventLog, dsn: str, pool: asyncpg.Pool, client: Client) -> None:
+        answers = Answers(log, pool, AnswerSettings())
+
+        async def tell(position: int) -> None:
+            answers.stand_at(position)
+            await _tell(client, self._subjects.projected, position)
+
         loop = Loop(
             log,
             dsn,
             namespace=self._settings.namespace,
-            tell=lambda position: _tell(client, self._subjects.projected, position),
+            tell=tell,
             renew=_renew,
             settings=LoopSettings(),
         )
@@ -70,6 +77,7 @@ class Projections:
             loop.nudge(int(message.data) if message.data.isdigit() else 0)
 
         await client.subscribe(self._subjects.appended, cb=on_appended)
+        await client.subscribe(self._subjects.command("projections", "*"), queue="projections", cb=answers.heard)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(loop.run())

@@ -4,6 +4,11 @@ Events are what happened, in the past tense, and never change; `AnyEvent` lists 
 Payload fields hold raw JSON, so that a fold which does not look at them does not pay for them.
 """
 
+from flowforge.events.breakers import (
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
+)
 from flowforge.events.event import (
     Event,
     Instance,
@@ -13,6 +18,7 @@ from flowforge.events.known import (
     RUN_ENDINGS,
     AnyEvent,
     BackfillEvent,
+    BreakerEvent,
     CauseEvent,
     ChainEvent,
     ChildEvent,
@@ -53,6 +59,7 @@ from flowforge.events.operations import (
     RunPaused,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
 )
 from flowforge.events.prompts import (
@@ -60,6 +67,7 @@ from flowforge.events.prompts import (
     PromptSaved,
 )
 from flowforge.events.quarantine import (
+    DeadLetterRetried,
     MessageQuarantined,
 )
 from flowforge.events.runs import (
@@ -146,6 +154,11 @@ from flowforge.events.workflows import (
 from flowforge.raw import NULL
 
 __all__ = [
+    "RunRetryRefused",
+    "BreakerOpened",
+    "BreakerHalfOpened",
+    "BreakerClosed",
+    "BreakerEvent",
     "PromptDeleted",
     "PromptSaved",
     "PromptEvent",
@@ -191,6 +204,7 @@ __all__ = [
     "Chain",
     "ChainEvent",
     "ChainGrew",
+    "DeadLetterRetried",
     "Decision",
     "Event",
     "EventReceived",

@@ -4,6 +4,11 @@ from typing import get_args
 
 import msgspec
 
+from flowforge.events.breakers import (
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
+)
 from flowforge.events.event import (
     Event,
 )
@@ -28,6 +33,7 @@ from flowforge.events.operations import (
     RunPaused,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
 )
 from flowforge.events.prompts import (
@@ -35,6 +41,7 @@ from flowforge.events.prompts import (
     PromptSaved,
 )
 from flowforge.events.quarantine import (
+    DeadLetterRetried,
     MessageQuarantined,
 )
 from flowforge.events.runs import (
@@ -144,6 +151,7 @@ RunEvent = (
     | RunResumed
     | RunRetryRequested
     | RunRetried
+    | RunRetryRefused
     | NodeDecidedByHand
     | RunChanged
     | RunSlaMissed
@@ -151,11 +159,12 @@ RunEvent = (
 )
 PromptEvent = PromptSaved | PromptDeleted
 ChildEvent = ChildRunRefused
+BreakerEvent = BreakerOpened | BreakerHalfOpened | BreakerClosed
 SecretEvent = SecretSet | SecretDeleted
 TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
 BackfillEvent = BackfillRequested
-QuarantineEvent = MessageQuarantined
+QuarantineEvent = MessageQuarantined | DeadLetterRetried
 AnyEvent = (
     WorkflowEvent
     | TemplateEvent
@@ -166,6 +175,7 @@ AnyEvent = (
     | RunEvent
     | PromptEvent
     | ChildEvent
+    | BreakerEvent
     | SecretEvent
     | TimerEvent
     | ScheduleEvent

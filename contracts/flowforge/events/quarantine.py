@@ -1,4 +1,4 @@
-"""Messages that cannot be handled: stream type `quarantine`, written by whoever met the message."""
+"""Messages that cannot be handled: stream type `quarantine`, written by the service that met the message."""
 
 from typing import Literal
 
@@ -14,3 +14,10 @@ class MessageQuarantined(Event, kw_only=True, frozen=True):
     body: str
     body_encoding: Literal["text", "base64"] = "text"
     deliveries: int = 1
+
+
+class DeadLetterRetried(Event, kw_only=True, frozen=True):
+    """Somebody had the message handled once more; where that fails again, another `MessageQuarantined` follows."""
+
+    service: str
+    command_id: str = ""

@@ -1,8 +1,23 @@
 """The routes, by what they are about. Each names the role that it needs in its `opt`."""
 
+from services.gateway.routes.approvals import decide
+from services.gateway.routes.bulk import bulk
 from services.gateway.routes.callbacks import call_back
+from services.gateway.routes.dead_letters import retry_dead_letter
 from services.gateway.routes.dry_runs import try_trigger, what_if
 from services.gateway.routes.events import publish
+from services.gateway.routes.operations import (
+    change,
+    complete_node,
+    fail_node,
+    pause,
+    resume,
+    retry,
+    set_breakpoints,
+    skip_node,
+    step,
+)
+from services.gateway.routes.prompts import delete_prompt, save_prompt, update_prompt
 from services.gateway.routes.runs import cancel, execute
 from services.gateway.routes.secrets import delete_secret, set_secret
 from services.gateway.routes.templates import create_template, delete_template, instantiate, update_template
@@ -24,7 +39,9 @@ WORKFLOWS = [
 ]  # fmt: skip
 """Below `/api/workflows`."""
 
-RUNS = [cancel]
+RUNS = [
+    cancel, pause, resume, step, retry, change, set_breakpoints, complete_node, fail_node, skip_node, bulk,
+]  # fmt: skip
 """Below `/api/runs`."""
 
 TRIGGERS = [change_together, try_trigger, what_if]
@@ -39,8 +56,17 @@ WEBHOOKS = [receive]
 TEMPLATES = [create_template, update_template, delete_template, instantiate]
 """Below `/api/templates`."""
 
+PROMPTS = [save_prompt, update_prompt, delete_prompt]
+"""Below `/api/prompts`."""
+
 CALLBACKS = [call_back]
 """Below `/api/callbacks`."""
 
 SECRETS = [set_secret, delete_secret]
 """Below `/api/secrets`."""
+
+APPROVALS = [decide]
+"""Below `/api/approvals`."""
+
+DEAD_LETTERS = [retry_dead_letter]
+"""Below `/api/dead-letters`."""

@@ -1,7 +1,7 @@
 """Reading what came in, what could not be handled, who did what, and the installation in numbers."""
 
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Literal, cast
 from uuid import UUID
 
 from litestar import Response, Router, get
@@ -9,9 +9,10 @@ from litestar import Response, Router, get
 from infra.http.authentication import ADMIN, EDITOR, VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
-from services.projections.api.reads import Conditions, Reads, raw
+from services.projections.api.reads import Reads, raw
 from services.projections.api.runs import utc
 from services.projections.api.shapes import AuditEntry, DeadLetter, Effect, ReceivedEvent, SecretView, Stats
+from services.projections.conditions import Conditions
 
 _RECEIVED = """
     select position, event_id, id, source, type, subject, time, datacontenttype, data, extensions, received_at
@@ -22,7 +23,8 @@ _EFFECTS = """
     where cause_event_id = any($1) order by position
 """
 _DEAD_LETTERS = """
-    select id, service, subject, reason, body, body_encoding, deliveries, quarantined_at, position
+    select id, service, subject, status, reason, body, body_encoding, deliveries, quarantined_at, failures, retries,
+        retried_at, retried_by, first_position
     from projections.dead_letters
 """
 _AUDIT = "select position, actor, action, subject, at from projections.audit"
@@ -74,15 +76,19 @@ def _received(row: Any, effects: list[Effect]) -> ReceivedEvent:
 
 @get("/dead-letters", opt=VIEWER)
 async def list_dead_letters(
-    reads: Reads, service: str | None = None, limit: Limit = LIMIT_DEFAULT, cursor: CursorText = None
+    reads: Reads,
+    service: str | None = None,
+    status: Literal["open", "retried"] | None = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: CursorText = None,
 ) -> Page[DeadLetter]:
     """Messages that could not be handled, newest first, each with its cause."""
-    cursors = await reads.cursors("dead letters", service)
-    conditions = Conditions().add("service = {}", service)
+    cursors = await reads.cursors("dead letters", service, status)
+    conditions = Conditions().add("service = {}", service).add("status = {}", status)
     if (before := cursors.read(cursor, int)) is not None:
-        conditions.add("position < {}", before[0])
-    rows = await reads.pool.fetch(_DEAD_LETTERS + conditions.page("position desc", limit), *conditions.values)
-    return cursors.page([DeadLetter(*row) for row in rows], limit, [[row["position"]] for row in rows])
+        conditions.add("first_position < {}", before[0])
+    rows = await reads.pool.fetch(_DEAD_LETTERS + conditions.page("first_position desc", limit), *conditions.values)
+    return cursors.page([DeadLetter(*row) for row in rows], limit, [[row["first_position"]] for row in rows])
 
 
 @get("/audit", opt=ADMIN)

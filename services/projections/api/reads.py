@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,7 @@ from infra.bus.topology import hearings
 from infra.eventlog import PostgresEventLog
 from infra.http.authentication import Principal, key_holder
 from infra.http.paging import Cursors
-from infra.http.problems import of_refusal, unavailable
+from infra.http.problems import not_found, of_refusal, unavailable
 from infra.settings import Settings
 from services.projections.graph import Graph, graph_of
 from services.projections.settings import ReadSettings
@@ -42,29 +42,15 @@ _answer = msgspec.json.Decoder(_Answer)
 _CHECKPOINT = "select position, incarnation from projections.checkpoint"
 _DEFINITION = "select definition from projections.workflow_versions where workflow_id = $1 and version = $2"
 _PLACES = "select run_id, workflow_id from projections.runs where run_id = any($1)"
+RUN_COLUMNS = """
+    run_id, workflow_id, workflow_version, trigger_type, trigger_id, cause_event_id, cause_type, cause_id, cause_source,
+    parent_run_id, parent_node_id, parent_instance, actor, labels, input_data, priority, depth, from_node, created_at,
+    created_position, status, variables, output_data, error, started_at, completed_at, total_nodes, completed_nodes,
+    ended_nodes, breakpoints, paused_at, paused_before, retries, sla_missed_at, recovery_actions, position
+"""
+_RUN = f"select {RUN_COLUMNS} from projections.runs where run_id = $1"  # noqa: S608  constants
 NATS_RETRY_S = 1.0
 _log = logging.getLogger(__name__)
-
-
-class Conditions:
-    """A `where` of constant terms, each with one parameter; values never become text."""
-
-    def __init__(self, *values: Any) -> None:
-        self.values: list[Any] = list(values)
-        self._terms: list[str] = []
-
-    def add(self, term: str, value: Any) -> "Conditions":
-        """Ask for `term`, in which `{}` stands for the value; nothing is asked for None."""
-        if value is not None:
-            self.values.append(value)
-            self._terms.append(term.format(f"${len(self.values)}"))
-        return self
-
-    def page(self, order: str, limit: int) -> str:
-        """The clauses `where`, `order by` and `limit`, asking for one row more than a page has."""
-        where = f" where {' and '.join(self._terms)}" if self._terms else ""
-        self.values.append(limit + 1)
-        return f"{where} order by {order} limit ${len(self.values)}"
 
 
 class Reads:
@@ -232,6 +218,20 @@ class Reads:
 
     async def _place_runs(self, run_ids: Sequence[UUID]) -> dict[UUID, str]:
         return dict(await self.pool.fetch(_PLACES, run_ids))
+
+
+async def run_row(reads: Reads, run_id: UUID) -> Mapping[str, Any]:
+    """What the tables have of a run. Raises a 404 `Problem`."""
+    row = await reads.pool.fetchrow(_RUN, run_id)
+    if row is None:
+        raise not_found("run", run_id)
+    return row
+
+
+async def graph_of_run(reads: Reads, run: Mapping[str, Any]) -> Graph:
+    """The graph that a run started with."""
+    graph = await reads.graph(run["workflow_id"], run["workflow_version"])
+    return graph or Graph({}, [], {}, 1)
 
 
 def raw(text: str | None) -> msgspec.Raw:

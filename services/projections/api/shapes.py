@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from infra.http.paging import Page
 from services.projections.differences import Difference, Summary
-from services.projections.graph import GraphNode
+from services.projections.graph import Body, GraphNode
 
 
 class TriggerView(msgspec.Struct):
@@ -37,8 +37,30 @@ class Progress(msgspec.Struct):
     current_step: str | None
 
 
+class BreakerView(msgspec.Struct):
+    """A circuit breaker: `job:<job type>` or `host:<host>`. `status` is `closed`, `open` or `half_open`, `since` when.
+
+    Of an open one `until` is when it lets one attempt through, and the rest the failure that opened it; of a half-open one
+    by when its trial, in the run and node named, has to end.
+    """
+
+    breaker: str
+    status: str
+    since: datetime
+    until: datetime | None
+    failures_count: int | None
+    error: str | None
+    run_id: UUID | None
+    node_id: str | None
+
+
 class NodeRun(msgspec.Struct):
-    """One node of the workflow's own graph inside one run."""
+    """One node inside one run.
+
+    `waiting_for`: what a node waits for and since when, `{for, since, due_at?, …}`; of a queued one, that no worker takes
+    it. `isolation` and `usage` are of scripts; `cached_from` is whose output it has. Of maps and loops, `instances_count`
+    are the items or iterations that are known, and `instance_counts` how many of them stand how.
+    """
 
     node_id: str
     type: str
@@ -61,15 +83,23 @@ class NodeRun(msgspec.Struct):
     completed_at: datetime | None
     retry_at: datetime | None
     duration_ms: int | None
+    waiting_for: msgspec.Raw
+    child_run_id: UUID | None
+    isolation: msgspec.Raw
+    usage: msgspec.Raw
+    cached_from: msgspec.Raw
+    by_hand: msgspec.Raw
     instances_count: int | None
+    instance_counts: msgspec.Raw
 
 
 class NodeInstance(msgspec.Struct):
-    """One iteration of a map."""
+    """One item of a map, or a node of a loop's body in one iteration."""
 
     node_id: str
     instance: str
     status: str
+    skip_reason: str | None
     attempt: int
     progress: float | None
     input: msgspec.Raw
@@ -81,10 +111,16 @@ class NodeInstance(msgspec.Struct):
     started_at: datetime | None
     completed_at: datetime | None
     duration_ms: int | None
+    waiting_for: msgspec.Raw
+    child_run_id: UUID | None
+    usage: msgspec.Raw
+    cached_from: msgspec.Raw
+    instances_count: int | None
+    instance_counts: msgspec.Raw
 
 
 class NodeRunDetail(NodeRun):
-    """A node run with its iterations."""
+    """A node run with what lies below it."""
 
     instances: Page[NodeInstance]
 
@@ -123,7 +159,10 @@ class CausedRun(msgspec.Struct):
 
 
 class Run(msgspec.Struct):
-    """A run. `node_runs` and `causes`, from the run itself back to the first event of all, are left out of lists."""
+    """A run. It halts before its `breakpoints`, and `paused_before` are those that it stands before.
+
+    `node_runs` and `causes`, from the run itself back to the first event of all, are left out of lists.
+    """
 
     run_id: UUID
     workflow_id: str
@@ -132,6 +171,8 @@ class Run(msgspec.Struct):
     trigger: TriggerView
     cause: CauseView
     parent_run_id: UUID | None
+    parent_node_id: str | None
+    parent_instance: str | None
     actor: str | None
     labels: msgspec.Raw
     input_data: msgspec.Raw
@@ -140,6 +181,7 @@ class Run(msgspec.Struct):
     error: msgspec.Raw
     priority: int
     depth: int
+    from_node: str | None
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
@@ -147,6 +189,12 @@ class Run(msgspec.Struct):
     progress: Progress
     estimated_time_remaining_ms: int | None
     execution_path: list[str]
+    breakpoints: msgspec.Raw
+    paused_at: datetime | None
+    paused_before: msgspec.Raw
+    retries: int
+    sla_missed_at: datetime | None
+    recovery_actions: msgspec.Raw
     position: int
     waiting_for: WaitingFor | None = None
     node_runs: list[NodeRun] | UnsetType = UNSET
@@ -173,12 +221,13 @@ class Version(msgspec.Struct):
 
 
 class GraphView(msgspec.Struct):
-    """The graph of a workflow version."""
+    """The graph of a workflow version; `bodies` are what its loops repeat, by the loop's id."""
 
     workflow_id: str
     version: int
     nodes: list[GraphNode]
     edges: list[Edge]
+    bodies: dict[str, Body]
 
 
 class DiffView(msgspec.Struct):
@@ -266,16 +315,48 @@ class ReceivedEvent(msgspec.Struct):
 
 
 class DeadLetter(msgspec.Struct):
-    """A message that could not be handled, with its cause."""
+    """A message that could not be handled, with its cause. `status`: open, or retried and not known to have failed again.
+
+    `reason` and `quarantined_at` are of the last of its `failures`.
+    """
 
     id: UUID
     service: str
     subject: str
+    status: str
     reason: str
     body: str
     body_encoding: str
     deliveries: int
     quarantined_at: datetime
+    failures: int
+    retries: int
+    retried_at: datetime | None
+    retried_by: str | None
+    position: int
+
+
+class Approval(msgspec.Struct):
+    """What a node asks of people, and what they said. `approvers`: names of users; none is anybody who may approve.
+
+    `status`: open, approved, rejected, expired (nobody decided in time), cancelled. Decided by nobody: its time was over.
+    """
+
+    id: str
+    run_id: UUID
+    workflow_id: str
+    node_id: str
+    instance: str
+    attempt: int
+    message: str
+    approvers: msgspec.Raw
+    requested_at: datetime
+    expires_at: datetime | None
+    status: str
+    decision: str | None
+    comment: str | None
+    decided_by: str | None
+    decided_at: datetime | None
     position: int
 
 

@@ -12,7 +12,8 @@ from litestar import Response, Router, get
 from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import not_found
-from services.projections.api.reads import Conditions, Reads
+from services.projections.api.reads import Reads
+from services.projections.conditions import Conditions
 
 Source = Literal["own", "builtin"]
 _READY_MADE_POSITION = 0

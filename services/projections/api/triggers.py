@@ -17,8 +17,9 @@ from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
 from infra.schedules import schedule_of, upcoming
-from services.projections.api.reads import Conditions, Reads
+from services.projections.api.reads import Reads
 from services.projections.api.shapes import CauseView, DecisionView, TriggerHour, TriggerStats, UpcomingView
+from services.projections.conditions import Conditions
 
 _TRIGGERS = """
     select w.version, w.status, v.definition from projections.workflows w

@@ -15,10 +15,11 @@ from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import not_found
 from services.projections.api import triggers
-from services.projections.api.reads import Conditions, Reads
+from services.projections.api.reads import Reads
 from services.projections.api.runs import active_runs
 from services.projections.api.shapes import Active, DiffView, GraphView, Version
 from services.projections.api.slots import slots_of
+from services.projections.conditions import Conditions
 from services.projections.differences import differences, summary
 
 WorkflowStatus = Literal["draft", "active", "archived"]
@@ -106,7 +107,7 @@ async def read_graph(reads: Reads, workflow_id: str, version: VersionNumber = No
     graph = await reads.graph(workflow_id, chosen)
     if graph is None:
         raise _missing(workflow_id, version)
-    return GraphView(workflow_id, chosen, list(graph.nodes.values()), graph.edges)
+    return GraphView(workflow_id, chosen, list(graph.nodes.values()), graph.edges, graph.bodies)
 
 
 @get("/{workflow_id:str}/versions", opt=VIEWER)

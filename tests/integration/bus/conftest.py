@@ -45,12 +45,14 @@ class Stage:
         self.subjects = Subjects(namespace)
         self.log = MemoryEventLog()
         self.heard: list[dict[str, Any]] = []
+        self.shells: list[Shell] = []
 
     async def shell(self, service: Tally | None = None, log: Any = None) -> tuple[Shell, Tally]:
         """A shell that is ready, and its service."""
         log = log or self.log
         service = service or Tally(log, self.namespace)
         shell = Shell(service, log, self.client, self.namespace, None)
+        self.shells.append(shell)
         await shell.start()
         async with asyncio.timeout(WAIT_S):
             await shell.is_ready.wait()

@@ -23,6 +23,7 @@ class Tally:
         self.inbound: dict[str, Any] = {}
         self.forgotten = 0
         self.loads = 0
+        self.is_mended = False
         self._log = log
         self._subjects = Subjects(namespace)
         self._namespace = namespace
@@ -46,7 +47,7 @@ class Tally:
         expected = len(seen)
         for message in messages:
             said = msgspec.json.decode(message.event.data)
-            if said.get("poison"):
+            if said.get("poison") and not self.is_mended:
                 raise RuntimeError("a bug met this message")
             if said["seq"] not in seen:
                 seen.append(said["seq"])

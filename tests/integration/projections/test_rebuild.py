@@ -8,23 +8,43 @@ import asyncpg
 import pytest
 from flowforge.errors import RunError
 from flowforge.events import (
+    ApprovalDecided,
+    ApprovalWait,
+    BreakerWait,
+    CallbackReceived,
+    ChildWait,
     Event,
+    IterationEnded,
+    IterationStarted,
     NodeCancelled,
     NodeCompleted,
+    NodeDecidedByHand,
     NodeFailed,
     NodeProgressed,
     NodeQueued,
     NodeRetried,
     NodeSkipped,
     NodeStarted,
+    NodeWaiting,
+    PoolWait,
+    RecoveryTaken,
     ReportIgnored,
     RunCancelled,
     RunCancelRequested,
+    RunChanged,
     RunCompleted,
     RunFailed,
     RunFailing,
+    RunPartiallyCompleted,
+    RunPaused,
+    RunResumed,
+    RunRetried,
+    RunRetryRequested,
+    RunSlaMissed,
     RunStarted,
     TimerSet,
+    TimerWait,
+    WorkerAwaited,
 )
 from histories import START, Clock, append_chain_runs, created, new, raw, received, triggered
 from hypothesis import HealthCheck, given, settings
@@ -42,8 +62,59 @@ RUN = UUID("019ca945-2b5d-764f-be2e-79b6b73f502e")
 texts = st.text(max_size=5)
 values = st.one_of(st.none(), st.integers(-5, 5), texts, st.lists(st.booleans(), max_size=2)).map(raw)
 nodes = st.sampled_from(NODES)
-instances = st.sampled_from(["", "0", "1", "10"])
+instances = st.sampled_from(["", "0", "1", "10", "1.0", "1.1"])
 attempts = st.integers(1, 3)
+some_nodes = st.lists(nodes, max_size=3, unique=True)
+waits = st.one_of(
+    st.builds(TimerWait, due_at=st.just(START)),
+    st.builds(ApprovalWait, approval_id=st.uuids().map(str), message=texts, approvers=st.lists(texts, max_size=2)),
+    st.builds(ChildWait, child_run_id=st.just(RUN), workflow_id=st.just("w"), due_at=st.none() | st.just(START)),
+    st.builds(PoolWait, pool=st.just("p"), limit=st.just(1)),
+    st.builds(BreakerWait, breaker=texts, due_at=st.just(START)),
+)
+operations = st.one_of(
+    st.builds(NodeWaiting, node_id=nodes, instance=instances, attempt=attempts, wait=waits),
+    st.builds(WorkerAwaited, node_id=nodes, instance=instances, job_type=texts, queue=texts, since=st.just(START)),
+    st.builds(IterationStarted, node_id=nodes, instance=instances, index=st.integers(0, 3)),
+    st.builds(
+        IterationEnded,
+        node_id=nodes,
+        instance=instances,
+        index=st.integers(0, 3),
+        status=st.sampled_from(["completed", "failed"]),
+    ),
+    st.builds(
+        ApprovalDecided,
+        node_id=nodes,
+        instance=instances,
+        approval_id=texts,
+        decision=st.sampled_from(["approve", "reject"]),
+        comment=texts,
+        command_id=texts,
+    ),
+    st.builds(CallbackReceived, node_id=nodes, instance=instances),
+    st.builds(TimerSet, timer_id=st.just(RUN), due_at=st.just(START), purpose=st.just("wait"), node_id=nodes),
+    st.builds(
+        NodeDecidedByHand,
+        node_id=nodes,
+        instance=instances,
+        action=st.sampled_from(["complete", "fail", "skip"]),
+        comment=texts,
+    ),
+    st.builds(RunPaused, before=some_nodes, command_id=texts),
+    st.builds(RunResumed, steps=st.none() | st.just(1)),
+    st.builds(RunRetryRequested, cleared=some_nodes, command_id=texts),
+    st.builds(RunRetried, cleared=some_nodes, resumed=some_nodes),
+    st.builds(
+        RunChanged,
+        priority=st.none() | st.integers(),
+        labels=st.none() | st.dictionaries(texts, texts, max_size=2),
+        breakpoints=st.none() | some_nodes,
+    ),
+    st.builds(RunSlaMissed, sla_ms=st.just(1)),
+    st.builds(RecoveryTaken, action=st.just("continue"), node_id=nodes, detail=texts),
+    st.builds(RunPartiallyCompleted, output=values, error=st.just(ERROR)),
+)
 events = st.one_of(
     st.builds(RunStarted, total_nodes=st.just(3)),
     st.builds(
@@ -91,6 +162,8 @@ events = st.one_of(
     st.builds(RunCompleted, output=values),
     st.builds(RunFailed, error=st.just(ERROR)),
     st.builds(RunCancelled, reason=texts),
+    operations,
+    operations,
 )
 histories = st.lists(st.lists(events, max_size=12), min_size=1, max_size=4)
 
@@ -135,7 +208,7 @@ async def test_any_history_heard_in_any_batches_gives_the_rows_of_a_rebuild(serv
 
     loop = asyncio.get_running_loop()
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
     @given(histories, st.lists(st.integers(1, 9), min_size=1, max_size=3), st.booleans())
     def property_(runs: list[list[Event]], sizes: list[int], restarts: bool) -> None:
         asyncio.run_coroutine_threadsafe(check(runs, sizes, restarts), loop).result(60)

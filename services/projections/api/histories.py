@@ -1,0 +1,139 @@
+"""Reading what a run did: its jobs, events, lines, metrics and timeline."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import get
+
+from infra.http.authentication import VIEWER
+from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
+from infra.http.problems import not_found
+from services.projections.api.nodes import NODES
+from services.projections.api.reads import Reads, graph_of_run, run_row
+from services.projections.api.shapes import LogLine
+from services.projections.attempts import Attempt, attempts_of, duration_ms
+from services.projections.conditions import Conditions
+from services.projections.metrics import Metrics, metrics_of
+from services.projections.streams import LoggedEvent, logged_event
+
+_LINES = """
+    select run_id, node_id, instance, attempt, first_line, job_id, lines, logged_at from projections_kept.job_log_lines
+"""
+
+
+@get("/{run_id:uuid}/jobs", opt=VIEWER)
+async def list_jobs(
+    reads: Reads, run_id: UUID, limit: Limit = LIMIT_DEFAULT, cursor: CursorText = None
+) -> Page[Attempt]:
+    """The jobs that the run handed to workers, each try one item, newest first."""
+    await run_row(reads, run_id)
+    cursors = await reads.cursors("jobs", run_id)
+    jobs = [attempt for attempt in attempts_of(await reads.log.read_stream(run_id)) if attempt.job_id is not None]
+    jobs.reverse()
+    if (last := cursors.read(cursor, int)) is not None:
+        jobs = [job for job in jobs if job.position < last[0]]
+    return cursors.page(jobs, limit, [[job.position] for job in jobs])
+
+
+@get("/{run_id:uuid}/events", opt=VIEWER)
+async def list_events(
+    reads: Reads, run_id: UUID, limit: Limit = LIMIT_DEFAULT, cursor: CursorText = None
+) -> Page[LoggedEvent]:
+    """The history of a run, oldest first."""
+    cursors = await reads.cursors("run events", run_id)
+    last = cursors.read(cursor, int)
+    events = await reads.log.read_stream(run_id, last[0] if last else 0, limit + 1)
+    if not events and last is None:
+        raise not_found("run", run_id)
+    return cursors.page([logged_event(event) for event in events], limit, [[event.version] for event in events])
+
+
+@get("/{run_id:uuid}/logs", opt=VIEWER)
+async def list_lines(
+    reads: Reads,
+    run_id: UUID,
+    node_id: str | None = None,
+    instance: str | None = None,
+    attempt: int | None = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: CursorText = None,
+) -> Page[LogLine]:
+    """The lines that the run's jobs wrote, oldest first, those of one attempt in order."""
+    await run_row(reads, run_id)
+    if cursor is None:
+        await reads.lines_caught_up()
+    cursors = await reads.cursors("lines", run_id, node_id, instance, attempt)
+    conditions = Conditions().add("run_id = {}", run_id).add("node_id = {}", node_id).add("instance = {}", instance)
+    conditions.add("attempt = {}", attempt)
+    skipped = 0
+    key = "(logged_at, node_id, instance, attempt, first_line)"
+    if (last := cursors.read(cursor, str, str, str, int, int, int)) is not None:
+        at, *rest, skipped = last
+        conditions.values += [datetime.fromisoformat(at), *rest[:-1]]
+        count = len(conditions.values)
+        places = ", ".join(f"${number}" for number in range(count - 3, count + 1))
+        conditions.add(f"{key} >= ({places}, {{}})", rest[-1])
+    rows = await reads.pool.fetch(_LINES + conditions.page(key[1:-1], limit), *conditions.values)
+    lines: list[LogLine] = []
+    keys: list[list[Any]] = []
+    for row in rows:
+        for number, text in enumerate(row["lines"]):
+            if number < skipped:
+                continue
+            lines.append(_line(row, number, text))
+            keys.append([row["logged_at"].isoformat(), *(row[name] for name in _CHUNK), number + 1])
+        skipped = 0
+        if len(lines) > limit:
+            break
+    return cursors.page(lines, limit, keys)
+
+
+_CHUNK = ("node_id", "instance", "attempt", "first_line")
+
+
+def _line(row: Mapping[str, Any], number: int, text: str) -> LogLine:
+    return LogLine(
+        node_id=row["node_id"],
+        instance=row["instance"],
+        attempt=row["attempt"],
+        line=row["first_line"] + number,
+        text=text,
+        job_id=row["job_id"],
+        at=row["logged_at"],
+    )
+
+
+@get("/{run_id:uuid}/metrics", opt=VIEWER)
+async def read_metrics(reads: Reads, run_id: UUID) -> Metrics:
+    """What the run spent its time on."""
+    run = await run_row(reads, run_id)
+    durations = {
+        row["node_id"]: duration
+        for row in await reads.pool.fetch(NODES, run_id)
+        if (duration := duration_ms(row["started_at"], row["completed_at"])) is not None
+    }
+    return metrics_of(await graph_of_run(reads, run), durations, duration_ms(run["started_at"], run["completed_at"]))
+
+
+class Timeline(msgspec.Struct):
+    """Gantt data: every attempt of every node and iteration, in the order in which they began."""
+
+    run_id: UUID
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    items: list[Attempt]
+
+
+@get("/{run_id:uuid}/timeline", opt=VIEWER)
+async def read_timeline(reads: Reads, run_id: UUID) -> Timeline:
+    """When what ran, from the log."""
+    run = await run_row(reads, run_id)
+    items = attempts_of(await reads.log.read_stream(run_id))
+    return Timeline(run_id, run["created_at"], run["started_at"], run["completed_at"], items)
+
+
+HANDLERS = [list_jobs, list_events, list_lines, read_metrics, read_timeline]
