@@ -201,6 +201,38 @@ class Client(Operating):
         """A new workflow made of a template; `id`, `name`, `variables` and `secrets` are its own. Answers as a save."""
         return await self._asking().write("POST", f"/api/templates/{template_id}/instantiate", fields, idempotent())
 
+    # --- stored prompts ---------------------------------------------------------------------------------------------
+
+    async def list_prompts(self, **filters: Any) -> dict[str, Any]:
+        """One page, newest first: `{items, next_cursor}`, without their texts. Filters: limit, cursor."""
+        return await self._asking().read("/api/prompts", **filters)
+
+    async def get_prompt(self, prompt_id: str, version: int | None = None) -> dict[str, Any]:
+        """A stored prompt with its `prompt` and `system`, at its newest version or at the one asked for."""
+        path = f"/api/prompts/{prompt_id}"
+        return await self._asking().read(path if version is None else f"{path}/versions/{version}")
+
+    async def prompt_versions(self, prompt_id: str, **filters: Any) -> dict[str, Any]:
+        """One page of its versions, newest first: `{items, next_cursor}`, without their texts. Filters: limit, cursor."""
+        return await self._asking().read(f"/api/prompts/{prompt_id}/versions", **filters)
+
+    async def save_prompt(
+        self, prompt_id: str, *, expected_version: int | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """Add a stored prompt, or a new version of it, of `prompt`, `system`, `name` and `description`.
+
+        Answers `{id, version, position, warnings}`. With `expected_version` it is refused (412) when somebody else saved
+        another version meanwhile.
+        """
+        headers = idempotent()
+        if expected_version is not None:
+            headers["If-Match"] = f'"{expected_version}"'
+        return await self._asking().write("POST", "/api/prompts", {"id": prompt_id, **fields}, headers)
+
+    async def delete_prompt(self, prompt_id: str) -> dict[str, Any]:
+        """It is offered no more; runs of workflows that name one of its versions still find that."""
+        return await self._asking().write("DELETE", f"/api/prompts/{prompt_id}", None, idempotent())
+
     # --- runs -------------------------------------------------------------------------------------------------------
 
     async def execute(

@@ -177,11 +177,11 @@ class DeleteSecret(Command, kw_only=True, frozen=True):
 class SavePrompt(Command, kw_only=True, frozen=True):
     """To catalog: a new version of a stored prompt, the first of a new id. Answers `{id, version, position, warnings}`.
 
-    With `is_new` its id must be free, without it must be taken; `expected_version` is what If-Match named.
+    Without `may_be_new` its id must be taken; `expected_version` is what If-Match named. Without a name it has its id's.
     """
 
     prompt_id: str
-    is_new: bool = True
+    may_be_new: bool = True
     name: str = ""
     description: str = ""
     prompt: msgspec.Raw = NULL
@@ -451,6 +451,8 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
             ListTemplates,
             SetSecret,
             DeleteSecret,
+            SavePrompt,
+            DeletePrompt,
         ),
         "triggers": (
             RequestRun,

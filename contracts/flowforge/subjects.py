@@ -42,6 +42,9 @@ class Subjects:
     def template(self, template_id: str, event_type: str) -> str:
         return f"{self.namespace}.templates.{template_id}.{event_type}"
 
+    def prompt(self, prompt_id: str, event_type: str) -> str:
+        return f"{self.namespace}.prompts.{prompt_id}.{event_type}"
+
     def job(self, queue: str, job_type: str) -> str:
         return f"{self.namespace}.jobs.{token(queue)}.{token(job_type)}"
 

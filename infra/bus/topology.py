@@ -104,7 +104,7 @@ def streams(subjects: Subjects, replicas: int = 1) -> list[StreamConfig]:
         stream(subjects.runs_stream, [f"{ns}.runs.>"], limits, gib=2, max_age_s=RUNS_KEPT_S),
         stream(
             subjects.workflows_stream,
-            [f"{ns}.workflows.>", f"{ns}.templates.>"],
+            [f"{ns}.workflows.>", f"{ns}.templates.>", f"{ns}.prompts.>"],
             limits,
             gib=0.25,
             max_age_s=RUNS_KEPT_S,

@@ -36,7 +36,7 @@ from services.catalog.state import State
 from services.catalog.templates.decide import instantiated
 from services.catalog.templates.template import Template
 from services.catalog.trigger_configs import errors_of
-from services.catalog.validation import NOTHING_KNOWN, Checked, Finding, check
+from services.catalog.validation import NOTHING_KNOWN, Checked, Finding, Known, check
 
 Command = (
     CreateWorkflow
@@ -65,11 +65,11 @@ class Decided(msgspec.Struct, frozen=True):
 
 
 class Beside(msgspec.Struct, frozen=True):
-    """What a decision needs beside the workflow's state: how secrets are kept (without it none is taken), and of other
-    workflows whether they exist, as far as that is known; and the templates that are named."""
+    """What a decision needs beside the workflow's state: how secrets are kept (without it none is taken), what there is of
+    all that the definition names, as far as that is known, and the templates that are named."""
 
     keeping: Keeping | None = None
-    existing: Mapping[str, bool] = NOTHING_KNOWN
+    known: Known = NOTHING_KNOWN
     templates: Mapping[str, Template] = MappingProxyType({})
 
 
@@ -115,7 +115,7 @@ def _instantiate(state: State, command: InstantiateTemplate, beside: Beside) -> 
 
 def _created(state: State, document: object, beside: Beside, template_id: str | None = None) -> Decided | Refusal:
     refer_to_kept(document, None)
-    checked = check(document, beside.existing)
+    checked = check(document, beside.known)
     if state.version:
         return already_exists("workflow", str(checked.document.get("id")))
     stored = _stored(checked, beside.keeping)
@@ -251,7 +251,7 @@ def save(
 ) -> Decided | Refusal:
     """A new version with this document, where it is another one."""
     refer_to_kept(document, _decoded(state.definition), is_rollback=rolled_back_to is not None)
-    checked = check(document, beside.existing)
+    checked = check(document, beside.known)
     stored = _stored(checked, beside.keeping)
     if isinstance(stored, Refusal):
         return stored

@@ -46,23 +46,24 @@ from services.catalog.answers import Saved, accepted, cause_of, fitting, rejecte
 from services.catalog.decide import Beside, Command, Decided, decide
 from services.catalog.giving import Giving
 from services.catalog.job_queues import JobQueues
+from services.catalog.looking_up import known_of
+from services.catalog.prompts import prompts
 from services.catalog.secret_names import NamedSecret, SecretNames
 from services.catalog.secrets import Keeping
 from services.catalog.settings import (
     answer_bytes_max,
     followers_max,
     kept_secrets_max,
-    referenced_workflows_max,
     reports_kept_max,
     said_bytes_max,
     unpacked_kept_max,
 )
 from services.catalog.state import State, evolve, initial
-from services.catalog.templates import Template, TemplateKey, Templates
-from services.catalog.templates.handling import SAYS as TEMPLATES_SAY
+from services.catalog.templates import Template, Templates
 from services.catalog.templates.handling import listed
 from services.catalog.together import change_together
-from services.catalog.validation import Finding, check, names_in, validate
+from services.catalog.validation import NOTHING_KNOWN, Finding, check, validate
+from services.catalog.versioned import Key, Versioned
 
 _WITH_DEFINITION = (CreateWorkflow, UpdateWorkflow, ValidateWorkflow, SaveTemplate)
 _MAY_HOLD_SECRETS = (b'"secret"', b"\\u00")
@@ -92,7 +93,10 @@ class Catalog:
     """The service that the shell turns."""
 
     name = "catalog"
-    says = frozenset({"WorkflowCreated", "WorkflowUpdated", "WorkflowArchived"}) | TEMPLATES_SAY
+    says = frozenset(
+        {"WorkflowCreated", "WorkflowUpdated", "WorkflowArchived", "TemplateSaved", "TemplateDeleted", "PromptSaved",
+         "PromptDeleted"}
+    )  # fmt: skip
     hears: frozenset[str] = frozenset()
 
     def __init__(
@@ -104,12 +108,16 @@ class Catalog:
         self._secrets = secrets
         self._clock = clock
         self._templates = Templates(log, namespace, clock)
+        self._prompts = prompts(log, namespace, clock)
+        self._versioned: dict[str, Versioned[Any]] = {
+            each.kind.word: each for each in (self._templates.changes, self._prompts)
+        }
         self._named_templates: dict[str, Template] = {}
         """Of which the workflows of a turn are made."""
         self._reports: OrderedDict[str, bytes] = OrderedDict()
         """Answers to validations of late, by command: who waits long asks again."""
-        self._existing: dict[str, bool] = {}
-        """Of the workflows that the definitions of a turn name, which are there."""
+        self._known = NOTHING_KNOWN
+        """Of what the definitions of a turn name, what there is."""
         self._kept: set[tuple[str, str]] = set()
         """Owner and fingerprint of secrets that were kept of late."""
         self._namespace = namespace
@@ -131,16 +139,18 @@ class Catalog:
     # --- load ---------------------------------------------------------------------------------------------------------
 
     def key(self, message: Message) -> Hashable:
-        """The id of the workflow or template, or the name of the secret; messages that concern none stand alone."""
+        """The id of the workflow, template or prompt, or the name of the secret; messages that concern none stand alone."""
         command = _command(message)
         if isinstance(command, SetSecret | DeleteSecret):
             return NamedSecret(command.name)
-        return self._templates.key(command) or _workflow_id(command) or (message.reply_to, message.event.id)
+        keys = (each.key(command) for each in self._versioned.values())
+        return next(filter(None, keys), None) or _workflow_id(command) or (message.reply_to, message.event.id)
 
     async def load(self, keys: Collection[Hashable], messages: Sequence[Message]) -> None:
         """Read the streams of these workflows; have the queues that their new versions name."""
         commands = [_command(message) for message in messages]
         await self._templates.load(keys, commands)
+        await self._prompts.load(keys)
         self._named_templates.clear()
         for command in commands:
             if isinstance(command, InstantiateTemplate):
@@ -165,20 +175,17 @@ class Catalog:
                     await self._keep_secrets(self._secrets, message)
 
     async def _look_up(self, messages: Sequence[Message]) -> None:
-        """Which of the other workflows exist that these commands, or the definitions they change, name."""
-        self._existing.clear()
+        """What there is of all that these commands, or the definitions they change, name."""
+        definitions: list[msgspec.Raw] = []
         for message in messages:
             command, loaded = _command(message), self._loaded.get(cast("str", self.key(message)))
-            definitions = [command.definition] if isinstance(command, _WITH_DEFINITION) else []
+            if isinstance(command, _WITH_DEFINITION):
+                definitions.append(command.definition)
             if isinstance(command, InstantiateTemplate) and command.template_id in self._named_templates:
                 definitions.append(self._named_templates[command.template_id].definition)
             if loaded is not None and not isinstance(command, CreateWorkflow | UpdateWorkflow | InstantiateTemplate):
                 definitions += loaded.state.definitions[-1:]
-            for definition in definitions:
-                for name in names_in(msgspec.json.decode(definition), referenced_workflows_max):
-                    if name not in self._existing and len(self._existing) < referenced_workflows_max:
-                        events = await self._log.read_stream(named_stream("workflow", name), limit=1)
-                        self._existing[name] = bool(events)
+        self._known = await known_of(definitions, self._log, self._prompts)
 
     async def _keep_secrets(self, secrets: Secrets, message: Message) -> None:
         """Have them stored before the event that refers to them; if that does not come about, they are never used."""
@@ -199,7 +206,7 @@ class Catalog:
 
     def _beside(self) -> Beside:
         keeping = None if self._secrets is None else Keeping(self._secrets.fingerprint, self._clock())
-        return Beside(keeping, self._existing, self._named_templates)
+        return Beside(keeping, self._known, self._named_templates)
 
     def _assert_kept(self, decided: Decided) -> None:
         """What refers to a secret is not logged before the secret is kept: both were decided on one state."""
@@ -215,10 +222,9 @@ class Catalog:
 
     def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
         """Commands are taken until one changes something; the others are decided after that is logged."""
-        if isinstance(key, TemplateKey):
-            return self._templates.decide(
-                key, [(message, cast("AnyCommand", _command(message))) for message in messages]
-            )
+        if isinstance(key, Key):
+            commands = [(message, cast("AnyCommand", _command(message))) for message in messages]
+            return self._versioned[key.kind].decide(key, commands)
         if isinstance(key, NamedSecret):
             return self._names.decide(key, messages, [cast("SetSecret", _command(message)) for message in messages])
         first = _command(messages[0])
@@ -248,7 +254,7 @@ class Catalog:
 
     def _report(self, command: ValidateWorkflow) -> bytes:
         if command.command_id not in self._reports:
-            report = validate(msgspec.json.decode(command.definition), self._existing)
+            report = validate(msgspec.json.decode(command.definition), self._known)
             self._reports[command.command_id] = fitting(cast("dict[str, Any]", msgspec.to_builtins(report)))
             if len(self._reports) > reports_kept_max:
                 self._reports.popitem(last=False)
@@ -261,7 +267,7 @@ class Catalog:
         saved = loaded.past.get(cause)
         if saved is not None:
             definition = loaded.state.definitions[saved.version - 1]
-            warnings = check(msgspec.json.decode(definition), self._existing).report.warnings
+            warnings = check(msgspec.json.decode(definition), self._known).report.warnings
             work.answers.append((message, saved_answer(key, saved, warnings, _set_by(command, definition))))
             return False
         decided = decide(loaded.state, command, self._beside())
@@ -339,8 +345,8 @@ class Catalog:
 
     def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
         """Answer the command, and say its events."""
-        if isinstance(key, TemplateKey):
-            return self._templates.logged(key, work, events)
+        if isinstance(key, Key):
+            return self._versioned[key.kind].logged(key, work, events)
         if isinstance(key, NamedSecret):
             self._names.logged(key, work, events)
             return []
@@ -359,8 +365,8 @@ class Catalog:
         """Somebody saved first: what is in memory is read anew at the next `load`."""
         self._together.pop(key, None)
         self._decided_together.pop(key, None)
-        if isinstance(key, TemplateKey):
-            self._templates.refused(key)
+        if isinstance(key, Key):
+            self._versioned[key.kind].refused(key)
         if isinstance(key, NamedSecret):
             self._names.refused(key)
         if isinstance(key, str):
@@ -371,14 +377,12 @@ class Catalog:
 
     async def resay(self, events: Sequence[StoredEvent]) -> list[Outgoing]:
         """The same messages under the same ids."""
-        return [
-            self._templates.outgoing(stored) if stored.type in TEMPLATES_SAY else self._outgoing(stored)
-            for stored in events
-        ]
+        return [self._outgoing(stored) for stored in events]
 
     def forget_all(self) -> None:
         """Nothing is kept between turns."""
         self._templates.forget_all()
+        self._prompts.forget_all()
         for kept in (self._loaded, self._pending, self._together, self._decided_together, self._kept):
             kept.clear()
         self._names.forget_all()
@@ -397,6 +401,9 @@ class Catalog:
                 _log.warning("replaced secrets are not removed yet: %s", fault)
 
     def _outgoing(self, stored: StoredEvent) -> Outgoing:
+        for each in self._versioned.values():
+            if stored.type in each.kind.says:
+                return each.outgoing(stored)
         event = _event(stored)
         envelope = logged_event(stored, self._namespace)
         body = encode_envelope(envelope)

@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 from flowforge.events import (
     AnyEvent,
+    PromptEvent,
     RetryRefused,
     RunRetried,
     SlotEvent,
@@ -92,6 +93,9 @@ class Projector:
         templates = {event.template_id for event in decoded if isinstance(event, TemplateEvent)}
         if templates - self._models.templates.keys():
             await store.load_templates(self._connection, self._models, templates - self._models.templates.keys())
+        prompts = {event.prompt_id for event in decoded if isinstance(event, PromptEvent)}
+        if prompts - self._models.prompts.keys():
+            await store.load_prompts(self._connection, self._models, prompts - self._models.prompts.keys())
         asked = (
             event
             for event in decoded

@@ -10,6 +10,7 @@ from flowforge.definition import readable, with_defaults
 from flowforge.events import TemplateDeleted, TemplateEvent, TemplateSaved
 from flowforge.refusals import Refusal, already_exists, invalid, invalid_state, not_found, too_large
 
+from services.catalog.decided import Decided
 from services.catalog.settings import definition_bytes_max
 from services.catalog.state import State as WorkflowState
 from services.catalog.templates.template import State, Template
@@ -22,14 +23,9 @@ GIVEN_LATER = frozenset({"MISSING_SECRET"})
 Command = SaveTemplate | DeleteTemplate
 
 
-class Decided(msgspec.Struct, frozen=True):
-    """What is to be logged (nothing, where nothing would change), and what the author should look at."""
-
-    events: list[TemplateEvent]
-    warnings: list[Finding] = []
-
-
-def decide(state: State, command: Command, source: WorkflowState, is_ready_made: bool) -> Decided | Refusal:
+def decide(
+    state: State, command: Command, source: WorkflowState, is_ready_made: bool
+) -> Decided[TemplateEvent] | Refusal:
     """`source` is the workflow that the template is taken from, where the command names one."""
     if is_ready_made:
         what = "cannot be deleted" if isinstance(command, DeleteTemplate) else "cannot be replaced: choose another id"
@@ -41,7 +37,7 @@ def decide(state: State, command: Command, source: WorkflowState, is_ready_made:
     return _save(state, command, source)
 
 
-def _save(state: State, command: SaveTemplate, source: WorkflowState) -> Decided | Refusal:
+def _save(state: State, command: SaveTemplate, source: WorkflowState) -> Decided[TemplateEvent] | Refusal:
     if command.is_new and state.template is not None:
         return already_exists("template", command.template_id)
     if not command.is_new and state.template is None:

@@ -3,11 +3,27 @@
 Read in this order: report, draft (what of the document can be read; the bodies of loops are graphs of their own), graph
 (algorithms), structure (ids, edges, cycles of every graph), branches (conditions, parallels, merges), loops, kinds (what
 each type of node needs), places and texts (expressions and templates), ports (what edges carry), values (defaults,
-limits), policies (settings of the run, other workflows), schedules, triggers, job_types.
+limits), policies (settings of the run), named (other workflows, stored prompts), schedules, triggers, job_types; prompts
+is the check of a stored prompt.
 """
 
-from services.catalog.validation.policies import names_in
+from services.catalog.validation.named import NOTHING_KNOWN, Known, Name, PromptVersions, names_in
+from services.catalog.validation.prompts import check_prompt
 from services.catalog.validation.report import Finding, Report
-from services.catalog.validation.validate import NOTHING_KNOWN, Checked, check, validate
+from services.catalog.validation.validate import Checked, check, validate
+from services.catalog.validation.values import encoded
 
-__all__ = ["NOTHING_KNOWN", "Checked", "Finding", "Report", "check", "names_in", "validate"]
+__all__ = [
+    "NOTHING_KNOWN",
+    "Checked",
+    "Finding",
+    "Known",
+    "Name",
+    "PromptVersions",
+    "Report",
+    "check",
+    "check_prompt",
+    "encoded",
+    "names_in",
+    "validate",
+]

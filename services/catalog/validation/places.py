@@ -63,7 +63,7 @@ _OUTSIDE: Absent = {
     "index": ("it exists only inside for_each", "give the node a for_each, or use input or variables"),
     "previous": ("it exists only inside loops", "leave it out"),
 }
-_NO_CALLBACK = (
+NO_CALLBACK = (
     "it exists only in the url, headers and body of a webhook with wait_for_callback",
     "write wait_for_callback: true on the webhook",
 )
@@ -103,7 +103,7 @@ def _of_triggers(draft: Draft) -> Iterator[Text]:
 
 def _absent_in(shape: Shape) -> Absent:
     """What has no value in a graph: the body of a loop has its own `item`, `index` and `previous`, if any."""
-    absent: dict[str, tuple[str, str]] = {"callback": _NO_CALLBACK}
+    absent: dict[str, tuple[str, str]] = {"callback": NO_CALLBACK}
     placed = shape.region.loop
     if placed is None or not isinstance(placed.item, LoopNode):
         return {**_OUTSIDE, **absent}

@@ -1,9 +1,4 @@
-"""Settings of the whole run that contradict one another, and the workflows that a definition names."""
-
-from collections.abc import Iterator, Mapping
-from typing import Any, cast
-
-from flowforge.definition import ChildNode
+"""Settings of the whole run that contradict one another."""
 
 from services.catalog.validation.draft import Draft
 from services.catalog.validation.report import Findings
@@ -64,47 +59,3 @@ def _check_recovery(draft: Draft, findings: Findings) -> None:
 
 def _without_effect(path: str, message: str, mend: str, findings: Findings) -> None:
     findings.warning("WITHOUT_EFFECT", path, message, mend)
-
-
-# --- other workflows --------------------------------------------------------------------------------------------------
-
-
-def named_workflows(draft: Draft) -> Iterator[tuple[str, str, list[str]]]:
-    """Id, place and node of each workflow that is started as a child or on failure."""
-    for placed in draft.nodes():
-        if isinstance(placed.item, ChildNode):
-            yield placed.item.workflow_id, placed.path("workflow_id"), [placed.item.id]
-    if draft.head.settings.on_failure is not None:
-        yield draft.head.settings.on_failure.workflow_id, "$.settings.on_failure.workflow_id", []
-
-
-def check_other_workflows(draft: Draft, existing: Mapping[str, bool], findings: Findings) -> None:
-    """That they exist, as far as `existing` says, and are not this one."""
-    for name, path, nodes in named_workflows(draft):
-        if name == draft.head.id:
-            what = "its runs start runs of itself" if nodes else "a failure of its failure handler starts it again"
-            findings.warning(
-                "STARTS_ITSELF", path, f"'{name}' is this workflow: {what}, until the chain is cut (DEPTH_EXCEEDED)",
-                "make sure that there is a way out, such as a condition before it" if nodes else "name another workflow",
-                nodes,
-            )  # fmt: skip
-        elif existing.get(name) is False:
-            message = f"there is no workflow '{name}' yet; until there is, starting it fails"
-            findings.warning("UNKNOWN_WORKFLOW", path, message, "save that workflow, or correct the name", nodes)
-
-
-def names_in(document: object, count_max: int) -> list[str]:
-    """The workflows that a document may name, found without reading it as a definition; at most `count_max`."""
-    fields = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
-    found: dict[str, None] = {}
-    stack: list[Any] = [fields.get("nodes"), fields.get("settings")]
-    while stack and len(found) < count_max:
-        value = stack.pop()
-        if isinstance(value, dict):
-            part = cast("dict[str, Any]", value)
-            if isinstance(name := part.get("workflow_id"), str):
-                found[name] = None
-            stack += [part[key] for key in ("config", "body", "nodes", "on_failure") if key in part]
-        elif isinstance(value, list):
-            stack += cast("list[Any]", value)
-    return list(found)

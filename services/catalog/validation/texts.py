@@ -1,7 +1,7 @@
 """Expressions and templates: that they can be read, and that what they name exists."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import msgspec
@@ -14,6 +14,7 @@ from infra.expressions import (
     compile_template,
 )
 from infra.expressions.limits import template_depth_max
+from infra.expressions.reading import Chain
 from services.catalog.validation.draft import Draft
 from services.catalog.validation.places import Text, texts_of
 from services.catalog.validation.report import Findings
@@ -29,21 +30,23 @@ _NO_SECRETS = "undeclared name 'secrets'"
 
 def check_texts(draft: Draft, shapes: Shapes, findings: Findings) -> None:
     """Every expression and every template of the document."""
-    reader = _Reader(draft, shapes, findings)
+    reader = _InWorkflow(draft, shapes, findings)
     for text in texts_of(draft, shapes):
         reader.check(text)
 
 
+def check_alone(texts: Iterable[Text], findings: Findings) -> None:
+    """Texts outside of any workflow: all that can be said without knowing its nodes and variables."""
+    reader = _Reader(findings)
+    for text in texts:
+        reader.check(text)
+
+
 class _Reader:
-    def __init__(self, draft: Draft, shapes: Shapes, findings: Findings) -> None:
-        self._shapes = shapes
+    """What is wrong with a text wherever it stands."""
+
+    def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._unread_ids = frozenset[str]().union(*(region.unread_ids for region in draft.regions))
-        self._nodes_are_known = not any(region.has_unread_nodes for region in draft.regions)
-        self._variables = {variable.name for variable in draft.head.variables}
-        for placed in draft.nodes():
-            self._variables.update(placed.item.output_mapping)
-        self._variables_are_known = "variables" not in draft.unread and not draft.has_unread_nodes
 
     def check(self, text: Text) -> None:
         before = len(self._findings.found)
@@ -89,25 +92,46 @@ class _Reader:
     def _check_names(self, text: Text, path: str, expression: Expression) -> None:
         for chain in expression.chains:
             first = chain.steps[0] if chain.steps and isinstance(chain.steps[0], str) else None
-            is_asked_for = chain.is_tested and len(chain.steps) == 1
             if chain.name in text.absent:
                 self._absent(text, path, chain.name)
             elif first is None:
                 continue
-            elif chain.name == "nodes":
-                self._check_node(text, path, first, chain.steps)
-            elif chain.name == "variables" and not is_asked_for and self._variables_are_known:
-                self._check_variable(text, path, first)
             elif chain.name == "run" and first not in RUN_PARTS:
                 mend = self._findings.did_you_mean(first, RUN_PARTS, f"a run has {', '.join(RUN_PARTS)}")
                 self._findings.error("EXPRESSION_ERROR", path, f"a run has no '{first}'", mend, text.owner)
             elif chain.name == "callback" and first not in CALLBACK_PARTS:
                 message = f"a callback has no '{first}'"
                 self._findings.error("EXPRESSION_ERROR", path, message, "write callback.url", text.owner)
+            else:
+                self._check_chain(text, path, chain, first)
+
+    def _check_chain(self, text: Text, path: str, chain: Chain, first: str) -> None:
+        """What a workflow's own names are good for is known there only."""
 
     def _absent(self, text: Text, path: str, name: str) -> None:
         why, mend = text.absent[name]
         self._findings.error("EXPRESSION_ERROR", path, f"'{name}' has no value here: {why}", mend, text.owner)
+
+
+class _InWorkflow(_Reader):
+    """Also whether nodes and variables exist."""
+
+    def __init__(self, draft: Draft, shapes: Shapes, findings: Findings) -> None:
+        super().__init__(findings)
+        self._shapes = shapes
+        self._unread_ids = frozenset[str]().union(*(region.unread_ids for region in draft.regions))
+        self._nodes_are_known = not any(region.has_unread_nodes for region in draft.regions)
+        self._variables = {variable.name for variable in draft.head.variables}
+        for placed in draft.nodes():
+            self._variables.update(placed.item.output_mapping)
+        self._variables_are_known = "variables" not in draft.unread and not draft.has_unread_nodes
+
+    def _check_chain(self, text: Text, path: str, chain: Chain, first: str) -> None:
+        is_asked_for = chain.is_tested and len(chain.steps) == 1
+        if chain.name == "nodes":
+            self._check_node(text, path, first, chain.steps)
+        elif chain.name == "variables" and not is_asked_for and self._variables_are_known:
+            self._check_variable(text, path, first)
 
     def _check_variable(self, text: Text, path: str, name: str) -> None:
         if name not in self._variables:

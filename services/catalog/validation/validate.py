@@ -1,8 +1,6 @@
 """The whole check: every reason at once, whatever the first one was."""
 
 import re
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, cast
 
 import msgspec
@@ -14,7 +12,8 @@ from services.catalog.validation.draft import node_at, read
 from services.catalog.validation.job_types import check_job_types
 from services.catalog.validation.kinds import check_kinds
 from services.catalog.validation.loops import check_loops
-from services.catalog.validation.policies import check_other_workflows, check_policies
+from services.catalog.validation.named import NOTHING_KNOWN, Known, check_named
+from services.catalog.validation.policies import check_policies
 from services.catalog.validation.ports import check_ports
 from services.catalog.validation.report import Findings, Report
 from services.catalog.validation.schedules import check_schedules
@@ -26,9 +25,6 @@ from services.catalog.validation.webhooks import check_webhooks
 _UNKNOWN_FIELD = re.compile(r"unknown field `([^`]*)`")
 
 
-NOTHING_KNOWN: Mapping[str, bool] = MappingProxyType({})
-
-
 class Checked(msgspec.Struct):
     """A document, what was found, and the workflow in it if it can be read."""
 
@@ -37,13 +33,13 @@ class Checked(msgspec.Struct):
     workflow: Workflow | None
 
 
-def validate(document: object, existing: Mapping[str, bool] = NOTHING_KNOWN) -> Report:
+def validate(document: object, known: Known = NOTHING_KNOWN) -> Report:
     """Everything that is wrong with the document. Never raises for what a JSON document may hold."""
-    return check(document, existing).report
+    return check(document, known).report
 
 
-def check(document: object, existing: Mapping[str, bool] = NOTHING_KNOWN) -> Checked:
-    """The document read and validated. `existing` says of other workflows, where that is known, whether they are there."""
+def check(document: object, known: Known = NOTHING_KNOWN) -> Checked:
+    """The document read and validated. `known`: what else there is that it may name."""
     findings = Findings()
     if not isinstance(document, dict):
         _add_faults({}, parse(document)[1], findings)
@@ -62,7 +58,7 @@ def check(document: object, existing: Mapping[str, bool] = NOTHING_KNOWN) -> Che
     values.check_values(draft, findings)
     check_texts(draft, shapes, findings)
     check_policies(draft, findings)
-    check_other_workflows(draft, existing, findings)
+    check_named(draft, known, findings)
     check_schedules(draft, findings)
     check_triggers(draft, findings)
     check_job_types(draft, findings)

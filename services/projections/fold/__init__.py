@@ -103,12 +103,13 @@ from services.projections.fold.asked import audit
 from services.projections.fold.breakers import breaker_changed
 from services.projections.fold.causes import decided, quarantined, received, rejected, retried
 from services.projections.fold.nodes import fold_node, iteration
+from services.projections.fold.prompts import fold_prompt
 from services.projections.fold.runs import fold_run, triggered
 from services.projections.fold.secrets import secret_changed
 from services.projections.fold.slots import asked_for_slot, fold_slot
+from services.projections.fold.templates import fold_template
 from services.projections.fold.workflows import archived, defined
 from services.projections.state import ReadModels
-from services.projections.templates import fold_template
 
 RUN_ENDED = frozenset({"completed", "failed", "cancelled", "partial"})
 WITHOUT_ROWS = frozenset(
@@ -217,10 +218,8 @@ def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> 
             secret_changed(models, stored, event)
         case TemplateSaved() | TemplateDeleted():
             fold_template(models, stored, event)
-            action = "save_template" if isinstance(event, TemplateSaved) else "delete_template"
-            audit(models, stored, action, event.template_id)
         case PromptSaved() | PromptDeleted():
-            pass
+            fold_prompt(models, stored, event)
         case BreakerOpened() | BreakerHalfOpened() | BreakerClosed():
             breaker_changed(models, stored, event)
         case DeadLetterRetried():
