@@ -222,6 +222,26 @@ def test_many_runs_are_found_and_ended(stranger: Stranger):
     operate(stranger, "/api/runs/bulk", {"filter": {"workflow_id": definition["id"]}, "action": "cancel"})
 
 
+# --- dead letters -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_message_that_nobody_understood_is_tried_once_more(stranger: Stranger):
+    mark = f"no event {time.monotonic_ns()}"
+    async with stranger.nats() as connection:
+        await connection.jetstream().publish("flowforge.inbox.shop", mark.encode())
+
+    def letter() -> Object | None:
+        return next((item for item in stranger.get("/api/dead-letters")["items"] if item["body"] == mark), None)
+
+    found = until(stranger, letter)
+    assert (found["service"], found["status"], found["failures"]) == ("triggers", "open", 1)
+    assert operate(stranger, f"/api/dead-letters/{found['id']}/retry")["service"] == "triggers"
+    again = until(stranger, lambda: (item := letter()) is not None and item["failures"] == 2 and item)
+    assert (again["id"], again["status"], again["retried_by"]) == (found["id"], "open", "admin")
+    assert stranger.cli("dead-letters", "retry", found["id"]).status == 0
+    problem(stranger.send("POST", "/api/dead-letters/019ca945-2b5d-764f-be2e-79b6b73f502e/retry", {}), 404)
+
+
 # --- the command line -------------------------------------------------------------------------------------------------
 
 
