@@ -19,6 +19,7 @@ from flowforge.subjects import DEFAULT_NAMESPACE
 
 PREFIX = "FLOWFORGE_"
 FILE_NAME = "flowforge.toml"
+_POOL = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _PORT_MAX = 65_535
 
@@ -55,6 +56,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     a port."""
     webhook_deny: tuple[str, ...] = ()
     """Addresses of FlowForge's own servers, `host:port`, which `webhook` nodes never reach."""
+    pools: dict[str, int] = {}
+    """How many jobs of the nodes that name a pool may be under way at once, in all workflows together."""
+    queue_limits: dict[str, int] = {}
+    """The same for the jobs of a queue."""
+    max_concurrent_jobs: int | None = None
+    """The same for all jobs."""
+    user_max_concurrent_jobs: int | None = None
+    """The same for the jobs of the runs that one user caused."""
+    cache_kept_ms: int | None = None
+    """For how long an output may be used again under its node's `cache_key`; None: for ever."""
     secrets_key: str | None = None
     """What secrets are sealed with, 32 bytes in base64; None: `secrets.key` in `home`, which `up` makes."""
 
@@ -69,6 +80,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 _NAMES = tuple(Settings.__struct_fields__)
+_NUMBERS = frozenset({"http_port", "nats_port", "max_concurrent_jobs", "user_max_concurrent_jobs", "cache_kept_ms"})
+_COUNTS_BY_NAME = frozenset({"pools", "queue_limits"})
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -105,7 +118,9 @@ def _read_file(home: Path) -> dict[str, object]:
 
 def _parsed(name: str, text: str, origin: str) -> object:
     """What an environment variable means, before its type is checked."""
-    if name in ("http_port", "nats_port"):
+    if name in _COUNTS_BY_NAME:
+        return _counts(text, origin)
+    if name in _NUMBERS:
         try:
             return int(text)
         except ValueError:
@@ -117,6 +132,19 @@ def _parsed(name: str, text: str, origin: str) -> object:
     if name in ("webhook_allow", "webhook_deny"):
         return [part.strip() for part in text.split(",") if part.strip()]
     return text
+
+
+def _counts(text: str, origin: str) -> dict[str, int]:
+    """`gpu=2,db=10`"""
+    found: dict[str, int] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, count = (each.strip() for each in part.partition("="))
+        if not name or not count.isascii() or not count.isdigit():
+            raise SettingsError(f"{origin}: {part!r} is not a name with a number, as in gpu=2,db=10")
+        if name in found:
+            raise SettingsError(f"{origin}: {name!r} is given twice")
+        found[name] = int(count)
+    return found
 
 
 def _converted(values: dict[str, object], origins: Mapping[str, str]) -> Settings:
@@ -156,6 +184,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+_POSITIVE = "expected 1 or more; leave it out for no limit"
+
+
+def _is_positive(count: int | None) -> bool:
+    return count is None or count > 0
+
+
 def _is_url(text: str | None, schemes: tuple[str, ...]) -> bool:
     if text is None:
         return True
@@ -179,6 +214,19 @@ _RULES: tuple[tuple[str, Callable[[Settings], bool], str], ...] = (
     ("database_url", lambda s: _is_url(s.database_url, ("postgresql", "postgres")), "expected postgresql://…"),
     ("public_url", lambda s: _is_url(s.public_url, ("http", "https")), "expected http://… or https://…"),
     ("nats_url", lambda s: _is_url(s.nats_url, ("nats", "tls", "ws", "wss")), "expected nats://… or tls://…"),
+    (
+        "pools",
+        lambda s: all(_POOL.fullmatch(name) and name != "jobs" and count > 0 for name, count in s.pools.items()),
+        f"a pool's name matches {_POOL.pattern} and is not 'jobs', its limit is 1 or more",
+    ),
+    (
+        "queue_limits",
+        lambda s: all(name and count > 0 for name, count in s.queue_limits.items()),
+        "the limit of a queue is 1 or more",
+    ),
+    ("max_concurrent_jobs", lambda s: _is_positive(s.max_concurrent_jobs), _POSITIVE),
+    ("user_max_concurrent_jobs", lambda s: _is_positive(s.user_max_concurrent_jobs), _POSITIVE),
+    ("cache_kept_ms", lambda s: _is_positive(s.cache_kept_ms), _POSITIVE),
     (
         "auth",
         lambda s: s.auth_is_on or is_loopback(s.http_host),

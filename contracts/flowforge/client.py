@@ -179,6 +179,28 @@ class Client(Operating):
         """What is wrong with a workflow: `{is_valid, errors, warnings, …}`; nothing is stored."""
         return await self._asking().write("POST", "/api/workflows/validate", _document(workflow))
 
+    # --- templates --------------------------------------------------------------------------------------------------
+
+    async def list_templates(self, **filters: Any) -> dict[str, Any]:
+        """One page, those of one's own first: `{items, next_cursor}`. Filters: source, category; limit, cursor."""
+        return await self._asking().read("/api/templates", **filters)
+
+    async def get_template(self, template_id: str) -> dict[str, Any]:
+        """A template with its `definition` and `parameters`."""
+        return await self._asking().read(f"/api/templates/{template_id}")
+
+    async def save_template(self, template_id: str, **fields: Any) -> dict[str, Any]:
+        """Add a template, made of `definition`, or of `version` of `workflow_id`: `{id, version, position, warnings}`."""
+        return await self._asking().write("POST", "/api/templates", {"id": template_id, **fields}, _idempotent())
+
+    async def delete_template(self, template_id: str) -> dict[str, Any]:
+        """No more workflows are made of it; those that were stay."""
+        return await self._asking().write("DELETE", f"/api/templates/{template_id}", None, _idempotent())
+
+    async def instantiate(self, template_id: str, **fields: Any) -> dict[str, Any]:
+        """A new workflow made of a template; `id`, `name`, `variables` and `secrets` are its own. Answers as a save."""
+        return await self._asking().write("POST", f"/api/templates/{template_id}/instantiate", fields, _idempotent())
+
     # --- runs -------------------------------------------------------------------------------------------------------
 
     async def execute(

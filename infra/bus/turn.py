@@ -16,7 +16,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 from flowforge.envelope import now
@@ -91,6 +91,15 @@ class Service(Protocol):
         ...
 
 
+@runtime_checkable
+class Ranks(Protocol):
+    """A service in which some aggregates are to go first."""
+
+    def ranked(self, keys: Collection[Hashable]) -> Collection[Hashable]:
+        """The same, loaded ones, in the order in which they are decided, logged and said."""
+        ...
+
+
 class Turn:
     """Runs turns for one service until stopped."""
 
@@ -104,6 +113,7 @@ class Turn:
         subjects: Subjects,
     ) -> None:
         self.service = service
+        self._ranks = service if isinstance(service, Ranks) else None
         self.log = log
         self.said_position = 0
         self.handled_position = 0
@@ -289,7 +299,8 @@ class Turn:
             raise
         except Exception:  # one aggregate that cannot be loaded must not stop the others  # noqa: BLE001
             broken = True
-        for key, messages in pending.items():
+        for key in pending if self._ranks is None else self._ranks.ranked(pending):
+            messages = pending[key]
             try:
                 if broken:
                     await service.load([key], messages)

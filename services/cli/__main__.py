@@ -43,6 +43,7 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("apply", "definitions:apply", _DEFINITIONS, "Create or update workflows from JSON or YAML files."),
     ("validate", "definitions:validate", _DEFINITIONS, "Say what is wrong with a definition, and where."),
     ("workflows", "definitions:workflows", _DEFINITIONS, "List the workflows."),
+    ("templates", "templates:app", _DEFINITIONS, "Ready-made and own definitions, to make workflows of."),
     ("run", "runs:run", _RUNS, "Start a run of a workflow; with --watch, show it until its end."),
     ("watch", "runs:watch", _RUNS, "Show a run live until its end."),
     ("runs", "operations:app", _RUNS, "List runs; pause, resume, step, retry, change, cancel them."),

@@ -5,18 +5,111 @@ Looked for after every start and after NATS was away, once workers have had a le
 
 import asyncio
 import logging
+import time
+from collections.abc import Callable
+from typing import cast
 from uuid import UUID
 
 import msgspec
+from flowforge import events as facts
 from flowforge.envelope import NotAnEvent, decode
+from flowforge.events import NodeQueued
 from flowforge.reports import JobRequested
+from flowforge.subjects import Subjects
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
+
+from infra.bus import Outgoing, Shell
+from infra.eventlog import EventLog, StoredEvent
+from services.execution.open_runs import OpenRuns
+from services.execution.runs import Runs
+from services.execution.settings import JOBS_LOOKED_AT_AFTER_S
+from services.execution.state import Run
 
 PAGE_COUNT = 500
 ANSWER_WAIT_S = 5.0
 _log = logging.getLogger(__name__)
+
+
+class LostJobs:
+    """When to look for them, which jobs have shown a sign of life since, and handing the others out again."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        shell: Shell,
+        subjects: Subjects,
+        runs: Runs,
+        open_runs: OpenRuns,
+        job_message: Callable[[Run, NodeQueued, StoredEvent, str], Outgoing],
+    ) -> None:
+        self._log = log
+        self._job_message = job_message
+        self._shell = shell
+        self._subjects = subjects
+        self._runs = runs
+        self._open = open_runs
+        self._look_at: float | None = None
+        self._signs_of_life: set[UUID] = set()
+
+    def look_soon(self) -> None:
+        """Workers get time to speak first."""
+        self._signs_of_life.clear()
+        self._look_at = time.monotonic() + JOBS_LOOKED_AT_AFTER_S
+
+    def spoke_of(self, job_id: UUID) -> None:
+        """A worker has it."""
+        if self._look_at is not None:
+            self._signs_of_life.add(job_id)
+
+    async def look(self) -> None:
+        """To be called each second: looks when it is time."""
+        if self._look_at is None or time.monotonic() < self._look_at or not self._shell.client.is_connected:
+            return
+        self._look_at = None
+        try:
+            await self._say_again()
+        except (TimeoutError, NatsError, NotFoundError) as fault:
+            _log.warning("cannot look for lost jobs yet: %s", fault)
+            self.look_soon()
+
+    async def _say_again(self) -> None:
+        await self._open.find()
+        if not self._open:
+            return
+        queued = await queued_jobs(self._shell.client, self._subjects.jobs_stream)
+        await self._runs.load(self._open, [])
+        lost: list[Outgoing] = []
+        for run_id in list(self._open):
+            run = self._runs.get(run_id)
+            if run is None or run.is_ended:
+                self._open.pop(run_id, None)
+                continue
+            lost += await self._lost(run, queued)
+        if lost:
+            _log.warning("%d jobs were lost with NATS, handing them out again", len(lost))
+            await self._shell.say(lost)
+
+    async def _lost(self, run: Run, queued: set[tuple[UUID, int]]) -> list[Outgoing]:
+        silent = [
+            unit
+            for job_id, unit in run.jobs.items()
+            if unit.status in ("queued", "running")
+            and job_id not in self._signs_of_life
+            and (job_id, unit.attempt) not in queued
+        ]
+        if not silent:
+            return []
+        wanted = {(unit.node_id, unit.instance, unit.attempt) for unit in silent}
+        said: list[Outgoing] = []
+        for stored in await self._log.read_stream(run.id):
+            if stored.type == "NodeQueued":
+                event = cast("NodeQueued", facts.decode(stored.type, stored.data))
+                if (event.node_id, event.instance, event.attempt) in wanted:
+                    said.append(self._job_message(run, event, stored, f"-again-{time.time_ns()}"))
+        return said
 
 
 async def queued_jobs(client: Client, stream: str) -> set[tuple[UUID, int]]:

@@ -275,6 +275,12 @@ class Plan:
         names |= self.output_mapping.names if self.output_mapping else frozenset()
         return bool(names & {"event", "events"})
 
+    @cached_property
+    def asks_around(self) -> bool:
+        """Whether a node of it has a say in what runs share: a pool, a circuit breaker, outputs that are used again."""
+        nodes = (plan.node for plan in self.all_nodes.values())
+        return any(node.pool or node.circuit_breaker or node.cache_key for node in nodes)
+
     def chain_to(self, node_id: str) -> list[str]:
         """A path from a root of the workflow to the node, through the loops that it stands in."""
         graph = self.all_nodes[node_id].graph

@@ -2,7 +2,7 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import cast
 from uuid import UUID
 
@@ -34,8 +34,9 @@ _completed = msgspec.json.Decoder(JobCompleted)
 class Runs:
     """What is in memory of what is in the log; anything in it may be dropped at any time."""
 
-    def __init__(self, log: EventLog, client: Client, subjects: Subjects) -> None:
+    def __init__(self, log: EventLog, client: Client, subjects: Subjects, on_read: Callable[[Run], None]) -> None:
         self._log = log
+        self._on_read = on_read
         self._client = client
         self._subjects = subjects
         self._runs: OrderedDict[UUID, Run] = OrderedDict()
@@ -95,8 +96,8 @@ class Runs:
                 continue
             triggered = _triggered.decode(message.event.data)
             if triggered.run_id in new and triggered.run_id not in fresh:
-                plan = await self._plan(triggered.workflow_id, triggered.workflow_version)
-                self._keep(Run(plan, triggered, message.event.position or 0))
+                plan = await self.plan(triggered.workflow_id, triggered.workflow_version)
+                self._keep(Run(plan, triggered, message.event.position or 0, message.event.actor))
                 fresh.add(triggered.run_id)
         return fresh
 
@@ -117,8 +118,8 @@ class Runs:
                 (cast("RunEvent", facts.decode(stored.type, stored.data)), stored.recorded_at) for stored in history
             ]
             triggered = cast("WorkflowTriggered", events[0][0])
-            run = fold(await self._plan(triggered.workflow_id, triggered.workflow_version), events)
-            run.position = history[0].position
+            run = fold(await self.plan(triggered.workflow_id, triggered.workflow_version), events)
+            run.position, run.actor = history[0].position, history[0].actor
             self._keep(run)
 
     def _keep(self, run: Run) -> None:
@@ -130,8 +131,10 @@ class Runs:
             if (reference := inputs.blob_hash(value)) is not None:
                 run.blobs.setdefault(reference, None)
         self._runs[run.id] = run
+        self._on_read(run)
 
-    async def _plan(self, workflow_id: str, version: int) -> Plan:
+    async def plan(self, workflow_id: str, version: int) -> Plan:
+        """A version of a workflow. Raises LookupError for one that is not in the log, or cannot be read."""
         known = self._plans.get((workflow_id, version))
         if known is not None:
             return known

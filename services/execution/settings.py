@@ -20,3 +20,24 @@ DELAY_MS_MAX = 10 * 366 * 86_400_000
 WAITS_PAGE_COUNT = 1_000
 WAITS_KEPT_EVERY_S = 5.0
 """How often it is kept how far the log was read for nodes that wait for events."""
+CACHE_KEY_CHARS_MAX = 256
+"""A longer rendered `cache_key` is kept as its hash."""
+WORKER_AWAITED_AFTER_S = 2.0
+"""So long after a job was queued it is told that nobody serves its type, if nobody does."""
+CONNECTIONS_MAX = 2
+"""To the table of outputs that may be used again."""
+OUTPUTS_PAGE_COUNT = 5_000
+OUTPUTS_KEPT_EVERY_S = 10
+"""How often it is kept up to where the log's outputs are in the table."""
+OUTPUTS_FORGOTTEN_EVERY_S = 600
+"""How often those that are too old are deleted."""
+OPEN_RUNS_PAGE_COUNT = 200
+"""Runs read at once, to know who holds which place."""
+RUNS_NUDGED_MAX = 1_000
+"""Per second after a start: runs that may have asked for something when the process before ended."""
+INVITED_AGAIN_EVERY_S = 5.0
+"""In case an invitation to take a place was lost."""
+WOKEN_BEFORE_BREAKER_MAX = 10
+"""Runs that are woken when a breaker lets one attempt through; the first that comes has it."""
+BREAKER_EVENTS_READ_MAX = 200
+"""Of a longer stream only the end is read from the next start on."""

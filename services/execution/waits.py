@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 from flowforge import events as facts
 from flowforge.envelope import SPEC_VERSION
-from flowforge.events import EventReceived, EventWait, NodeWaiting, RunEvent
+from flowforge.events import BreakerWait, EventReceived, EventWait, NodeWaiting, PoolWait, RunEvent
 
 from infra.eventlog import EventLog, StoredEvent, Unavailable
 from services.execution.settings import WAITS_KEPT_EVERY_S, WAITS_PAGE_COUNT
@@ -42,9 +42,13 @@ class EventCame(msgspec.Struct):
 class Waits:
     """Who waits for which events, and how far the log was read for them."""
 
-    def __init__(self, log: EventLog, put: Callable[[EventCame, str], None]) -> None:
+    def __init__(
+        self, log: EventLog, put: Callable[[EventCame, str], None], holds: Callable[[UUID], None] = lambda _: None
+    ) -> None:
         self._log = log
         self._put = put
+        self._holds = holds
+        """Told of open runs in which something waits for a place, or before a circuit breaker."""
         self._looking = asyncio.Lock()
         self._nudged: asyncio.Task[None] | None = None
         self.forget()
@@ -99,8 +103,12 @@ class Waits:
         while page := await self._log.read(position, WAITS_PAGE_COUNT, types={NodeWaiting.__name__}):
             for stored in page:
                 event = cast("NodeWaiting", facts.decode(stored.type, stored.data))
-                if stored.stream_id in runs and isinstance(event.wait, EventWait):
+                if stored.stream_id not in runs:
+                    continue
+                if isinstance(event.wait, EventWait):
                     self._add((stored.stream_id, event.node_id, event.instance), event.wait, stored.position)
+                elif isinstance(event.wait, PoolWait | BreakerWait):
+                    self._holds(stored.stream_id)
             position = page[-1].position
         if self._waits:
             first = min(since for _, since in self._waits.values())

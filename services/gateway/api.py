@@ -26,6 +26,7 @@ from services.gateway.routes import (
     EVENTS,
     RUNS,
     SECRETS,
+    TEMPLATES,
     TRIGGERS,
     WEBHOOKS,
     WORKFLOWS,
@@ -68,6 +69,7 @@ def create_app(settings: Settings) -> Litestar:
 
     return Litestar(
         [*_routers("/api/workflows", "/workflows", WORKFLOWS), *_routers("/api/runs", "/api/workflow-executions", RUNS),
+         *_routers("/api/templates", "/api/workflow-templates", TEMPLATES),
          Router("/api/events", route_handlers=EVENTS), Router("/api/triggers", route_handlers=TRIGGERS),
          Router("/api/webhooks", route_handlers=WEBHOOKS), Router("/api/callbacks", route_handlers=CALLBACKS),
          Router("/api/secrets", route_handlers=SECRETS), Router("/api/approvals", route_handlers=APPROVALS),

@@ -47,6 +47,7 @@ ping_interval_s = 10
 bulk_items_max = 1_000
 """Triggers changed by one request."""
 
+breakpoints_max = 1_000
 bulk_runs_max = 1_000
 """Runs to which one request does something."""
 
@@ -54,7 +55,6 @@ bulk_at_once_max = 50
 """Commands of such a request that are under way at once."""
 
 steps_max = 1_000
-breakpoints_max = 1_000
 labels_max = 50
 label_chars_max = 200
 priority_max = 1_000
@@ -77,6 +77,12 @@ rejections_told_every_s = 60.0
 
 rejections_triggers_max = 10_000
 """Triggers whose rejections wait to be told; those of further ones are not counted."""
+
+slug_chars_max = 63
+"""Of an id that is made of a name."""
+
+category_chars_max = 100
+"""Of a template's category."""
 
 secret_chars_max = 65_536
 """Of a secret that workflows name."""

@@ -10,10 +10,10 @@ from uuid import UUID
 import asyncpg
 from flowforge.events import (
     AnyEvent,
-    RetryRefused,
     RunRetried,
     SlotEvent,
     SlotRefused,
+    TemplateEvent,
     TimerSet,
     WorkflowArchived,
     WorkflowUpdated,
@@ -78,7 +78,6 @@ class Projector:
             for event, fact in zip(events, decoded, strict=True)
             if event.stream_type == "run" and event.stream_id not in runs and _changes_rows(fact)
         }
-        missing |= {fact.run_id for fact in decoded if isinstance(fact, RetryRefused) and fact.run_id not in runs}
         workflows = {
             event.workflow_id
             for event in decoded
@@ -89,11 +88,10 @@ class Projector:
         for event, fact in zip(events, decoded, strict=True):
             if isinstance(fact, RunRetried) and fact.resumed and event.stream_id in runs:
                 await store.load_unfinished(self._connection, runs[event.stream_id], fact.resumed)
-        asked = (
-            event
-            for event in decoded
-            if isinstance(event, SlotEvent) and not isinstance(event, SlotRefused | RetryRefused)
-        )
+        templates = {event.template_id for event in decoded if isinstance(event, TemplateEvent)}
+        if templates - self._models.templates.keys():
+            await store.load_templates(self._connection, self._models, templates - self._models.templates.keys())
+        asked = (event for event in decoded if isinstance(event, SlotEvent) and not isinstance(event, SlotRefused))
         slots = {event.run_id for event in asked} - self._models.slots.keys()
         if slots:
             await store.load_slots(self._connection, self._models, slots)

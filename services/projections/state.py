@@ -53,8 +53,7 @@ class VersionRow(msgspec.Struct, gc=False):
 class RunRow(msgspec.Struct, gc=False):
     """One run. The fields down to `created_position` never change; `variables` holds what the run and its nodes set.
 
-    `ended_as` is how a run stood that waits to be retried. `recovery_actions` are the first of them,
-    `[{action, node_id, instance, detail, at}]`. Lists that are empty are null.
+    `recovery_actions` are the first of them, `[{action, node_id, instance, detail, at}]`. Lists that are empty are null.
     """
 
     run_id: UUID
@@ -90,7 +89,6 @@ class RunRow(msgspec.Struct, gc=False):
     paused_at: datetime | None = None
     paused_before: Json | None = None
     retries: int = 0
-    ended_as: str | None = None
     sla_missed_at: datetime | None = None
     recovery_actions: Json | None = None
     position: int = 0
@@ -181,6 +179,26 @@ class SlotRow(msgspec.Struct, gc=False):
     change: int = CLEAN
 
 
+class TemplateRow(msgspec.Struct, gc=False):
+    """A template of somebody's own at its newest version; it is `active` or `deleted`."""
+
+    id: str
+    version: int
+    status: str
+    name: str
+    description: str
+    category: str
+    definition: Json
+    workflow_id: str | None
+    workflow_version: int | None
+    created_at: datetime
+    created_by: str | None
+    created_position: int
+    updated_at: datetime
+    position: int
+    change: int = CLEAN
+
+
 class DecisionRow(msgspec.Struct, gc=False):
     """The answer of one trigger to one cause, by the position of the event that recorded it."""
 
@@ -262,6 +280,21 @@ class SecretChangeRow(msgspec.Struct, gc=False):
     changed_by: str | None
 
 
+class BreakerRow(msgspec.Struct, gc=False):
+    """A circuit breaker as its last event left it. `until` is when an open one lets something through, or by when the trial
+    of a half-open one (`run_id`, `node_id`) has to end; of an open one they are whose failure it was."""
+
+    breaker: str
+    status: str
+    since: datetime
+    until: datetime | None
+    failures_count: int | None
+    error: str | None
+    run_id: UUID | None
+    node_id: str | None
+    position: int
+
+
 class AuditRow(msgspec.Struct, gc=False):
     """Something that a person or program asked for, and who it was."""
 
@@ -292,6 +325,7 @@ class Changes:
     __slots__ = (
         "approvals",
         "audits",
+        "breakers",
         "dead_letters",
         "decisions",
         "nodes",
@@ -300,6 +334,7 @@ class Changes:
         "runs",
         "secret_changes",
         "slots",
+        "templates",
         "versions",
         "workflows",
     )
@@ -310,6 +345,7 @@ class Changes:
         self.nodes: list[NodeRow] = []
         self.approvals: list[ApprovalRow] = []
         self.slots: list[SlotRow] = []
+        self.templates: list[TemplateRow] = []
         self.versions: list[VersionRow] = []
         self.decisions: list[DecisionRow] = []
         self.received: list[ReceivedRow] = []
@@ -317,6 +353,7 @@ class Changes:
         self.dead_letters: list[DeadLetterRow] = []
         self.secret_changes: list[SecretChangeRow] = []
         self.audits: list[AuditRow] = []
+        self.breakers: dict[str, BreakerRow] = {}
 
 
 class ReadModels:
@@ -327,4 +364,5 @@ class ReadModels:
         self.runs: dict[UUID, RunState] = {}
         self.slots: dict[UUID, SlotRow] = {}
         self.dead_letters: dict[UUID, DeadLetterRow] = {}
+        self.templates: dict[str, TemplateRow] = {}
         self.changes = Changes()

@@ -18,6 +18,7 @@ from services.projections.state import (
     NEW,
     ApprovalRow,
     AuditRow,
+    BreakerRow,
     Changes,
     DeadLetterRow,
     DecisionRow,
@@ -30,6 +31,7 @@ from services.projections.state import (
     RunState,
     SecretChangeRow,
     SlotRow,
+    TemplateRow,
     VersionRow,
     WorkflowRow,
 )
@@ -37,7 +39,7 @@ from services.projections.state import (
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 6
+TABLES_VERSION = 8
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _GO_ON = "status not in ('completed', 'failed', 'skipped', 'cancelled')"
@@ -146,15 +148,17 @@ INSTANCES = Table(
 )
 APPROVALS = Table("approvals", ApprovalRow, fixed_count=ApprovalRow.__struct_fields__.index("expires_at"))
 SLOTS = Table("slots", SlotRow)
+TEMPLATES = Table("templates", TemplateRow)
 DECISIONS = Table("decisions", DecisionRow)
 RECEIVED = Table("received_events", ReceivedRow)
 REJECTIONS = Table("webhook_rejections", RejectionRow, key_count=2)
 DEAD_LETTERS = Table("dead_letters", DeadLetterRow, fixed_count=DeadLetterRow.__struct_fields__.index("status"))
 AUDIT = Table("audit", AuditRow)
 SECRET_CHANGES = Table("secret_changes", SecretChangeRow)
+BREAKERS = Table("breakers", BreakerRow)
 TABLES = (
-    WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, APPROVALS, SLOTS, DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT,
-    SECRET_CHANGES,
+    WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, APPROVALS, SLOTS, TEMPLATES, DECISIONS, RECEIVED, REJECTIONS,
+    DEAD_LETTERS, AUDIT, SECRET_CHANGES, BREAKERS,
 )  # fmt: skip
 TABLE_NAMES = ("checkpoint", *(table.name for table in TABLES))
 
@@ -270,6 +274,12 @@ async def load_slots(connection: asyncpg.Connection, models: ReadModels, runs: C
         models.slots[record["run_id"]] = SlotRow(*record)
 
 
+async def load_templates(connection: asyncpg.Connection, models: ReadModels, ids: Collection[str]) -> None:
+    """Have these templates in memory, as far as there are rows of them."""
+    for record in await connection.fetch(f"{TEMPLATES.select} where id = any($1)", list(ids)):
+        models.templates[record["id"]] = TemplateRow(*record)
+
+
 async def write(connection: asyncpg.Connection, changes: Changes) -> None:
     """Write what changed, inside the caller's transaction."""
     for row in changes.workflows:
@@ -285,6 +295,8 @@ async def write(connection: asyncpg.Connection, changes: Changes) -> None:
         await APPROVALS.write(connection, changes.approvals)
     if changes.slots:
         await SLOTS.write(connection, changes.slots)
+    if changes.templates:
+        await TEMPLATES.write(connection, changes.templates)
     await DECISIONS.append(connection, changes.decisions)
     await RECEIVED.append(connection, changes.received)
     await REJECTIONS.append(connection, changes.rejections)
@@ -292,6 +304,7 @@ async def write(connection: asyncpg.Connection, changes: Changes) -> None:
         await DEAD_LETTERS.write(connection, changes.dead_letters)
     await AUDIT.append(connection, changes.audits)
     await SECRET_CHANGES.append(connection, changes.secret_changes)
+    await BREAKERS.put(connection, list(changes.breakers.values()))
 
 
 async def _write_workflow(connection: asyncpg.Connection, row: WorkflowRow) -> None:
@@ -316,7 +329,7 @@ def _split(rows: Sequence[NodeRow]) -> tuple[list[NodeRow], list[NodeRow]]:
 def as_written(changes: Changes) -> None:
     """The transaction is committed: the tables now have these rows as they are."""
     for rows in (
-        cast("list[WorkflowRow | RunRow | NodeRow | ApprovalRow | SlotRow | DeadLetterRow]", part)
+        cast("list[WorkflowRow | RunRow | NodeRow | ApprovalRow | SlotRow | DeadLetterRow | TemplateRow]", part)
         for part in (
             changes.workflows,
             changes.runs,
@@ -324,6 +337,7 @@ def as_written(changes: Changes) -> None:
             changes.approvals,
             changes.slots,
             changes.dead_letters,
+            changes.templates,
         )
     ):
         for row in rows:

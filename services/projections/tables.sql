@@ -9,9 +9,11 @@
 -- readers add it from the definition), `node_instances` one per item of a map, and per iteration for each node of a loop's
 -- body; it may hold rows of an earlier try (`instances_since_position` of the map or the loop). `approvals` has one row
 -- per question to people. `slots` has one row per run that
--- asked for a slot of `concurrency`. `decisions` has every answer of a trigger, the fired ones too; `received_events`
+-- asked for a slot of `concurrency`. `templates` has those that people saved, deleted ones too. `decisions` has every
+-- answer of a trigger, the fired ones too; `received_events`
 -- what came from outside; `webhook_rejections` how many deliveries were turned away; `dead_letters` what could not be
--- handled; `audit` who asked for what; `secret_changes` which secrets there are, and who changed them when.
+-- handled; `audit` who asked for what; `secret_changes` which secrets there are, and who changed them when;
+-- `breakers` how each circuit breaker stands that has ever opened.
 --
 -- Columns, their order and names are the fields of the rows in state.py. JSON is `json`: the text as it was.
 -- Rows that change leave room on their page for it (fillfactor), so that most updates touch no index.
@@ -82,7 +84,6 @@ create table runs (
     paused_at        timestamptz,
     paused_before    json,
     retries          int not null,
-    ended_as         text,
     sla_missed_at    timestamptz,
     recovery_actions json,
     position         bigint not null
@@ -170,6 +171,24 @@ create table slots (
 create index slots_in_use on slots (slot_id, state, since_position) where state <> 'gone';
 create index slots_of_workflow on slots (workflow_id, slot_id) where state <> 'gone';
 
+create table templates (
+    id               text primary key,
+    version          int not null,
+    status           text not null,
+    name             text not null,
+    description      text not null,
+    category         text not null,
+    definition       json not null,
+    workflow_id      text,
+    workflow_version int,
+    created_at       timestamptz not null,
+    created_by       text,
+    created_position bigint not null,
+    updated_at       timestamptz not null,
+    position         bigint not null
+) with (fillfactor = 70);
+create index templates_created on templates (created_position);
+
 create table decisions (
     position        bigint primary key,
     workflow_id     text not null,
@@ -251,3 +270,15 @@ create table secret_changes (
     changed_by text
 );
 create index secret_changes_of_name on secret_changes (name, position);
+
+create table breakers (
+    breaker        text primary key,
+    status         text not null,
+    since          timestamptz not null,
+    until          timestamptz,
+    failures_count int,
+    error          text,
+    run_id         uuid,
+    node_id        text,
+    position       bigint not null unique
+) with (fillfactor = 70);

@@ -4,6 +4,11 @@ Events are what happened, in the past tense, and never change; `AnyEvent` lists 
 Payload fields hold raw JSON, so that a fold which does not look at them does not pay for them.
 """
 
+from flowforge.events.breakers import (
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
+)
 from flowforge.events.event import (
     Event,
     Instance,
@@ -13,6 +18,7 @@ from flowforge.events.known import (
     RUN_ENDINGS,
     AnyEvent,
     BackfillEvent,
+    BreakerEvent,
     CauseEvent,
     ChainEvent,
     ChildEvent,
@@ -22,6 +28,7 @@ from flowforge.events.known import (
     ScheduleEvent,
     SecretEvent,
     SlotEvent,
+    TemplateEvent,
     TimerEvent,
     TriggerEvent,
     UnknownEvent,
@@ -52,6 +59,7 @@ from flowforge.events.operations import (
     RunPaused,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
 )
 from flowforge.events.prompts import (
@@ -92,6 +100,10 @@ from flowforge.events.slots import (
     SlotRefused,
     SlotTaken,
     SlotWait,
+)
+from flowforge.events.templates import (
+    TemplateDeleted,
+    TemplateSaved,
 )
 from flowforge.events.timers import (
     BackfillRequested,
@@ -142,6 +154,11 @@ from flowforge.events.workflows import (
 from flowforge.raw import NULL
 
 __all__ = [
+    "RunRetryRefused",
+    "BreakerOpened",
+    "BreakerHalfOpened",
+    "BreakerClosed",
+    "BreakerEvent",
     "PromptDeleted",
     "PromptSaved",
     "PromptEvent",
@@ -232,6 +249,9 @@ __all__ = [
     "SlotRefused",
     "SlotTaken",
     "SlotWait",
+    "TemplateDeleted",
+    "TemplateEvent",
+    "TemplateSaved",
     "TimerEvent",
     "TimerFired",
     "TimerPurpose",

@@ -4,6 +4,11 @@ from typing import get_args
 
 import msgspec
 
+from flowforge.events.breakers import (
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
+)
 from flowforge.events.event import (
     Event,
 )
@@ -28,6 +33,7 @@ from flowforge.events.operations import (
     RunPaused,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
 )
 from flowforge.events.prompts import (
@@ -66,6 +72,10 @@ from flowforge.events.slots import (
     SlotRefused,
     SlotTaken,
 )
+from flowforge.events.templates import (
+    TemplateDeleted,
+    TemplateSaved,
+)
 from flowforge.events.timers import (
     BackfillRequested,
     ScheduleFired,
@@ -101,6 +111,7 @@ from flowforge.events.workflows import (
 )
 
 WorkflowEvent = WorkflowCreated | WorkflowUpdated | WorkflowArchived
+TemplateEvent = TemplateSaved | TemplateDeleted
 CauseEvent = EventReceived | WebhookReceived | WebhooksRejected | RunRequested | TriggerDecided
 TriggerEvent = TriggerDecided | TriggerFired | AbsenceCounted | TriggerTimerSet
 ChainEvent = ChainGrew
@@ -140,6 +151,7 @@ RunEvent = (
     | RunResumed
     | RunRetryRequested
     | RunRetried
+    | RunRetryRefused
     | NodeDecidedByHand
     | RunChanged
     | RunSlaMissed
@@ -147,6 +159,7 @@ RunEvent = (
 )
 PromptEvent = PromptSaved | PromptDeleted
 ChildEvent = ChildRunRefused
+BreakerEvent = BreakerOpened | BreakerHalfOpened | BreakerClosed
 SecretEvent = SecretSet | SecretDeleted
 TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
@@ -154,6 +167,7 @@ BackfillEvent = BackfillRequested
 QuarantineEvent = MessageQuarantined | DeadLetterRetried
 AnyEvent = (
     WorkflowEvent
+    | TemplateEvent
     | CauseEvent
     | TriggerEvent
     | ChainEvent
@@ -161,6 +175,7 @@ AnyEvent = (
     | RunEvent
     | PromptEvent
     | ChildEvent
+    | BreakerEvent
     | SecretEvent
     | TimerEvent
     | ScheduleEvent

@@ -12,7 +12,10 @@ from flowforge.raw import ABSENT, NULL
 
 
 class NodeQueued(Event, kw_only=True, frozen=True):
-    """A job was handed to the queue. Its input is `input`, or else the output of node `input_from` ("" = the run's)."""
+    """A job was handed to the queue. Its input is `input`, or else the output of node `input_from` ("" = the run's).
+
+    `cache_key`: under which key its output may be used again. `breaker`: the circuit breaker that let it through.
+    """
 
     node_id: str
     instance: Instance = ""
@@ -25,6 +28,7 @@ class NodeQueued(Event, kw_only=True, frozen=True):
     payload: msgspec.Raw = NULL
     deadline_ms: int | None = None
     cache_key: str = ""
+    breaker: str = ""
 
 
 class NodeStarted(Event, kw_only=True, frozen=True):
@@ -70,7 +74,11 @@ class EarlierOutput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class NodeCompleted(Event, kw_only=True, frozen=True):
-    """The node (or one instance of it) ended well. `variables` are the run variables it set."""
+    """The node (or one instance of it) ended well. `variables` are the run variables it set.
+
+    `cache_key` names what its output stands for (workflow, node, job type and rendered `cache_key`, hashed): a node with
+    the same name uses it again, and says in `cached_from` whose it is.
+    """
 
     node_id: str
     instance: Instance = ""
@@ -79,6 +87,7 @@ class NodeCompleted(Event, kw_only=True, frozen=True):
     variables: dict[str, msgspec.Raw] = {}
     usage: JobUsage | None = None
     cached_from: EarlierOutput | None = None
+    cache_key: str = ""
 
 
 class NodeFailed(Event, kw_only=True, frozen=True):

@@ -41,6 +41,14 @@ class RunRetried(Event, kw_only=True, frozen=True):
     resumed: list[str] = []
 
 
+class RunRetryRefused(Event, kw_only=True, frozen=True):
+    """There is no slot for the run that was to go on, and none to wait for: it is as it was before: `status`."""
+
+    status: str
+    code: str
+    message: str
+
+
 class NodeDecidedByHand(Event, kw_only=True, frozen=True):
     """Somebody completed, failed or skipped the node; its ending follows. `job_id` is told to its worker."""
 

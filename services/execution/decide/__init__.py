@@ -1,8 +1,9 @@
 """What follows from a message, for one run. Pure: no clock, no chance, no I/O; time comes in with the step.
 
 Here: what each message means. `operations`: what people do to runs; `engine`: what follows by itself; `starting`: how
-nodes begin; `waiting`: nodes that wait; `looping`, `joining`: loops and merges; `ending`: how nodes and runs end; `faults`:
-errors in plain words; `step`: the events decided so far, folded as they are decided. They are logged as one group.
+nodes begin; `admitting`: whether they may; `waiting`: nodes that wait; `looping`, `joining`: loops and merges; `ending`:
+how nodes and runs end; `faults`: errors in plain words; `step`: the events decided so far, folded as they are decided.
+They are logged as one group.
 """
 
 from datetime import datetime, timedelta
@@ -17,12 +18,15 @@ from flowforge.events import (
     NodeSkipped,
     NodeStarted,
     ReportIgnored,
+    RetryRefused,
     RunCancelRequested,
     RunDisplaced,
     RunQueued,
+    RunRetryRefused,
     RunSlaMissed,
     RunStarted,
     TimerFired,
+    WorkerAwaited,
 )
 from flowforge.refusals import Refusal, invalid_state
 from flowforge.reports import JobCompleted, JobFailed, JobProgressed, JobStarted, Report, ReportedError
@@ -32,6 +36,7 @@ from services.execution.decide.ending import complete, fail, halt, stop
 from services.execution.decide.engine import advance
 from services.execution.decide.faults import names_under_way, queue_timeout_error, timeout_error
 from services.execution.decide.step import Step, set_timer
+from services.execution.settings import WORKER_AWAITED_AFTER_S
 from services.execution.state import Run, Unit
 
 __all__ = [
@@ -45,9 +50,12 @@ __all__ = [
     "event_came",
     "operations",
     "report",
+    "retry_refused",
     "start",
     "timer",
     "waiting",
+    "woken",
+    "worker_awaited",
 ]
 
 
@@ -70,14 +78,22 @@ def start(step: Step, *, is_wanted: bool = True) -> None:
         set_timer(step, "queue_timeout", waits.due_at)
 
 
-def admitted(step: Step) -> None:
-    """There is room for a run that waited. For one that has begun or ended meanwhile nothing follows."""
-    if step.run.status != "pending":
+def admitted(step: Step, asked_version: int = 1) -> None:
+    """There is room for a run that waited. For one that has begun or ended meanwhile, or has asked anew since, nothing
+    follows."""
+    if step.run.status != "pending" or asked_version < step.run.asked_version:
         return
     if step.run.cleared is not None:
         operations.go_on(step)
     else:
         _begin(step)
+
+
+def retry_refused(step: Step, refused: RetryRefused) -> None:
+    """There is no room for a run that was to go on."""
+    run = step.run
+    if run.status == "pending" and run.cleared is not None and refused.asked_version >= run.asked_version:
+        step.emit(RunRetryRefused(status=run.ended_as, code=refused.code, message=refused.message))
 
 
 def displaced(step: Step, by: RunDisplaced) -> None:
@@ -161,7 +177,7 @@ def timer(step: Step, fired: TimerFired) -> None:
     step.now = max(step.now, fired.due_at)  # the scheduler's clock decides when it is due
     match fired.purpose:
         case "queue_timeout":
-            if run.status == "pending":
+            if run.status == "pending" and run.queue_due_at is not None and fired.due_at >= run.queue_due_at:
                 stop(step, queue_timeout_error(run))
         case "run_timeout":
             is_put_off = run.timeout_due_at is not None and fired.due_at < run.timeout_due_at
@@ -185,6 +201,31 @@ def _timer_of_node(step: Step, fired: TimerFired) -> None:
     is_waiting = fired.purpose == "wait" and unit.status == "waiting" and step.run.status == "running"
     if is_waiting and unit.due_at is not None and unit.due_at <= step.now:
         waiting.overdue(step, unit)
+
+
+def woken(step: Step) -> None:
+    """There may be room for what waits, or what was asked for is loaded."""
+    if not step.run.is_ended:
+        advance(step)
+
+
+def worker_awaited(step: Step, queue: str, job_type: str) -> None:
+    """Nobody serves the job type: told once of each attempt that has been queued for long enough."""
+    for unit in step.run.jobs.values():
+        if unit.status != "queued" or unit.awaited == unit.attempt or unit.since is None:
+            continue
+        is_of_type = (unit.plan.queue, unit.plan.job_type) == (queue, job_type)
+        if is_of_type and (step.now - unit.since).total_seconds() >= WORKER_AWAITED_AFTER_S:
+            step.emit(
+                WorkerAwaited(
+                    node_id=unit.node_id,
+                    instance=unit.instance,
+                    attempt=unit.attempt,
+                    job_type=job_type,
+                    queue=queue,
+                    since=unit.since,
+                )
+            )
 
 
 def child_ended(step: Step, child_run_id: UUID, ended: ChildRunEnded) -> None:

@@ -28,6 +28,7 @@ from flowforge.events import (
     RunFailing,
     RunPartiallyCompleted,
 )
+from flowforge.identity import identity_key
 from flowforge.job_types import TRIGGER_TYPES, JobStatus
 from flowforge.raw import NULL, present
 from flowforge.reports import ReportedError
@@ -36,7 +37,7 @@ from infra.expressions import EvaluationFault
 from services.execution import inputs
 from services.execution.decide.faults import input_fault, resolution, run_error
 from services.execution.decide.step import Step, set_timer
-from services.execution.state import Frame, NodeState, Unit
+from services.execution.state import Frame, NodeState, Run, Unit
 
 UNDER_WAY = ("queued", "running", "waiting")
 _decode = msgspec.json.Decoder().decode
@@ -77,11 +78,18 @@ def complete(
             variables=variables,
             usage=usage,
             cached_from=cached_from,
+            cache_key=output_name(step.run, unit, unit.cache_key) if unit.cache_key and cached_from is None else "",
         )
     )
-    _tell_job(step, unit, "COMPLETE", output)
+    if cached_from is None:
+        _tell_job(step, unit, "COMPLETE", output)
     if unit.is_instance:
         _instance_ended(step, unit.node)
+
+
+def output_name(run: Run, unit: Unit, key: str) -> str:
+    """What an output under that key stands for, the same in all runs of the workflow whatever its version."""
+    return identity_key("output", run.plan.workflow_id, unit.node_id, unit.plan.job_type, key).hex()
 
 
 def fail(step: Step, unit: Unit, error: ReportedError, *, usage: JobUsage | None = None) -> None:

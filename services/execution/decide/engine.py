@@ -97,11 +97,11 @@ def _run(step: Step, node: NodeState) -> None:
     """It runs: at once, or as soon as a slot of the run is free; unless somebody wants the run to halt before it."""
     if _halts(step, node):
         return
-    if node.plan.is_job and not node.plan.is_map and step.run.steps_left is None:
+    if (node.plan.is_job and not node.plan.is_map and step.run.steps_left is None) or not begin(
+        step, node, node.first_attempt
+    ):
         node.frame.frontier.pop(node.node_id, None)
         step.run.waiting_slot.append(node)
-    else:
-        begin(step, node, node.first_attempt)
 
 
 def _halts(step: Step, node: NodeState) -> bool:
@@ -122,20 +122,40 @@ def _hand_out(step: Step) -> bool:
     """Start waiting jobs, retries, map instances and iterations while there is room; whether anything changed."""
     run = step.run
     slots_max = run.plan.workflow.settings.max_parallel_jobs
-    changed = False
+    changed = bool(run.held) and _hand_out_held(step, slots_max)
+    asking: list[NodeState] = []
     while run.waiting_slot and run.active_jobs < slots_max:
         unit = run.waiting_slot.popleft()
-        if unit.status == "idle":
-            changed = True
-            begin(step, unit, unit.first_attempt)
+        if unit.status == "idle" and not begin(step, unit, unit.first_attempt):
+            asking.append(unit)
+        else:
+            changed |= unit.status != "idle"
+    run.waiting_slot.extendleft(reversed(asking))
     for unit, due_at in list(run.retries.items()):
         if due_at <= step.now and not (unit.plan.is_job and run.active_jobs >= slots_max):
-            changed = True
-            begin(step, unit, unit.attempt + 1)
+            changed |= begin(step, unit, unit.attempt + 1)
     for node in list(run.maps):
         changed |= _hand_out_map(step, node, slots_max)
     for unit in list(run.loops):
         changed |= looping.drive(step, unit)
+    return changed
+
+
+def _hand_out_held(step: Step, slots_max: int) -> bool:
+    """Let those that wait for a place, or before a breaker, ask again, in order; of those that ask for the same only as
+    many as are let through, and one more."""
+    run, changed = step.run, False
+    in_vain: set[object] = set()
+    for unit in list(run.held):
+        if unit.plan.is_job and run.active_jobs >= slots_max:
+            if step.around is not None:
+                step.around.places.step_aside(run.id, unit)
+        elif unit.is_held and unit.wait not in in_vain:
+            wait = unit.wait
+            if begin(step, unit, unit.attempt):
+                changed = True
+            else:
+                in_vain.add(wait)
     return changed
 
 
@@ -150,12 +170,15 @@ def _hand_out_map(step: Step, node: NodeState, slots_max: int) -> bool:
             break
         if instances_max and node.active_count >= instances_max:
             break
+        if run.held and any(unit.is_instance and unit.node is node for unit in run.held):
+            break  # the others wait behind that one
         unit = node.instances[node.next_index]
         if unit.status != "idle":
             node.next_index += 1
             continue
+        if not begin(step, unit, unit.first_attempt):
+            break
         changed = True
-        begin(step, unit, unit.first_attempt)
         node.next_index = max(node.next_index, (unit.index or 0) + 1)
     return changed
 

@@ -91,8 +91,12 @@ def retry(step: Step, command: RetryRun) -> Refusal | None:
     if not cleared and not resumed:
         return invalid_state(f"nothing in run {run.id} failed or was stopped; name the nodes to start from")
     step.emit(RunRetryRequested(cleared=cleared, resumed=resumed, command_id=command.command_id, reason=command.reason))
-    if run.plan.workflow.settings.concurrency is None:
+    settings = run.plan.workflow.settings
+    if settings.concurrency is None:
         go_on(step)
+    elif settings.queue_timeout_ms:
+        due_at = step.now + timedelta(milliseconds=settings.queue_timeout_ms)
+        set_timer(step, "queue_timeout", due_at, attempt=run.version)
     return None
 
 

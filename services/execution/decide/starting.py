@@ -11,7 +11,8 @@ from msgspec import UNSET
 
 from infra.expressions import EvaluationFault, ExpressionFault, Scope, Template, compile_template
 from services.execution import inputs
-from services.execution.decide import looping, waiting
+from services.execution.breakers import NotLoaded
+from services.execution.decide import admitting, looping, waiting
 from services.execution.decide.ending import complete, fail_at_once
 from services.execution.decide.faults import input_fault
 from services.execution.decide.step import Step, set_timer
@@ -21,9 +22,13 @@ from services.execution.state import NodeState, Unit
 FAULTS = (EvaluationFault, inputs.TooLarge, inputs.PortFault)
 
 
-def begin(step: Step, unit: Unit, attempt: int) -> None:
-    """Begin an attempt of the node, or of one instance; a fault in what it is given fails it for good."""
+def begin(step: Step, unit: Unit, attempt: int) -> bool:
+    """Begin an attempt of the node, or of one instance; a fault in what it is given fails it for good.
+
+    Whether anything followed: not for what waits on, nor for what asks for something that has to be loaded first.
+    """
     plan = unit.plan
+    before = len(step.events)
     try:
         if isinstance(unit, NodeState) and plan.is_map:
             _start_map(step, unit, attempt)
@@ -32,22 +37,40 @@ def begin(step: Step, unit: Unit, attempt: int) -> None:
         elif plan.is_loop:
             looping.start(step, unit, attempt)
         elif plan.job_type in waiting.KINDS:
-            waiting.start(step, unit, attempt)
+            if plan.job_type != "workflow" or not admitting.waits_for_place(step, unit, attempt):
+                waiting.start(step, unit, attempt)
         else:
             _run_here(step, unit, attempt)
     except FAULTS as fault:
         fail_at_once(step, unit, input_fault(fault))
+    except NotLoaded as wanted:
+        step.wanted.add(wanted.args[0])
+    return len(step.events) > before
 
 
 def _queue(step: Step, unit: Unit, attempt: int) -> None:
-    """Hand an attempt to the queue. A later attempt has the input of the first."""
-    run, plan = step.run, unit.plan
+    """Hand an attempt to the queue, unless it has to wait, or was done before. A later attempt has the input of the first."""
+    run, plan, around = step.run, unit.plan, step.around
+    if around is not None and unit.is_held and admitting.waits_for_place(step, unit, attempt):
+        return
     is_first = attempt == unit.first_attempt
     given, given_from = inputs.node_input(run, unit, step.now) if is_first else (unit.input, unit.input_from)
+    own = inputs.own_input(run, plan, given)
+    key = breaker = ""
+    if around is not None:
+        key = admitting.cache_key(step, unit, own) if is_first else unit.cache_key
+        if is_first and not unit.is_held and admitting.uses_earlier(step, unit, attempt, key, (given, given_from)):
+            return
+        if admitting.waits_for_place(step, unit, attempt):
+            return
     payload, settings = NULL, _settings(step, unit)
     if settings is not None:
         render = inputs.render_for_worker if plan.has_secrets else inputs.render
-        payload = inputs.encoded(render(run, settings, step.now, unit, **inputs.own_input(run, plan, given)))
+        payload = inputs.encoded(render(run, settings, step.now, unit, **own))
+    if around is not None:
+        breaker = admitting.breaker_of(unit, payload)
+        if admitting.waits_for_breaker(step, unit, attempt, breaker):
+            return
     timeout_ms = plan.node.timeout_ms
     step.emit(
         NodeQueued(
@@ -61,6 +84,8 @@ def _queue(step: Step, unit: Unit, attempt: int) -> None:
             input_from=given_from,
             payload=payload,
             deadline_ms=timeout_ms,
+            cache_key=key,
+            breaker=breaker,
         )
     )
     if timeout_ms:

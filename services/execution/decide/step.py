@@ -9,19 +9,26 @@ from flowforge.events import RunEvent, TimerSet
 from flowforge.identity import part_uuid
 from flowforge.reports import OUTPUT_BYTES_MAX, OUTPUT_INLINE_BYTES_MAX, BlobRef
 
+from services.execution.around import Around, Wanted
 from services.execution.inputs import TooLarge
 from services.execution.state import Run, Unit, evolve
 
 
 class Step:
-    """One run, the time of this step, and the events decided so far (each folded already)."""
+    """One run, the time of this step, and the events decided so far (each folded already).
 
-    __slots__ = ("blobs", "events", "now", "run")
+    `around` is what the run shares with others, where it may have to ask for that.
+    """
 
-    def __init__(self, run: Run, now: datetime) -> None:
+    __slots__ = ("around", "blobs", "events", "now", "run", "wanted")
+
+    def __init__(self, run: Run, now: datetime, around: Around | None = None) -> None:
         self.run = run
         self.now = now
+        self.around = around
         self.events: list[RunEvent] = []
+        self.wanted: set[Wanted] = set()
+        """What has to be loaded before the rest can be decided."""
         self.blobs: dict[str, bytes] = {}
         """Outputs too large for an event, by their content hash: kept before the events that refer to them are logged."""
 
@@ -32,6 +39,8 @@ class Step:
     def emit(self, event: RunEvent) -> None:
         self.events.append(event)
         evolve(self.run, event, self.now)
+        if self.around is not None:
+            self.around.noted(self.run, event, self.now)
 
     def kept(self, output: msgspec.Raw) -> msgspec.Raw:
         """The output itself, or a reference to it where it is large. Raises `TooLarge`."""

@@ -42,8 +42,6 @@ _MISSED: dict[type, str] = {
     ApprovalWait: "nobody decided",
     CallbackWait: "the callback address was not posted to",
     ChildWait: "the child run has not ended",
-    PoolWait: "there was no place under the limit",
-    BreakerWait: "the circuit breaker did not close",
 }
 _encode = msgspec.json.Encoder().encode
 
@@ -127,8 +125,8 @@ def overdue(step: Step, unit: Unit) -> None:
         case ApprovalWait() if isinstance(node, ApprovalNode) and node.on_timeout != "fail":
             decision = node.on_timeout
             _decide_approval(step, unit, unit.wait, decision, "nobody decided in time", "", "")
-        case None:
-            pass
+        case None | PoolWait() | BreakerWait():
+            pass  # it asks again with each step
         case wait:
             timeout = ReportedError(
                 code=ErrorCode.EXECUTION_TIMEOUT, message=f"{_MISSED[type(wait)]} within timeout_ms"

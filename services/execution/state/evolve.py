@@ -9,6 +9,7 @@ import msgspec
 from flowforge.errors import RunError
 from flowforge.events import (
     ApprovalDecided,
+    BreakerWait,
     CallbackReceived,
     CallbackWait,
     ChildCancelRequested,
@@ -28,6 +29,7 @@ from flowforge.events import (
     NodeSkipped,
     NodeStarted,
     NodeWaiting,
+    PoolWait,
     RecoveryTaken,
     ReportIgnored,
     RunCancelled,
@@ -42,6 +44,7 @@ from flowforge.events import (
     RunQueued,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
     RunSlaMissed,
     RunStarted,
@@ -83,13 +86,13 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C9
     run.version += 1
     match event:
         case NodeQueued():
-            _queued(run, run.unit(event.node_id, event.instance), event)
+            _queued(run, run.unit(event.node_id, event.instance), event, recorded_at)
         case NodeStarted():
             _started(run, run.unit(event.node_id, event.instance), event)
         case NodeCompleted():
             _completed(run, run.unit(event.node_id, event.instance), event)
         case NodeProgressed() | NodeFailed() | NodeRetried() | NodeSkipped() | NodeCancelled() | NodeWaiting():
-            _of_node(run, event)
+            _of_node(run, event, recorded_at)
         case IterationStarted() | IterationEnded():
             _of_loop(run, event)
         case ReportIgnored():
@@ -116,14 +119,20 @@ def evolve(run: Run, event: RunEvent, recorded_at: datetime) -> Run:  # noqa: C9
             | RunResumed()
             | RunRetryRequested()
             | RunRetried()
+            | RunRetryRefused()
             | RunChanged()
         ):
             _of_run(run, event, recorded_at)
         case RunSlaMissed():
             run.has_missed_sla = True
-        case ApprovalDecided() | NodeDecidedByHand():
+        case ApprovalDecided():
             run.command_ids.add(event.command_id)
-        case JobEnded() | WorkerAwaited() | RecoveryTaken():
+        case NodeDecidedByHand():
+            run.command_ids.add(event.command_id)
+            run.unit(event.node_id, event.instance).cache_key = ""  # what a person says is used once
+        case WorkerAwaited():
+            run.unit(event.node_id, event.instance).awaited = event.attempt
+        case JobEnded() | RecoveryTaken():
             pass
         case ChildRunRequested() | ChildCancelRequested() | ChildRunEnded():
             pass
@@ -155,7 +164,10 @@ def _of_run(run: Run, event: Any, recorded_at: datetime) -> None:  # noqa: C901,
             run.passing |= frozenset(run.paused_before)
             _go_on(run, event.steps)
         case RunRetryRequested():
+            run.ended_as, run.asked_version, run.queue_due_at = run.status, run.version, None
             run.status, run.cleared, run.is_queued = "pending", (event.cleared, event.resumed), True
+        case RunRetryRefused():
+            run.status, run.cleared, run.is_queued = run.ended_as, None, False
         case RunRetried():
             clear(run, event.cleared, event.resumed)
         case RunChanged():
@@ -185,6 +197,8 @@ def _go_on(run: Run, steps: int | None) -> None:
 def _timer_set(run: Run, event: TimerSet) -> None:
     if event.purpose == "run_timeout":
         run.timeout_due_at = event.due_at
+    elif event.purpose == "queue_timeout":
+        run.queue_due_at = event.due_at
     elif event.purpose == "wait" and (unit := run.find(event.node_id, event.instance)) is not None:
         unit.due_at = event.due_at
 
@@ -194,11 +208,11 @@ def _timer_set(run: Run, event: TimerSet) -> None:
 _NodeEvent = NodeProgressed | NodeFailed | NodeRetried | NodeSkipped | NodeCancelled | NodeWaiting
 
 
-def _of_node(run: Run, event: _NodeEvent) -> None:
+def _of_node(run: Run, event: _NodeEvent, recorded_at: datetime) -> None:
     unit = run.unit(event.node_id, event.instance)
     match event:
         case NodeWaiting():
-            _waiting(run, unit, event)
+            _waiting(run, unit, event, recorded_at)
         case NodeProgressed():
             unit.progress = event.progress
         case NodeFailed():
@@ -247,13 +261,16 @@ def _begun(run: Run, unit: Unit, attempt: int) -> None:
         run.steps_left -= 1
     unit.attempt = attempt
     run.retries.pop(unit, None)
+    if run.held:
+        run.held.pop(unit, None)
 
 
-def _queued(run: Run, unit: Unit, event: NodeQueued) -> None:
+def _queued(run: Run, unit: Unit, event: NodeQueued, recorded_at: datetime) -> None:
     _begun(run, unit, event.attempt)
     unit.status, unit.delivery = "queued", 0
     unit.wait = unit.due_at = None
     unit.input, unit.input_from = present(event.input), event.input_from
+    unit.since, unit.cache_key, unit.breaker = recorded_at, event.cache_key, event.breaker
     if event.job_id is not None:
         unit.job_id = event.job_id
         run.jobs[event.job_id] = unit
@@ -263,6 +280,8 @@ def _queued(run: Run, unit: Unit, event: NodeQueued) -> None:
 def _started(run: Run, unit: Unit, event: NodeStarted) -> None:
     if unit.status != "queued":
         _begun(run, unit, event.attempt)
+    if unit.status in ("idle", "waiting"):  # no job was handed out for this attempt
+        unit.job_id, unit.wait, unit.due_at = None, None, None
     unit.status, unit.attempt, unit.delivery = "running", event.attempt, event.delivery
     if present(event.input) or event.input_from is not None:
         unit.input, unit.input_from = present(event.input), event.input_from
@@ -292,12 +311,16 @@ def _completed(run: Run, unit: Unit, event: NodeCompleted) -> None:
         run.variables[name] = _decode(value)
 
 
-def _waiting(run: Run, unit: Unit, event: NodeWaiting) -> None:
+def _waiting(run: Run, unit: Unit, event: NodeWaiting, recorded_at: datetime) -> None:
     _begun(run, unit, event.attempt)
     if isinstance(event.wait, CallbackWait):  # its call was made: the job is done, and what it reports again is known
         _leave_job(run, unit)
         unit.ending = (event.attempt, unit.delivery, _COMPLETED)
+    if not (isinstance(event.wait, PoolWait) and isinstance(unit.wait, PoolWait)):  # under another limit: the same turn
+        unit.since = recorded_at
     unit.status, unit.wait, unit.due_at = "waiting", event.wait, event.wait.due_at
+    if isinstance(event.wait, PoolWait | BreakerWait):
+        run.held[unit] = None
     if present(event.input) or event.input_from is not None:
         unit.input, unit.input_from = present(event.input), event.input_from
 
@@ -323,6 +346,8 @@ def _ended(run: Run, unit: Unit, status: str) -> None:
     was_ended = unit.is_ended
     _leave_slot(run, unit)
     run.retries.pop(unit, None)
+    if run.held:
+        run.held.pop(unit, None)
     _drop_iterations(run, unit)
     unit.status, unit.wait, unit.due_at = status, None, None
     if was_ended:
@@ -388,6 +413,7 @@ def _drop_frame(run: Run, unit: Unit, index: int) -> None:
         for each in (node, *node.instances):
             _drop_iterations(run, each)
             run.retries.pop(each, None)
+            run.held.pop(each, None)
             if each.job_id is not None:
                 _leave_job(run, each)
                 run.jobs.pop(each.job_id, None)

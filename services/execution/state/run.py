@@ -32,6 +32,8 @@ class Run:
 
     __slots__ = (
         "active_jobs",
+        "actor",
+        "asked_version",
         "blobs",
         "breakpoints",
         "cancel_reason",
@@ -39,8 +41,10 @@ class Run:
         "cleared",
         "command_ids",
         "dirty",
+        "ended_as",
         "frames",
         "has_missed_sla",
+        "held",
         "id",
         "is_cancelling",
         "is_queued",
@@ -56,6 +60,7 @@ class Run:
         "position",
         "priority",
         "prompts",
+        "queue_due_at",
         "retries",
         "root",
         "started_at",
@@ -68,8 +73,10 @@ class Run:
         "waiting_slot",
     )
 
-    def __init__(self, plan: Plan, triggered: WorkflowTriggered, position: int = 0) -> None:
+    def __init__(self, plan: Plan, triggered: WorkflowTriggered, position: int = 0, actor: str | None = None) -> None:
         self.id = triggered.run_id
+        self.actor = actor
+        """Who caused it; nobody where an event or a clock did."""
         self.position = position
         self.plan = plan
         self.triggered = triggered
@@ -93,6 +100,8 @@ class Run:
         self.loops: dict[Unit, None] = {}
         self.jobs: dict[UUID, Unit] = {}
         self.retries: dict[Unit, datetime] = {}
+        self.held: dict[Unit, None] = {}
+        """What waits for a place, or before a circuit breaker."""
         self.active_jobs = 0
         self.is_cancelling = False
         self.is_queued = False
@@ -107,6 +116,11 @@ class Run:
         self.steps_left: int | None = None
         self.cleared: tuple[list[str], list[str]] | None = None
         """What a retry that was asked for will clear, and which maps it resumes, once there is room for the run."""
+        self.asked_version = 1
+        """The version of the event that asked for a slot last: its first, or that of a retry."""
+        self.ended_as = ""
+        """How it stood before a retry was asked for."""
+        self.queue_due_at: datetime | None = None
         self.command_ids: set[str] = set()
         self.blobs: dict[str, Any] = {}
         self.prompts: dict[tuple[str, int | None], StoredPrompt | None] = {}

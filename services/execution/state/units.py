@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 from flowforge.errors import RunError
-from flowforge.events import AnyWait
+from flowforge.events import AnyWait, BreakerWait, PoolWait
 from flowforge.raw import NULL
 
 from services.execution.plan import Graph, PlanNode
@@ -18,11 +18,15 @@ class Unit:
     """One node, or one instance of a map: what has a status, attempts and an outcome.
 
     `instance` is its name within the run, `index` its place in a map. `first_attempt` is where its retry policy counts
-    from. `wait` is what it waits for, and `due_at` when it does so no longer.
+    from. `wait` is what it waits for, and `due_at` when it does so no longer; `since` is when its attempt was queued, or
+    began to wait for a place. `awaited` is the last attempt for which no worker was there.
     """
 
     __slots__ = (
         "attempt",
+        "awaited",
+        "breaker",
+        "cache_key",
         "callback",
         "delivery",
         "due_at",
@@ -42,6 +46,7 @@ class Unit:
         "output",
         "plan",
         "progress",
+        "since",
         "status",
         "wait",
     )
@@ -54,6 +59,7 @@ class Unit:
         self.index = index
         self.attempt = 0
         self.first_attempt = 1
+        self.awaited = 0
         self.delivery = 0
         self.job_id: UUID | None = None
         self.ending: tuple[int, int, frozenset[str]] | None = None
@@ -71,6 +77,9 @@ class Unit:
         self.error: RunError | None = None
         self.wait: AnyWait | None = None
         self.due_at: datetime | None = None
+        self.since: datetime | None = None
+        self.breaker = ""
+        self.cache_key = ""
         self.matched: msgspec.Raw | None = None
         self.callback: msgspec.Raw | None = None
         self.loop: LoopState | None = None
@@ -88,6 +97,11 @@ class Unit:
     @property
     def is_ended(self) -> bool:
         return self.status in ENDED
+
+    @property
+    def is_held(self) -> bool:
+        """Whether its attempt could not be handed out yet: it waits for a place, or before a circuit breaker."""
+        return isinstance(self.wait, PoolWait | BreakerWait)
 
 
 class NodeState(Unit):

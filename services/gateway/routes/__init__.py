@@ -19,6 +19,7 @@ from services.gateway.routes.operations import (
 )
 from services.gateway.routes.runs import cancel, execute
 from services.gateway.routes.secrets import delete_secret, set_secret
+from services.gateway.routes.templates import create_template, delete_template, instantiate, update_template
 from services.gateway.routes.triggers import (
     add_trigger,
     backfill,
@@ -50,6 +51,9 @@ EVENTS = [publish]
 
 WEBHOOKS = [receive]
 """Below `/api/webhooks`."""
+
+TEMPLATES = [create_template, update_template, delete_template, instantiate]
+"""Below `/api/templates`."""
 
 CALLBACKS = [call_back]
 """Below `/api/callbacks`."""

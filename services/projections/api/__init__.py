@@ -15,7 +15,7 @@ from infra.http.authentication import PUBLIC, VIEWER, Authentication, KeyRing
 from infra.http.problems import bad_request, exception_handlers, unavailable
 from infra.http.queries import only_known_queries
 from infra.settings import Settings
-from services.projections.api import activity, approvals, health, live, runs, workflows
+from services.projections.api import activity, approvals, breakers, health, live, runs, templates, workflows
 from services.projections.api.reads import Reads
 from services.projections.settings import ReadSettings
 
@@ -44,8 +44,10 @@ def create_app(settings: Settings, limits: ReadSettings | None = None) -> Litest
             *workflows.routers(),
             *runs.routers(live.stream_run),
             *approvals.routers(),
+            *breakers.routers(),
             *activity.routers(),
             *live.routers(),
+            *templates.routers(),
             *health.routers(),
         ],
         lifespan=[reads.lifespan],

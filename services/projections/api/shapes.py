@@ -1,7 +1,6 @@
 """The shapes of answers (interface.md, section 3, "Shapes")."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -9,6 +8,7 @@ from flowforge.definition import Edge
 from msgspec import UNSET, UnsetType
 
 from infra.http.paging import Page
+from services.projections.differences import Difference, Summary
 from services.projections.graph import Body, GraphNode
 
 
@@ -35,6 +35,23 @@ class Progress(msgspec.Struct):
     total_nodes: int
     percent: int
     current_step: str | None
+
+
+class BreakerView(msgspec.Struct):
+    """A circuit breaker: `job:<job type>` or `host:<host>`. `status` is `closed`, `open` or `half_open`, `since` when.
+
+    Of an open one `until` is when it lets one attempt through, and the rest the failure that opened it; of a half-open one
+    by when its trial, in the run and node named, has to end.
+    """
+
+    breaker: str
+    status: str
+    since: datetime
+    until: datetime | None
+    failures_count: int | None
+    error: str | None
+    run_id: UUID | None
+    node_id: str | None
 
 
 class NodeRun(msgspec.Struct):
@@ -214,12 +231,13 @@ class GraphView(msgspec.Struct):
 
 
 class DiffView(msgspec.Struct):
-    """What changed from one version to another."""
+    """What changed from one version to another: at a glance, and field by field."""
 
     workflow_id: str
     from_version: int
     to_version: int
-    changes: list[Any]
+    summary: Summary
+    changes: list[Difference]
 
 
 class DecisionView(msgspec.Struct):

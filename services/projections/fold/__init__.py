@@ -9,6 +9,10 @@ from flowforge.events import (
     ApprovalWait,
     BackfillEvent,
     BackfillRequested,
+    BreakerClosed,
+    BreakerEvent,
+    BreakerHalfOpened,
+    BreakerOpened,
     CallbackReceived,
     CauseEvent,
     ChainEvent,
@@ -57,6 +61,7 @@ from flowforge.events import (
     RunRequested,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
     RunSlaMissed,
     RunStarted,
@@ -71,6 +76,9 @@ from flowforge.events import (
     SlotFreed,
     SlotRefused,
     SlotTaken,
+    TemplateDeleted,
+    TemplateEvent,
+    TemplateSaved,
     TimerEvent,
     TimerFired,
     TimerSet,
@@ -92,6 +100,7 @@ from flowforge.events import (
 from infra.eventlog import StoredEvent
 from services.projections.fold import operations
 from services.projections.fold.asked import audit
+from services.projections.fold.breakers import breaker_changed
 from services.projections.fold.causes import decided, quarantined, received, rejected, retried
 from services.projections.fold.nodes import fold_node, iteration
 from services.projections.fold.runs import fold_run, triggered
@@ -99,6 +108,7 @@ from services.projections.fold.secrets import secret_changed
 from services.projections.fold.slots import asked_for_slot, fold_slot
 from services.projections.fold.workflows import archived, defined
 from services.projections.state import ReadModels
+from services.projections.templates import fold_template
 
 RUN_ENDED = frozenset({"completed", "failed", "cancelled", "partial"})
 WITHOUT_ROWS = frozenset(
@@ -130,6 +140,8 @@ _OtherEvent = (
     | QuarantineEvent
     | SecretEvent
     | PromptEvent
+    | TemplateEvent
+    | BreakerEvent
 )
 
 
@@ -155,6 +167,8 @@ def fold(models: ReadModels, stored: StoredEvent, event: AnyEvent) -> None:  # n
             fold_run(models, stored, event)
         case RunCancelRequested() | RunPaused() | RunResumed() | RunRetryRequested() | RunRetried() | RunChanged():
             operations.operate(models, stored, event)
+        case RunRetryRefused():
+            operations.operate(models, stored, event)
         case NodeDecidedByHand():
             operations.by_hand(models, stored, event)
         case ApprovalDecided():
@@ -179,9 +193,7 @@ def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> 
             asked_for_slot(models, stored, event)
         case RunAdmitted() | RunDisplaced() | SlotFreed() | QueueLeft():
             fold_slot(models, stored, event)
-        case RetryRefused():
-            operations.retry_refused(models, stored, event)
-        case SlotRefused() | TimerFired() | ScheduleFired() | ScheduleMissed() | ChildRunRefused():
+        case SlotRefused() | RetryRefused() | TimerFired() | ScheduleFired() | ScheduleMissed() | ChildRunRefused():
             pass
         case TriggerFired() | AbsenceCounted() | TriggerTimerSet() | TriggerTimerFired() | ChainGrew():
             pass
@@ -203,8 +215,14 @@ def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> 
             quarantined(models, stored, event)
         case SecretSet() | SecretDeleted():
             secret_changed(models, stored, event)
+        case TemplateSaved() | TemplateDeleted():
+            fold_template(models, stored, event)
+            action = "save_template" if isinstance(event, TemplateSaved) else "delete_template"
+            audit(models, stored, action, event.template_id)
         case PromptSaved() | PromptDeleted():
             pass
+        case BreakerOpened() | BreakerHalfOpened() | BreakerClosed():
+            breaker_changed(models, stored, event)
         case DeadLetterRetried():
             retried(models, stored, event)
         case _:

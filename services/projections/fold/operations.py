@@ -15,12 +15,12 @@ from flowforge.events import (
     NodeRetried,
     NodeSkipped,
     NodeWaiting,
-    RetryRefused,
     RunCancelRequested,
     RunChanged,
     RunPaused,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
     TimerSet,
 )
@@ -33,7 +33,9 @@ from services.projections.fold.values import bounded, clean, kept, labels_of, li
 from services.projections.state import CHANGED, CLEAN, NEW, NULL, ApprovalRow, Json, ReadModels, RunRow
 
 NodeEnding = NodeCompleted | NodeFailed | NodeSkipped | NodeCancelled | NodeRetried
-RunOperation = RunCancelRequested | RunPaused | RunResumed | RunRetryRequested | RunRetried | RunChanged
+RunOperation = (
+    RunCancelRequested | RunPaused | RunResumed | RunRetryRequested | RunRetried | RunRetryRefused | RunChanged
+)
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -53,11 +55,13 @@ def operate(models: ReadModels, stored: StoredEvent, event: RunOperation) -> Non
         case RunResumed():
             _go_on(row)
         case RunRetryRequested():
-            row.status, row.ended_as = "pending", row.status
+            row.status = "pending"
+            row.retries += 1
+        case RunRetryRefused():
+            row.status = event.status
+            row.retries -= 1
         case RunRetried():
             row.status, row.completed_at, row.output_data, row.error = "running", None, NULL, NULL
-            row.ended_as = None
-            row.retries += 1
             clear(models, run, event.cleared, stored.position)
             resume_maps(models, run, event.resumed, stored.position)
         case RunChanged():
@@ -67,14 +71,6 @@ def operate(models: ReadModels, stored: StoredEvent, event: RunOperation) -> Non
     touch(models, row, stored.position)
     if (action := _asked(event)) is not None:
         audit(models, stored, action, str(stored.stream_id))
-
-
-def retry_refused(models: ReadModels, stored: StoredEvent, event: RetryRefused) -> None:
-    """There is no room for the run: it is as it was before it was asked for."""
-    row = models.runs[event.run_id].row
-    if row.status == "pending" and row.ended_as is not None:
-        row.status, row.ended_as = row.ended_as, None
-        touch(models, row, stored.position)
 
 
 def _go_on(row: RunRow) -> None:
@@ -102,7 +98,7 @@ def _asked(event: RunOperation) -> str | None:
             return "resume" if event.steps is None else "step"
         case RunRetryRequested():
             return "retry"
-        case RunRetried():
+        case RunRetried() | RunRetryRefused():
             return None
         case RunChanged():
             return "change_run"

@@ -10,6 +10,7 @@ from flowforge.errors import RunError
 from flowforge.events import (
     ApprovalDecided,
     ApprovalWait,
+    BreakerWait,
     CallbackReceived,
     ChildWait,
     Event,
@@ -69,6 +70,7 @@ waits = st.one_of(
     st.builds(ApprovalWait, approval_id=st.uuids().map(str), message=texts, approvers=st.lists(texts, max_size=2)),
     st.builds(ChildWait, child_run_id=st.just(RUN), workflow_id=st.just("w"), due_at=st.none() | st.just(START)),
     st.builds(PoolWait, pool=st.just("p"), limit=st.just(1)),
+    st.builds(BreakerWait, breaker=texts, due_at=st.just(START)),
 )
 operations = st.one_of(
     st.builds(NodeWaiting, node_id=nodes, instance=instances, attempt=attempts, wait=waits),

@@ -14,6 +14,9 @@ from triggers_stage import WAIT_S, Installation
 
 from infra.bus import Shell
 from services.execution.handlers import ExecutionService
+from services.execution.outputs import Outputs
+from services.execution.places import Limits
+from services.execution.store import OutputStore
 
 BROKEN = [{"id": "broken", "type": "data_transform", "expressions": {"v": "${input.missing}"}}]
 WAITS = [{"id": "waits", "type": "human_approval"}]
@@ -24,7 +27,12 @@ async def both(installation: Installation) -> AsyncGenerator[Installation]:
     """Triggers and execution turn."""
     await installation.start()
     shell = Shell(
-        ExecutionService(installation.log, installation.namespace),
+        ExecutionService(
+            installation.log,
+            installation.namespace,
+            Outputs(installation.log, OutputStore(installation.dsn), None),
+            Limits(),
+        ),
         installation.log,
         installation.client,
         installation.namespace,

@@ -2,9 +2,9 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,26 +12,28 @@ import pytest
 from infra.embedded.ports import free_port
 
 ROOT = Path(__file__).parents[3]
-HELP_S_MAX = 0.4
+HELP_CPU_S_MAX = 0.4
 FLOW = "id: hello\nname: Hello\nnodes:\n  - {id: greet, type: job, job_type: greet}\n"
 
 
 class Ended:
-    """What a command left behind."""
+    """What a command left behind; `cpu_s` is what it cost, which other work on the machine does not change."""
 
-    def __init__(self, status: int, out: str, err: str, took_s: float) -> None:
-        self.status, self.out, self.err, self.took_s = status, out, err, took_s
+    def __init__(self, status: int, out: str, err: str, cpu_s: float) -> None:
+        self.status, self.out, self.err, self.cpu_s = status, out, err, cpu_s
 
 
 def flowforge(*words: str, folder: Path = ROOT, stdin: str = "", env: dict[str, str] | None = None) -> Ended:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FLOWFORGE_")}
     environment |= {"PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "100", **(env or {})}
-    began_at = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-m", "services.cli", *words],
         input=stdin, capture_output=True, text=True, cwd=folder, env=environment, check=False, timeout=60,
     )  # fmt: skip
-    return Ended(done.returncode, done.stdout, done.stderr, time.perf_counter() - began_at)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return Ended(done.returncode, done.stdout, done.stderr, cpu_s)
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def nobody() -> str:
 
 
 def test_help_shows_every_command_at_once():
-    ended = min((flowforge("--help") for _ in range(3)), key=lambda ended: ended.took_s)
+    ended = min((flowforge("--help") for _ in range(3)), key=lambda ended: ended.cpu_s)
     assert ended.status == 0
     for command in (
         "up",
@@ -57,7 +59,7 @@ def test_help_shows_every_command_at_once():
         "doctor",
     ):
         assert f"   {command} " in ended.out
-    assert ended.took_s < HELP_S_MAX
+    assert ended.cpu_s < HELP_CPU_S_MAX
 
 
 @pytest.mark.parametrize(

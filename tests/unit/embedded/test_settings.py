@@ -38,9 +38,34 @@ def test_several_script_paths_are_separated_as_in_path(empty_folder: Path) -> No
     assert settings.script_paths == (Path("/data"), empty_folder / "sub")
 
 
+def test_limits_are_names_with_numbers_and_there_are_none_by_default(empty_folder: Path) -> None:
+    settings = load_settings({})
+    assert (settings.pools, settings.queue_limits) == ({}, {})
+    assert (settings.max_concurrent_jobs, settings.user_max_concurrent_jobs, settings.cache_kept_ms) == (
+        None,
+        None,
+        None,
+    )
+    environ = {"FLOWFORGE_POOLS": "gpu=2, db=10", "FLOWFORGE_MAX_CONCURRENT_JOBS": "50"}
+    settings = load_settings(environ)
+    assert (settings.pools, settings.max_concurrent_jobs) == ({"gpu": 2, "db": 10}, 50)
+    (empty_folder / "flowforge.toml").write_text("max_concurrent_jobs = 3\n[queue_limits]\ndefault = 20\n")
+    settings = load_settings({})
+    assert (settings.queue_limits, settings.max_concurrent_jobs) == ({"default": 20}, 3)
+
+
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
+        ({"FLOWFORGE_POOLS": "gpu"}, r"FLOWFORGE_POOLS: 'gpu' is not a name with a number, as in gpu=2"),
+        ({"FLOWFORGE_POOLS": "gpu=many"}, r"FLOWFORGE_POOLS: 'gpu=many' is not a name with a number"),
+        ({"FLOWFORGE_POOLS": "gpu=2,gpu=3"}, r"FLOWFORGE_POOLS: 'gpu' is given twice"),
+        ({"FLOWFORGE_POOLS": "gpu=0"}, r"FLOWFORGE_POOLS: .* is refused: .*its limit is 1 or more"),
+        ({"FLOWFORGE_POOLS": "jobs=1"}, r"FLOWFORGE_POOLS: .* is refused: .*is not 'jobs'"),
+        ({"FLOWFORGE_QUEUE_LIMITS": "default=0"}, r"FLOWFORGE_QUEUE_LIMITS: .* is refused: the limit of a queue is 1"),
+        ({"FLOWFORGE_MAX_CONCURRENT_JOBS": "0"}, r"FLOWFORGE_MAX_CONCURRENT_JOBS: 0 is refused: expected 1 or more"),
+        ({"FLOWFORGE_USER_MAX_CONCURRENT_JOBS": "x"}, r"FLOWFORGE_USER_MAX_CONCURRENT_JOBS: 'x' is not a number"),
+        ({"FLOWFORGE_CACHE_KEPT_MS": "-1"}, r"FLOWFORGE_CACHE_KEPT_MS: -1 is refused"),
         ({"FLOWFORGE_HTTP_PORT": "http"}, r"FLOWFORGE_HTTP_PORT: 'http' is not a number"),
         ({"FLOWFORGE_HTTP_PORT": "70000"}, r"FLOWFORGE_HTTP_PORT: 70000 is refused: a port is 0"),
         ({"FLOWFORGE_NATS_PORT": "-1"}, r"FLOWFORGE_NATS_PORT: -1 is refused"),

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 from flowforge.commands import ChangeRun, DecideNode, PauseRun, ResumeRun, RetryRun
-from flowforge.events import NodeQueued
+from flowforge.events import NodeQueued, RetryRefused
 
 from services.execution import decide
 from services.execution.decide import operations
@@ -209,7 +209,34 @@ def test_a_retry_of_a_workflow_with_slots_waits_to_be_admitted():
     run.fails("a")
     assert kinds(retry(run)) == ["RunRetryRequested"]
     assert run.run.status == "pending"
-    assert kinds(run.when(decide.admitted)) == ["RunRetried", "NodeQueued"]
+    assert kinds(run.when(lambda step: decide.admitted(step, step.run.asked_version))) == ["RunRetried", "NodeQueued"]
+
+
+def limited() -> Scenario:
+    run = begun({**CHAIN, "settings": {"concurrency": {"limit": 1}, "queue_timeout_ms": 1000}})
+    run.fails("a")
+    retry(run)
+    return run
+
+
+def test_a_retry_that_gets_no_slot_leaves_the_run_as_it_was():
+    run = limited()
+    refused = RetryRefused(run_id=RUN, workflow_id="wf", asked_version=run.run.asked_version, code="X", message="full")
+    assert kinds(run.when(lambda step: decide.retry_refused(step, refused))) == ["RunRetryRefused"]
+    assert run.run.status == "failed"
+    assert kinds(retry(run, name="once more"))[0] == "RunRetryRequested"
+
+
+def test_an_admission_of_before_does_not_let_a_retry_go_on():
+    run = limited()
+    assert run.when(lambda step: decide.admitted(step, 1)) == []
+    version = run.run.asked_version
+    assert kinds(run.when(lambda step: decide.admitted(step, version)))[0] == "RunRetried"
+
+
+def test_a_retry_that_waits_too_long_for_a_slot_ends_the_run_once_more():
+    run = limited()
+    assert kinds(run.timer("queue_timeout"))[-1] == "RunFailed"
 
 
 def test_retries_are_refused_where_they_make_no_sense():
