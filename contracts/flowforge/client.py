@@ -191,15 +191,15 @@ class Client(Operating):
 
     async def save_template(self, template_id: str, **fields: Any) -> dict[str, Any]:
         """Add a template, made of `definition`, or of `version` of `workflow_id`: `{id, version, position, warnings}`."""
-        return await self._asking().write("POST", "/api/templates", {"id": template_id, **fields}, _idempotent())
+        return await self._asking().write("POST", "/api/templates", {"id": template_id, **fields}, idempotent())
 
     async def delete_template(self, template_id: str) -> dict[str, Any]:
         """No more workflows are made of it; those that were stay."""
-        return await self._asking().write("DELETE", f"/api/templates/{template_id}", None, _idempotent())
+        return await self._asking().write("DELETE", f"/api/templates/{template_id}", None, idempotent())
 
     async def instantiate(self, template_id: str, **fields: Any) -> dict[str, Any]:
         """A new workflow made of a template; `id`, `name`, `variables` and `secrets` are its own. Answers as a save."""
-        return await self._asking().write("POST", f"/api/templates/{template_id}/instantiate", fields, _idempotent())
+        return await self._asking().write("POST", f"/api/templates/{template_id}/instantiate", fields, idempotent())
 
     # --- runs -------------------------------------------------------------------------------------------------------
 

@@ -93,8 +93,9 @@ def test_wrong_usage_says_what_and_what_next_and_ends_with_2(words: list[str], m
 @pytest.mark.parametrize(
     "words",
     [["runs"], ["runs", "pause", "x"], ["runs", "bulk", "cancel", "--workflow", "x"], ["nodes", "skip", "x", "n"],
-     ["approvals", "list"], ["approvals", "approve", "x"], ["dead-letters", "retry", "x"], ["workflows"], ["run", "x"], ["watch", "x"], ["cancel", "x"], ["events", "list", "x"],
-     ["events", "publish", "a.b", "--data", "{}"], ["decisions", "x", "y"]],
+     ["approvals", "list"], ["approvals", "approve", "x"], ["dead-letters", "retry", "x"], ["workflows"], ["run", "x"],
+     ["watch", "x"], ["cancel", "x"], ["events", "list", "x"], ["events", "publish", "a.b", "--data", "{}"],
+     ["decisions", "x", "y"]],
 )  # fmt: skip
 def test_without_a_server_every_command_names_the_address_and_ends_with_3(words: list[str], nobody: str):
     ended = flowforge(*words, "--url", nobody)
