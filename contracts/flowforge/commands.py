@@ -111,6 +111,53 @@ class ChangeTriggers(Command, kw_only=True, frozen=True):
     items: list[TriggerChange]
 
 
+class SaveTemplate(Command, kw_only=True, frozen=True):
+    """To catalog: a template of one's own, made of `definition`, or of a version (default the newest) of a workflow.
+
+    With `is_new` its id must be free, without it must be taken. Answers `{id, version, position, warnings}`.
+    """
+
+    template_id: str
+    is_new: bool = True
+    name: str = ""
+    description: str = ""
+    category: str = ""
+    definition: msgspec.Raw = NULL
+    definition_packed: str = ""
+    workflow_id: str | None = None
+    workflow_version: int | None = None
+
+
+class DeleteTemplate(Command, kw_only=True, frozen=True):
+    """To catalog. Answers `{id, position}`."""
+
+    template_id: str
+
+
+class InstantiateTemplate(Command, kw_only=True, frozen=True):
+    """To catalog: a new workflow made of a template. Answers as a save.
+
+    `variables` are other defaults for the template's; `secrets` those of its webhook triggers, by trigger id. What is
+    left out of the others is the template's.
+    """
+
+    template_id: str
+    workflow_id: str
+    name: str = ""
+    description: str | None = None
+    experiment_id: str | None = None
+    tags: list[str] | None = None
+    status: str | None = None
+    variables: dict[str, msgspec.Raw] = {}
+    secrets: dict[str, str] = {}
+
+
+class ListTemplates(Command, kw_only=True, frozen=True):
+    """To catalog: the ready-made templates, or the one of that id. Answers `{items}`, each with its definition."""
+
+    template_id: str | None = None
+
+
 class SetSecret(Command, kw_only=True, frozen=True):
     """To catalog: the secret that was kept, sealed, under `ref` is the one of this name from now on.
 
@@ -130,11 +177,11 @@ class DeleteSecret(Command, kw_only=True, frozen=True):
 class SavePrompt(Command, kw_only=True, frozen=True):
     """To catalog: a new version of a stored prompt, the first of a new id. Answers `{id, version, position, warnings}`.
 
-    With `is_new` its id must be free, without it must be taken; `expected_version` is what If-Match named.
+    Without `may_be_new` its id must be taken; `expected_version` is what If-Match named. Without a name it has its id's.
     """
 
     prompt_id: str
-    is_new: bool = True
+    may_be_new: bool = True
     name: str = ""
     description: str = ""
     prompt: msgspec.Raw = NULL
@@ -370,7 +417,7 @@ def packed(definition: bytes) -> str:
     return base64.b64encode(zlib.compress(definition)).decode()
 
 
-def definition_of(command: CreateWorkflow | UpdateWorkflow | ValidateWorkflow) -> msgspec.Raw:
+def definition_of(command: CreateWorkflow | UpdateWorkflow | ValidateWorkflow | SaveTemplate) -> msgspec.Raw:
     """The definition that a command carries, however it does. Raises ValueError for one that cannot be unpacked."""
     if not command.definition_packed:
         return command.definition
@@ -398,8 +445,14 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
             SetTriggerConfigs,
             ChangeTriggers,
             ValidateWorkflow,
+            SaveTemplate,
+            DeleteTemplate,
+            InstantiateTemplate,
+            ListTemplates,
             SetSecret,
             DeleteSecret,
+            SavePrompt,
+            DeletePrompt,
         ),
         "triggers": (
             RequestRun,

@@ -39,6 +39,12 @@ class Subjects:
     def workflow(self, workflow_id: str, event_type: str) -> str:
         return f"{self.namespace}.workflows.{workflow_id}.{event_type}"
 
+    def template(self, template_id: str, event_type: str) -> str:
+        return f"{self.namespace}.templates.{template_id}.{event_type}"
+
+    def prompt(self, prompt_id: str, event_type: str) -> str:
+        return f"{self.namespace}.prompts.{prompt_id}.{event_type}"
+
     def job(self, queue: str, job_type: str) -> str:
         return f"{self.namespace}.jobs.{token(queue)}.{token(job_type)}"
 

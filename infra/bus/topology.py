@@ -102,7 +102,13 @@ def streams(subjects: Subjects, replicas: int = 1) -> list[StreamConfig]:
     return [
         stream(subjects.inbox_stream, [f"{ns}.inbox.>"], queue, gib=4, durable=True),
         stream(subjects.runs_stream, [f"{ns}.runs.>"], limits, gib=2, max_age_s=RUNS_KEPT_S),
-        stream(subjects.workflows_stream, [f"{ns}.workflows.>"], limits, gib=0.25, max_age_s=RUNS_KEPT_S),
+        stream(
+            subjects.workflows_stream,
+            [f"{ns}.workflows.>", f"{ns}.templates.>", f"{ns}.prompts.>"],
+            limits,
+            gib=0.25,
+            max_age_s=RUNS_KEPT_S,
+        ),
         stream(subjects.jobs_stream, [f"{ns}.jobs.>"], queue, gib=4),
         # only what somebody takes: another report would lie there for ever
         stream(

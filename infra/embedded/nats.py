@@ -75,7 +75,7 @@ def permissions(user: str, subjects: Subjects) -> Permissions:
 
 def _own_subjects(user: str, namespace: str) -> tuple[str, ...]:
     own = {
-        "catalog": ("workflows",),
+        "catalog": ("workflows", "templates", "prompts"),
         "triggers": ("runs", "inbox", "timers.set"),  # what it hears again, it says again under the same id
         "execution": ("runs", "jobs", "cancels", "timers"),
         "scheduler": ("timers", "runs"),

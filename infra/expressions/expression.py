@@ -15,10 +15,10 @@ from cel_expr_python import cel
 
 from infra.expressions.faults import EvaluationFault, ExpressionFault, fault_at
 from infra.expressions.lexer import Tokens, tokens
-from infra.expressions.library import environment
+from infra.expressions.library import TYPES, environment
 from infra.expressions.limits import compiled_count_max, expression_chars_max
 from infra.expressions.paths import follow, kind_of, missing
-from infra.expressions.reading import Chain, Reading, read
+from infra.expressions.reading import Chain, Reading, alike, plain_path, read
 from infra.expressions.scope import Scope
 from infra.expressions.values import Need, Unfit, check_exploding, json_of, needed
 from infra.expressions.wording import Source, compile_fault, runtime_message
@@ -27,14 +27,26 @@ from infra.expressions.wording import Source, compile_fault, runtime_message
 class Expression:
     """A CEL expression within a scope. Immutable; evaluating it changes nothing and depends on the bindings only."""
 
-    __slots__ = ("_compiled", "_needs", "_path", "chains", "names", "node_ids", "reading", "scope", "text")
+    __slots__ = (
+        "_compiled",
+        "_is_certain",
+        "_needs",
+        "_path",
+        "chains",
+        "names",
+        "node_ids",
+        "reading",
+        "scope",
+        "text",
+    )
 
     def __init__(self, text: str, scope: Scope) -> None:
         """Reads the text, without compiling it: see compile_expression and compile_lazily."""
         self.text = text
         self.scope = scope
-        words = _read_tokens(text)
-        self.reading: Reading = read(words)
+        plain = plain_path(text)
+        words = None if plain is not None else _read_tokens(text)
+        self.reading: Reading = Reading([plain] if plain is not None else []) if words is None else read(words)
         self.chains = [chain for chain in self.reading.chains if not chain.is_local and chain.name in scope.names]
         self._needs: dict[str, Need] = {}
         for chain in self.chains:
@@ -43,7 +55,8 @@ class Expression:
         """The visible names that the text uses; variables of macros are none."""
         self.node_ids = frozenset(filter(None, map(_node_id, self.chains)))
         """The ids in `nodes.<id>` and `nodes["<id>"]`."""
-        self._path = self._only_chain(len(words.items))
+        self._path = (self.chains[0] if self.chains else None) if words is None else self._only_chain(len(words.items))
+        self._is_certain = words is None and self._path is not None and self._path.name not in TYPES
         self._compiled: cel.Expression | None = None
 
     def __repr__(self) -> str:
@@ -63,6 +76,16 @@ class Expression:
     def path(self) -> Chain | None:
         """The value path, if the text is nothing else, as `nodes.a.output`."""
         return self._path
+
+    def check(self) -> cel.Type:
+        """The type of its values, as far as CEL can tell. Raises ExpressionFault for what is no expression.
+
+        A plain path into a value of any type cannot be wrong. Expressions that differ in ids of nodes and in numbers only
+        are right or wrong together: in a large definition many are alike, and looked at once.
+        """
+        if self._is_certain:
+            return cel.Type.DYN
+        return _type_of(alike(self.text), self.scope) or self.compiled().return_type()
 
     def compiled(self) -> cel.Expression:
         """Raises ExpressionFault."""
@@ -161,10 +184,19 @@ def _read_tokens(text: str) -> Tokens:
 
 
 @lru_cache(maxsize=compiled_count_max)
+def _type_of(text: str, scope: Scope) -> cel.Type | None:
+    """The type of the values of an expression; None for what is none."""
+    try:
+        return environment(scope).compile(text).return_type()
+    except RuntimeError:
+        return None
+
+
+@lru_cache(maxsize=compiled_count_max)
 def compile_expression(text: str, scope: Scope) -> Expression:
     """Reads and checks an expression. Cached. Raises ExpressionFault."""
     expression = compile_lazily(text, scope)
-    expression.compiled()
+    expression.check()
     return expression
 
 
@@ -180,7 +212,7 @@ def compile_lazily(text: str, scope: Scope) -> Expression:
 def compile_condition(text: str, scope: Scope) -> Expression:
     """compile_expression for a filter or condition: refuses what can never be true or false. Raises ExpressionFault."""
     expression = compile_expression(text, scope)
-    kind = expression.compiled().return_type()
+    kind = expression.check()
     if kind not in (cel.Type.BOOL, cel.Type.DYN):
         raise fault_at(text, 0, f"a condition must be true or false, this is a value of type {kind.name().lower()}")
     return expression

@@ -46,6 +46,11 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_SIMPLE = re.compile(
+    r"""(?: [=!<>]= | && | \|\| | '[^'\\{}\r\n]*' | "[^"\\{}\r\n]*" | [A-Za-z0-9_ .,+\-*%!<>?:] )* \}""", re.VERBOSE
+)
+"""An expression in a template, to its end, in which nothing is nested and no text holds a brace."""
+_KINDS = {kind.value: kind for kind in Kind}
 _CLOSES = {"(": ")", "[": "]", "[?": "]", "{": "}"}
 _HINTS = {
     "=": "to compare write ==",
@@ -67,6 +72,9 @@ def tokens(text: str) -> Tokens:
 
 def end_of_expression(text: str, start: int) -> int:
     """Where the `}` is that ends the expression which begins at `start`. Raises ExpressionFault if there is none."""
+    simple = _SIMPLE.match(text, start, start + expression_chars_max)
+    if simple is not None:
+        return simple.end() - 1
     _, end = _read(text, start, inside_template=True)
     return end
 
@@ -97,7 +105,7 @@ def _read(text: str, start: int, *, inside_template: bool) -> tuple[Tokens, int]
             if not opened or _CLOSES[items[opened[-1]].text] != word:
                 raise fault_at(text, match.start(), f"unexpected '{word}'")
             closing[opened.pop()] = len(items)
-        items.append(Token(Kind(kind), word, match.start(), at))
+        items.append(Token(_KINDS[kind], word, match.start(), at))
     if opened:
         raise fault_at(text, items[opened[-1]].start, f"'{items[opened[-1]].text}' is never closed; it is opened")
     if inside_template:

@@ -19,7 +19,8 @@ if sys.version_info < (3, 12):  # From 3.12 on None is immortal by itself (PEP 6
     # is lost for each null, and 2^60 are not lost in the life of a process.
     ctypes.c_ssize_t.from_address(id(None)).value += 1 << 60
 
-_TYPES = {"now": cel.Type.TIMESTAMP, "index": cel.Type.INT}
+TYPES = {"now": cel.Type.TIMESTAMP, "index": cel.Type.INT}
+"""Names that are not of any type."""
 
 
 @cache
@@ -29,7 +30,7 @@ def environment(scope: Scope) -> cel.Env:
     Extensions: strings, math, optional values and base64. `cel.bind` is left out: nested it grows texts without bound.
     """
     return cel.NewEnv(
-        variables={name: _TYPES.get(name, cel.Type.DYN) for name in scope.names},
+        variables={name: TYPES.get(name, cel.Type.DYN) for name in scope.names},
         extensions=[
             ext_strings.ExtStrings(),
             ext_math.ExtMath(),

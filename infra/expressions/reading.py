@@ -13,6 +13,16 @@ from infra.expressions.lexer import Kind, Token, Tokens, string_value
 
 Step = str | int
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
+_PLAIN_STEPS_MAX = 16
+"""Half of what the library's parser follows."""
+RESERVED = frozenset(
+    {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "in", "let", "loop", "package"}
+    | {"namespace", "return", "var", "void", "while", "true", "false", "null"}
+)
+"""Words that CEL keeps for itself."""
+_NODE_ID = re.compile(r"""nodes(?:\.(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?![A-Za-z0-9_(])|\["[a-z0-9_-]*"\])""")
+_INTEGER = re.compile(r"(?<![\w.\\])[0-9]{1,9}(?![\w.])")
 _MACROS = frozenset({"all", "exists", "exists_one", "map", "filter", "optMap", "optFlatMap"})
 _EXPLOSIVE = frozenset({"replace", "join"})
 _LITERALS = frozenset({"true", "false", "null", "in"})
@@ -64,6 +74,25 @@ def step_text(step: Step) -> str:
     if _IDENTIFIER.fullmatch(step):
         return f".{step}"
     return '["' + step.replace("\\", "\\\\").replace('"', '\\"') + '"]'
+
+
+def plain_path(text: str) -> Chain | None:
+    """The chain in a text that is nothing but names with dots between them, told without reading its words."""
+    if _PLAIN_PATH.fullmatch(text) is None:
+        return None
+    name, *steps = text.split(".")
+    if len(steps) > _PLAIN_STEPS_MAX or not RESERVED.isdisjoint((name, *steps)):
+        return None
+    return Chain(name, tuple(steps), 0, 2 * len(steps), is_local=False, is_tested=False)
+
+
+def alike(text: str) -> str:
+    """The text with one id for all nodes and one integer for all: what CEL makes of it is the same."""
+    return _INTEGER.sub("1", _NODE_ID.sub(_any_node, text))
+
+
+def _any_node(match: re.Match[str]) -> str:
+    return match[0] if match["name"] in RESERVED else "nodes.any"
 
 
 class _Reader:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from infra.expressions.faults import ExpressionFault, fault_at, position
 from infra.expressions.lexer import Tokens
 from infra.expressions.limits import expression_depth_max, iterations_max, native_chars_max
-from infra.expressions.reading import Reading
+from infra.expressions.reading import RESERVED, Reading
 
 _STATUS = re.compile(r" \[[A-Z_]+\]$")
 _PLACED = re.compile(r"<input>:(\d+):(\d+): (.*)")
@@ -23,10 +23,6 @@ _SYNTAX = re.compile(
 _NO_RUNTIME_OVERLOAD = re.compile(r"No matching overloads found : (?:\((.*?)\)\.)?([^(]+)(?:\((.*)\))?")
 _OUT_OF_RANGE = re.compile(r"Integer value '(-?\d+)' out of range for '(.*?)(?: -> -?\d+)?'\.", re.DOTALL)
 
-RESERVED = frozenset(
-    {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "in", "let", "loop", "package"}
-    | {"namespace", "return", "var", "void", "while", "true", "false", "null"}
-)
 _MIXED_NUMBERS = "CEL does not mix them: JSON 3 is int, 3.0 is double; use double(x), or write 3.0"
 _TOO_DEEP = (
     f"the expression is nested too deeply (at most {expression_depth_max} levels of brackets, selections and operators)"

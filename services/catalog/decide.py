@@ -1,5 +1,7 @@
 """What follows from a command to catalog. Pure; a refusal is a value."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, assert_never, cast
 
 import msgspec
@@ -8,6 +10,7 @@ from flowforge.commands import (
     ArchiveWorkflow,
     ChangeTrigger,
     CreateWorkflow,
+    InstantiateTemplate,
     RemoveTrigger,
     RollbackWorkflow,
     SetTriggerConfigs,
@@ -30,8 +33,10 @@ from services.catalog.merge_patch import merged
 from services.catalog.secrets import Keeping, has_secrets, refer_to_kept, take_out
 from services.catalog.settings import definition_bytes_max
 from services.catalog.state import State
+from services.catalog.templates.decide import instantiated
+from services.catalog.templates.template import Template
 from services.catalog.trigger_configs import errors_of
-from services.catalog.validation import Checked, Finding, check
+from services.catalog.validation import NOTHING_KNOWN, Checked, Finding, Known, check
 
 Command = (
     CreateWorkflow
@@ -42,6 +47,7 @@ Command = (
     | ChangeTrigger
     | RemoveTrigger
     | SetTriggerConfigs
+    | InstantiateTemplate
 )
 SET_BY_SERVER = ("version", "created_at", "updated_at", "created_by")
 """Fields of a workflow as read that are no part of its definition: whoever saves what they read sends them back."""
@@ -58,43 +64,70 @@ class Decided(msgspec.Struct, frozen=True):
     secrets: list[Secret] = []
 
 
-def decide(state: State, command: Command, keeping: Keeping | None = None) -> Decided | Refusal:
-    """The events that carry the command out, or why it is not carried out. Without `keeping` no secret is taken."""
+class Beside(msgspec.Struct, frozen=True):
+    """What a decision needs beside the workflow's state: how secrets are kept (without it none is taken), what there is of
+    all that the definition names, as far as that is known, and the templates that are named."""
+
+    keeping: Keeping | None = None
+    known: Known = NOTHING_KNOWN
+    templates: Mapping[str, Template] = MappingProxyType({})
+
+
+NOTHING_BESIDE = Beside()
+
+
+def decide(state: State, command: Command, beside: Beside = NOTHING_BESIDE) -> Decided | Refusal:
+    """The events that carry the command out, or why it is not carried out."""
     match command:
         case CreateWorkflow():
-            return _create(state, command, keeping)
+            return _create(state, command, beside)
+        case InstantiateTemplate():
+            return _instantiate(state, command, beside)
         case UpdateWorkflow():
-            return _update(state, command, keeping)
+            return _update(state, command, beside)
         case RollbackWorkflow():
-            return _roll_back(state, command, keeping)
+            return _roll_back(state, command, beside)
         case ArchiveWorkflow():
             return _archive(state, command)
         case AddTrigger():
-            return _add_trigger(state, command, keeping)
+            return _add_trigger(state, command, beside)
         case ChangeTrigger():
-            return _change_trigger(state, command, keeping)
+            return _change_trigger(state, command, beside)
         case RemoveTrigger():
-            return _remove_trigger(state, command, keeping)
+            return _remove_trigger(state, command, beside)
         case SetTriggerConfigs():
-            return _set_trigger_configs(state, command, keeping)
+            return _set_trigger_configs(state, command, beside)
         case _:
             assert_never(command)
 
 
-def _create(state: State, command: CreateWorkflow, keeping: Keeping | None) -> Decided | Refusal:
-    document = _decoded(command.definition)
+def _create(state: State, command: CreateWorkflow, beside: Beside) -> Decided | Refusal:
+    return _created(state, _decoded(command.definition), beside)
+
+
+def _instantiate(state: State, command: InstantiateTemplate, beside: Beside) -> Decided | Refusal:
+    template = beside.templates.get(command.template_id)
+    if template is None:
+        return not_found("template", command.template_id)
+    document = instantiated(template, command)
+    return document if isinstance(document, Refusal) else _created(state, document, beside, template.id)
+
+
+def _created(state: State, document: object, beside: Beside, template_id: str | None = None) -> Decided | Refusal:
     refer_to_kept(document, None)
-    checked = check(document)
+    checked = check(document, beside.known)
     if state.version:
         return already_exists("workflow", str(checked.document.get("id")))
-    stored = _stored(checked, keeping)
+    stored = _stored(checked, beside.keeping)
     if isinstance(stored, Refusal):
         return stored
-    event = WorkflowCreated(workflow_id=_id(checked), workflow_version=1, definition=stored.definition)
+    event = WorkflowCreated(
+        workflow_id=_id(checked), workflow_version=1, definition=stored.definition, template_id=template_id
+    )
     return Decided([event], checked.report.warnings, stored.secrets)
 
 
-def _update(state: State, command: UpdateWorkflow, keeping: Keeping | None) -> Decided | Refusal:
+def _update(state: State, command: UpdateWorkflow, beside: Beside) -> Decided | Refusal:
     refusal = _refusal(state, command.workflow_id, command.expected_version)
     if refusal is not None:
         return refusal
@@ -105,17 +138,17 @@ def _update(state: State, command: UpdateWorkflow, keeping: Keeping | None) -> D
             return _other_id(command.workflow_id, fields["id"])
         for name in SET_BY_SERVER:
             fields.pop(name, None)
-    return save(state, command.workflow_id, document, keeping)
+    return save(state, command.workflow_id, document, beside)
 
 
-def _roll_back(state: State, command: RollbackWorkflow, keeping: Keeping | None) -> Decided | Refusal:
+def _roll_back(state: State, command: RollbackWorkflow, beside: Beside) -> Decided | Refusal:
     refusal = _refusal(state, command.workflow_id, command.expected_version)
     if refusal is not None:
         return refusal
     if not 1 <= command.version <= state.version:
         return not_found(f"version of '{command.workflow_id}'", str(command.version))
     document = readable(_decoded(state.definitions[command.version - 1]))
-    return save(state, command.workflow_id, document, keeping, rolled_back_to=command.version)
+    return save(state, command.workflow_id, document, beside, rolled_back_to=command.version)
 
 
 def _archive(state: State, command: ArchiveWorkflow) -> Decided | Refusal:
@@ -125,7 +158,7 @@ def _archive(state: State, command: ArchiveWorkflow) -> Decided | Refusal:
     return Decided([] if state.is_archived else [WorkflowArchived(workflow_id=command.workflow_id)])
 
 
-def _add_trigger(state: State, command: AddTrigger, keeping: Keeping | None) -> Decided | Refusal:
+def _add_trigger(state: State, command: AddTrigger, beside: Beside) -> Decided | Refusal:
     document = _changeable(state, command)
     if isinstance(document, Refusal):
         return document
@@ -134,15 +167,15 @@ def _add_trigger(state: State, command: AddTrigger, keeping: Keeping | None) -> 
     if any(name is not None and existing["id"] == name for existing in document["triggers"]):
         return already_exists("trigger", str(name))
     document["triggers"] = [*document["triggers"], trigger]
-    return save(state, command.workflow_id, document, keeping)
+    return save(state, command.workflow_id, document, beside)
 
 
-def _change_trigger(state: State, command: ChangeTrigger, keeping: Keeping | None) -> Decided | Refusal:
+def _change_trigger(state: State, command: ChangeTrigger, beside: Beside) -> Decided | Refusal:
     document = _changeable(state, command)
     if isinstance(document, Refusal):
         return document
     at = patch_trigger(document, command.workflow_id, command.trigger_id, command.patch)
-    return at if isinstance(at, Refusal) else save(state, command.workflow_id, document, keeping)
+    return at if isinstance(at, Refusal) else save(state, command.workflow_id, document, beside)
 
 
 def patch_trigger(document: dict[str, Any], workflow_id: str, trigger_id: str, patch: msgspec.Raw) -> int | Refusal:
@@ -157,7 +190,7 @@ def patch_trigger(document: dict[str, Any], workflow_id: str, trigger_id: str, p
     return at
 
 
-def _remove_trigger(state: State, command: RemoveTrigger, keeping: Keeping | None) -> Decided | Refusal:
+def _remove_trigger(state: State, command: RemoveTrigger, beside: Beside) -> Decided | Refusal:
     document = _changeable(state, command)
     if isinstance(document, Refusal):
         return document
@@ -165,10 +198,10 @@ def _remove_trigger(state: State, command: RemoveTrigger, keeping: Keeping | Non
     if at is None:
         return not_found(f"trigger of '{command.workflow_id}'", command.trigger_id)
     del document["triggers"][at]
-    return save(state, command.workflow_id, document, keeping)
+    return save(state, command.workflow_id, document, beside)
 
 
-def _set_trigger_configs(state: State, command: SetTriggerConfigs, keeping: Keeping | None) -> Decided | Refusal:
+def _set_trigger_configs(state: State, command: SetTriggerConfigs, beside: Beside) -> Decided | Refusal:
     document = _changeable(state, command)
     if isinstance(document, Refusal):
         return document
@@ -177,7 +210,7 @@ def _set_trigger_configs(state: State, command: SetTriggerConfigs, keeping: Keep
         more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
         return invalid("Trigger configs invalid", f"{errors[0]['message']} (at {errors[0]['path']}){more}", errors)
     document["trigger_configs"] = configs
-    return save(state, command.workflow_id, document, keeping)
+    return save(state, command.workflow_id, document, beside)
 
 
 def _refusal(state: State, workflow_id: str, expected_version: int | None) -> Refusal | None:
@@ -213,13 +246,13 @@ def save(
     state: State,
     workflow_id: str,
     document: object,
-    keeping: Keeping | None,
+    beside: Beside,
     rolled_back_to: int | None = None,
 ) -> Decided | Refusal:
     """A new version with this document, where it is another one."""
     refer_to_kept(document, _decoded(state.definition), is_rollback=rolled_back_to is not None)
-    checked = check(document)
-    stored = _stored(checked, keeping)
+    checked = check(document, beside.known)
+    stored = _stored(checked, beside.keeping)
     if isinstance(stored, Refusal):
         return stored
     if not state.is_archived and _same(stored.definition, state.definition):

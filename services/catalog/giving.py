@@ -1,7 +1,8 @@
 """Secrets for built-in workers: asked for over the bus at the last moment, given to the job whose node refers to them.
 
 Any catalog answers, whether it owns the definitions or stands by: nothing is decided here, only looked up. A secret is
-given for a node of a run that there is, if that node's text, as of the version that the run has, refers to it.
+given for a node of a run that there is, if that node's text, as of the version that the run has, refers to it; or the
+stored prompt that it names, in the version that it names, or in any.
 """
 
 import asyncio
@@ -12,9 +13,10 @@ from typing import cast
 from uuid import UUID
 
 import msgspec
-from flowforge.definition import LoopNode, Node, SqlNode, parse_stored
-from flowforge.events import WorkflowCreated, WorkflowTriggered, WorkflowUpdated, decode
+from flowforge.definition import LoopNode, Node, PromptNode, SqlNode, parse_stored
+from flowforge.events import PromptSaved, WorkflowCreated, WorkflowTriggered, WorkflowUpdated, decode
 from flowforge.identity import named_stream
+from flowforge.raw import present
 from flowforge.subjects import Subjects
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -30,8 +32,17 @@ from services.catalog.settings import nodes_with_secrets_cached_max
 _log = logging.getLogger(__name__)
 _asked = msgspec.json.Decoder(SecretsAsked)
 _NO_TEMPLATES = frozenset({"source", "name", "description"})
-_Names = dict[str, frozenset[str]]
-"""Node id → the secrets it refers to."""
+
+
+class Referring(msgspec.Struct, frozen=True):
+    """What a node refers to: secrets, and the stored prompt by id and version, if it names one."""
+
+    secrets: frozenset[str]
+    prompt: tuple[str, int | None] | None = None
+
+
+_References = dict[str, Referring]
+"""By node id, of those that refer to anything."""
 
 
 class Giving:
@@ -40,7 +51,7 @@ class Giving:
     def __init__(self, log: EventLog, secrets: Secrets | None) -> None:
         self._log = log
         self._secrets = secrets
-        self._known: OrderedDict[tuple[str, int], _Names] = OrderedDict()
+        self._known: OrderedDict[tuple[str, int], _References] = OrderedDict()
         self._answering: set[asyncio.Task[None]] = set()
 
     async def start(self, client: Client, subjects: Subjects) -> None:
@@ -88,27 +99,41 @@ class Giving:
         if not first or first[0].type != WorkflowTriggered.__name__:
             return frozenset()
         triggered = cast("WorkflowTriggered", decode(first[0].type, first[0].data))
-        names = await self._names(triggered.workflow_id, triggered.workflow_version)
-        return names.get(node_id, frozenset())
+        references = await self._references(triggered.workflow_id, triggered.workflow_version)
+        node = references.get(node_id)
+        if node is None:
+            return frozenset()
+        return node.secrets if node.prompt is None else node.secrets | await self._in_prompt(*node.prompt)
 
-    async def _names(self, workflow_id: str, version: int) -> _Names:
+    async def _in_prompt(self, prompt_id: str, version: int | None) -> frozenset[str]:
+        """Of any version where none is named: which one was the newest when the node was queued is not looked at."""
+        names: set[str] = set()
+        for stored in await self._log.read_stream(named_stream("prompt", prompt_id)):
+            event = decode(stored.type, stored.data)
+            if isinstance(event, PromptSaved) and version in (None, event.prompt_version):
+                parts = (event.prompt, present(event.system))
+                names.update(_secrets_in([msgspec.json.decode(part) for part in parts if part is not None]))
+        return frozenset(names)
+
+    async def _references(self, workflow_id: str, version: int) -> _References:
         known = self._known.get((workflow_id, version))
         if known is not None:
             return known
         for stored in await self._log.read_stream(named_stream("workflow", workflow_id)):
             event = decode(stored.type, stored.data)
             if isinstance(event, WorkflowCreated | WorkflowUpdated) and event.workflow_version == version:
-                known = self._known[workflow_id, version] = names_by_node(msgspec.json.decode(event.definition))
+                known = self._known[workflow_id, version] = references_by_node(msgspec.json.decode(event.definition))
         while len(self._known) > nodes_with_secrets_cached_max:
             self._known.popitem(last=False)
         return known or {}
 
 
-def names_by_node(definition: object) -> _Names:
-    """Which secrets each node of a stored definition refers to, those in the bodies of loops among them."""
+def references_by_node(definition: object) -> _References:
+    """What each node of a stored definition refers to, those in the bodies of loops among them."""
     workflow, _ = parse_stored(definition)
     nodes = () if workflow is None else _nodes(workflow.nodes)
-    return {node.id: names for node in nodes if (names := frozenset(_secrets_of(node)))}
+    found = {node.id: _references_of(node) for node in nodes}
+    return {node_id: refers for node_id, refers in found.items() if refers.secrets or refers.prompt}
 
 
 def _nodes(nodes: list[Node]) -> Iterator[Node]:
@@ -118,11 +143,20 @@ def _nodes(nodes: list[Node]) -> Iterator[Node]:
             yield from _nodes(node.body.nodes)
 
 
-def _secrets_of(node: Node) -> Iterator[str]:
-    if isinstance(node, SqlNode):
-        yield node.connection
-    for text in _texts({name: part for name, part in msgspec.to_builtins(node).items() if name not in _NO_TEMPLATES}):
-        if "secrets" in text and not isinstance(node, LoopNode):
+def _references_of(node: Node) -> Referring:
+    secrets: set[str] = {node.connection} if isinstance(node, SqlNode) else set()
+    if not isinstance(node, LoopNode):
+        fields = msgspec.to_builtins(node)
+        secrets.update(_secrets_in({name: part for name, part in fields.items() if name not in _NO_TEMPLATES}))
+    prompt = None
+    if isinstance(node, PromptNode) and node.prompt_id is not None:
+        prompt = (node.prompt_id, node.prompt_version)
+    return Referring(frozenset(secrets), prompt)
+
+
+def _secrets_in(value: object) -> Iterator[str]:
+    for text in _texts(value):
+        if "secrets" in text:
             try:
                 yield from compile_template(text, Scope.NODE_WITH_SECRETS, lazily=True).secret_names
             except ExpressionFault:

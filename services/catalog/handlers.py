@@ -7,8 +7,10 @@ A command that comes again is found among the causes of the stream's events, and
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -18,6 +20,9 @@ from flowforge.commands import (
     ChangeTriggers,
     CreateWorkflow,
     DeleteSecret,
+    InstantiateTemplate,
+    ListTemplates,
+    SaveTemplate,
     SetSecret,
     SetTriggerConfigs,
     UpdateWorkflow,
@@ -30,41 +35,41 @@ from flowforge.envelope import encode as encode_envelope
 from flowforge.envelope import now
 from flowforge.events import WorkflowArchived, WorkflowEvent, decode, encode
 from flowforge.identity import named_stream
-from flowforge.refusals import Accepted, Refusal, Rejected, unavailable
+from flowforge.refusals import Refusal, unavailable
 from flowforge.subjects import Subjects
 
 from infra.bus import Message, Outgoing, Shell, Work
 from infra.bus.message import Decode, logged_event
 from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend, Unavailable
 from infra.secrets import Secrets, WrongKey
-from services.catalog.decide import Command, Decided, decide
+from services.catalog.answers import Saved, accepted, cause_of, fitting, rejected, saved_answer, uuid_of
+from services.catalog.decide import Beside, Command, Decided, decide
 from services.catalog.giving import Giving
 from services.catalog.job_queues import JobQueues
+from services.catalog.looking_up import known_of
+from services.catalog.prompts import prompts
 from services.catalog.secret_names import NamedSecret, SecretNames
 from services.catalog.secrets import Keeping
 from services.catalog.settings import (
     answer_bytes_max,
-    findings_shown_least,
     followers_max,
     kept_secrets_max,
+    reports_kept_max,
     said_bytes_max,
+    unpacked_kept_max,
 )
 from services.catalog.state import State, evolve, initial
+from services.catalog.templates import Template, Templates
+from services.catalog.templates.handling import listed
 from services.catalog.together import change_together
-from services.catalog.validation import Finding, check, validate
+from services.catalog.validation import NOTHING_KNOWN, Finding, check, validate
+from services.catalog.versioned import Key, Versioned
 
-_WITH_DEFINITION = (CreateWorkflow, UpdateWorkflow, ValidateWorkflow)
-_MAY_HOLD_SECRETS = (b'"secret"', b'"definition_packed"', b"\\u00")
+_WITH_DEFINITION = (CreateWorkflow, UpdateWorkflow, ValidateWorkflow, SaveTemplate)
+_MAY_HOLD_SECRETS = (b'"secret"', b"\\u00")
 """Without any of these a command holds no secret; `\\u00` may be how a letter of the word is written."""
 _log = logging.getLogger(__name__)
 _MINE = {name: kind for name, (service, kind) in COMMANDS.items() if service == "catalog"}
-
-
-class Saved(msgspec.Struct, frozen=True):
-    """Where a workflow stood after an event of its stream."""
-
-    version: int
-    position: int
 
 
 class Loaded(msgspec.Struct):
@@ -88,7 +93,10 @@ class Catalog:
     """The service that the shell turns."""
 
     name = "catalog"
-    says = frozenset({"WorkflowCreated", "WorkflowUpdated", "WorkflowArchived"})
+    says = frozenset(
+        {"WorkflowCreated", "WorkflowUpdated", "WorkflowArchived", "TemplateSaved", "TemplateDeleted", "PromptSaved",
+         "PromptDeleted"}
+    )  # fmt: skip
     hears: frozenset[str] = frozenset()
 
     def __init__(
@@ -99,6 +107,17 @@ class Catalog:
         self._log = log
         self._secrets = secrets
         self._clock = clock
+        self._templates = Templates(log, namespace, clock)
+        self._prompts = prompts(log, namespace, clock)
+        self._versioned: dict[str, Versioned[Any]] = {
+            each.kind.word: each for each in (self._templates.changes, self._prompts)
+        }
+        self._named_templates: dict[str, Template] = {}
+        """Of which the workflows of a turn are made."""
+        self._reports: OrderedDict[str, bytes] = OrderedDict()
+        """Answers to validations of late, by command: who waits long asks again."""
+        self._known = NOTHING_KNOWN
+        """Of what the definitions of a turn name, what there is."""
         self._kept: set[tuple[str, str]] = set()
         """Owner and fingerprint of secrets that were kept of late."""
         self._namespace = namespace
@@ -109,7 +128,7 @@ class Catalog:
         """Changes of several workflows at once: what their streams hold."""
         self._decided_together: dict[Hashable, dict[str, Decided]] = {}
         self._queues: JobQueues | None = None
-        self._names = SecretNames(log, clock, _cause)
+        self._names = SecretNames(log, clock, cause_of)
 
     def attached(self, shell: Shell) -> None:
         """Queues of job types are made over the shell's connection, and secrets are asked for there."""
@@ -120,16 +139,24 @@ class Catalog:
     # --- load ---------------------------------------------------------------------------------------------------------
 
     def key(self, message: Message) -> Hashable:
-        """The id of the workflow, or the name of the secret; messages that concern none stand alone."""
+        """The id of the workflow, template or prompt, or the name of the secret; messages that concern none stand alone."""
         command = _command(message)
         if isinstance(command, SetSecret | DeleteSecret):
             return NamedSecret(command.name)
-        return _workflow_id(command) or (message.reply_to, message.event.id)
+        keys = (each.key(command) for each in self._versioned.values())
+        return next(filter(None, keys), None) or _workflow_id(command) or (message.reply_to, message.event.id)
 
     async def load(self, keys: Collection[Hashable], messages: Sequence[Message]) -> None:
         """Read the streams of these workflows; have the queues that their new versions name."""
+        commands = [_command(message) for message in messages]
+        await self._templates.load(keys, commands)
+        await self._prompts.load(keys)
+        self._named_templates.clear()
+        for command in commands:
+            if isinstance(command, InstantiateTemplate):
+                template = await self._templates.find(command.template_id)
+                self._named_templates |= {} if template is None else {template.id: template}
         if self._queues is not None:
-            commands = [_command(message) for message in messages]
             await self._queues.make(c for c in commands if isinstance(c, CreateWorkflow | UpdateWorkflow))
         await self._names.load(key for key in keys if isinstance(key, NamedSecret))
         for message in messages:
@@ -139,6 +166,7 @@ class Catalog:
         if streams:
             for stream_id, events in (await self._log.read_streams(list(streams))).items():
                 self._loaded[streams[stream_id]] = _folded(events)
+        await self._look_up(messages)
         if self._secrets is not None:
             if len(self._kept) > kept_secrets_max:
                 self._kept.clear()
@@ -146,15 +174,28 @@ class Catalog:
                 if _may_hold_secrets(message):
                     await self._keep_secrets(self._secrets, message)
 
+    async def _look_up(self, messages: Sequence[Message]) -> None:
+        """What there is of all that these commands, or the definitions they change, name."""
+        definitions: list[msgspec.Raw] = []
+        for message in messages:
+            command, loaded = _command(message), self._loaded.get(cast("str", self.key(message)))
+            if isinstance(command, _WITH_DEFINITION):
+                definitions.append(command.definition)
+            if isinstance(command, InstantiateTemplate) and command.template_id in self._named_templates:
+                definitions.append(self._named_templates[command.template_id].definition)
+            if loaded is not None and not isinstance(command, CreateWorkflow | UpdateWorkflow | InstantiateTemplate):
+                definitions += loaded.state.definitions[-1:]
+        self._known = await known_of(definitions, self._log, self._prompts)
+
     async def _keep_secrets(self, secrets: Secrets, message: Message) -> None:
         """Have them stored before the event that refers to them; if that does not come about, they are never used."""
         key, command = self.key(message), _command(message)
         decided: Refusal | dict[str, Decided] | Decided | None = None
         if isinstance(command, ChangeTriggers):
             states = {name: _folded(events).state for name, events in self._together[key].items()}
-            decided = change_together(states, command, self._keeping())
+            decided = change_together(states, command, self._beside())
         elif not isinstance(command, _Undecodable | ValidateWorkflow) and key in self._loaded:
-            decided = decide(self._loaded[cast("str", key)].state, cast("Command", command), self._keeping())
+            decided = decide(self._loaded[cast("str", key)].state, cast("Command", command), self._beside())
         if decided is None or isinstance(decided, Refusal):
             return
         parts = [decided] if isinstance(decided, Decided) else decided.values()
@@ -163,8 +204,9 @@ class Catalog:
             await secrets.put(new)
         self._kept.update((secret.owner, secret.fingerprint) for secret in new)
 
-    def _keeping(self) -> Keeping | None:
-        return None if self._secrets is None else Keeping(self._secrets.fingerprint, self._clock())
+    def _beside(self) -> Beside:
+        keeping = None if self._secrets is None else Keeping(self._secrets.fingerprint, self._clock())
+        return Beside(keeping, self._known, self._named_templates)
 
     def _assert_kept(self, decided: Decided) -> None:
         """What refers to a secret is not logged before the secret is kept: both were decided on one state."""
@@ -180,6 +222,9 @@ class Catalog:
 
     def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
         """Commands are taken until one changes something; the others are decided after that is logged."""
+        if isinstance(key, Key):
+            commands = [(message, cast("AnyCommand", _command(message))) for message in messages]
+            return self._versioned[key.kind].decide(key, commands)
         if isinstance(key, NamedSecret):
             return self._names.decide(key, messages, [cast("SetSecret", _command(message)) for message in messages])
         first = _command(messages[0])
@@ -189,10 +234,11 @@ class Catalog:
         for at, message in enumerate(messages):
             command = _command(message)
             if isinstance(command, _Undecodable):
-                work.answers.append((message, _rejected(command.refusal)))
+                work.answers.append((message, rejected(command.refusal)))
             elif isinstance(command, ValidateWorkflow):
-                report = validate(msgspec.json.decode(command.definition))
-                work.answers.append((message, _fitting(cast("dict[str, Any]", msgspec.to_builtins(report)))))
+                work.answers.append((message, self._report(command)))
+            elif isinstance(command, ListTemplates):
+                work.answers.append((message, listed(command)))
             elif not isinstance(key, str):
                 work.answers.append(
                     (message, _answer_of(key, Loaded(), decide(initial, cast("Command", command)), command))
@@ -200,23 +246,31 @@ class Catalog:
             elif self._decide_one(key, message, cast("Command", command), work):
                 followers = messages[at + 1 :]
                 work.later = list(followers[:followers_max])
-                busy = _rejected(unavailable(f"many changes of the workflow '{key}' at once; try again"))
+                busy = rejected(unavailable(f"many changes of the workflow '{key}' at once; try again"))
                 work.answers += [(follower, busy) for follower in followers[followers_max:]]
                 return work
         self._loaded.pop(cast("str", key), None)
         return work
 
+    def _report(self, command: ValidateWorkflow) -> bytes:
+        if command.command_id not in self._reports:
+            report = validate(msgspec.json.decode(command.definition), self._known)
+            self._reports[command.command_id] = fitting(cast("dict[str, Any]", msgspec.to_builtins(report)))
+            if len(self._reports) > reports_kept_max:
+                self._reports.popitem(last=False)
+        return self._reports[command.command_id]
+
     def _decide_one(self, key: str, message: Message, command: Command, work: Work) -> bool:
         """Whether the command leads to an append; all else is answered at once."""
         loaded = self._loaded[key]
-        cause = _cause(command.command_id)
+        cause = cause_of(command.command_id)
         saved = loaded.past.get(cause)
         if saved is not None:
             definition = loaded.state.definitions[saved.version - 1]
-            warnings = check(msgspec.json.decode(definition)).report.warnings
-            work.answers.append((message, _saved(key, saved, warnings, _set_by(command, definition))))
+            warnings = check(msgspec.json.decode(definition), self._known).report.warnings
+            work.answers.append((message, saved_answer(key, saved, warnings, _set_by(command, definition))))
             return False
-        decided = decide(loaded.state, command, self._keeping())
+        decided = decide(loaded.state, command, self._beside())
         if isinstance(decided, Refusal) or not decided.events:
             work.answers.append((message, _answer_of(key, loaded, decided, command)))
             return False
@@ -226,7 +280,7 @@ class Catalog:
         work.append = Append(
             [stream],
             recorded_at=self._clock(),
-            correlation_id=_uuid(message.event.correlationid) or cause,
+            correlation_id=uuid_of(message.event.correlationid) or cause,
             causation_id=cause,
             actor=command.actor or None,
             traceparent=message.event.traceparent,
@@ -237,7 +291,7 @@ class Catalog:
 
     def _decide_together(self, key: Hashable, command: ChangeTriggers, messages: Sequence[Message]) -> Work:
         """All or nothing: one group of the log changes every workflow that is named."""
-        loaded, cause = self._together.pop(key), _cause(command.command_id)
+        loaded, cause = self._together.pop(key), cause_of(command.command_id)
         before = [event.position for events in loaded.values() for event in events if event.causation_id == cause]
         if before:
             at_the_time = {
@@ -245,9 +299,9 @@ class Catalog:
             }
             return Work(answers=[(message, _saved_together(_places(at_the_time))) for message in messages])
         folded = {name: _folded(events) for name, events in loaded.items()}
-        decided = change_together({name: one.state for name, one in folded.items()}, command, self._keeping())
+        decided = change_together({name: one.state for name, one in folded.items()}, command, self._beside())
         if isinstance(decided, Refusal):
-            return Work(answers=[(message, _rejected(decided)) for message in messages])
+            return Work(answers=[(message, rejected(decided)) for message in messages])
         for one in decided.values():
             self._assert_kept(one)
         streams = [
@@ -267,7 +321,7 @@ class Catalog:
         append = Append(
             streams,
             recorded_at=self._clock(),
-            correlation_id=_uuid(event.correlationid) or cause,
+            correlation_id=uuid_of(event.correlationid) or cause,
             causation_id=cause,
             actor=command.actor or None,
             traceparent=event.traceparent,
@@ -291,6 +345,8 @@ class Catalog:
 
     def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
         """Answer the command, and say its events."""
+        if isinstance(key, Key):
+            return self._versioned[key.kind].logged(key, work, events)
         if isinstance(key, NamedSecret):
             self._names.logged(key, work, events)
             return []
@@ -302,13 +358,15 @@ class Catalog:
         for stored in events:
             state = evolve(state, _event(stored))
         saved, further = Saved(state.version, events[0].position), _set_by(_command(message), state.definition)
-        work.answers.append((message, _saved(workflow_id, saved, warnings, further)))
+        work.answers.append((message, saved_answer(workflow_id, saved, warnings, further)))
         return [self._outgoing(stored) for stored in events]
 
     def refused(self, key: Hashable, answer: Answer) -> None:  # noqa: ARG002
         """Somebody saved first: what is in memory is read anew at the next `load`."""
         self._together.pop(key, None)
         self._decided_together.pop(key, None)
+        if isinstance(key, Key):
+            self._versioned[key.kind].refused(key)
         if isinstance(key, NamedSecret):
             self._names.refused(key)
         if isinstance(key, str):
@@ -323,6 +381,8 @@ class Catalog:
 
     def forget_all(self) -> None:
         """Nothing is kept between turns."""
+        self._templates.forget_all()
+        self._prompts.forget_all()
         for kept in (self._loaded, self._pending, self._together, self._decided_together, self._kept):
             kept.clear()
         self._names.forget_all()
@@ -341,6 +401,9 @@ class Catalog:
                 _log.warning("replaced secrets are not removed yet: %s", fault)
 
     def _outgoing(self, stored: StoredEvent) -> Outgoing:
+        for each in self._versioned.values():
+            if stored.type in each.kind.says:
+                return each.outgoing(stored)
         event = _event(stored)
         envelope = logged_event(stored, self._namespace)
         body = encode_envelope(envelope)
@@ -353,8 +416,20 @@ class Catalog:
 
 
 def _may_hold_secrets(message: Message) -> bool:
+    if message.event.type == SaveTemplate.__name__:
+        return False  # a template keeps none
+    if message.event.type == InstantiateTemplate.__name__:
+        return True
     data = bytes(message.event.data)
+    if b'"definition_packed"' in data:
+        data = bytes(getattr(_command(message), "definition", b""))
     return any(mark in data for mark in _MAY_HOLD_SECRETS)
+
+
+@lru_cache(maxsize=unpacked_kept_max)
+def _unpacked(definition_packed: str) -> msgspec.Raw:
+    """A command is looked at several times; a large definition is unpacked once. Raises ValueError."""
+    return definition_of(ValidateWorkflow(command_id="", definition_packed=definition_packed))
 
 
 def _command(message: Message) -> AnyCommand | _Undecodable:
@@ -364,7 +439,9 @@ def _command(message: Message) -> AnyCommand | _Undecodable:
     try:
         command = msgspec.json.decode(message.event.data, type=kind)
         if isinstance(command, _WITH_DEFINITION) and command.definition_packed:
-            return msgspec.structs.replace(command, definition=definition_of(command), definition_packed="")
+            return msgspec.structs.replace(
+                command, definition=_unpacked(command.definition_packed), definition_packed=""
+            )
     except (msgspec.DecodeError, ValueError, RecursionError) as fault:
         return _Undecodable(_malformed(str(fault)))
     return command
@@ -396,24 +473,12 @@ def _event(stored: StoredEvent) -> WorkflowEvent:
     return cast("WorkflowEvent", decode(stored.type, stored.data))
 
 
-def _cause(command_id: str) -> UUID:
-    """The command as the cause of events: its own id where that is a UUID."""
-    return _uuid(command_id) or named_stream("command", command_id)
-
-
-def _uuid(text: str | None) -> UUID | None:
-    try:
-        return None if text is None else UUID(text)
-    except ValueError:
-        return None
-
-
 def _answer_of(key: Hashable, loaded: Loaded, decided: Decided | Refusal, command: AnyCommand) -> bytes:
     """The answer to what changes nothing."""
     if isinstance(decided, Refusal):
-        return _rejected(decided)
+        return rejected(decided)
     further = _set_by(command, loaded.state.definition)
-    return _saved(str(key), Saved(loaded.state.version, loaded.position), decided.warnings, further)
+    return saved_answer(str(key), Saved(loaded.state.version, loaded.position), decided.warnings, further)
 
 
 def _set_by(command: AnyCommand | _Undecodable, definition: msgspec.Raw) -> dict[str, Any]:
@@ -421,18 +486,6 @@ def _set_by(command: AnyCommand | _Undecodable, definition: msgspec.Raw) -> dict
     if not isinstance(command, SetTriggerConfigs):
         return {}
     return {"trigger_configs": readable(msgspec.json.decode(definition))["trigger_configs"]}
-
-
-def _saved(workflow_id: str, saved: Saved, warnings: list[Finding], further: dict[str, Any]) -> bytes:
-    return _accepted(
-        {
-            "id": workflow_id,
-            "version": saved.version,
-            "position": saved.position,
-            "warnings": msgspec.to_builtins(warnings),
-            **further,
-        }
-    )
 
 
 def _places(loaded: dict[str, Loaded]) -> dict[str, Saved]:
@@ -450,29 +503,7 @@ def _saved_together(places: dict[str, Saved], warnings: dict[str, list[Finding]]
             }
             for name, saved in places.items()
         ]
-        return _accepted({"items": items, "position": max(saved.position for saved in places.values())})
+        return accepted({"items": items, "position": max(saved.position for saved in places.values())})
 
     body = answer(warnings or {})
     return body if len(body) <= answer_bytes_max else answer({})
-
-
-def _accepted(ok: dict[str, Any]) -> bytes:
-    return msgspec.json.encode(Accepted(ok))
-
-
-def _rejected(refusal: Refusal) -> bytes:
-    body = msgspec.json.encode(Rejected(refusal))
-    if len(body) <= answer_bytes_max:
-        return body
-    fewer = refusal.errors[:findings_shown_least]
-    return msgspec.json.encode(Rejected(msgspec.structs.replace(refusal, errors=fewer, extra={})))
-
-
-def _fitting(report: dict[str, Any]) -> bytes:
-    """A report, cut to what an answer can carry: names may be long, and there may be very many."""
-    body = _accepted(report)
-    if len(body) <= answer_bytes_max:
-        return body
-    return _accepted(
-        {name: value[:findings_shown_least] if isinstance(value, list) else value for name, value in report.items()}
-    )

@@ -1,9 +1,12 @@
 """Every limit of catalog, with its unit."""
 
-from flowforge.definition import DEFINITION_BYTES_MAX
+from flowforge.definition import DEFINITION_BYTES_MAX, NODES_MAX, PROMPT_BYTES_MAX
 
 definition_bytes_max = DEFINITION_BYTES_MAX
 """Of a stored definition, as JSON."""
+
+prompt_bytes_max = PROMPT_BYTES_MAX
+"""Of a stored prompt, its system prompt included, as JSON."""
 
 said_bytes_max = 1_000_000
 """A message on the bus that would be larger leaves the definition out; it is in the log and read over HTTP."""
@@ -49,8 +52,26 @@ kept_secrets_max = 1_000
 secrets_max = 5
 """Accepted by one webhook trigger at once."""
 
+nodes_max = NODES_MAX
+"""Of one definition, the bodies of loops included."""
+
+loop_depth_max = 8
+"""Bodies of loops inside one another."""
+
+branch_steps_max = 2_000_000
+"""Steps along edges, in all, that are taken to see which nodes belong to which branch; about 0.5 s."""
+
+referenced_max = 200
+"""Workflows and stored prompts named by one definition that are looked up."""
+
 secrets_swept_every_s = 600.0
 """How often values of secrets that no name stands for are looked for."""
 
 nodes_with_secrets_cached_max = 2_000
 """Versions of workflows of which it is remembered which node refers to which secrets."""
+
+reports_kept_max = 50
+"""Answers to validations that are given again to the same command."""
+
+unpacked_kept_max = 2
+"""Large definitions that are kept unpacked while commands that bring them are looked at."""

@@ -6,15 +6,14 @@ from typing import Any
 from flowforge.commands import ChangeTriggers, TriggerChange
 from flowforge.refusals import Refusal, invalid
 
-from services.catalog.decide import Decided, changeable, patch_trigger, save
-from services.catalog.secrets import Keeping
+from services.catalog.decide import NOTHING_BESIDE, Beside, Decided, changeable, patch_trigger, save
 from services.catalog.state import State
 
 Numbered = tuple[int, TriggerChange]
 
 
 def change_together(
-    states: Mapping[str, State], command: ChangeTriggers, keeping: Keeping | None = None
+    states: Mapping[str, State], command: ChangeTriggers, beside: Beside = NOTHING_BESIDE
 ) -> dict[str, Decided] | Refusal:
     """What each workflow's stream gets, one version at most; or every item that stands in the way, with its path."""
     by_workflow: dict[str, list[Numbered]] = {}
@@ -23,7 +22,7 @@ def change_together(
     decided: dict[str, Decided] = {}
     errors: list[dict[str, Any]] = []
     for workflow_id, items in by_workflow.items():
-        one = _change(states[workflow_id], workflow_id, items, keeping)
+        one = _change(states[workflow_id], workflow_id, items, beside)
         if isinstance(one, Decided):
             decided[workflow_id] = one
         else:
@@ -35,9 +34,7 @@ def change_together(
     return decided
 
 
-def _change(
-    state: State, workflow_id: str, items: list[Numbered], keeping: Keeping | None
-) -> Decided | list[dict[str, Any]]:
+def _change(state: State, workflow_id: str, items: list[Numbered], beside: Beside) -> Decided | list[dict[str, Any]]:
     document = changeable(state, workflow_id)
     if isinstance(document, Refusal):
         return [_error(number, document) for number, _ in items]
@@ -51,7 +48,7 @@ def _change(
             changed[at] = number
     if errors:
         return errors
-    decided = save(state, workflow_id, document, keeping)
+    decided = save(state, workflow_id, document, beside)
     return decided if isinstance(decided, Decided) else _placed(decided, changed, items[0][0])
 
 

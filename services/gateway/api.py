@@ -24,8 +24,10 @@ from services.gateway.routes import (
     CALLBACKS,
     DEAD_LETTERS,
     EVENTS,
+    PROMPTS,
     RUNS,
     SECRETS,
+    TEMPLATES,
     TRIGGERS,
     WEBHOOKS,
     WORKFLOWS,
@@ -68,10 +70,11 @@ def create_app(settings: Settings) -> Litestar:
 
     return Litestar(
         [*_routers("/api/workflows", "/workflows", WORKFLOWS), *_routers("/api/runs", "/api/workflow-executions", RUNS),
+         *_routers("/api/templates", "/api/workflow-templates", TEMPLATES),
          Router("/api/events", route_handlers=EVENTS), Router("/api/triggers", route_handlers=TRIGGERS),
          Router("/api/webhooks", route_handlers=WEBHOOKS), Router("/api/callbacks", route_handlers=CALLBACKS),
          Router("/api/secrets", route_handlers=SECRETS), Router("/api/approvals", route_handlers=APPROVALS),
-         Router("/api/dead-letters", route_handlers=DEAD_LETTERS)],
+         Router("/api/dead-letters", route_handlers=DEAD_LETTERS), Router("/api/prompts", route_handlers=PROMPTS)],
         lifespan=[lifespan],
         middleware=[Authentication(KeyRing(keys.holder), is_on=settings.auth_is_on)],
         guards=[only_known_queries],

@@ -78,5 +78,11 @@ rejections_told_every_s = 60.0
 rejections_triggers_max = 10_000
 """Triggers whose rejections wait to be told; those of further ones are not counted."""
 
+slug_chars_max = 63
+"""Of an id that is made of a name."""
+
+category_chars_max = 100
+"""Of a template's category."""
+
 secret_chars_max = 65_536
 """Of a secret that workflows name."""

@@ -10,9 +10,12 @@ from uuid import UUID
 import asyncpg
 from flowforge.events import (
     AnyEvent,
+    PromptEvent,
+    RetryRefused,
     RunRetried,
     SlotEvent,
     SlotRefused,
+    TemplateEvent,
     TimerSet,
     WorkflowArchived,
     WorkflowUpdated,
@@ -87,7 +90,17 @@ class Projector:
         for event, fact in zip(events, decoded, strict=True):
             if isinstance(fact, RunRetried) and fact.resumed and event.stream_id in runs:
                 await store.load_unfinished(self._connection, runs[event.stream_id], fact.resumed)
-        asked = (event for event in decoded if isinstance(event, SlotEvent) and not isinstance(event, SlotRefused))
+        templates = {event.template_id for event in decoded if isinstance(event, TemplateEvent)}
+        if templates - self._models.templates.keys():
+            await store.load_templates(self._connection, self._models, templates - self._models.templates.keys())
+        prompts = {event.prompt_id for event in decoded if isinstance(event, PromptEvent)}
+        if prompts - self._models.prompts.keys():
+            await store.load_prompts(self._connection, self._models, prompts - self._models.prompts.keys())
+        asked = (
+            event
+            for event in decoded
+            if isinstance(event, SlotEvent) and not isinstance(event, SlotRefused | RetryRefused)
+        )
         slots = {event.run_id for event in asked} - self._models.slots.keys()
         if slots:
             await store.load_slots(self._connection, self._models, slots)

@@ -179,6 +179,56 @@ class SlotRow(msgspec.Struct, gc=False):
     change: int = CLEAN
 
 
+class TemplateRow(msgspec.Struct, gc=False):
+    """A template of somebody's own at its newest version; it is `active` or `deleted`."""
+
+    id: str
+    version: int
+    status: str
+    name: str
+    description: str
+    category: str
+    definition: Json
+    workflow_id: str | None
+    workflow_version: int | None
+    created_at: datetime
+    created_by: str | None
+    created_position: int
+    updated_at: datetime
+    position: int
+    change: int = CLEAN
+
+
+class PromptRow(msgspec.Struct, gc=False):
+    """A stored prompt as of its newest version; it is `active` or `deleted`."""
+
+    id: str
+    version: int
+    status: str
+    name: str
+    description: str
+    created_at: datetime
+    created_by: str | None
+    created_position: int
+    updated_at: datetime
+    position: int
+    change: int = CLEAN
+
+
+class PromptVersionRow(msgspec.Struct, gc=False):
+    """One version of a stored prompt, as it was saved."""
+
+    prompt_id: str
+    version: int
+    name: str
+    description: str
+    prompt: Json
+    system: Json | None
+    created_at: datetime
+    created_by: str | None
+    position: int
+
+
 class DecisionRow(msgspec.Struct, gc=False):
     """The answer of one trigger to one cause, by the position of the event that recorded it."""
 
@@ -309,11 +359,14 @@ class Changes:
         "dead_letters",
         "decisions",
         "nodes",
+        "prompt_versions",
+        "prompts",
         "received",
         "rejections",
         "runs",
         "secret_changes",
         "slots",
+        "templates",
         "versions",
         "workflows",
     )
@@ -324,6 +377,9 @@ class Changes:
         self.nodes: list[NodeRow] = []
         self.approvals: list[ApprovalRow] = []
         self.slots: list[SlotRow] = []
+        self.templates: list[TemplateRow] = []
+        self.prompts: list[PromptRow] = []
+        self.prompt_versions: list[PromptVersionRow] = []
         self.versions: list[VersionRow] = []
         self.decisions: list[DecisionRow] = []
         self.received: list[ReceivedRow] = []
@@ -341,5 +397,7 @@ class ReadModels:
         self.workflows: dict[str, WorkflowRow] = {}
         self.runs: dict[UUID, RunState] = {}
         self.slots: dict[UUID, SlotRow] = {}
+        self.templates: dict[str, TemplateRow] = {}
+        self.prompts: dict[str, PromptRow] = {}
         self.dead_letters: dict[UUID, DeadLetterRow] = {}
         self.changes = Changes()

@@ -24,6 +24,8 @@ from services.projections.state import (
     DecisionRow,
     Json,
     NodeRow,
+    PromptRow,
+    PromptVersionRow,
     ReadModels,
     ReceivedRow,
     RejectionRow,
@@ -31,6 +33,7 @@ from services.projections.state import (
     RunState,
     SecretChangeRow,
     SlotRow,
+    TemplateRow,
     VersionRow,
     WorkflowRow,
 )
@@ -38,7 +41,7 @@ from services.projections.state import (
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 6
+TABLES_VERSION = 10
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _GO_ON = "status not in ('completed', 'failed', 'skipped', 'cancelled')"
@@ -147,6 +150,9 @@ INSTANCES = Table(
 )
 APPROVALS = Table("approvals", ApprovalRow, fixed_count=ApprovalRow.__struct_fields__.index("expires_at"))
 SLOTS = Table("slots", SlotRow)
+TEMPLATES = Table("templates", TemplateRow)
+PROMPTS = Table("prompts", PromptRow)
+PROMPT_VERSIONS = Table("prompt_versions", PromptVersionRow)
 DECISIONS = Table("decisions", DecisionRow)
 RECEIVED = Table("received_events", ReceivedRow)
 REJECTIONS = Table("webhook_rejections", RejectionRow, key_count=2)
@@ -155,8 +161,8 @@ AUDIT = Table("audit", AuditRow)
 SECRET_CHANGES = Table("secret_changes", SecretChangeRow)
 BREAKERS = Table("breakers", BreakerRow)
 TABLES = (
-    WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, APPROVALS, SLOTS, DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT,
-    SECRET_CHANGES, BREAKERS,
+    WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, APPROVALS, SLOTS, TEMPLATES, PROMPTS, PROMPT_VERSIONS,
+    DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT, SECRET_CHANGES, BREAKERS,
 )  # fmt: skip
 TABLE_NAMES = ("checkpoint", *(table.name for table in TABLES))
 
@@ -272,6 +278,18 @@ async def load_slots(connection: asyncpg.Connection, models: ReadModels, runs: C
         models.slots[record["run_id"]] = SlotRow(*record)
 
 
+async def load_templates(connection: asyncpg.Connection, models: ReadModels, ids: Collection[str]) -> None:
+    """Have these templates in memory, as far as there are rows of them."""
+    for record in await connection.fetch(f"{TEMPLATES.select} where id = any($1)", list(ids)):
+        models.templates[record["id"]] = TemplateRow(*record)
+
+
+async def load_prompts(connection: asyncpg.Connection, models: ReadModels, ids: Collection[str]) -> None:
+    """Have these stored prompts in memory, as far as there are rows of them."""
+    for record in await connection.fetch(f"{PROMPTS.select} where id = any($1)", list(ids)):
+        models.prompts[record["id"]] = PromptRow(*record)
+
+
 async def write(connection: asyncpg.Connection, changes: Changes) -> None:
     """Write what changed, inside the caller's transaction."""
     for row in changes.workflows:
@@ -287,6 +305,11 @@ async def write(connection: asyncpg.Connection, changes: Changes) -> None:
         await APPROVALS.write(connection, changes.approvals)
     if changes.slots:
         await SLOTS.write(connection, changes.slots)
+    if changes.templates:
+        await TEMPLATES.write(connection, changes.templates)
+    if changes.prompts:
+        await PROMPTS.write(connection, changes.prompts)
+    await PROMPT_VERSIONS.append(connection, changes.prompt_versions)
     await DECISIONS.append(connection, changes.decisions)
     await RECEIVED.append(connection, changes.received)
     await REJECTIONS.append(connection, changes.rejections)
@@ -319,14 +342,19 @@ def _split(rows: Sequence[NodeRow]) -> tuple[list[NodeRow], list[NodeRow]]:
 def as_written(changes: Changes) -> None:
     """The transaction is committed: the tables now have these rows as they are."""
     for rows in (
-        cast("list[WorkflowRow | RunRow | NodeRow | ApprovalRow | SlotRow | DeadLetterRow]", part)
+        cast(
+            "list[WorkflowRow | RunRow | NodeRow | ApprovalRow | SlotRow | TemplateRow | PromptRow | DeadLetterRow]",
+            part,
+        )
         for part in (
             changes.workflows,
             changes.runs,
             changes.nodes,
             changes.approvals,
             changes.slots,
+            changes.prompts,
             changes.dead_letters,
+            changes.templates,
         )
     ):
         for row in rows:

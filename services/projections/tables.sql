@@ -8,8 +8,9 @@
 -- run from its first event on. `node_runs` has one row per node that did anything in a run (one that is idle has none:
 -- readers add it from the definition), `node_instances` one per item of a map, and per iteration for each node of a loop's
 -- body; it may hold rows of an earlier try (`instances_since_position` of the map or the loop). `approvals` has one row
--- per question to people. `slots` has one row per run that
--- asked for a slot of `concurrency`. `decisions` has every answer of a trigger, the fired ones too; `received_events`
+-- per question to people. `slots` has one row per run that asked for a slot of `concurrency`. `templates` has those that
+-- people saved, deleted ones too; `prompts` the newest version of each stored prompt, `prompt_versions` all of them.
+-- `decisions` has every answer of a trigger, the fired ones too; `received_events`
 -- what came from outside; `webhook_rejections` how many deliveries were turned away; `dead_letters` what could not be
 -- handled; `audit` who asked for what; `secret_changes` which secrets there are, and who changed them when;
 -- `breakers` how each circuit breaker stands that has ever opened.
@@ -169,6 +170,51 @@ create table slots (
 ) with (fillfactor = 60);
 create index slots_in_use on slots (slot_id, state, since_position) where state <> 'gone';
 create index slots_of_workflow on slots (workflow_id, slot_id) where state <> 'gone';
+
+create table templates (
+    id               text primary key,
+    version          int not null,
+    status           text not null,
+    name             text not null,
+    description      text not null,
+    category         text not null,
+    definition       json not null,
+    workflow_id      text,
+    workflow_version int,
+    created_at       timestamptz not null,
+    created_by       text,
+    created_position bigint not null,
+    updated_at       timestamptz not null,
+    position         bigint not null
+) with (fillfactor = 70);
+create index templates_created on templates (created_position);
+
+create table prompts (
+    id               text primary key,
+    version          int not null,
+    status           text not null,
+    name             text not null,
+    description      text not null,
+    created_at       timestamptz not null,
+    created_by       text,
+    created_position bigint not null,
+    updated_at       timestamptz not null,
+    position         bigint not null
+) with (fillfactor = 70);
+create index prompts_created on prompts (created_position);
+
+create table prompt_versions (
+    prompt_id   text not null,
+    version     int not null,
+    name        text not null,
+    description text not null,
+    prompt      json not null,
+    system      json,
+    created_at  timestamptz not null,
+    created_by  text,
+    position    bigint not null,
+    primary key (prompt_id, version)
+);
 
 create table decisions (
     position        bigint primary key,

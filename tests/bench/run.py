@@ -25,6 +25,7 @@ from infra.eventlog import Append, NewEvent, PostgresEventLog, StreamAppend
 
 sys.path.insert(0, str(Path(__file__).parent))
 import million
+import validating
 from figures import Figure, at_least, at_most, say
 from floor import FloorServers, floor_servers
 from system import HERE, Bench, chain, cpu_seconds, python_memory_bytes, running, service_environment, wide
@@ -172,8 +173,10 @@ async def starts(home: Path) -> list[Figure]:
 async def measure(floor_script: Path | None, rounds: int) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="flowforge-bench-") as folder:
         home = Path(folder)
+        say("validating")
+        figures = list(validating.figures())
         say("starting and stopping")
-        figures = await starts(home / "starts")
+        figures += await starts(home / "starts")
         async with running(home / "ours") as bench:
             say("at rest")
             figures += await at_rest(bench)

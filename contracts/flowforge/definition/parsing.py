@@ -88,10 +88,20 @@ def with_defaults(authored: Mapping[str, Any], workflow: Workflow) -> dict[str, 
 
 
 def _items(name: str, value: object, item_type: Any, faults: list[Fault]) -> Iterable[Any]:
+    """The items of a list that can be read; all at once where all can, which is much quicker for long ones."""
     if not isinstance(value, list):
         faults.append(Fault(f"$.{name}", f"Expected `array`, got `{_kind(value)}`", f"make `{name}` a list"))
         return
-    for index, item in enumerate(cast("list[object]", value)):
+    items = cast("list[object]", value)
+    try:
+        flat = [_flat(item) for item in items] if item_type is Node else items
+        whole: list[Any] | None = msgspec.convert(flat, list[item_type])
+    except (msgspec.ValidationError, ValueError, RecursionError):
+        whole = None  # one after the other, for every fault
+    if whole is not None:
+        yield from whole
+        return
+    for index, item in enumerate(items):
         converted = _convert(item, item_type, f"$.{name}[{index}]", faults)
         if converted is not None:
             yield converted

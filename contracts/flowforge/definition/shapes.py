@@ -10,6 +10,8 @@ NODES_MAX = 10_000
 LOOP_ITERATIONS_DEFAULT = 1_000
 LOOP_ITERATIONS_MAX = 100_000
 DEFINITION_BYTES_MAX = 4 * 1024 * 1024
+PROMPT_BYTES_MAX = 256 * 1024
+"""Of a stored prompt, its system prompt included, as JSON."""
 
 Slug = Annotated[str, Meta(pattern=SLUG_PATTERN)]
 Text = Annotated[str, Meta(max_length=10_000)]

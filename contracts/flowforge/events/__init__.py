@@ -28,6 +28,7 @@ from flowforge.events.known import (
     ScheduleEvent,
     SecretEvent,
     SlotEvent,
+    TemplateEvent,
     TimerEvent,
     TriggerEvent,
     UnknownEvent,
@@ -99,6 +100,10 @@ from flowforge.events.slots import (
     SlotRefused,
     SlotTaken,
     SlotWait,
+)
+from flowforge.events.templates import (
+    TemplateDeleted,
+    TemplateSaved,
 )
 from flowforge.events.timers import (
     BackfillRequested,
@@ -244,6 +249,9 @@ __all__ = [
     "SlotRefused",
     "SlotTaken",
     "SlotWait",
+    "TemplateDeleted",
+    "TemplateEvent",
+    "TemplateSaved",
     "TimerEvent",
     "TimerFired",
     "TimerPurpose",

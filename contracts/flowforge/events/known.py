@@ -72,6 +72,10 @@ from flowforge.events.slots import (
     SlotRefused,
     SlotTaken,
 )
+from flowforge.events.templates import (
+    TemplateDeleted,
+    TemplateSaved,
+)
 from flowforge.events.timers import (
     BackfillRequested,
     ScheduleFired,
@@ -107,6 +111,7 @@ from flowforge.events.workflows import (
 )
 
 WorkflowEvent = WorkflowCreated | WorkflowUpdated | WorkflowArchived
+TemplateEvent = TemplateSaved | TemplateDeleted
 CauseEvent = EventReceived | WebhookReceived | WebhooksRejected | RunRequested | TriggerDecided
 TriggerEvent = TriggerDecided | TriggerFired | AbsenceCounted | TriggerTimerSet
 ChainEvent = ChainGrew
@@ -162,6 +167,7 @@ BackfillEvent = BackfillRequested
 QuarantineEvent = MessageQuarantined | DeadLetterRetried
 AnyEvent = (
     WorkflowEvent
+    | TemplateEvent
     | CauseEvent
     | TriggerEvent
     | ChainEvent

@@ -6,11 +6,12 @@ from flowforge.events.event import Event
 
 
 class WorkflowCreated(Event, kw_only=True, frozen=True):
-    """Version 1 of a workflow; `definition` is the whole document."""
+    """Version 1 of a workflow; `definition` is the whole document. `template_id`: the template that it was made of."""
 
     workflow_id: str
     workflow_version: int
     definition: msgspec.Raw
+    template_id: str | None = None
 
 
 class WorkflowUpdated(Event, kw_only=True, frozen=True):

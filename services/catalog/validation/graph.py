@@ -64,10 +64,13 @@ def _popped(stack: list[int], is_open: list[bool], last: int) -> list[int]:
             return component
 
 
-def cycles(successors: Edges) -> list[list[int]]:
-    """One cycle of each tangle: a shortest one through its first node. None exactly if there is no cycle at all."""
+def cycles(successors: Edges, tangles: Sequence[list[int]] | None = None) -> list[list[int]]:
+    """One cycle of each tangle: a shortest one through its first node. None exactly if there is no cycle at all.
+
+    `tangles` are its `components`, where they are known already.
+    """
     found: list[list[int]] = []
-    for component in components(successors):
+    for component in components(successors) if tangles is None else tangles:
         first = min(component)
         if len(component) > 1:
             found.append(_shortest_cycle(successors, first, set(component)))
@@ -105,9 +108,12 @@ def reachable(successors: Edges, roots: Iterable[int]) -> set[int]:
     return seen
 
 
-def ancestors(successors: Edges) -> list[int]:
-    """For each node the set of nodes above it, as a bit set: bit n is node n. On a cycle, all of it is above each."""
-    order = components(successors)
+def ancestors(successors: Edges, tangles: Sequence[list[int]] | None = None) -> list[int]:
+    """For each node the set of nodes above it, as a bit set: bit n is node n. On a cycle, all of it is above each.
+
+    `tangles` are its `components`, where they are known already.
+    """
+    order = components(successors) if tangles is None else tangles
     component_of = [0] * len(successors)
     for number, component in enumerate(order):
         for node in component:

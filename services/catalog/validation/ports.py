@@ -1,10 +1,10 @@
 """What edges and mappings carry into typed inputs."""
 
-from flowforge.definition import Edge, Node, Port
+from flowforge.definition import Edge, LoopNode, Node, Port
 
 from services.catalog.validation.draft import Draft, Placed
 from services.catalog.validation.report import Findings
-from services.catalog.validation.structure import Shape
+from services.catalog.validation.structure import Shape, Shapes
 
 _JSON_TYPES: dict[type, str] = {
     str: "string", bool: "boolean", int: "number", float: "number", dict: "object", list: "array",
@@ -16,11 +16,16 @@ def type_of(value: object) -> str:
     return _JSON_TYPES.get(type(value), "null")
 
 
-def check_ports(draft: Draft, shape: Shape, findings: Findings) -> None:
+def check_ports(draft: Draft, shapes: Shapes, findings: Findings) -> None:
     """Named outputs and inputs: that they exist, agree in type, and that required inputs come from somewhere."""
-    for placed in draft.nodes:
+    for placed in draft.nodes():
         for kind in ("inputs", "outputs"):
             _check_unique(placed, kind, findings)
+    for shape in shapes.all:
+        _check_routes(shape, findings)
+
+
+def _check_routes(shape: Shape, findings: Findings) -> None:
     routed: dict[int, dict[str, str]] = {}
     for source, target, edge in shape.edges:
         _check_edge(shape.nodes[source].item, shape.nodes[target].item, edge, findings)
@@ -42,6 +47,11 @@ def _check_unique(placed: Placed[Node], kind: str, findings: Findings) -> None:
 
 
 def _check_edge(source: Node, target: Node, edge: Placed[Edge], findings: Findings) -> None:
+    if edge.item.source_output is None and edge.item.target_input is None:
+        return
+    if edge.item.source_output is not None and _gives_list(source):
+        _refuse_part_of_list(source, target, edge, findings)
+        return
     given = _port(source, source.outputs, edge.item.source_output, f"{edge.at}.source_output", "output", findings)
     wanted = _port(target, target.inputs, edge.item.target_input, f"{edge.at}.target_input", "input", findings)
     if given is None or wanted is None or "any" in (given.type, wanted.type) or given.type == wanted.type:
@@ -52,6 +62,22 @@ def _check_edge(source: Node, target: Node, edge: Placed[Edge], findings: Findin
         f"the output '{given.name}' of '{source.id}' is of type {given.type}, the input '{wanted.name}' of "
         f"'{target.id}' of type {wanted.type}",
         "make the types equal, or convert the value with input_mapping",
+        [source.id, target.id],
+    )
+
+
+def _gives_list(node: Node) -> bool:
+    """Whether its output is a list, one item per instance or iteration, which has no named parts."""
+    return node.for_each is not None or isinstance(node, LoopNode)
+
+
+def _refuse_part_of_list(source: Node, target: Node, edge: Placed[Edge], findings: Findings) -> None:
+    name, repeated = edge.item.source_output, "a loop" if isinstance(source, LoopNode) else "a node with for_each"
+    findings.error(
+        "TYPE_MISMATCH",
+        f"{edge.at}.source_output",
+        f"'{source.id}' is {repeated}, so its output is a list and has no '{name}' of its own",
+        f"map it in '{target.id}': input_mapping: {{{name}: ${{nodes.{source.id}.output.map(x, x.{name})}}}}",
         [source.id, target.id],
     )
 

@@ -1,128 +1,52 @@
 """Expressions and templates: that they can be read, and that what they name exists."""
 
 import re
-from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
 import msgspec
-from flowforge.definition import (
-    DataTransformNode,
-    DependencyTrigger,
-    EndNode,
-    EventTrigger,
-    JobNode,
-    Node,
-    ScriptNode,
-    WebhookTrigger,
-)
-from msgspec import UNSET
 
 from infra.expressions import (
     Expression,
     ExpressionFault,
-    Scope,
     compile_condition,
     compile_expression,
     compile_template,
 )
 from infra.expressions.limits import template_depth_max
-from services.catalog.validation.draft import Draft, Placed
+from infra.expressions.reading import Chain
+from services.catalog.validation.draft import Draft
+from services.catalog.validation.places import Text, texts_of
 from services.catalog.validation.report import Findings
-from services.catalog.validation.structure import Shape
+from services.catalog.validation.structure import Seen, Shapes
 
 NODE_PARTS = ("output", "status", "error")
 RUN_PARTS = ("id", "workflow_id", "version", "trigger", "labels")
-_ONLY_IN_FOR_EACH = frozenset({"item", "index"})
-_ONLY_IN_LOOPS = frozenset({"previous"})
+CALLBACK_PARTS = ("url",)
 _LOOKS_LIKE_EXPRESSION = re.compile(r"^\s*(?:input|variables|nodes|run|event|output|item)\s*[.\[]\s*[\w\"']")
-_ANY_NODE = -1
 _PATH_CHARS_SHOWN_MAX = 200
+_NO_SECRETS = "undeclared name 'secrets'"
 
 
-class Text(NamedTuple):
-    """One expression or template of the document. `node` is the number of the node it belongs to (-1: of none), `sees`
-    whether that node itself has ended when it is evaluated; `absent` are names of the scope without a value there."""
-
-    path: str
-    value: Any
-    scope: Scope
-    is_condition: bool = False
-    is_expression: bool = False
-    """Whether the text is one expression of any type, without `${…}`."""
-    node: int = _ANY_NODE
-    sees_itself: bool = False
-    absent: frozenset[str] = frozenset()
-    is_computed: bool = False
-    """Whether a constant text is probably a forgotten `${…}`."""
-
-
-def check_texts(draft: Draft, shape: Shape, findings: Findings) -> None:
+def check_texts(draft: Draft, shapes: Shapes, findings: Findings) -> None:
     """Every expression and every template of the document."""
-    reader = _Reader(draft, shape, findings)
-    for text in _texts(draft, shape):
+    reader = _InWorkflow(draft, shapes, findings)
+    for text in texts_of(draft, shapes):
         reader.check(text)
 
 
-def _texts(draft: Draft, shape: Shape) -> Iterator[Text]:
-    for number, placed in enumerate(shape.nodes):
-        yield from _node_texts(number, placed)
-    for source, _, edge in shape.edges:
-        if edge.item.condition is not None:
-            path = f"{edge.at}.condition"
-            absent = _ONLY_IN_FOR_EACH | _ONLY_IN_LOOPS
-            yield Text(path, edge.item.condition, Scope.EDGE, True, node=source, sees_itself=True, absent=absent)
-    for placed in draft.triggers:
-        if isinstance(placed.item, EventTrigger | WebhookTrigger) and placed.item.config.filter is not None:
-            yield Text(f"{placed.at}.config.filter", placed.item.config.filter, Scope.FILTER, is_condition=True)
-        if isinstance(placed.item, DependencyTrigger) and placed.item.config.correlate_by is not None:
-            yield Text(
-                f"{placed.at}.config.correlate_by", placed.item.config.correlate_by, Scope.CORRELATE, is_expression=True
-            )
-        if placed.item.input is not UNSET:
-            yield Text(f"{placed.at}.input", placed.item.input, Scope.TRIGGER_INPUT)
-    concurrency = draft.head.settings.concurrency
-    if concurrency is not None and concurrency.key is not None:
-        yield Text("$.settings.concurrency.key", concurrency.key, Scope.RUN_START, is_computed=True)
-    if draft.head.output_mapping is not None:
-        yield Text("$.output_mapping", draft.head.output_mapping, Scope.RUN_OUTPUT, is_computed=True)
-
-
-def _node_texts(number: int, placed: Placed[Node]) -> Iterator[Text]:
-    node = placed.item
-    absent = _ONLY_IN_LOOPS if node.for_each is not None else _ONLY_IN_FOR_EACH | _ONLY_IN_LOOPS
-
-    def text(field: str, value: Any, scope: Scope = Scope.NODE, *, is_computed: bool = False) -> Text:
-        return Text(
-            placed.path(field), value, scope, node=number, absent=absent, is_computed=is_computed,
-            sees_itself=scope is Scope.NODE_OUTPUT,
-        )  # fmt: skip
-
-    if node.for_each is not None:
-        yield text("for_each", node.for_each)._replace(absent=_ONLY_IN_FOR_EACH | _ONLY_IN_LOOPS)
-    if node.input_mapping:
-        yield text("input_mapping", node.input_mapping, is_computed=True)
-    if node.output_mapping:
-        yield text("output_mapping", node.output_mapping, Scope.NODE_OUTPUT, is_computed=True)
-    if isinstance(node, JobNode):
-        yield text("payload", node.payload)
-    elif isinstance(node, ScriptNode):
-        yield text("env", node.env, Scope.NODE_WITH_SECRETS)
-    elif isinstance(node, DataTransformNode):
-        yield text("expressions", node.expressions, is_computed=True)
-    elif isinstance(node, EndNode) and node.output is not UNSET:
-        yield text("output", node.output)
+def check_alone(texts: Iterable[Text], findings: Findings) -> None:
+    """Texts outside of any workflow: all that can be said without knowing its nodes and variables."""
+    reader = _Reader(findings)
+    for text in texts:
+        reader.check(text)
 
 
 class _Reader:
-    def __init__(self, draft: Draft, shape: Shape, findings: Findings) -> None:
-        self._shape = shape
+    """What is wrong with a text wherever it stands."""
+
+    def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._unread_ids = draft.unread_ids
-        self._nodes_are_known = "nodes" not in draft.unread
-        self._variables = {variable.name for variable in draft.head.variables}
-        for placed in draft.nodes:
-            self._variables.update(placed.item.output_mapping)
-        self._variables_are_known = "variables" not in draft.unread and not draft.unread_ids
 
     def check(self, text: Text) -> None:
         before = len(self._findings.found)
@@ -137,7 +61,7 @@ class _Reader:
             compile_template(text.value, text.scope)
         except ExpressionFault as fault:
             path = text.path if len(fault.path) > _PATH_CHARS_SHOWN_MAX else text.path + fault.path
-            self._findings.error("EXPRESSION_ERROR", path, fault.message, fault.suggestion, self._owner(text))
+            self._findings.error("EXPRESSION_ERROR", path, fault.message, fault.suggestion, text.owner)
 
     def _check_part(self, text: Text, path: str, part: str) -> None:
         try:
@@ -149,8 +73,10 @@ class _Reader:
                 expressions = compile_template(part, text.scope).expressions
         except ExpressionFault as fault:
             mend = fault.suggestion or "see the CEL language definition; names in ${…} are input, variables, nodes, run"
+            if _NO_SECRETS in fault.message:
+                mend = "secrets are known to workers only: use them in webhook, sql, prompt_execution or script.env"
             message = fault.message if fault.expression in ("", part) else f"{fault.message} of `{fault.expression}`"
-            self._findings.error("EXPRESSION_ERROR", path, message, mend, self._owner(text))
+            self._findings.error("EXPRESSION_ERROR", path, message, mend, text.owner)
             return
         if not expressions and text.is_computed and _LOOKS_LIKE_EXPRESSION.match(part):
             self._findings.warning(
@@ -158,7 +84,7 @@ class _Reader:
                 path,
                 f"'{part}' is a plain text here, not an expression",
                 f"write ${{{part}}} to have its value",
-                self._owner(text),
+                text.owner,
             )
         for expression in expressions:
             self._check_names(text, path, expression)
@@ -166,42 +92,59 @@ class _Reader:
     def _check_names(self, text: Text, path: str, expression: Expression) -> None:
         for chain in expression.chains:
             first = chain.steps[0] if chain.steps and isinstance(chain.steps[0], str) else None
-            is_asked_for = chain.is_tested and len(chain.steps) == 1
             if chain.name in text.absent:
                 self._absent(text, path, chain.name)
             elif first is None:
                 continue
-            elif chain.name == "nodes":
-                self._check_node(text, path, first, chain.steps)
-            elif chain.name == "variables" and not is_asked_for and self._variables_are_known:
-                self._check_variable(text, path, first)
             elif chain.name == "run" and first not in RUN_PARTS:
                 mend = self._findings.did_you_mean(first, RUN_PARTS, f"a run has {', '.join(RUN_PARTS)}")
-                self._findings.error("EXPRESSION_ERROR", path, f"a run has no '{first}'", mend, self._owner(text))
+                self._findings.error("EXPRESSION_ERROR", path, f"a run has no '{first}'", mend, text.owner)
+            elif chain.name == "callback" and first not in CALLBACK_PARTS:
+                message = f"a callback has no '{first}'"
+                self._findings.error("EXPRESSION_ERROR", path, message, "write callback.url", text.owner)
+            else:
+                self._check_chain(text, path, chain, first)
+
+    def _check_chain(self, text: Text, path: str, chain: Chain, first: str) -> None:
+        """What a workflow's own names are good for is known there only."""
 
     def _absent(self, text: Text, path: str, name: str) -> None:
-        where = "loops" if name in _ONLY_IN_LOOPS else "for_each"
-        self._findings.error(
-            "EXPRESSION_ERROR",
-            path,
-            f"'{name}' has no value here: it exists only inside {where}",
-            "give the node a for_each, or use input or variables" if where == "for_each" else "leave it out",
-            self._owner(text),
-        )
+        why, mend = text.absent[name]
+        self._findings.error("EXPRESSION_ERROR", path, f"'{name}' has no value here: {why}", mend, text.owner)
+
+
+class _InWorkflow(_Reader):
+    """Also whether nodes and variables exist."""
+
+    def __init__(self, draft: Draft, shapes: Shapes, findings: Findings) -> None:
+        super().__init__(findings)
+        self._shapes = shapes
+        self._unread_ids = frozenset[str]().union(*(region.unread_ids for region in draft.regions))
+        self._nodes_are_known = not any(region.has_unread_nodes for region in draft.regions)
+        self._variables = {variable.name for variable in draft.head.variables}
+        for placed in draft.nodes():
+            self._variables.update(placed.item.output_mapping)
+        self._variables_are_known = "variables" not in draft.unread and not draft.has_unread_nodes
+
+    def _check_chain(self, text: Text, path: str, chain: Chain, first: str) -> None:
+        is_asked_for = chain.is_tested and len(chain.steps) == 1
+        if chain.name == "nodes":
+            self._check_node(text, path, first, chain.steps)
+        elif chain.name == "variables" and not is_asked_for and self._variables_are_known:
+            self._check_variable(text, path, first)
 
     def _check_variable(self, text: Text, path: str, name: str) -> None:
         if name not in self._variables:
             mend = self._findings.did_you_mean(name, self._variables, f"declare it: variables: [{{name: {name}}}]")
-            self._findings.error("UNKNOWN_VARIABLE", path, f"there is no variable '{name}'", mend, self._owner(text))
+            self._findings.error("UNKNOWN_VARIABLE", path, f"there is no variable '{name}'", mend, text.owner)
 
     def _check_node(self, text: Text, path: str, name: str, steps: tuple[str | int, ...]) -> None:
-        number = self._shape.number.get(name)
-        if number is None:
+        if name not in self._shapes.of:
             if self._nodes_are_known and name not in self._unread_ids:
-                mend = self._findings.did_you_mean(name, self._shape.number, "name a node of this workflow")
+                mend = self._findings.did_you_mean(name, self._shapes.of, "name a node of this workflow")
                 self._findings.error(
                     "MISSING_DEPENDENCY", path, f"the expression names a node '{name}' that does not exist", mend,
-                    [*self._owner(text), name],
+                    [*text.owner, name],
                 )  # fmt: skip
             return
         if len(steps) > 1 and steps[1] not in NODE_PARTS:
@@ -209,22 +152,47 @@ class _Reader:
             mend = self._findings.did_you_mean(part, NODE_PARTS, f"did you mean nodes.{name}.output.{part}?")
             self._findings.error(
                 "EXPRESSION_ERROR", path, f"a node has {', '.join(NODE_PARTS)}, but no '{part}'", mend,
-                self._owner(text),
+                text.owner,
             )  # fmt: skip
-        if text.node == _ANY_NODE or (number == text.node and text.sees_itself):
-            return
-        if not self._shape.is_upstream(number, text.node):
-            owner = self._shape.id(text.node)
-            self._findings.warning(
-                "NOT_UPSTREAM",
-                path,
-                f"'{owner}' reads the node '{name}', which need not have ended before: no path of edges leads from it",
-                f"add an edge {name} → {owner}, or a path",
-                [owner, name],
-            )
+        self._check_seen(text, path, name)
 
-    def _owner(self, text: Text) -> list[str]:
-        return [] if text.node == _ANY_NODE else [self._shape.id(text.node)]
+    def _check_seen(self, text: Text, path: str, name: str) -> None:
+        shape = text.shape
+        if shape is None:
+            if self._shapes.of[name] is not self._shapes.own:
+                self._hidden(text, path, name)
+            return
+        owner = shape.id(text.node)
+        if name == owner and text.sees_itself:
+            return
+        match self._shapes.seen(name, shape, text.node):
+            case Seen.UPSTREAM:
+                pass
+            case Seen.HIDDEN:
+                self._hidden(text, path, name)
+            case Seen.AROUND:
+                self._findings.error(
+                    "NOT_VISIBLE", path, f"'{owner}' stands in the body of '{name}', whose output is there only after it",
+                    "use previous, the output of the last iteration", [owner, name],
+                )  # fmt: skip
+            case Seen.NOT_UPSTREAM:
+                self._findings.warning(
+                    "NOT_UPSTREAM",
+                    path,
+                    f"'{owner}' reads the node '{name}', which need not have ended before: no path of edges leads from it",
+                    f"add an edge {name} → {owner}, or a path",
+                    [owner, name],
+                )
+
+    def _hidden(self, text: Text, path: str, name: str) -> None:
+        loop = self._shapes.visible_loop(name, text.shape or self._shapes.own)
+        self._findings.error(
+            "NOT_VISIBLE",
+            path,
+            f"the node '{name}' stands in the body of the loop '{loop}', and is seen in there only",
+            f"use nodes.{loop}.output, the list of what its iterations gave",
+            [*text.owner, name],
+        )
 
 
 def _may_be_too_large(value: Any) -> bool:

@@ -7,12 +7,17 @@ import msgspec
 from flowforge.definition import Fault, Workflow, parse
 
 from services.catalog.validation import values
+from services.catalog.validation.branches import check_branches
 from services.catalog.validation.draft import node_at, read
 from services.catalog.validation.job_types import check_job_types
+from services.catalog.validation.kinds import check_kinds
+from services.catalog.validation.loops import check_loops
+from services.catalog.validation.named import NOTHING_KNOWN, Known, check_named
+from services.catalog.validation.policies import check_policies
 from services.catalog.validation.ports import check_ports
 from services.catalog.validation.report import Findings, Report
 from services.catalog.validation.schedules import check_schedules
-from services.catalog.validation.structure import check_structure, shape_of
+from services.catalog.validation.structure import check_structure, shapes_of
 from services.catalog.validation.texts import check_texts
 from services.catalog.validation.triggers import check_triggers
 from services.catalog.validation.webhooks import check_webhooks
@@ -28,13 +33,13 @@ class Checked(msgspec.Struct):
     workflow: Workflow | None
 
 
-def validate(document: object) -> Report:
+def validate(document: object, known: Known = NOTHING_KNOWN) -> Report:
     """Everything that is wrong with the document. Never raises for what a JSON document may hold."""
-    return check(document).report
+    return check(document, known).report
 
 
-def check(document: object) -> Checked:
-    """The document read and validated."""
+def check(document: object, known: Known = NOTHING_KNOWN) -> Checked:
+    """The document read and validated. `known`: what else there is that it may name."""
     findings = Findings()
     if not isinstance(document, dict):
         _add_faults({}, parse(document)[1], findings)
@@ -44,11 +49,16 @@ def check(document: object) -> Checked:
     _add_faults(fields, faults, findings)
     for path in values.nul_paths(fields, values.encoded(fields)):
         findings.error("INVALID_TEXT", path, "a text holds the character U+0000", "remove it", node_at(fields, path))
-    shape = shape_of(draft)
-    check_structure(draft, shape, findings)
-    check_ports(draft, shape, findings)
+    shapes = shapes_of(draft)
+    check_structure(draft, shapes, findings)
+    check_branches(draft, shapes, findings)
+    check_loops(draft, findings)
+    check_ports(draft, shapes, findings)
+    check_kinds(draft, findings)
     values.check_values(draft, findings)
-    check_texts(draft, shape, findings)
+    check_texts(draft, shapes, findings)
+    check_policies(draft, findings)
+    check_named(draft, known, findings)
     check_schedules(draft, findings)
     check_triggers(draft, findings)
     check_job_types(draft, findings)

@@ -1,17 +1,16 @@
 """Values that are wrong by themselves: defaults, the input's schema, limits that contradict each other."""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import cast
 
-import jsonschema_rs
 import msgspec
-from flowforge.definition import Node, ScriptNode
+from flowforge.definition import Node
 
 from services.catalog.validation.draft import Draft, Placed
 from services.catalog.validation.ports import type_of
 from services.catalog.validation.report import Findings
+from services.catalog.validation.schemas import check_schema
 
-_METASCHEMA = jsonschema_rs.Draft202012Validator({"$ref": "https://json-schema.org/draft/2020-12/schema"})
 _NUL = "\x00"
 
 
@@ -19,8 +18,8 @@ def check_values(draft: Draft, findings: Findings) -> None:
     """Everything that one field alone tells."""
     _check_variables(draft, findings)
     if draft.head.input_schema is not None:
-        _check_schema(draft.head.input_schema, findings)
-    for placed in draft.nodes:
+        check_schema(draft.head.input_schema, "$.input_schema", "input_schema", findings)
+    for placed in draft.nodes():
         _check_node(placed, draft.head.settings.timeout_ms, findings)
 
 
@@ -36,55 +35,8 @@ def _check_variables(draft: Draft, findings: Findings) -> None:
             )
 
 
-def _check_schema(schema: dict[str, Any], findings: Findings) -> None:
-    try:
-        faults = list(_METASCHEMA.iter_errors(schema))
-        for fault in faults:
-            _schema_error(_steps(fault.instance_path), fault.message, findings)
-        if not faults:
-            jsonschema_rs.Draft202012Validator(schema, retriever=_refuse)
-    except jsonschema_rs.ValidationError as fault:
-        _schema_error(_steps(fault.instance_path), fault.message, findings)
-    except (ValueError, jsonschema_rs.ReferencingError) as fault:
-        _schema_error("", str(fault).partition("\n")[0], findings)
-
-
-def _steps(path: list[str | int]) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-
-
-def _schema_error(below: str, message: str, findings: Findings) -> None:
-    mend = "input_schema is a JSON Schema of draft 2020-12, without references to other documents"
-    findings.error("SCHEMA_INVALID", f"$.input_schema{below}", message, mend)
-
-
-def _refuse(uri: str) -> Any:
-    raise ValueError(f"references to other documents are not followed: {uri}")
-
-
 def _check_node(placed: Placed[Node], run_timeout_ms: int | None, findings: Findings) -> None:
     node = placed.item
-    if isinstance(node, ScriptNode) and (node.isolation == "container" or node.image is not None):
-        findings.error(
-            "NOT_AVAILABLE",
-            placed.path("isolation" if node.isolation == "container" else "image"),
-            f"the script '{node.id}' asks for a container, and there is no container engine",
-            "leave out isolation and image: scripts run in a process of their own",
-            [node.id],
-        )
-    if isinstance(node.for_each, str) and not _is_one_expression(node.for_each):
-        findings.error(
-            "EXPRESSION_ERROR",
-            placed.path("for_each"),
-            f"for_each of '{node.id}' must give a list, this is a text",
-            "write a list, or one expression that gives one: ${input.items}",
-            [node.id],
-        )
-    if node.max_parallel is not None and node.for_each is None:
-        findings.warning(
-            "WITHOUT_EFFECT", placed.path("max_parallel"), "max_parallel has a meaning only beside for_each",
-            "add for_each, or leave it out", [node.id],
-        )  # fmt: skip
     if node.timeout_ms is not None and run_timeout_ms is not None and node.timeout_ms > run_timeout_ms:
         findings.warning(
             "WITHOUT_EFFECT", placed.path("timeout_ms"),
@@ -92,11 +44,6 @@ def _check_node(placed: Placed[Node], run_timeout_ms: int | None, findings: Find
             "lower it, or raise settings.timeout_ms", [node.id],
         )  # fmt: skip
     _check_retries(placed, findings)
-
-
-def _is_one_expression(text: str) -> bool:
-    """Whether a template may give something else than a text; what stands inside is looked at elsewhere."""
-    return text.startswith("${") and text.endswith("}")
 
 
 def _check_retries(placed: Placed[Node], findings: Findings) -> None:

@@ -17,8 +17,10 @@ from services.gateway.routes.operations import (
     skip_node,
     step,
 )
+from services.gateway.routes.prompts import delete_prompt, save_prompt, update_prompt
 from services.gateway.routes.runs import cancel, execute
 from services.gateway.routes.secrets import delete_secret, set_secret
+from services.gateway.routes.templates import create_template, delete_template, instantiate, update_template
 from services.gateway.routes.triggers import (
     add_trigger,
     backfill,
@@ -50,6 +52,12 @@ EVENTS = [publish]
 
 WEBHOOKS = [receive]
 """Below `/api/webhooks`."""
+
+TEMPLATES = [create_template, update_template, delete_template, instantiate]
+"""Below `/api/templates`."""
+
+PROMPTS = [save_prompt, update_prompt, delete_prompt]
+"""Below `/api/prompts`."""
 
 CALLBACKS = [call_back]
 """Below `/api/callbacks`."""

@@ -15,7 +15,7 @@ from infra.http.authentication import PUBLIC, VIEWER, Authentication, KeyRing
 from infra.http.problems import bad_request, exception_handlers, unavailable
 from infra.http.queries import only_known_queries
 from infra.settings import Settings
-from services.projections.api import activity, approvals, breakers, health, live, runs, workflows
+from services.projections.api import activity, approvals, breakers, health, live, prompts, runs, templates, workflows
 from services.projections.api.reads import Reads
 from services.projections.settings import ReadSettings
 
@@ -47,6 +47,8 @@ def create_app(settings: Settings, limits: ReadSettings | None = None) -> Litest
             *breakers.routers(),
             *activity.routers(),
             *live.routers(),
+            *templates.routers(),
+            *prompts.routers(),
             *health.routers(),
         ],
         lifespan=[reads.lifespan],

@@ -1,7 +1,6 @@
 """The shapes of answers (interface.md, section 3, "Shapes")."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -9,6 +8,7 @@ from flowforge.definition import Edge
 from msgspec import UNSET, UnsetType
 
 from infra.http.paging import Page
+from services.projections.differences import Difference, Summary
 from services.projections.graph import Body, GraphNode
 
 
@@ -231,12 +231,13 @@ class GraphView(msgspec.Struct):
 
 
 class DiffView(msgspec.Struct):
-    """What changed from one version to another."""
+    """What changed from one version to another: at a glance, and field by field."""
 
     workflow_id: str
     from_version: int
     to_version: int
-    changes: list[Any]
+    summary: Summary
+    changes: list[Difference]
 
 
 class DecisionView(msgspec.Struct):

@@ -20,7 +20,7 @@ from services.projections.api.runs import active_runs
 from services.projections.api.shapes import Active, DiffView, GraphView, Version
 from services.projections.api.slots import slots_of
 from services.projections.conditions import Conditions
-from services.projections.differences import differences
+from services.projections.differences import differences, summary
 
 WorkflowStatus = Literal["draft", "active", "archived"]
 VERSION_MAX = 2**31 - 1
@@ -135,7 +135,8 @@ async def read_diff(
     last = after or await newest_version(reads, workflow_id)
     old = readable(_decode(await _definition(reads, workflow_id, before)))
     new = readable(_decode(await _definition(reads, workflow_id, last)))
-    return DiffView(workflow_id, before, last, list(differences(old, new)))
+    changes = list(differences(old, new))
+    return DiffView(workflow_id, before, last, summary(changes), changes)
 
 
 async def _definition(reads: Reads, workflow_id: str, version: int) -> str:

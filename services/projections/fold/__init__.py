@@ -76,6 +76,9 @@ from flowforge.events import (
     SlotFreed,
     SlotRefused,
     SlotTaken,
+    TemplateDeleted,
+    TemplateEvent,
+    TemplateSaved,
     TimerEvent,
     TimerFired,
     TimerSet,
@@ -100,9 +103,11 @@ from services.projections.fold.asked import audit
 from services.projections.fold.breakers import breaker_changed
 from services.projections.fold.causes import decided, quarantined, received, rejected, retried
 from services.projections.fold.nodes import fold_node, iteration
+from services.projections.fold.prompts import fold_prompt
 from services.projections.fold.runs import fold_run, triggered
 from services.projections.fold.secrets import secret_changed
 from services.projections.fold.slots import asked_for_slot, fold_slot
+from services.projections.fold.templates import fold_template
 from services.projections.fold.workflows import archived, defined
 from services.projections.state import ReadModels
 
@@ -136,6 +141,7 @@ _OtherEvent = (
     | QuarantineEvent
     | SecretEvent
     | PromptEvent
+    | TemplateEvent
     | BreakerEvent
 )
 
@@ -210,8 +216,10 @@ def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> 
             quarantined(models, stored, event)
         case SecretSet() | SecretDeleted():
             secret_changed(models, stored, event)
+        case TemplateSaved() | TemplateDeleted():
+            fold_template(models, stored, event)
         case PromptSaved() | PromptDeleted():
-            pass
+            fold_prompt(models, stored, event)
         case BreakerOpened() | BreakerHalfOpened() | BreakerClosed():
             breaker_changed(models, stored, event)
         case DeadLetterRetried():

@@ -22,6 +22,13 @@ NEEDED = {
     "POST /api/workflows/{workflow_id}/triggers/{trigger_id}/fire": "operator",
     "POST /api/workflows/{workflow_id}/triggers/{trigger_id}/backfill": "operator",
     "PUT /api/workflows/{workflow_id}/trigger_configs": "editor",
+    "POST /api/templates": "editor",
+    "PUT /api/templates/{template_id}": "editor",
+    "DELETE /api/templates/{template_id}": "editor",
+    "POST /api/templates/{template_id}/instantiate": "editor",
+    "POST /api/prompts": "editor",
+    "PUT /api/prompts/{prompt_id}": "editor",
+    "DELETE /api/prompts/{prompt_id}": "editor",
     "PUT /api/triggers": "editor",
     "POST /api/triggers/test": "viewer",
     "POST /api/triggers/what-if": "viewer",
@@ -59,7 +66,11 @@ def routes() -> list[tuple[str, str]]:
     ]
 
 
-OLDER = {"/workflows": "/api/workflows", "/api/workflow-executions": "/api/runs"}
+OLDER = {
+    "/workflows": "/api/workflows",
+    "/api/workflow-executions": "/api/runs",
+    "/api/workflow-templates": "/api/templates",
+}
 
 
 def test_every_route_is_listed_here() -> None:

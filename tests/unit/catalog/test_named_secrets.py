@@ -7,7 +7,7 @@ from flowforge.commands import DeleteSecret, SetSecret
 from flowforge.events import SecretDeleted, SecretEvent, SecretSet
 from flowforge.refusals import Refusal
 
-from services.catalog.giving import names_by_node
+from services.catalog.giving import Referring, references_by_node
 from services.catalog.named_secrets import decide, evolve, initial
 
 SET_1, SET_2 = SecretSet(name="a", secret_version=1, ref="r1"), SecretSet(name="a", secret_version=2, ref="r2")
@@ -78,6 +78,20 @@ def test_a_node_refers_to_the_secrets_that_its_templates_name():
         },
         {"id": "again", "type": "loop", "loop_type": "count", "count": 1, "body": {"nodes": [inner]}},
     ]
-    assert names_by_node({"id": "w", "name": "W", "nodes": nodes}) == {
+    found = references_by_node({"id": "w", "name": "W", "nodes": nodes})
+    assert {node: refers.secrets for node, refers in found.items()} == {
         "call": {"key", "deep"}, "ask": {"db", "p"}, "inner": {"inner", "other"},
     }  # fmt: skip
+
+
+def test_a_node_refers_to_the_stored_prompt_that_it_names():
+    asks = {"type": "prompt_execution", "provider_model": "ollama:m"}
+    nodes = [
+        {"id": "own", **asks, "prompt": "hi"},
+        {"id": "any", **asks, "prompt_id": "greet", "options": {"api_key": "${secrets.key}"}},
+        {"id": "one", **asks, "prompt_id": "greet", "prompt_version": 2},
+    ]
+    assert references_by_node({"id": "w", "name": "W", "nodes": nodes}) == {
+        "any": Referring(frozenset({"key"}), ("greet", None)),
+        "one": Referring(frozenset(), ("greet", 2)),
+    }

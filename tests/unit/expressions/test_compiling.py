@@ -2,8 +2,9 @@
 
 import pytest
 
-from infra.expressions import ExpressionFault, Scope, compile_condition, compile_expression, compile_lazily
+from infra.expressions import Expression, ExpressionFault, Scope, compile_condition, compile_expression, compile_lazily
 from infra.expressions.limits import expression_chars_max
+from infra.expressions.reading import alike
 
 
 def refusal(text: str, scope: Scope = Scope.FILTER) -> ExpressionFault:
@@ -147,3 +148,38 @@ def test_names_and_node_ids_are_read_off_the_text(text: str, names: set[str], no
 @pytest.mark.parametrize("text", ["nodes", "nodes[input.x].output", "size(nodes)", "nodes.map(k, k)", "nodes == input"])
 def test_reading_all_nodes_is_told(text: str) -> None:
     assert compile_expression(text, Scope.NODE).uses_all_nodes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'nodes.a.output.x > 5 ? "yes" : "no"',
+        'nodes["my-node"].output[3] + nodes.b.output',
+        "nodes.a.output.size() > 123456789",
+        "nodes.map(n, nodes[n].output)",
+        "'\\101' + nodes.a.output",
+        "[1, 2].exists(x, x == nodes.first.output)",
+    ],
+)
+def test_what_is_alike_is_right_or_wrong_together(text: str) -> None:
+    assert compile_expression(text, Scope.NODE).check() == compile_expression(alike(text), Scope.NODE).check()
+
+
+@pytest.mark.parametrize("text", ["nodes.in.output > 5", "nodes.a.output > 99999999999999999999", "1 + 1.5 > nodes.a"])
+def test_what_is_alike_does_not_hide_a_mistake(text: str) -> None:
+    with pytest.raises(ExpressionFault):
+        compile_expression(text, Scope.NODE)
+
+
+@pytest.mark.parametrize("path", ["input.a.b", "nodes.a.output", "item", "previous.x.y.z", "variables.n"])
+def test_a_plain_path_is_read_as_the_words_of_it_would_be(path: str) -> None:
+    plain, worded = Expression(path, Scope.NODE), Expression(f"{path} ", Scope.NODE)
+    assert (plain.chains, plain.path, plain.names, plain.node_ids) == (
+        worded.chains, worded.path, worded.names, worded.node_ids,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["now.a", "index.a", "input.in", "in.a", "unknown.a", "true.a"])
+def test_a_plain_path_that_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(ExpressionFault):
+        compile_expression(text, Scope.NODE)
