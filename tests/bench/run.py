@@ -25,6 +25,7 @@ from infra.eventlog import Append, NewEvent, PostgresEventLog, StreamAppend
 
 sys.path.insert(0, str(Path(__file__).parent))
 import million
+import scale
 import validating
 from figures import Figure, at_least, at_most, say
 from floor import FloorServers, floor_servers
