@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 FLOOR ?= ../shared/bench/floor.py
 BIN := $(VENV)/bin
+# each has servers of its own
+TEST_PROCESSES ?= $(shell n=$$(nproc); echo $$((n > 4 ? 4 : n)))
 STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
 .PHONY: help setup up demo test check format bench test-faults lock clean
@@ -25,7 +27,7 @@ demo: setup  ## the main job on real data, from an empty folder to the report, t
 	@$(BIN)/python contracts/examples/demo.py
 
 test: setup  ## everything that a user needs to trust the install
-	@$(BIN)/python -m pytest -m "not faults and not bench"
+	@$(BIN)/python -m pytest -m "not faults and not bench" --numprocesses $(TEST_PROCESSES) --dist worksteal
 
 check: setup  ## format, lint, types, import rules; under a minute
 	@$(BIN)/ruff format --check .

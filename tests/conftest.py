@@ -6,6 +6,7 @@ contrast to `flowforge up`, Postgres runs with fsync off: tests kill processes, 
 
 import asyncio
 import contextlib
+import os
 import secrets
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from infra.embedded.ports import free_port
 from infra.embedded.process import children_of, send, spawn
 from infra.eventlog.migrate import migrate
 
+EXAMPLES_DATA = Path(__file__).parent.parent / "contracts" / "examples" / "data"
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 10
 SERVICE_LOGIN = "flowforge_service"
@@ -162,12 +164,18 @@ def namespace() -> str:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def cluster(server_home: Path) -> AsyncIterator[Cluster]:
+async def cluster(server_home: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
     """The whole system of this test process, every service as its own process; started when first asked for.
 
-    Its webhook nodes may call servers of the tests, which are on this machine.
+    Its webhook nodes may call servers of the tests, which are on this machine; its scripts may use the folders of
+    tests, and the data of the examples.
     """
-    async with Cluster(server_home / "cluster", env={"FLOWFORGE_WEBHOOK_ALLOW": "127.0.0.0/8"}) as whole:
+    shared = (tmp_path_factory.getbasetemp(), EXAMPLES_DATA)
+    env = {
+        "FLOWFORGE_WEBHOOK_ALLOW": "127.0.0.0/8",
+        "FLOWFORGE_SCRIPT_PATHS": os.pathsep.join(map(str, shared)),
+    }
+    async with Cluster(server_home / "cluster", env=env) as whole:
         yield whole
 
 

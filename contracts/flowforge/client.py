@@ -29,8 +29,9 @@ from flowforge import home as installation
 from flowforge.asking import Asking
 from flowforge.envelope import CloudEvent
 from flowforge.errors import Refused, Unreachable
-from flowforge.events import NULL, RUN_ENDINGS
+from flowforge.events import NULL
 from flowforge.identity import new_uuid
+from flowforge.operating import Operating, idempotent
 from flowforge.subjects import Subjects
 
 NATS_CONNECT_TIMEOUT_S = 3.0
@@ -43,7 +44,7 @@ Definition = definition.Workflow | Mapping[str, Any] | str | bytes
 """A workflow: the type, plain data, or a JSON or YAML text."""
 
 
-class Client:
+class Client(Operating):
     """A connection to one FlowForge, opened by its first use.
 
     `url`, `key`, `nats_url` and `home` are found, where not given, in FLOWFORGE_URL, FLOWFORGE_KEY and under
@@ -143,7 +144,7 @@ class Client:
 
     async def create_workflow(self, workflow: Definition) -> dict[str, Any]:
         """Add a workflow: answers `{id, version, position, warnings}`."""
-        return await self._asking().write("POST", "/api/workflows", _document(workflow), _idempotent())
+        return await self._asking().write("POST", "/api/workflows", _document(workflow), idempotent())
 
     async def save_workflow(self, workflow: Definition, *, expected_version: int | None = None) -> dict[str, Any]:
         """Add the workflow, or a new version of it: answers `{id, version, position, warnings}`.
@@ -153,11 +154,11 @@ class Client:
         document = _document(workflow)
         if expected_version is None:
             try:
-                return await self._asking().write("POST", "/api/workflows", document, _idempotent())
+                return await self._asking().write("POST", "/api/workflows", document, idempotent())
             except Refused as refused:
                 if refused.status != 409 or "id" not in document:
                     raise
-        headers = _idempotent()
+        headers = idempotent()
         if expected_version is not None:
             headers["If-Match"] = f'"{expected_version}"'
         return await self._asking().write("PUT", f"/api/workflows/{document['id']}", document, headers)
@@ -172,7 +173,7 @@ class Client:
 
     async def archive_workflow(self, workflow_id: str) -> dict[str, Any]:
         """The workflow starts no more runs; its runs and its history stay."""
-        return await self._asking().write("DELETE", f"/api/workflows/{workflow_id}", None, _idempotent())
+        return await self._asking().write("DELETE", f"/api/workflows/{workflow_id}", None, idempotent())
 
     async def validate(self, workflow: Definition) -> dict[str, Any]:
         """What is wrong with a workflow: `{is_valid, errors, warnings, …}`; nothing is stored."""
@@ -190,15 +191,15 @@ class Client:
 
     async def save_template(self, template_id: str, **fields: Any) -> dict[str, Any]:
         """Add a template, made of `definition`, or of `version` of `workflow_id`: `{id, version, position, warnings}`."""
-        return await self._asking().write("POST", "/api/templates", {"id": template_id, **fields}, _idempotent())
+        return await self._asking().write("POST", "/api/templates", {"id": template_id, **fields}, idempotent())
 
     async def delete_template(self, template_id: str) -> dict[str, Any]:
         """No more workflows are made of it; those that were stay."""
-        return await self._asking().write("DELETE", f"/api/templates/{template_id}", None, _idempotent())
+        return await self._asking().write("DELETE", f"/api/templates/{template_id}", None, idempotent())
 
     async def instantiate(self, template_id: str, **fields: Any) -> dict[str, Any]:
         """A new workflow made of a template; `id`, `name`, `variables` and `secrets` are its own. Answers as a save."""
-        return await self._asking().write("POST", f"/api/templates/{template_id}/instantiate", fields, _idempotent())
+        return await self._asking().write("POST", f"/api/templates/{template_id}/instantiate", fields, idempotent())
 
     # --- stored prompts ---------------------------------------------------------------------------------------------
 
@@ -223,14 +224,14 @@ class Client:
         Answers `{id, version, position, warnings}`. With `expected_version` it is refused (412) when somebody else saved
         another version meanwhile.
         """
-        headers = _idempotent()
+        headers = idempotent()
         if expected_version is not None:
             headers["If-Match"] = f'"{expected_version}"'
         return await self._asking().write("POST", "/api/prompts", {"id": prompt_id, **fields}, headers)
 
     async def delete_prompt(self, prompt_id: str) -> dict[str, Any]:
         """It is offered no more; runs of workflows that name one of its versions still find that."""
-        return await self._asking().write("DELETE", f"/api/prompts/{prompt_id}", None, _idempotent())
+        return await self._asking().write("DELETE", f"/api/prompts/{prompt_id}", None, idempotent())
 
     # --- runs -------------------------------------------------------------------------------------------------------
 
@@ -260,7 +261,7 @@ class Client:
         body |= {"from_node": from_node} if from_node is not None else {}
         body |= {"breakpoints": list(breakpoints)} if breakpoints else {}
         answer = await self._asking().write(
-            "POST", f"/api/workflows/{workflow_id}/execute", body, _idempotent(idempotency_key)
+            "POST", f"/api/workflows/{workflow_id}/execute", body, idempotent(idempotency_key)
         )
         return str(answer["run_id"])
 
@@ -277,7 +278,7 @@ class Client:
         """Fire a trigger by hand, and answer the run's id. Refused while the trigger is disabled."""
         body = {"input_data": input, "variables": variables or {}, "labels": labels or {}}
         answer = await self._asking().write(
-            "POST", f"/api/workflows/{workflow_id}/triggers/{trigger_id}/fire", body, _idempotent(idempotency_key)
+            "POST", f"/api/workflows/{workflow_id}/triggers/{trigger_id}/fire", body, idempotent(idempotency_key)
         )
         return str(answer["run_id"])
 
@@ -303,7 +304,7 @@ class Client:
             "POST",
             f"/api/workflows/{workflow_id}/triggers/{trigger_id}/backfill",
             body,
-            {} if dry_run else _idempotent(idempotency_key),
+            {} if dry_run else idempotent(idempotency_key),
         )
 
     async def run(self, run_id: str | UUID) -> dict[str, Any]:
@@ -314,10 +315,6 @@ class Client:
         """One page, newest first: `{items, next_cursor}`. Filters: workflow_id, status, trigger_type, label, since,
         until; limit, cursor."""
         return await self._asking().read("/api/runs", **filters)
-
-    async def cancel(self, run_id: str | UUID, reason: str = "") -> dict[str, Any]:
-        """End a run: running jobs are told, cleanup nodes still run. Answers `{run_id, position}`."""
-        return await self._asking().write("POST", f"/api/runs/{run_id}/cancel", {"reason": reason}, _idempotent())
 
     async def events(self, run_id: str | UUID, *, limit: int | None = None) -> AsyncGenerator[dict[str, Any]]:
         """What happened in the run so far, oldest first, page by page; at most `limit`."""
@@ -336,7 +333,8 @@ class Client:
         return await self._asking().read(f"/api/runs/{run_id}/logs", **filters)
 
     async def follow(self, run_id: str | UUID) -> AsyncGenerator[dict[str, Any]]:
-        """Every event of the run, from its first, each once, as it happens; ends with the one that ends the run.
+        """Every event of the run, from its first, each once, as it happens; ends with the one that ends the run (of a run
+        that was retried, the last).
 
         Goes on by itself after a disconnect or a restart of the server.
         """
@@ -351,8 +349,6 @@ class Client:
                 position = event["position"]
                 asking.remember(position)
                 yield event
-                if event["type"] in RUN_ENDINGS:
-                    return
 
     async def wait(self, run_id: str | UUID, timeout_s: float | None = None) -> dict[str, Any]:
         """The run once it has ended. Raises TimeoutError when `timeout_s` is up first."""
@@ -370,13 +366,17 @@ class Client:
 
     async def set_secret(self, name: str, value: str) -> dict[str, Any]:
         """Give a secret a value, or another one: answers `{name, version, position}`."""
-        return await self._asking().write("PUT", f"/api/secrets/{name}", {"value": value}, _idempotent())
+        return await self._asking().write("PUT", f"/api/secrets/{name}", {"value": value}, idempotent())
 
     async def delete_secret(self, name: str) -> dict[str, Any]:
         """There is no such secret any more: jobs that name it fail from now on."""
-        return await self._asking().write("DELETE", f"/api/secrets/{name}", None, _idempotent())
+        return await self._asking().write("DELETE", f"/api/secrets/{name}", None, idempotent())
 
     # --- other reads ------------------------------------------------------------------------------------------------
+
+    async def graph(self, workflow_id: str, version: int | None = None) -> dict[str, Any]:
+        """Nodes, edges, and what loops repeat: `{workflow_id, version, nodes, edges, bodies}`."""
+        return await self._asking().read(f"/api/workflows/{workflow_id}/graph", version=version)
 
     async def decisions(self, workflow_id: str, trigger_id: str, **filters: Any) -> dict[str, Any]:
         """One page of why a trigger fired and why not, newest first. Filters: cause, decision; limit, cursor."""
@@ -393,7 +393,7 @@ class Client:
 
         Answers as a save, and `trigger_configs`. With `expected_version` refused (412) when somebody else saved meanwhile.
         """
-        headers = _idempotent()
+        headers = idempotent()
         if expected_version is not None:
             headers["If-Match"] = f'"{expected_version}"'
         body = {"configs": list(configs)}
@@ -515,7 +515,3 @@ def _document(workflow: Definition) -> dict[str, Any]:
 def _event_key(event: CloudEvent) -> str:
     """The same for the same event: source and id, hashed since they may hold what a header may not."""
     return blake2b(f"{event.source}\x1f{event.id}".encode(), digest_size=16).hexdigest()
-
-
-def _idempotent(key: str | None = None) -> dict[str, str]:
-    return {"Idempotency-Key": key or str(new_uuid())}

@@ -6,6 +6,7 @@ names the last one seen.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -55,7 +56,8 @@ async def messages(lines: AsyncIterator[str], last_id: str = "") -> AsyncGenerat
 
 
 async def follow(asking: Asking, path: str, **query: Any) -> AsyncGenerator[Message]:
-    """Every message of a stream once, across disconnects and restarts of the server; never ends by itself.
+    """Every message of a stream once, across disconnects and restarts of the server; ends when the server says that
+    nothing more will come (204).
 
     Raises Refused, and Unreachable when the first connection already fails.
     """
@@ -64,8 +66,11 @@ async def follow(asking: Asking, path: str, **query: Any) -> AsyncGenerator[Mess
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         if last_id:
             headers["Last-Event-ID"] = last_id
+        before = last_id
         try:
             async with asking.stream(path, headers, **query) as response:
+                if response.status_code == HTTPStatus.NO_CONTENT:
+                    return
                 is_known = True
                 async for message in messages(lines_of(response.aiter_bytes()), last_id):
                     last_id, wait_s = message.id, RETRY_WAIT_S
@@ -73,6 +78,9 @@ async def follow(asking: Asking, path: str, **query: Any) -> AsyncGenerator[Mess
         except (httpx.TransportError, Unreachable) as fault:
             if not is_known:
                 raise asking.unreachable(fault) from fault
+        else:
+            if last_id != before:  # it was ended, not broken: who asks again learns at once whether that was all
+                continue
         await asyncio.sleep(wait_s)
         wait_s = min(RETRY_WAIT_MAX_S, wait_s * 2)
 

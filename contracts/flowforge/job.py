@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from flowforge.events import JobUsage
 from flowforge.reporting import Reporting
 from flowforge.reports import JobRequested
 
@@ -137,6 +138,14 @@ class Job:
     def is_log_full(self) -> bool:
         """Whether the attempt has logged as much as is kept; further lines are dropped."""
         return self._reporting.is_log_full
+
+    def isolated(self, layers: list[str]) -> None:
+        """What keeps the job's work apart from the machine; told with its start and its end."""
+        self._reporting.isolation = layers
+
+    def used(self, usage: JobUsage) -> None:
+        """What the job's work took; told with its end, good or bad."""
+        self._reporting.usage = usage
 
     def __repr__(self) -> str:
         return f"<Job {self.job_type} {self.job_id} attempt {self.attempt} delivery {self.delivery}>"

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from flowforge.envelope import CloudEvent, encode
+from flowforge.events import JobUsage
 from flowforge.masking import Masking
 from flowforge.publisher import Publisher
 from flowforge.reports import (
@@ -58,6 +59,8 @@ class Reporting:
         self.delivery = delivery
         self.started_at = datetime.now(UTC)
         self.is_started_told = False
+        self.isolation: list[str] = []
+        self.usage: JobUsage | None = None
         self.masking = Masking()
         """What must not be told of this job."""
         self._publisher = publisher
@@ -78,7 +81,7 @@ class Reporting:
         self.is_started_told = True
         self._started_count += 1
         suffix = "started" if self._started_count == 1 else f"started-{self._started_count}"
-        await self._tell(JobStarted(at=self.started_at, **self._who()), suffix)
+        await self._tell(JobStarted(at=self.started_at, isolation=self.isolation, **self._who()), suffix)
 
     @property
     def traceparent(self) -> str | None:
@@ -88,14 +91,14 @@ class Reporting:
     async def completed(self, output: msgspec.Raw) -> asyncio.Future[None]:
         """Tell the good end; the future is done once it is stored. What the output must not show is masked already."""
         await self.tell_rest()
-        report = JobCompleted(output=output, started_at=self._unsaid_start(), **self._who())
+        report = JobCompleted(output=output, **self._how(), **self._who())
         return await self._tell(report, "completed")
 
     async def failed(self, error: ReportedError) -> asyncio.Future[None]:
         """Tell the bad end; the future is done once it is stored."""
         await self.tell_rest()
         error.message, error.details = self.masking.text(error.message), self.masking.json(error.details)
-        return await self._tell(JobFailed(error=error, started_at=self._unsaid_start(), **self._who()), "failed")
+        return await self._tell(JobFailed(error=error, **self._how(), **self._who()), "failed")
 
     def progress(self, done: float, message: str) -> None:
         """Tell how far it is, at most five times a second; the latest wins."""
@@ -159,6 +162,10 @@ class Reporting:
             "instance": self._job.instance,
             "worker": self._worker,
         }
+
+    def _how(self) -> dict[str, Any]:
+        """What a report of the end says of the whole attempt."""
+        return {"started_at": self._unsaid_start(), "isolation": self.isolation, "usage": self.usage}
 
     def _unsaid_start(self) -> datetime | None:
         return None if self.is_started_told else self.started_at

@@ -21,14 +21,15 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from flowforge import envelope, home
+from flowforge import arriving, envelope, home
 from flowforge.blobs import Blobs, from_server
 from flowforge.errors import ErrorCode, Unreachable
 from flowforge.performing import HandedBack, Handler, Outcome, Running, perform
 from flowforge.publisher import Publisher
 from flowforge.reporting import Reporting
 from flowforge.reports import JobRequested, ReportedError
-from flowforge.subjects import JOB_HEARTBEAT_S, Subjects
+from flowforge.room import Offer, Room, need_of
+from flowforge.subjects import JOB_DELIVERIES_MAX, JOB_HEARTBEAT_S, Subjects
 from flowforge.taking import Taking
 
 STARTED_AFTER_S = 0.02
@@ -41,9 +42,10 @@ RECONNECT_WAIT_S = 0.2
 PING_INTERVAL_S = 10
 TICK_S = min(1.0, JOB_HEARTBEAT_S / 3)
 NAK_DELAY_S = 1.0
+PASSED_ON_S = (1.0, 10.0)
+"""How long a job that is too large for this worker stays away, the first time and the next."""
 REMEMBERED_COUNT = 10_000
 JETSTREAM_TIMEOUT_S = 5
-_ACK, _NAK, _TERM, _PROGRESS = b"", b"-NAK", b"+TERM", b"+WPI"
 _decode = msgspec.json.Decoder(JobRequested).decode
 _log = logging.getLogger("flowforge.worker")
 
@@ -52,7 +54,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How a worker serves."""
 
     queue: str
-    concurrency: int
+    offer: Offer
     name: str
     nats_url: str | None
     namespace: str
@@ -70,11 +72,11 @@ class Serving:
         self._ready = ready
         self._subjects = Subjects(options.namespace)
         self._client = Client()
-        self._pool = ThreadPoolExecutor(options.concurrency, thread_name_prefix="flowforge-job")
+        self._pool = ThreadPoolExecutor(options.offer.jobs_max, thread_name_prefix="flowforge-job")
         self._running: dict[tuple[UUID, int], Running] = {}
-        self._backlog: deque[Running] = deque()
+        self._room: Room[Running] = Room(options.offer)
+        self._told_lacks: set[str] = set()
         self._begun: deque[Running] = deque()
-        self._busy_count = 0
         self._ended: OrderedDict[tuple[UUID, int], None] = OrderedDict()
         self._cancelled: OrderedDict[UUID, int] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -104,8 +106,8 @@ class Serving:
             self._client,
             self._subjects,
             self._options.queue,
-            places_count=self._options.concurrency,
-            busy_count=lambda: self._busy_count,
+            places_count=min(self._options.offer.jobs_max, self._options.offer.slots),
+            open_count=lambda: self._room.open_count,
             deliver=self._delivered,
             ready=self._ready,
         )
@@ -174,7 +176,7 @@ class Serving:
         self._ended.clear()  # their reports may be lost with the server: what is handed out again is done again
         await self._publisher.reconnected()
         for running in list(self._running.values()):
-            await self._settle(running.reply, _PROGRESS)
+            await self._settle(running.reply, arriving.PROGRESS)
             if running.reporting.is_started_told:
                 await running.reporting.started()
         self._taking.reconnected()
@@ -182,7 +184,7 @@ class Serving:
     # --- jobs that arrive -------------------------------------------------------------------------------------------
 
     def _delivered(self, message: Msg) -> None:
-        delivery = _delivery(message.reply)
+        delivery = arriving.delivery(message.reply)
         try:
             cause = envelope.decode(message.data)
             request = _decode(cause.data)
@@ -194,17 +196,21 @@ class Serving:
             known.adopt(message.reply, delivery)
             return
         if key in self._ended:
-            self._spawn(self._settle(message.reply, _ACK))
+            self._spawn(self._settle(message.reply, arriving.ACK))
             return
         reporting = self._reporting(request, cause, delivery)
         running = Running(request, message.reply, delivery, reporting)
         if self._is_stopping:
-            self._spawn(self._settle(message.reply, _NAK))
+            self._spawn(self._settle(message.reply, arriving.NAK))
+            return
+        if (lacks := self._options.offer.lacks(need_of(running))) is not None:
+            self._spawn(self._pass_on(running, lacks))
             return
         self._running[key] = running
-        if self._busy_count >= self._options.concurrency:
-            self._backlog.append(running)
-        else:
+        self._heed(running)
+        if running.job.cancelled:
+            self._begin_roomless(running)
+        elif self._room.enter(running):
             self._begin(running)
 
     def _reporting(self, request: JobRequested, cause: envelope.CloudEvent, delivery: int) -> Reporting:
@@ -214,26 +220,43 @@ class Serving:
     async def _refuse(self, message: Msg, delivery: int, reason: str) -> None:
         """A message that is no job will never be one: tell its run, if it names one, and take it off the queue."""
         _log.error("message on %s is no job: %s", message.subject, reason)
-        if (request := _named_job(message.data)) is not None:
+        if (request := arriving.named_job(message.data)) is not None:
             cause = envelope.CloudEvent(id="", source="", type="")
             reporting = self._reporting(request, cause, delivery)
             told = f"the job could not be read: {reason}"
             await (await reporting.failed(ReportedError(code=ErrorCode.INPUT_INVALID, message=told, retryable=False)))
-        await self._settle(message.reply, _TERM)
+        await self._settle(message.reply, arriving.TERM)
+
+    async def _pass_on(self, running: Running, lacks: str) -> None:
+        """Another worker may offer more. The last time that the queue hands it out, its run is told instead."""
+        if lacks not in self._told_lacks:
+            self._told_lacks.add(lacks)
+            _log.warning("%r is handed back: %s by this worker", running.job, lacks)
+        if running.job.delivery < JOB_DELIVERIES_MAX:
+            await self._settle(running.reply, arriving.nak(PASSED_ON_S[running.job.delivery - 1]))
+            return
+        told = (
+            f"no worker was found that has room for the job: {lacks} by {self._options.name}. "
+            "Start a worker that offers more, give such nodes a queue of their own, or ask for less in `resources`"
+        )
+        await (await running.reporting.failed(ReportedError(message=told)))
+        await self._settle(running.reply, arriving.ACK)
 
     # --- running jobs -----------------------------------------------------------------------------------------------
 
-    def _begin(self, running: Running) -> None:
-        self._busy_count += 1
-        running.began_at = time.monotonic()
-        running.reporting.started_at = datetime.now(UTC)
-        if self._cancelled.get(running.request.job_id, 0) >= running.request.attempt:
-            running.stop("cancelled")
+    def _heed(self, running: Running) -> None:
+        """What is known of a job when it comes: its deadline, which does not wait until it begins, or a cancel."""
         if running.request.deadline is not None:
-            left_s = (running.request.deadline - running.reporting.started_at).total_seconds()
+            left_s = (running.request.deadline - datetime.now(UTC)).total_seconds()
             running.deadline_timer = self._loop.call_later(max(0.0, left_s), self._stop_job, running, "deadline")
             if left_s <= 0:
                 running.stop("deadline")
+        if self._cancelled.get(running.request.job_id, 0) >= running.request.attempt:
+            running.stop("cancelled")
+
+    def _begin(self, running: Running) -> None:
+        running.began_at = time.monotonic()
+        running.reporting.started_at = datetime.now(UTC)
         running.task = self._loop.create_task(self._run(running))
         self._begun.append(running)
         if not self._is_sweeping:
@@ -259,7 +282,7 @@ class Serving:
                 await self._finish(running, outcome)
         except Exception:  # noqa: BLE001 - a bug here must not end the worker; the job goes to another
             _log.exception("%r could not be brought to its end; handing it back", running.job)
-            await self._settle(running.reply, _nak(NAK_DELAY_S))
+            await self._settle(running.reply, arriving.nak(NAK_DELAY_S))
         finally:
             self._release(running)
 
@@ -267,7 +290,7 @@ class Serving:
         """Report, wait until the report is stored, acknowledge."""
         if isinstance(outcome, HandedBack):
             await running.reporting.tell_rest()
-            await self._settle(running.reply, _NAK)
+            await self._settle(running.reply, arriving.NAK)
             return
         self._options.passed("before_report")
         if isinstance(outcome, ReportedError):
@@ -277,7 +300,7 @@ class Serving:
         await stored
         _remember(self._ended, running.key, None)
         self._options.passed("after_report")
-        await self._settle(running.reply, _ACK)
+        await self._settle(running.reply, arriving.ACK)
 
     def _release(self, running: Running) -> None:
         if running.deadline_timer is not None:
@@ -289,10 +312,18 @@ class Serving:
 
     def _free(self, running: Running) -> None:
         self._running.pop(running.key, None)
-        self._busy_count -= 1
-        if self._backlog and not self._is_stopping:
-            self._begin(self._backlog.popleft())
+        if not running.is_roomless:
+            self._begin_all(self._room.leave(running))
         self._taking.refill()
+
+    def _begin_roomless(self, running: Running) -> None:
+        """It was stopped before it began: its handler is not called."""
+        running.is_roomless = True
+        self._begin(running)
+
+    def _begin_all(self, admitted: list[Running]) -> None:
+        for running in admitted:
+            self._begin(running)
 
     # --- stopping jobs ----------------------------------------------------------------------------------------------
 
@@ -302,7 +333,7 @@ class Serving:
             job_id = UUID(message.subject.rpartition(".")[2])
         except ValueError:
             return  # no job of ours
-        attempt = _cancelled_attempt(message.data)
+        attempt = arriving.cancelled_attempt(message.data)
         if attempt is not None:
             _remember(self._cancelled, job_id, attempt)
         for running in list(self._running.values()):
@@ -310,8 +341,13 @@ class Serving:
                 self._stop_job(running, "cancelled")
 
     def _stop_job(self, running: Running, reason: Any) -> None:
-        if running.stop(reason) and running.task is not None:
+        if not running.stop(reason):
+            return
+        if running.task is not None:
             self._loop.call_later(CANCEL_GRACE_S, self._abandon, running)
+        elif (admitted := self._room.withdraw(running)) is not None:
+            self._begin_roomless(running)
+            self._begin_all(admitted)
 
     def _abandon(self, running: Running) -> None:
         """The handler did not end: tell the outcome all the same. Its place stays taken as long as it runs."""
@@ -330,7 +366,7 @@ class Serving:
             for running in list(self._running.values()):
                 if running.sign_at <= due and not running.is_abandoned:
                     running.sign_at = time.monotonic()
-                    await self._settle(running.reply, _PROGRESS)
+                    await self._settle(running.reply, arriving.PROGRESS)
 
     # --- ending -----------------------------------------------------------------------------------------------------
 
@@ -338,16 +374,15 @@ class Serving:
         """Take no more, let what runs end, hand back the rest, tell everything, close."""
         self._is_stopping = True
         await self._taking.stop()
-        while self._backlog:
-            waiting = self._backlog.popleft()
+        for waiting in self._room.empty():
             self._running.pop(waiting.key, None)
-            await self._settle(waiting.reply, _NAK)
+            await self._settle(waiting.reply, arriving.NAK)
         await self._ended_jobs(self._options.stop_grace_s)
         for running in list(self._running.values()):
             running.stop("stopped")
         await self._ended_jobs(STOPPED_HANDLERS_S)
         for running in list(self._running.values()):
-            await self._settle(running.reply, _NAK)
+            await self._settle(running.reply, arriving.NAK)
         if not await self._publisher.flushed(LAST_REPORTS_S):
             _log.warning("%d reports were not stored", len(self._publisher))
         background[0].cancel()
@@ -370,52 +405,6 @@ class Serving:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _delivery(reply: str) -> int:
-    """The delivery count in an acknowledgement subject, of either form (ADR-15 of nats-architecture-and-design)."""
-    tokens = reply.split(".")
-    return int(tokens[4] if len(tokens) == 9 else tokens[6])
-
-
-def _nak(delay_s: float) -> bytes:
-    return b'-NAK {"delay": %d}' % int(delay_s * 1_000_000_000)
-
-
-class _NamedJob(msgspec.Struct):
-    """As much of a job as a report needs."""
-
-    job_id: UUID
-    run_id: UUID
-    attempt: int = 1
-    node_id: str = ""
-
-
-class _NamedEvent(msgspec.Struct):
-    data: _NamedJob
-
-
-def _named_job(body: bytes) -> JobRequested | None:
-    try:
-        named = msgspec.json.decode(body, type=_NamedEvent).data
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    return JobRequested(
-        job_id=named.job_id, run_id=named.run_id, attempt=named.attempt, node_id=named.node_id,
-        job_type="", workflow_id="", idempotency_key="",
-    )  # fmt: skip
-
-
-class _CancelledAttempt(msgspec.Struct):
-    attempt: int | None = None
-
-
-def _cancelled_attempt(body: bytes) -> int | None:
-    """Which attempt a cancel means, if it says so: the attempts of a job share their id."""
-    try:
-        return msgspec.json.decode(envelope.decode(body).data, type=_CancelledAttempt).attempt
-    except (envelope.NotAnEvent, msgspec.DecodeError, UnicodeDecodeError):
-        return None
 
 
 def _remember(known: OrderedDict[Any, Any], key: object, value: object) -> None:

@@ -29,7 +29,7 @@ class Intake:
 
 
 class Taking:
-    """One standing pull per job type, which share `places_count` places; `busy_count` says how many are taken.
+    """One standing pull per job type, which share `places_count` places; `open_count` says how many are free.
 
     `ready` is called whenever every job type is taken. `look` is to be called about each second, `refill` whenever a
     place was freed, `reconnected` when the connection is a new one.
@@ -42,7 +42,7 @@ class Taking:
         queue: str,
         *,
         places_count: int,
-        busy_count: Callable[[], int],
+        open_count: Callable[[], int],
         deliver: Callable[[Msg], None],
         ready: Callable[[], None],
     ) -> None:
@@ -51,7 +51,7 @@ class Taking:
         self._subjects = subjects
         self._queue = queue
         self._places_count = places_count
-        self._busy_count = busy_count
+        self._open_count = open_count
         self._deliver = deliver
         self._ready = ready
         self._intakes: list[Intake] = []
@@ -91,11 +91,11 @@ class Taking:
         A job type with nothing asked for always gets one, so that none waits for the others; with more job types than
         places a job may then be delivered before there is a place for it.
         """
-        places_count, busy_count = self._places_count, self._busy_count()
+        places_count, open_count = self._places_count, self._open_count()
         bound = [intake for intake in self._intakes if intake.is_bound]
-        if self._is_stopped or not bound or busy_count >= places_count:
+        if self._is_stopped or not bound or open_count <= 0:
             return
-        room = places_count - busy_count - sum(intake.pull.outstanding_count for intake in bound)
+        room = open_count - sum(intake.pull.outstanding_count for intake in bound)
         share = places_count if len(bound) == 1 else max(1, places_count // (2 * len(bound)))
         for intake in bound:
             outstanding_count = intake.pull.outstanding_count

@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 from flowforge import home
 from flowforge.errors import FlowForgeError
 from flowforge.performing import Handler, HandlerFunction
+from flowforge.room import Offer
 from flowforge.serving import Options, Serving
 
 STOP_GRACE_S = 30.0
@@ -40,7 +41,9 @@ def _nothing(_name: str) -> None:
 class Worker:
     """Serves the job types of one queue.
 
-    `concurrency` is how many handlers run at once, over all job types. `nats_url` is found by itself beside a running
+    `concurrency` is how many handlers run at once, over all job types. `slots` (as many, where not given) and `memory_mb`
+    (without end) are what those jobs may claim together in their `resources`: one for which there is no room waits, and
+    one for which there never is goes to another worker. `nats_url` is found by itself beside a running
     `flowforge up` (FLOWFORGE_NATS_URL, else FLOWFORGE_HOME/endpoints.json). On stop, running jobs get `stop_grace_s`
     seconds; those that do not end are handed back for another worker. `passed` is told at `before_report` and
     `after_report` of each job, for tests of failure.
@@ -51,6 +54,8 @@ class Worker:
         queue: str = "default",
         *,
         concurrency: int = 100,
+        slots: int | None = None,
+        memory_mb: int | None = None,
         name: str | None = None,
         nats_url: str | None = None,
         namespace: str | None = None,
@@ -59,11 +64,15 @@ class Worker:
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency}")
+        if slots is not None and slots < 1:
+            raise ValueError(f"slots must be at least 1, not {slots}: every job takes one")
+        if memory_mb is not None and memory_mb < 0:
+            raise ValueError(f"memory_mb must be at least 0, not {memory_mb}; leave it away to offer what there is")
         self.queue = queue
         self.name = name or f"{socket.gethostname().partition('.')[0]}-{os.getpid()}"
         self.is_ready = asyncio.Event()
         """Set once the worker takes jobs of every type it serves."""
-        self._concurrency = concurrency
+        self._offer = Offer(concurrency, concurrency if slots is None else slots, memory_mb)
         self._nats_url = nats_url
         self._namespace = namespace
         self._stop_grace_s = stop_grace_s
@@ -102,7 +111,7 @@ class Worker:
             raise ValueError("the worker serves nothing: add handlers with @worker.job(...)")
         options = Options(
             queue=self.queue,
-            concurrency=self._concurrency,
+            offer=self._offer,
             name=self.name,
             nats_url=self._nats_url,
             namespace=home.namespace(self._namespace),

@@ -370,7 +370,8 @@ class Turn:
             derived_uuid(at, "quarantine", message.reply_to or message.event.id, message.subject), 0
         )  # fmt: skip
         event = NewEvent(type=MessageQuarantined.__name__, data=encode(fact))
-        stream = StreamAppend("quarantine", stream_id, version, [event], identity)
+        known = None if message.dead_letter else identity
+        stream = StreamAppend("quarantine", stream_id, version, [event], known)
         await self._append([Append([stream], recorded_at=at)])
         await self.tell_growth()
         await settling.take_out(self._client, message)

@@ -7,6 +7,7 @@ import msgspec
 from flowforge import events as e
 from rich.text import Text
 
+from services.cli import waits
 from services.cli.glyphs import STYLES, Glyphs
 
 VALUE_CHARACTERS_MAX = 80
@@ -18,7 +19,11 @@ _STATES: dict[str, str] = {
     "RunFailing": "failed", "RunCancelRequested": "cancelled", "RunPaused": "paused", "NodeQueued": "queued",
     "NodeStarted": "running", "NodeProgressed": "running", "NodeCompleted": "completed", "NodeFailed": "failed",
     "NodeRetried": "waiting", "NodeWaiting": "waiting", "NodeSkipped": "skipped", "NodeCancelled": "cancelled",
-    "RunQueued": "pending", "TimerSet": "idle", "ReportIgnored": "idle", "WorkflowTriggered": "idle",
+    "RunPartiallyCompleted": "partial", "RunResumed": "running", "RunRetryRequested": "pending",
+    "RunRetried": "running", "RunSlaMissed": "warning", "RecoveryTaken": "warning", "WorkerAwaited": "queued",
+    "IterationStarted": "running", "IterationEnded": "completed", "ApprovalDecided": "completed",
+    "ChildRunRequested": "waiting", "NodeDecidedByHand": "warning", "RunQueued": "pending",
+    "TimerSet": "idle", "ReportIgnored": "idle", "WorkflowTriggered": "idle",
 }  # fmt: skip
 
 
@@ -63,7 +68,7 @@ def _said(event: Any) -> str:
             return f"{event.progress:.0%} {event.message}".rstrip()
         case e.NodeCompleted() | e.RunCompleted():
             return shortened(event.output) if bytes(event.output) != b"null" else ""
-        case e.NodeFailed() | e.RunFailed() | e.RunFailing():
+        case e.NodeFailed() | e.RunFailed() | e.RunFailing() | e.RunPartiallyCompleted():
             return f"{event.error.code}: {event.error.message}"
         case e.NodeRetried():
             return f"attempt {event.attempt} at {event.due_at.astimezone():%H:%M:%S}: {event.error.message}"
@@ -73,6 +78,45 @@ def _said(event: Any) -> str:
             return f"{event.purpose} due {event.due_at.astimezone():%H:%M:%S}"
         case e.ReportIgnored():
             return f"{event.report} of delivery {event.delivery}: {event.reason}"
+        case _:
+            return _waited(event) or _operated(event)
+
+
+def _waited(event: Any) -> str:
+    """Waiting, loops, children."""
+    match event:
+        case e.NodeWaiting():
+            return f"waits {waits.in_words(event.wait)}"
+        case e.WorkerAwaited():
+            return f"waits {waits.in_words(event)}"
+        case e.IterationStarted() | e.IterationEnded():
+            return f"iteration {event.index}" + (f" {event.status}" if isinstance(event, e.IterationEnded) else "")
+        case e.ApprovalDecided():
+            return f"{event.decision} {event.comment}".rstrip()
+        case e.ChildRunRequested():
+            return f"asks for a run of {event.workflow_id}, {event.child_run_id}"
+        case e.RecoveryTaken():
+            return f"{event.action.replace('_', ' ')}: {event.detail}"
+        case _:
+            return ""
+
+
+def _operated(event: Any) -> str:
+    """What people did."""
+    match event:
+        case e.RunPaused():
+            return f"before {', '.join(event.before)}" if event.before else event.reason
+        case e.RunResumed():
+            return "" if event.steps is None else f"for {event.steps} {'step' if event.steps == 1 else 'steps'}"
+        case e.RunRetryRequested():
+            return f"from {', '.join(event.cleared + event.resumed)}"
+        case e.NodeDecidedByHand():
+            return f"{event.action} by hand {event.comment}".rstrip()
+        case e.RunChanged():
+            given = {name: getattr(event, name) for name in ("priority", "labels", "breakpoints")}
+            return ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
+        case e.RunSlaMissed():
+            return f"longer than {event.sla_ms} ms"
         case _:
             return ""
 

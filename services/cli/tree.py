@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
+from flowforge import events as e
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from services.cli import waits
 from services.cli.glyphs import STYLES, Glyphs, duration, glyphs_for
 from services.cli.layout import Row, rows
 from services.cli.view import NodeView, RunView
@@ -31,6 +33,10 @@ SKIP_REASONS = {
     "upstream_skipped": "upstream skipped",
     "run_if_not_met": "run_if not met",
     "run_failed": "the run failed",
+    "run_cancelled": "the run was cancelled",
+    "branch_lost": "another branch has won",
+    "not_selected": "the run began elsewhere",
+    "by_hand": "by hand",
 }
 _BY_URGENCY = ("failed", "running", "waiting", "queued", "cancelled", "completed", "idle", "skipped")
 _URGENCY = {status: rank for rank, status in enumerate(_BY_URGENCY)}
@@ -92,7 +98,19 @@ def header(view: RunView, now: datetime, glyphs: Glyphs, width: int, *, moving: 
     counted = Text(f"  {ended} of {total} nodes" if total else "  waiting for its first event", "dim")
     if view.queue_place is not None and not view.has_ended:
         counted = Text(f"  waiting for a slot, came at place {view.queue_place} in the queue", STYLES["waiting"])
+    for said in _remarks(view):
+        counted.append_text(Text.assemble((glyphs.dot, "dim"), said))
     return [_justified(left, Text(duration(elapsed), "bold"), width, glyphs), Text.assemble(bar, counted)]
+
+
+def _remarks(view: RunView) -> Iterator[Text]:
+    """What else there is to know of a run."""
+    if view.status == "paused" and view.paused_before:
+        yield Text(f"before {', '.join(view.paused_before)}", STYLES["paused"])
+    if view.retries:
+        yield Text("retried" if view.retries == 1 else f"retried {view.retries} times", "yellow")
+    if view.has_missed_sla:
+        yield Text("longer than its sla_ms", "yellow")
 
 
 def _node_line(
@@ -113,8 +131,12 @@ def _detail(node: NodeView, now: datetime, glyphs: Glyphs) -> Text:
         parts.append(_map_counts(node, glyphs))
     elif node.status == "running" and node.progress is not None:
         parts.append(Text.assemble(glyphs.bar(node.progress, NODE_BAR_CELLS), f" {node.progress:.0%}"))
+    if node.waiting_inside:
+        parts.append(_waiting_inside(node))
     if node.status in {"queued", "failed", "cancelled"}:
         parts.append(Text(node.status, STYLES[node.status]))
+    if node.status == "queued" and node.wait is not None:
+        parts.append(Text(_waiting_for(node, now), STYLES["waiting"]))
     if node.status == "running" and not parts:
         parts.append(Text("running", STYLES["running"]))
     if node.status == "skipped":
@@ -136,9 +158,19 @@ def _separated(parts: list[Text], glyphs: Glyphs) -> Iterator[Text]:
 
 
 def _waiting_for(node: NodeView, now: datetime) -> str:
+    if node.wait is not None:
+        since = f", since {_moving(now - node.waiting_since)}" if node.waiting_since is not None else ""
+        return f"waiting {waits.in_words(node.wait, now)}{'' if isinstance(node.wait, e.TimerWait) else since}"
     if node.retry_due_at is None:
         return "waiting"
     return f"attempt {node.attempt} in {_moving(node.retry_due_at - now)}"
+
+
+def _waiting_inside(node: NodeView) -> Text:
+    (node_id, instance), wait = next(iter(node.waiting_inside.items()))
+    others = len(node.waiting_inside) - 1
+    more = f" (and {others} more)" if others else ""
+    return Text(f"{node_id}[{instance}] waiting {waits.in_words(wait)}{more}", STYLES["waiting"])
 
 
 def _map_counts(node: NodeView, glyphs: Glyphs) -> Text:
@@ -153,8 +185,9 @@ def _map_counts(node: NodeView, glyphs: Glyphs) -> Text:
     for status in ("failed", "cancelled"):
         if counts[status]:
             text.append(glyphs.dot, "dim").append(f"{counts[status]} {status}", STYLES[status])
-    if counts["running"] and not node.has_ended:
-        text.append(glyphs.dot, "dim").append(f"{counts['running']} running", STYLES["running"])
+    for status in ("running", "waiting"):
+        if counts[status] and not node.has_ended:
+            text.append(glyphs.dot, "dim").append(f"{counts[status]} {status}", STYLES[status])
     return text
 
 

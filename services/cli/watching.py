@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from flowforge import events as e
 from flowforge.errors import Refused
 from rich.live import Live
 from rich.text import Text
@@ -26,7 +25,7 @@ OUTPUT_CHARACTERS_MAX = 2_000
 
 async def watch_run(session: Session, client: "Client", run_id: str) -> int:
     """Show the run until it ended, and answer the exit status that says how. Ctrl-C leaves the run alone."""
-    run = view.initial(run_id, await _graph(client, run_id))
+    run = await _initial(client, run_id)
     try:
         if session.output.is_terminal:
             await _draw(session, client, run)
@@ -39,7 +38,7 @@ async def watch_run(session: Session, client: "Client", run_id: str) -> int:
     return EXIT_OK if run.status == "completed" else EXIT_FAILED
 
 
-async def _graph(client: "Client", run_id: str) -> list[tuple[str, str, list[str]]]:
+async def _initial(client: "Client", run_id: str) -> RunView:
     try:
         read = await client.run(run_id)
     except Refused as refused:
@@ -47,7 +46,21 @@ async def _graph(client: "Client", run_id: str) -> list[tuple[str, str, list[str
             raise no_run(run_id, refused) from refused
         raise
     rows: list[dict[str, Any]] = read.get("node_runs") or []
-    return [(row["node_id"], row.get("type") or "", row.get("dependencies") or []) for row in rows]
+    graph = [(row["node_id"], row.get("type") or "", row.get("dependencies") or []) for row in rows]
+    has_loops = any(kind == "loop" for _, kind, _ in graph)
+    return view.initial(run_id, graph, await _loops(client, read) if has_loops else None)
+
+
+async def _loops(client: "Client", run: dict[str, Any]) -> dict[str, str]:
+    """Of the nodes inside of loops, the outermost loop around each."""
+    bodies = (await client.graph(run["workflow_id"], run["workflow_version"])).get("bodies") or {}
+    around = {node["node_id"]: loop_id for loop_id, body in bodies.items() for node in body["nodes"]}
+    outermost: dict[str, str] = {}
+    for node_id, loop_id in around.items():
+        while loop_id in around:
+            loop_id = around[loop_id]  # noqa: PLW2901  one loop further out
+        outermost[node_id] = loop_id
+    return outermost
 
 
 async def _draw(session: Session, client: "Client", run: RunView) -> None:
@@ -78,12 +91,10 @@ async def _list(session: Session, client: "Client", run: RunView) -> None:
 
 
 async def _events(client: "Client", run: RunView) -> AsyncIterator[dict[str, Any]]:
-    """The run's events from its first, each once, until the one that ends it."""
+    """The run's events from its first, each once, until the last one that ends it."""
     async for event in client.follow(run.run_id):
         if view.apply(run, event["type"], _raw(event), _at(event), int(event.get("position") or 0)):
             yield event
-        if event["type"] in e.RUN_ENDINGS:
-            return
 
 
 def _raw(event: dict[str, Any]) -> bytes:
@@ -107,7 +118,7 @@ def _say_end(session: Session, run: RunView) -> None:
     if run.output is not None and bytes(run.output) not in {b"null", b""} and output.is_terminal:
         output.say("", Text("output", "dim"), Text(feed.shortened(run.output, OUTPUT_CHARACTERS_MAX)))
     is_told = any(node.status == "failed" for node in run.nodes.values()) or not output.is_terminal
-    if run.status == "failed" and run.error is not None and not is_told:
+    if run.status in ("failed", "partial") and run.error is not None and not is_told:
         output.say("", Text.assemble((f"{run.error.code}: ", "bold red"), (run.error.message, "red")))
         if run.error.suggested_resolution:
             output.say(Text(run.error.suggested_resolution, "green"))

@@ -143,7 +143,7 @@ def node_input(run: Run, unit: Unit, now: datetime) -> tuple[msgspec.Raw | None,
     node = unit.plan
     text: msgspec.Raw | None = None
     source: str | None = None
-    if node.id == run.triggered.from_node:
+    if run.begins_at(unit):
         source = ""
     elif node.input_mapping is not None:
         text = encoded(render(run, node.input_mapping, now, unit))

@@ -17,7 +17,8 @@ from services.execution.state import Run
 
 _CURSOR = "open:execution"
 _PAGE_COUNT = 5_000
-_KINDS = frozenset({"WorkflowTriggered", "RunRetryRequested", *facts.RUN_ENDINGS})
+_ENDED = facts.RUN_ENDINGS | {"RunRetryRefused"}
+_KINDS = frozenset({"WorkflowTriggered", "RunRetryRequested", *_ENDED})
 
 
 class _Version(msgspec.Struct):
@@ -62,7 +63,7 @@ class OpenRuns(dict[UUID, int]):
         found: dict[UUID, StoredEvent] = {}
         while page := await self._log.read(position, _PAGE_COUNT, types=_KINDS):
             for stored in page:
-                if stored.type in facts.RUN_ENDINGS:
+                if stored.type in _ENDED:
                     found.pop(stored.stream_id, None)
                 else:
                     found[stored.stream_id] = stored

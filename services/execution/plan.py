@@ -66,7 +66,7 @@ class PlanNode:
         self.stored_prompt = node if isinstance(node, PromptNode) and node.prompt_id is not None else None
         self.body: Graph | None = None
         self.contests: list[Merge] = []
-        """Merges with `any` or `count` that this node's branch competes for: its failure counts for them alone."""
+        """Merges with `any` or `count` that this node's branch competes for: a failure counts only if it does not lose."""
         self.merge: Merge | None = None
         """What a merge node joins."""
         self.upstream = list(dict.fromkeys(edge.source for edge in incoming))
@@ -151,16 +151,24 @@ class PlanNode:
 class Merge:
     """What a merge node waits for: which nodes belong to which branch of its `parallel`, and how many have to come."""
 
-    __slots__ = ("branches", "is_contest", "mode", "node_id", "parallel_id", "required_count")
+    __slots__ = ("branches", "is_contest", "mode", "node_id", "parallel_id", "required_count", "targets")
 
     def __init__(self, node: MergeNode, parallel: ParallelNode, branches: list[frozenset[str]]) -> None:
         self.node_id = node.id
         self.parallel_id = parallel.id
+        self.targets = [branch.target_node_id for branch in parallel.branches]
+        """The first node of each branch."""
         self.branches = branches
         self.mode = node.mode or parallel.wait_for or "all"
         count = node.required_count or parallel.required_count or 1
         self.required_count = {"all": len(branches), "any": 1}.get(self.mode, count)
         self.is_contest = self.mode != "all"
+
+    def members(self, targets: Iterable[str] | None = None) -> frozenset[str]:
+        """All nodes of all branches, or of those that begin with these."""
+        wanted = self.targets if targets is None else set(targets)
+        found = (branch for target, branch in zip(self.targets, self.branches, strict=True) if target in wanted)
+        return frozenset[str]().union(*found)
 
 
 class Graph:
@@ -232,7 +240,7 @@ class Graph:
             for branch in parallel.branches
         ]
         merge = plan.merge = Merge(node, parallel, branches)
-        for member in frozenset[str]().union(*branches):
+        for member in merge.members():
             if merge.is_contest:
                 self.nodes[member].contests.append(merge)
 

@@ -11,6 +11,7 @@ import asyncpg
 from flowforge.events import (
     AnyEvent,
     PromptEvent,
+    RetryRefused,
     RunRetried,
     SlotEvent,
     SlotRefused,
@@ -95,7 +96,11 @@ class Projector:
         prompts = {event.prompt_id for event in decoded if isinstance(event, PromptEvent)}
         if prompts - self._models.prompts.keys():
             await store.load_prompts(self._connection, self._models, prompts - self._models.prompts.keys())
-        asked = (event for event in decoded if isinstance(event, SlotEvent) and not isinstance(event, SlotRefused))
+        asked = (
+            event
+            for event in decoded
+            if isinstance(event, SlotEvent) and not isinstance(event, SlotRefused | RetryRefused)
+        )
         slots = {event.run_id for event in asked} - self._models.slots.keys()
         if slots:
             await store.load_slots(self._connection, self._models, slots)

@@ -1,64 +1,78 @@
 """One script as a process: a session of its own, lines heard as they are written, nothing left when it ends.
 
-The script leads its own process group, dies with this process (prctl(2), PR_SET_PDEATHSIG), gains no privileges and
-leaves no core. What it started and put into other groups is found by `Strays`.
+The script leads its own process group and dies with this process (prctl(2), PR_SET_PDEATHSIG). What it started and put
+into other groups is found by `Strays`; what all of it takes is measured by `Watch`.
 """
 
 import asyncio
 import contextlib
-import ctypes
 import os
-import resource
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
-from services.workers import settings
-from services.workers.strays import Strays
+from flowforge.reports import JobUsage
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NO_NEW_PRIVS = 38
-_libc = ctypes.CDLL(None, use_errno=True)
+from services.workers import settings
+from services.workers.confinement import Started
+from services.workers.strays import Strays
+from services.workers.watch import Group, Watch
+
 Line = Callable[[str], None]
 
 
 class ScriptProcess:
     """A script that runs in `folder` with exactly the environment `env`; `line` gets each line of its output.
 
-    `mark` is an entry of that environment which no other job has. Raises OSError or ValueError when it cannot be
-    started. To be made in the main thread: the kernel ends the script when the thread that started it ends.
+    `mark` is an entry of that environment which no other job has. Raises OSError, ValueError or SubprocessError when it
+    cannot be started. To be made in the main thread: the kernel ends the script when the thread that started it ends.
     """
 
     def __init__(
         self,
-        command: Sequence[str],
+        started: Started,
         *,
         env: Mapping[str, str],
         folder: Path,
         mark: str,
         line: Line,
         strays: Strays,
+        watch: Watch,
     ) -> None:
         parent = os.getpid()
         self.out = Lines(line)
         self.err = Lines(line)
         self._mark = mark
         self._strays = strays
+        self._watch = watch
         self._process = subprocess.Popen(
-            command,
+            started.command,
             cwd=folder,
             env=dict(env),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=lambda: _confine(parent),  # noqa: PLW1509 - other threads of this process only remove folders
+            preexec_fn=lambda: started.inside.enter(parent),  # noqa: PLW1509 - it calls the kernel and nothing else
         )
         self._pidfd = os.pidfd_open(self._process.pid)
         strays.known.add(self._process.pid)
+        most = started.inside.limits.memory_bytes
+        self._group = Group(self._process.pid, mark, memory_bytes_max=most, kill=self._kill_all)
+        watch.begin(self._group)
+
+    @property
+    def usage(self) -> JobUsage:
+        """What it took; the processor time is known once it was cleared."""
+        return self._group.usage()
+
+    @property
+    def excess(self) -> str | None:
+        """What it took too much of, and was therefore ended; in words."""
+        return self._group.excess()
 
     def listen(self) -> None:
         """Begin to hear its output."""
@@ -90,10 +104,12 @@ class ScriptProcess:
     async def clear(self) -> None:
         """End whatever is left of the script and its descendants, and hear the last of what they wrote."""
         self._signal(signal.SIGKILL)
-        self._process.wait()
+        self._watch.end(self._group)
+        await self._reap()
         os.close(self._pidfd)
         self._strays.known.discard(self._process.pid)
-        self._strays.end(self._mark)
+        for usage in self._strays.end(self._mark):
+            self._group.ended(usage)
         try:
             async with asyncio.timeout(settings.drain_wait_s):
                 await self.out.ended.wait()
@@ -103,6 +119,27 @@ class ScriptProcess:
         finally:
             self.out.close()
             self.err.close()
+
+    async def _reap(self) -> None:
+        """Wait for the script, and for those of its group that became ours by its death; the kernel says what each took."""
+        _, status, usage = os.wait4(self._process.pid, 0)  # noqa: ASYNC222 - it was killed
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        self._group.ended(usage)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + settings.reap_wait_s
+        with contextlib.suppress(ChildProcessError):
+            while loop.time() < until:
+                reaped, _, usage = os.wait4(-self._process.pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
+                if reaped:
+                    self._group.ended(usage)
+                else:
+                    await asyncio.sleep(settings.reap_pause_s)
+
+    def _kill_all(self) -> None:
+        self._signal(signal.SIGKILL)
+        for pid in self._group.pids - {self._process.pid}:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
     def _signal(self, which: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -169,13 +206,3 @@ class Lines:
         text = line.decode(errors="replace")
         self.last.append(text)
         self._line(text)
-
-
-def _confine(parent: int) -> None:
-    """In the child, between fork and exec."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (settings.file_bytes_max, settings.file_bytes_max))
-    if os.getppid() != parent:  # it died before we asked to die with it
-        os._exit(1)

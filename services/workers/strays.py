@@ -6,10 +6,11 @@ PR_SET_CHILD_SUBREAPER), so that such processes stay in sight, and reaps them.
 
 import contextlib
 import os
+import resource
 import signal
-from pathlib import Path
 
 from infra.embedded.process import adopt_orphans
+from services.workers.watch import Process, environment_of, pids, read_process
 
 
 class Strays:
@@ -24,39 +25,40 @@ class Strays:
         adopt_orphans()
         self._adopts = True
 
-    def end(self, mark: str) -> None:
-        """Kill the strays of one job, and what becomes ours by that, until none is left."""
-        if not self._adopts:
-            return
-        while marked := [pid for pid, is_alive in _children() if is_alive and mark.encode() in _environment(pid)]:
+    def end(self, mark: str) -> list[resource.struct_rusage]:
+        """Kill the strays of one job, and what becomes ours by that, until none is left; answers what each took."""
+        took = list[resource.struct_rusage]()
+        if not self._adopts or not _has_children():
+            return took
+        children = _children()
+        while marked := [each.pid for each in children if each.is_alive and mark.encode() in environment_of(each.pid)]:
             for pid in marked:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                _reap(pid)
-        for pid, is_alive in _children():
-            if not is_alive and pid not in self.known:
-                _reap(pid)
+                took += _reap(pid)
+            children = _children()
+        for each in children:
+            if not each.is_alive and not {each.pid, each.session} & self.known:
+                _reap(each.pid)
+        return took
 
 
-def _children() -> list[tuple[int, bool]]:
-    """(pid, whether it lives) of every child of this process; proc(5) gives state and parent."""
-    found: list[tuple[int, bool]] = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
-                if int(parent) == os.getpid():
-                    found.append((int(entry.name), state not in "ZX"))
-    return found
-
-
-def _environment(pid: int) -> list[bytes]:
+def _has_children() -> bool:
+    """Whether there is any process to look for: looking costs as much as starting a script."""
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return []
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
-def _reap(pid: int) -> None:
+def _children() -> list[Process]:
+    """Every child of this process."""
+    found = map(read_process, pids())
+    return [process for process in found if process is not None and process.parent == os.getpid()]
+
+
+def _reap(pid: int) -> list[resource.struct_rusage]:
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, 0)
+        return [os.wait4(pid, 0)[2]]
+    return []

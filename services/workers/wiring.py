@@ -18,6 +18,7 @@ from infra.failpoints import failpoint
 from infra.settings import SettingsError
 from services.workers import settings
 from services.workers.calls import Calls
+from services.workers.confinement import Confinement
 from services.workers.prompts import PromptRunner
 from services.workers.script import ScriptRunner
 from services.workers.secrets import SecretsOverNats
@@ -32,14 +33,20 @@ FAILPOINTS = ("workers.before_report", "workers.after_report")
 
 def workers(configured: WorkersSettings, strays: Strays, secrets: SecretsOverNats) -> list[Worker]:
     """Per queue one that serves `script`, and one for calls, many of which wait at once."""
-    runner = ScriptRunner(secrets, configured.script_paths, strays)
+    confinement = Confinement(
+        configured.isolation,
+        hidden=configured.common.home,
+        shared=configured.script_paths,
+        search_path=os.environ.get("PATH", os.defpath),
+    )
+    runner = ScriptRunner(secrets, confinement, configured.script_paths, strays, configured.defaults)
     targets = Targets(configured.common.webhook_allow, configured.own_servers)
     caller = WebhookCaller(Calls(targets), secrets)
     queries = SqlRunner(secrets)
     prompts = PromptRunner(secrets, targets)
     served: list[Worker] = []
     for queue in configured.queues:
-        scripts = _worker(configured, queue, "", configured.concurrency)
+        scripts = _worker(configured, queue, "", configured.concurrency, configured.memory_mb)
         scripts.job(settings.JOB_TYPE)(runner.run)
         calls = _worker(configured, queue, "-calls", configured.calls_concurrency)
         calls.job(settings.WEBHOOK)(caller.run)
@@ -49,11 +56,14 @@ def workers(configured: WorkersSettings, strays: Strays, secrets: SecretsOverNat
     return served
 
 
-def _worker(configured: WorkersSettings, queue: str, suffix: str, concurrency: int) -> Worker:
+def _worker(
+    configured: WorkersSettings, queue: str, suffix: str, concurrency: int, memory_mb: int | None = None
+) -> Worker:
     host = socket.gethostname().partition(".")[0]
     return Worker(
         queue,
         concurrency=concurrency,
+        memory_mb=memory_mb,
         name=f"builtin-{host}-{os.getpid()}{suffix}",
         nats_url=configured.common.nats_url,
         namespace=configured.common.namespace,

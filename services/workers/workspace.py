@@ -14,14 +14,17 @@ from flowforge.errors import ErrorCode, JobError
 
 from services.workers import settings
 
+INPUT_NAME = "input.json"
+OUTPUT_NAME = "output.json"
+
 
 class Workspace:
     """One folder, readable by us only; also the script's working folder and its HOME."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.input_file = folder / "input.json"
-        self.output_file = folder / "output.json"
+        self.input_file = folder / INPUT_NAME
+        self.output_file = folder / OUTPUT_NAME
 
     def write(self, name: str, text: bytes) -> Path:
         path = self.folder / name

@@ -144,7 +144,8 @@ async def test_a_breaker_opens_lets_one_through_and_closes(limited: Cluster, som
     assert told["data"]["wait"]["for"] == "breaker"
     assert told["data"]["wait"]["breaker"] == "job:script"
     [shown] = somebody.get("/api/breakers", status="open")["items"]
-    assert (shown["breaker"], shown["failures_count"], shown["run_id"]) == ("job:script", 2, failing[1])
+    assert (shown["breaker"], shown["failures_count"]) == ("job:script", 2)
+    assert shown["run_id"] in failing
     await limited.restart("execution")
     assert {run["status"] for run in await ended(somebody, waiting)} == {"completed"}
     await until(lambda: somebody.get("/api/breakers")["items"][0]["status"] == "closed", "it closes")

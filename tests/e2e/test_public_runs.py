@@ -3,6 +3,7 @@
 import json
 from datetime import datetime
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,6 @@ from tests.e2e.stranger import (
     Stranger,
     bash,
     edge,
-    fresh,
     node_runs,
     problem,
     python,
@@ -379,8 +379,8 @@ def test_without_fail_fast_every_branch_goes_on(stranger: Stranger):
 # --- attempts and limits ----------------------------------------------------------------------------------------------
 
 
-def test_a_retry_waits_and_the_attempts_are_told(stranger: Stranger):
-    marker = f"/tmp/{fresh('attempts')}"
+def test_a_retry_waits_and_the_attempts_are_told(stranger: Stranger, tmp_path: Path):
+    marker = tmp_path / "attempts"
     script = f'n=$(cat {marker} 2>/dev/null || echo 0); echo $((n + 1)) > {marker}; [ "$n" -ge 2 ]'
     run = stranger.run(workflow(bash("a", script, retry_policy={"max_attempts": 3, "delay_ms": 100})))
     assert run["status"] == "completed"
@@ -427,8 +427,8 @@ def test_no_more_nodes_at_once_than_max_parallel_jobs(stranger: Stranger):
 # --- cancel -----------------------------------------------------------------------------------------------------------
 
 
-def test_cancel_ends_the_run_and_its_processes(stranger: Stranger):
-    marker = f"/tmp/{fresh('alive')}"
+def test_cancel_ends_the_run_and_its_processes(stranger: Stranger, tmp_path: Path):
+    marker = tmp_path / "alive"
     slug = stranger.save(workflow(bash("a", f"sleep 3; touch {marker}"), transform("b"), edges=[edge("a", "b")]))["id"]
     run_id = stranger.execute(slug)
     next(m for m in stranger.follow(run_id) if m.event in {"NodeStarted", "NodeQueued"})

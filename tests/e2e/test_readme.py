@@ -27,6 +27,7 @@ def folder(cluster: Cluster, tmp_path: Path) -> Path:
     (tmp_path / ".flowforge").symlink_to(cluster.home.folder)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     (tmp_path / "contracts").symlink_to(ROOT / "contracts")
+    (tmp_path / "reports").mkdir()
     return tmp_path
 
 

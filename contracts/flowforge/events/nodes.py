@@ -34,7 +34,8 @@ class NodeQueued(Event, kw_only=True, frozen=True):
 class NodeStarted(Event, kw_only=True, frozen=True):
     """A worker began the attempt (or execution itself, for nodes without a job). `at` is when, by the worker's clock.
 
-    `isolation`: which layers kept a script apart from the machine.
+    `isolation`: which layers kept a script apart from the machine. `branches`: of a merge, the first nodes of the
+    branches that came.
     """
 
     node_id: str
@@ -47,6 +48,7 @@ class NodeStarted(Event, kw_only=True, frozen=True):
     input_from: str | None = None
     instances_count: int | None = None
     isolation: list[str] = []
+    branches: list[str] = []
 
 
 class NodeProgressed(Event, kw_only=True, frozen=True):

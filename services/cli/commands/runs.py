@@ -53,8 +53,8 @@ async def run(
         Show the run until it ends; the exit status says how it ended.
     """
     data = json_argument("--input", input)
-    variables = {name: _value(text) for name, text in _pairs("--var", var)}
-    labels = dict(_pairs("--label", label))
+    variables = {name: _value(text) for name, text in pairs("--var", var)}
+    labels = dict(pairs("--label", label))
     async with session.client() as client:
         try:
             run_id = await client.execute(
@@ -79,7 +79,7 @@ async def run(
     return EXIT_OK
 
 
-def _pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
+def pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for text in given or []:
         name, separator, value = text.partition("=")

@@ -261,7 +261,7 @@ def cancel(step: Step, reason: str, command_id: str) -> Refusal | None:
         return invalid_state(f"run {run.id} is {run.status} already")
     if not run.is_cancelling:
         step.emit(RunCancelRequested(reason=reason, command_id=command_id))
-        halt(step, failed=[], skip_reason="run_cancelled")
+        halt(step, "run_cancelled", run.root)
         advance(step)
     return None
 
@@ -276,9 +276,11 @@ def _staleness(run: Run, unit: Unit, said: Report, kind: str) -> str | None:
         ending
         and ending[:2] == key[:2]
         and kind in ending[2]
-        and (unit.is_ended or unit.status == "waiting" or said.attempt < unit.attempt)
+        and (unit.is_ended or unit.status in ("waiting", "idle") or said.attempt < unit.attempt)
     ):
         return ""
+    if unit.status == "idle":
+        return f"the run was retried since: attempt {said.attempt} is over"
     if said.attempt < unit.attempt or (unit.status == "waiting" and said.attempt == unit.attempt):
         return "" if kind == "JobStarted" else f"attempt {unit.attempt} has replaced attempt {said.attempt}"
     if said.attempt > unit.attempt:

@@ -130,22 +130,31 @@ def fail_at_once(step: Step, unit: Unit, error: ReportedError) -> None:
 def _failed(step: Step, unit: Unit, error: RunError, usage: JobUsage | None) -> None:
     give_up_child(step, unit, "the node failed")
     cancel_below(step, unit, "node_failed")
-    frame = unit.frame
-    is_stopping = frame.failing is not None or (frame is step.run.root and step.run.is_stopping)
+    was_stopping = is_stopping(step, unit.frame)
     step.emit(
         NodeFailed(node_id=unit.node_id, instance=unit.instance, attempt=max(unit.attempt, 1), error=error, usage=usage)
     )
     _tell_job(step, unit, "FAILED")
     if not isinstance(unit, NodeState):
-        node = unit.node
         if step.is_fail_fast and not unit.plan.node.allow_failure:
-            _cancel_instances(step, node, "instance_failed")
-        _instance_ended(step, node)
+            _failed(step, unit.node, error, None)
+        else:
+            _instance_ended(step, unit.node)
     elif unit.failure_counts:
-        if not step.is_fail_fast:
-            _tell_recovery(step, unit)
-        elif not is_stopping:
-            stop(step, error, frame)
+        failure_counts(step, unit, error, was_stopping=was_stopping)
+
+
+def is_stopping(step: Step, frame: Frame) -> bool:
+    """Nothing new starts in it but what exists for failure."""
+    return frame.failing is not None or (frame is step.run.root and step.run.is_stopping)
+
+
+def failure_counts(step: Step, node: NodeState, error: RunError, *, was_stopping: bool) -> None:
+    """A failure that counts stops the run, or its iteration, at once, or is told of."""
+    if not step.is_fail_fast:
+        _tell_recovery(step, node)
+    elif not was_stopping:
+        stop(step, error, node.frame)
 
 
 def _job_to_stop(unit: Unit, error: RunError) -> UUID | None:
@@ -186,18 +195,15 @@ def _tell_job(step: Step, unit: Unit, status: JobStatus, output: msgspec.Raw = N
 
 
 def _instance_ended(step: Step, node: NodeState) -> None:
-    if node.is_ended or any(not unit.is_ended for unit in node.instances[: node.next_index]):
+    """The last instance of a map has ended, and so does the map."""
+    if node.is_ended or node.unended:
         return
-    failed = (
-        None
-        if node.plan.node.allow_failure
-        else next((unit for unit in node.instances if unit.error and unit.status == "failed"), None)
-    )
-    if failed is not None and (node.unended == 0 or step.is_fail_fast):
+    failed = next((unit for unit in node.instances if unit.status == "failed"), None)
+    if failed is None or node.plan.node.allow_failure:
+        complete(step, node, inputs.map_output(node))
+    else:
         assert failed.error is not None
         _failed(step, node, failed.error, None)
-    elif node.unended == 0:
-        complete(step, node, inputs.map_output(node))
 
 
 # --- cancelling -------------------------------------------------------------------------------------------------------
@@ -260,16 +266,15 @@ def stop(step: Step, error: RunError, frame: Frame | None = None) -> None:
     In an iteration of a loop, this concerns the iteration; that it failed is for the loop to tell.
     """
     frame = frame or step.run.root
-    failed = [node_id for node_id, node in frame.nodes.items() if node.status == "failed" and node.failure_counts]
     if frame.loop is None:
         step.emit(RunFailing(error=error))
-    halt(step, failed, "run_failed", frame)
+    halt(step, "run_failed", frame)
 
 
-def halt(step: Step, failed: list[str], skip_reason: str, frame: Frame | None = None) -> None:
+def halt(step: Step, skip_reason: str, frame: Frame) -> None:
     """Cancel what runs and skip what has not started, but for cleanup: what exists for failure below what went wrong."""
-    frame = frame or step.run.root
     graph = frame.graph
+    failed = [node_id for node_id, node in frame.nodes.items() if node.status == "failed" and node.failure_counts]
     cancelled: list[str] = []
     for node in frame.nodes.values():
         if node.status in UNDER_WAY:

@@ -43,7 +43,7 @@ def _decide(step: Step) -> None:
 
 def _decide_node(step: Step, node: NodeState) -> None:
     plan = node.plan
-    if plan.id == step.run.triggered.from_node:
+    if step.run.begins_at(node):
         _run(step, node)
         return
     try:
@@ -132,10 +132,10 @@ def _hand_out(step: Step) -> bool:
             changed |= unit.status != "idle"
     run.waiting_slot.extendleft(reversed(asking))
     for unit, due_at in list(run.retries.items()):
-        if due_at <= step.now and not (unit.plan.is_job and run.active_jobs >= slots_max):
+        if due_at <= step.now and _has_room(step, unit):
             changed |= begin(step, unit, unit.attempt + 1)
     for node in list(run.maps):
-        changed |= _hand_out_map(step, node, slots_max)
+        changed |= _hand_out_map(step, node)
     for unit in list(run.loops):
         changed |= looping.drive(step, unit)
     return changed
@@ -159,20 +159,14 @@ def _hand_out_held(step: Step, slots_max: int) -> bool:
     return changed
 
 
-def _hand_out_map(step: Step, node: NodeState, slots_max: int) -> bool:
-    run = step.run
-    plan = node.plan
-    takes_slot = plan.is_job
-    instances_max = plan.node.max_parallel or (slots_max if takes_slot or plan.is_loop or _is_child(node) else 0)
-    changed = False
+def _hand_out_map(step: Step, node: NodeState) -> bool:
+    run, changed = step.run, False
     while node.next_index < len(node.instances) and not node.is_ended and run.status == "running":
-        if takes_slot and run.active_jobs >= slots_max:
-            break
-        if instances_max and node.active_count >= instances_max:
-            break
         if run.held and any(unit.is_instance and unit.node is node for unit in run.held):
             break  # the others wait behind that one
         unit = node.instances[node.next_index]
+        if not _has_room(step, unit):
+            break
         if unit.status != "idle":
             node.next_index += 1
             continue
@@ -181,6 +175,17 @@ def _hand_out_map(step: Step, node: NodeState, slots_max: int) -> bool:
         changed = True
         node.next_index = max(node.next_index, (unit.index or 0) + 1)
     return changed
+
+
+def _has_room(step: Step, unit: Unit) -> bool:
+    """Whether a job of the run, and an instance of its map, may begin beside those that are under way."""
+    plan = unit.plan
+    slots_max = step.run.plan.workflow.settings.max_parallel_jobs
+    if plan.is_job and step.run.active_jobs >= slots_max:
+        return False
+    takes_slot = plan.is_job or plan.is_loop or _is_child(unit)
+    instances_max = plan.node.max_parallel or (slots_max if takes_slot else 0)
+    return not unit.is_instance or not instances_max or unit.node.active_count < instances_max
 
 
 def _is_child(unit: Unit) -> bool:

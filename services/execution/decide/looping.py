@@ -61,8 +61,7 @@ def drive(step: Step, unit: Unit) -> bool:
     if loop is None or unit.is_ended:
         return False
     changed = False
-    parallel_max = node.max_parallel or 1
-    while not loop.is_over and len(loop.frames) < parallel_max:
+    while not loop.is_over and len(loop.frames) < _parallel_max(node):
         try:
             goes_on = _goes_on(step, unit)
         except EvaluationFault as fault:
@@ -87,8 +86,6 @@ def _goes_on(step: Step, unit: Unit) -> bool:
     assert loop is not None
     if loop.total is not None:
         return loop.next_index < loop.total
-    if loop.frames:  # a `while` is tested once the iteration before has ended
-        return False
     assert plan.condition is not None
     previous = msgspec.json.decode(loop.previous) if loop.next_index else None
     values = inputs.bindings(
@@ -112,7 +109,7 @@ def end_iteration(step: Step, frame: Frame) -> None:
         )
     )
     assert unit.loop is not None
-    if error is not None and (_node(unit).max_parallel in (None, 1) or step.is_fail_fast):
+    if error is not None and (_parallel_max(_node(unit)) == 1 or step.is_fail_fast):
         unit.loop.is_over = True
         halt_iterations(step, unit, "iteration_failed")
     drive(step, unit)
@@ -134,6 +131,11 @@ def _node(unit: Unit) -> LoopNode:
     node = unit.plan.node
     assert isinstance(node, LoopNode)
     return node
+
+
+def _parallel_max(node: LoopNode) -> int:
+    """A `while` is tested once the iteration before has ended: its iterations never run side by side."""
+    return 1 if node.loop_type == "while" else node.max_parallel or 1
 
 
 def _too_many(node: LoopNode, why: str) -> ReportedError:

@@ -36,8 +36,7 @@ def to_clear(run: Run, node_ids: Iterable[str]) -> list[str]:
         found |= graph.below(found)
         for node_id in list(found):
             if (merge := graph.nodes[node_id].merge) is not None:
-                members = frozenset[str]().union(*merge.branches)
-                found |= {member for member in members if run.nodes[member].has_lost}
+                found |= {member for member in merge.members() if run.nodes[member].has_lost}
         if len(found) == before:
             break
     cleared: list[str] = []
@@ -49,17 +48,13 @@ def to_clear(run: Run, node_ids: Iterable[str]) -> list[str]:
 
 def went_wrong(run: Run) -> list[str]:
     """Failed, cancelled and stopped nodes of the workflow's own graph; not those whose branch merely lost."""
-    return [
-        node.node_id
-        for node in run.nodes.values()
-        if _went_wrong(node) and not any(run.nodes[merge.node_id].status == "completed" for merge in node.plan.contests)
-    ]
+    return [node.node_id for node in run.nodes.values() if _went_wrong(node) and not node.has_merely_lost]
 
 
 def _went_wrong(node: NodeState) -> bool:
     if node.status == "skipped":
         return node.skip_reason in STOPPED
-    return node.status == "failed" or (node.status == "cancelled" and not node.has_lost)
+    return node.status in ("failed", "cancelled")
 
 
 def clear(run: Run, cleared: Iterable[str], resumed: Iterable[str]) -> None:

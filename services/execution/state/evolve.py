@@ -232,6 +232,8 @@ def _of_node(run: Run, event: _NodeEvent, recorded_at: datetime) -> None:
             if isinstance(unit, NodeState):
                 unit.skip_reason, unit.has_lost = event.reason, event.reason == LOST
             _ended(run, unit, "skipped")
+            if isinstance(unit, NodeState) and unit.plan.merge is not None:
+                _note_held_failures(unit)
         case NodeCancelled():
             if isinstance(unit, NodeState):
                 unit.has_lost = event.reason == LOST
@@ -247,6 +249,17 @@ def _note_failure(frame: Frame, error: RunError) -> None:
         frame.first_failure = error
     if frame.loop is not None and frame.failing is None and frame.graph.settings.is_fail_fast:
         frame.failing = error
+
+
+def _note_held_failures(joined: NodeState) -> None:
+    """A contest is decided: failures in branches that have not lost count from now on."""
+    assert joined.plan.merge is not None
+    if not joined.plan.merge.is_contest:
+        return
+    members = joined.plan.merge.members()
+    for node in joined.frame.nodes.values():
+        if node.node_id in members and node.status == "failed" and node.failure_counts and node.error is not None:
+            _note_failure(node.frame, node.error)
 
 
 def _begun(run: Run, unit: Unit, attempt: int) -> None:
@@ -286,7 +299,10 @@ def _started(run: Run, unit: Unit, event: NodeStarted) -> None:
     if present(event.input) or event.input_from is not None:
         unit.input, unit.input_from = present(event.input), event.input_from
     plan = unit.plan
-    if isinstance(unit, NodeState) and plan.is_map:
+    if event.branches and isinstance(unit, NodeState) and plan.merge is not None:
+        unit.came = plan.merge.members(event.branches)
+        _note_held_failures(unit)
+    elif isinstance(unit, NodeState) and plan.is_map:
         _map_started(run, unit, event)
     elif plan.is_loop:
         items = _decode(event.input) if event.instances_count is not None and present(event.input) else []

@@ -145,6 +145,12 @@ class Run:
         """Nothing new starts but what exists for failure."""
         return self.root.failing is not None or self.is_cancelling
 
+    def begins_at(self, unit: Unit) -> bool:
+        """Whether the run was asked to begin there: nothing above it was selected, and it is given the run's input."""
+        if unit.node_id != self.triggered.from_node:
+            return False
+        return all(self.root.nodes[source].skip_reason == "not_selected" for source in unit.plan.upstream)
+
     def unit(self, node_id: str, instance: str) -> Unit:
         """The node, or one instance of it. Raises KeyError or IndexError for what is not, or no more, under way."""
         plan = self.plan.all_nodes[node_id]
@@ -166,9 +172,9 @@ class Run:
 
     def job_id(self, unit: Unit) -> UUID:
         """The same for all attempts of one node or instance; another one when its map, or a loop around it, begins anew."""
-        rounds = [frame.loop.attempt for frame in unit.frame.chain() if frame.loop is not None]
-        if unit.is_instance:
-            rounds.append(unit.node.attempt)
+        loops = [frame.loop for frame in unit.frame.chain() if frame.loop is not None]
+        rounds = [loop.attempt for loop in loops]
+        rounds += [each.node.attempt for each in (*loops, unit) if each.is_instance]
         if any(attempt > 1 for attempt in rounds):
             return part_uuid(self.id, "job", unit.node_id, unit.instance, *rounds)
         return part_uuid(self.id, "job", unit.node_id, unit.instance)

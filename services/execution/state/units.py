@@ -9,7 +9,7 @@ from flowforge.errors import RunError
 from flowforge.events import AnyWait, BreakerWait, PoolWait
 from flowforge.raw import NULL
 
-from services.execution.plan import Graph, PlanNode
+from services.execution.plan import Graph, Merge, PlanNode
 
 ENDED = frozenset({"completed", "failed", "cancelled", "skipped"})
 
@@ -107,7 +107,17 @@ class Unit:
 class NodeState(Unit):
     """A node of a graph. A map also has its items and their instances."""
 
-    __slots__ = ("active_count", "has_lost", "instances", "items", "next_index", "skip_reason", "undecided", "unended")
+    __slots__ = (
+        "active_count",
+        "came",
+        "has_lost",
+        "instances",
+        "items",
+        "next_index",
+        "skip_reason",
+        "undecided",
+        "unended",
+    )
 
     def __init__(self, plan: PlanNode, frame: "Frame") -> None:
         super().__init__(plan, frame, frame.path)
@@ -118,6 +128,8 @@ class NodeState(Unit):
         self.skip_reason = ""
         self.has_lost = False
         """Another branch has won."""
+        self.came: frozenset[str] = frozenset()
+        """Of a merge: the nodes of the branches that came."""
         self.items: list[Any] = []
         self.instances: list[Unit] = []
         self.next_index = 0
@@ -126,8 +138,23 @@ class NodeState(Unit):
 
     @property
     def failure_counts(self) -> bool:
-        """Whether the run fails when it fails: not where that is allowed, or where its branch competes with others."""
-        return not self.plan.node.allow_failure and not self.plan.contests
+        """Whether the run fails when it fails: not where that is allowed, nor while its branch may lose, nor once it has."""
+        return not self.plan.node.allow_failure and not any(map(self._may_lose, self.plan.contests))
+
+    @property
+    def has_merely_lost(self) -> bool:
+        """Its branch has lost against another: nothing went wrong with it."""
+        return self.has_lost or any(self._has_lost_to(self.frame.nodes[m.node_id]) for m in self.plan.contests)
+
+    def _may_lose(self, merge: Merge) -> bool:
+        joined = self.frame.nodes[merge.node_id]
+        if joined.came:
+            return self.node_id not in joined.came
+        is_contested = self.frame.nodes[merge.parallel_id].status == "completed"
+        return is_contested and joined.status not in ("skipped", "cancelled")
+
+    def _has_lost_to(self, joined: "NodeState") -> bool:
+        return bool(joined.came) and self.node_id not in joined.came
 
 
 class LoopState:

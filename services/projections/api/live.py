@@ -1,7 +1,7 @@
 """Server-sent events (HTML Living Standard, 9.2): one message per logged event, `event:` its type, `id:` its position.
 
-A client that comes back with `Last-Event-ID` goes on where it was. A run's stream ends after the run's ending; to a
-client that has heard it the answer is 204, which tells an EventSource not to come again.
+A client that comes back with `Last-Event-ID` goes on where it was. A run's stream ends after the run's ending (of a
+run that was retried, the last); to a client that has heard it the answer is 204: an EventSource need not come again.
 """
 
 from collections.abc import AsyncIterator
@@ -26,6 +26,7 @@ MEDIA_TYPE = "text/event-stream"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _HELLO, _KEEP_ALIVE = b": connected\n\n", b": still here\n\n"
 _ID_DIGITS_MAX = 18
+_TURNS = RUN_ENDINGS | {"RunRetryRequested"}
 _NO_LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 LastEventId = Annotated[str | None, Parameter(header="Last-Event-ID")]
 
@@ -37,10 +38,11 @@ async def stream_run(reads: Reads, run_id: UUID, last_event_id: LastEventId = No
     events = await reads.log.read_stream(run_id)
     if not events:
         raise not_found("run", run_id)
-    ending = next((event.position for event in events if event.type in RUN_ENDINGS), None)
-    if ending is not None and after is not None and after >= ending:
+    last = next((event for event in reversed(events) if event.type in _TURNS), events[0])
+    if last.type in RUN_ENDINGS and after is not None and after >= last.position:
         return Response(None, status_code=204)
-    return Stream(_until_ended(reads.streams.of_run(run_id, after or 0)), media_type=MEDIA_TYPE, headers=_HEADERS)
+    told = _until_ended(reads.streams.of_run(run_id, after or 0), last.position)
+    return Stream(told, media_type=MEDIA_TYPE, headers=_HEADERS)
 
 
 async def stream_all(reads: Reads, workflow_id: str | None = None, last_event_id: LastEventId = None) -> Stream:
@@ -67,12 +69,13 @@ async def _position(reads: Reads, last_event_id: str | None) -> int | None:
     return position
 
 
-async def _until_ended(events: AsyncIterator[StoredEvent | None]) -> AsyncIterator[bytes]:
+async def _until_ended(events: AsyncIterator[StoredEvent | None], since_position: int) -> AsyncIterator[bytes]:
+    """An ending before `since_position` was not the last: the run was retried."""
     yield _HELLO
     async with aclosing(events) as following:  # type: ignore[type-var]
         async for event in following:
             yield message(event)
-            if event is not None and event.type in RUN_ENDINGS:
+            if event is not None and event.type in RUN_ENDINGS and event.position >= since_position:
                 return
 
 

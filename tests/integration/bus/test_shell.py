@@ -1,7 +1,7 @@
 """What the shell promises every service, on a real nats-server."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import Any
 
 import msgspec
@@ -231,4 +231,20 @@ async def test_a_lone_message_waits_for_nobody(stage: Stage):
             await asyncio.sleep(0)
         times.append(loop.time() - start)
     assert sorted(times)[len(times) // 2] < 0.05
+    await shell.stop()
+
+
+class Alphabetical(Tally):
+    """Words that come together are counted in their order."""
+
+    def ranked(self, keys: Collection[Hashable]) -> Collection[Hashable]:
+        return sorted(keys, key=str)
+
+
+async def test_what_is_ranked_first_is_logged_and_said_first_whatever_came_first(stage: Stage):
+    for seq, word in enumerate("zebra"):
+        await stage.say(word, seq)
+    shell, _ = await stage.shell(Alphabetical(stage.log, stage.namespace))
+    await until(lambda: len(stage.heard) == 5, "all are told")
+    assert [word for word, _ in await stage.counted()] == [said["word"] for said in stage.heard] == list("aberz")
     await shell.stop()

@@ -8,8 +8,6 @@ import httpx
 import msgspec
 import pytest
 
-from tests.integration.gateway.conftest import Start
-
 HOUR = timedelta(hours=1)
 PATH = "/api/workflows/hello/triggers/hourly/backfill"
 HOURLY: dict[str, Any] = {"id": "hourly", "type": "schedule", "config": {"cron": "0 * * * *"}}
@@ -31,9 +29,8 @@ async def logged(dsn: str, event_type: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(autouse=True)
-async def services(catalog: None, start: Start) -> Any:
-    async with start("scheduler"):
-        yield
+def services(catalog: None, scheduler: None) -> None:
+    """What answers."""
 
 
 async def test_a_preview_then_the_backfill_once_per_key(http: httpx.AsyncClient, postgres_dsn: str) -> None:

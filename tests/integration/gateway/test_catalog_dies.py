@@ -11,10 +11,12 @@ import nats
 import pytest
 from flowforge.subjects import Subjects
 
+from tests.killing import points
+
 HELLO = {"id": "hello", "name": "Hello", "nodes": [{"id": "greet", "type": "job", "job_type": "greet"}]}
-POINTS = (
-    "turn_taken", "before_append", "after_append", "after_publish", "before_acknowledge", "after_acknowledge",
-)  # fmt: skip
+POINTS = points(
+    "after_append", "turn_taken", "before_append", "after_publish", "before_acknowledge", "after_acknowledge"
+)
 Start = Callable[..., AbstractAsyncContextManager[Any]]
 
 
@@ -76,3 +78,19 @@ async def test_two_catalogs_take_turns(http: httpx.AsyncClient, start: Start, po
             answer = await http.put("/api/workflows/hello", json={**HELLO, "name": "Two"})
             assert answer.json()["version"] == 2
     assert await events(postgres_dsn) == ["WorkflowCreated", "WorkflowUpdated"]
+
+
+async def test_secrets_that_were_replaced_or_deleted_are_swept_by_the_next_catalog(
+    http: httpx.AsyncClient, start: Start, postgres_dsn: str
+) -> None:
+    connection = await asyncpg.connect(postgres_dsn)
+    async with start("catalog") as first:
+        for name, value in (("token", "old"), ("token", "new"), ("other", "gone")):
+            assert (await http.put(f"/api/secrets/{name}", json={"value": value})).is_success
+        await http.delete("/api/secrets/other")
+        await connection.execute("update secrets.sealed set created_at = now() - interval '2 minutes'")
+        first.kill()
+        async with start("catalog"), asyncio.timeout(20):
+            while await connection.fetchval("select count(*) from secrets.sealed") != 1:
+                await asyncio.sleep(0.05)
+    await connection.close()

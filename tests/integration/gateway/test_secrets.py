@@ -72,20 +72,6 @@ async def test_the_value_is_sealed_in_its_table(http: httpx.AsyncClient, postgre
     assert data["ref"] == row["fingerprint"]
 
 
-async def test_what_was_replaced_or_deleted_does_not_stay_in_the_table(
-    http: httpx.AsyncClient, postgres_dsn: str, start: Any, catalog: Any
-) -> None:
-    await set_(http, "token", "old")
-    await set_(http, "token", "new")
-    await set_(http, "other", "gone")
-    await http.delete("/api/secrets/other")
-    await rows(postgres_dsn, "update secrets.sealed set created_at = now() - interval '2 minutes'")
-    catalog.kill()
-    async with start("catalog"), asyncio.timeout(20):
-        while len(await rows(postgres_dsn, "select from secrets.sealed")) != 1:
-            await asyncio.sleep(0.05)
-
-
 async def test_the_same_request_again_is_answered_as_the_first_time(http: httpx.AsyncClient, postgres_dsn: str) -> None:
     first = await set_(http, "token", "a", **{"Idempotency-Key": "k"})
     await set_(http, "token", "b")

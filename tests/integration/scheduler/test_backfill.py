@@ -19,6 +19,7 @@ from scheduler_stage import WAIT_S, HeldClock, Installation, every, fired, save,
 
 from infra.failpoints import KILLED_EXIT_STATUS
 from services.scheduler.settings import BACKFILL_FIRINGS_MAX, BACKFILL_PAUSE, BACKFILL_PORTION_COUNT
+from tests.killing import points
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -128,7 +129,7 @@ async def test_a_schedule_is_backfilled_as_it_is_once_its_save_is_answered(insta
     assert (await installation.ask(ask(at - 24 * HOUR, at)))["status"] == 409
 
 
-@pytest.mark.parametrize("point", ["before_append", "after_append", "after_publish"])
+@pytest.mark.parametrize("point", points("after_append", "before_append", "after_publish"))
 @pytest.mark.parametrize("passes", [1, 3])
 async def test_killed_in_the_middle_each_time_fires_once(
     installation: Installation, tmp_path: Path, point: str, passes: int

@@ -14,6 +14,7 @@ from triggers_stage import Installation, on_event
 from infra.bus.message import envelope
 from infra.eventlog import Append, NewEvent, StoredEvent, StreamAppend
 from infra.failpoints import KILLED_EXIT_STATUS
+from tests.killing import points
 
 
 async def save(installation: Installation) -> None:
@@ -74,7 +75,7 @@ async def test_a_run_that_ended_while_triggers_were_away_and_was_never_said_free
     assert facts == [SlotFreed(run_id=first, workflow_id="w"), RunAdmitted(run_id=second, workflow_id="w")]
 
 
-@pytest.mark.parametrize("point", ["before_append", "after_append", "after_publish", "before_acknowledge"])
+@pytest.mark.parametrize("point", points("after_append", "before_append", "after_publish", "before_acknowledge"))
 async def test_killed_while_a_slot_changes_hands_it_changes_hands_once(
     installation: Installation, tmp_path: Path, point: str
 ):

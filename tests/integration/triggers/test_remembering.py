@@ -9,6 +9,7 @@ import pytest
 from triggers_stage import Decision, Installation, on_event, on_upstreams, waiting
 
 from infra.failpoints import KILLED_EXIT_STATUS
+from tests.killing import points
 
 DELAY_MS = 300
 
@@ -120,7 +121,7 @@ async def _joined(installation: Installation) -> dict[str, list[Decision]]:
     return {str(first.event_id): [("held", "upstreams"), ("fired", "")], str(second.event_id): [("fired", "")]}
 
 
-@pytest.mark.parametrize("point", ["triggers.before_append", "triggers.after_append"])
+@pytest.mark.parametrize("point", points("triggers.after_append", "triggers.before_append"))
 @pytest.mark.parametrize("given", [_received, _due, _joined])
 async def test_killed_while_it_holds_nothing_is_lost_and_nothing_counts_twice(
     installation: Installation,

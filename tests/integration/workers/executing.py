@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
@@ -80,7 +81,10 @@ class Execution:
 
     def of(self, job: JobRequested, *kinds: str) -> list[Told]:
         """The reports of a job so far."""
-        return [told for told in self.told if told.job_id == job.job_id and (not kinds or told.kind in kinds)]
+        return self.of_id(job.job_id, *kinds)
+
+    def of_id(self, job_id: UUID, *kinds: str) -> list[Told]:
+        return [told for told in self.told if told.job_id == job_id and (not kinds or told.kind in kinds)]
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until reports make the condition true."""
@@ -161,3 +165,17 @@ def body_of(job: JobRequested) -> bytes:
             traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         )
     )
+
+
+async def run_script(execution: Execution, language: str, source: str, **fields: Any) -> Told:
+    """The ending report of a script that the built-in worker runs; `script` has more of its payload."""
+    payload = {"language": language, "source": source, **fields.pop("script", {})}
+    return await execution.ending(await execution.hand_out("script", payload=payload, **fields))
+
+
+def lines_of(execution: Execution, job_id: UUID) -> list[str]:
+    """What a job has logged, complete and in order."""
+    told = execution.of_id(job_id, "JobLogged")
+    counted = accumulate((len(each.report.lines) for each in told), initial=0)
+    assert [each.report.first_line for each in told] == list(counted)[:-1]
+    return [line for each in told for line in each.report.lines]

@@ -1,12 +1,8 @@
 """What the built-in worker promises of scripts, run as its real process on real servers."""
 
 import asyncio
-import contextlib
-import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,60 +11,10 @@ import msgspec
 import psutil
 import pytest
 
-from tests.integration.workers.executing import WAIT_S, Execution, Told
+from tests.integration.workers.conftest import Start
+from tests.integration.workers.executing import WAIT_S, Execution, lines_of, run_script
 
 PYTHON_SPINS = "import time\nprint('on', flush=True)\ntime.sleep(600)\n"
-Start = Callable[..., subprocess.Popen[bytes]]
-
-
-@pytest.fixture
-def start(nats_url: str, namespace: str, tmp_path: Path) -> Iterator[Start]:
-    """Starts `python -m services.workers` and answers once it is ready."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def begin(**environment: str) -> subprocess.Popen[bytes]:
-        hear, tell = os.pipe()
-        own = {
-            "FLOWFORGE_NATS_URL": nats_url, "FLOWFORGE_NAMESPACE": namespace, "FLOWFORGE_HOME": str(tmp_path / "home"),
-            "FLOWFORGE_READY_FD": str(tell), "FLOWFORGE_SUPERVISED": "the-home", "SECRET_OF_THE_SERVICE": "no",
-            "TMPDIR": str(tmp_path),
-        }  # fmt: skip
-        command = [sys.executable, "-m", "services.workers"]
-        process = subprocess.Popen(command, env={**os.environ, **own, **environment}, pass_fds=[tell])
-        started.append(process)
-        os.close(tell)
-        assert os.read(hear, 1) == b"1"
-        os.close(hear)
-        return process
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.wait()
-
-
-@pytest.fixture
-async def builtin(execution: Execution, start: Start) -> subprocess.Popen[bytes]:
-    return await asyncio.to_thread(start)
-
-
-@pytest.fixture
-def builtin_execution(execution: Execution, builtin: subprocess.Popen[bytes]) -> Execution:
-    """Execution, with the built-in worker at work."""
-    return execution
-
-
-async def run(execution: Execution, language: str, source: str, **fields: Any) -> Told:
-    payload = {"language": language, "source": source, **fields.pop("script", {})}
-    return await execution.ending(await execution.hand_out("script", payload=payload, **fields))
-
-
-def lines(execution: Execution, job_id: Any) -> list[str]:
-    told = [each for each in execution.told if each.job_id == job_id and each.kind == "JobLogged"]
-    assert [each.report.first_line for each in told] == [
-        sum(len(before.report.lines) for before in told[:index]) for index in range(len(told))
-    ]
-    return [line for each in told for line in each.report.lines]
 
 
 @pytest.mark.parametrize(
@@ -92,21 +38,21 @@ def lines(execution: Execution, job_id: Any) -> list[str]:
     ],
 )
 async def test_input_in_output_and_lines_out(builtin_execution: Execution, language: str, source: str) -> None:
-    told = await run(builtin_execution, language, source, input={"k": [1, "ü"]})
+    told = await run_script(builtin_execution, language, source, input={"k": [1, "ü"]})
     assert told.kind == "JobCompleted", told.report
     assert msgspec.json.decode(told.report.output) == {"got": {"k": [1, "ü"]}}
-    assert lines(builtin_execution, told.job_id) == ["said"]
+    assert lines_of(builtin_execution, told.job_id) == ["said"]
 
 
 async def test_no_output_is_null(builtin_execution: Execution) -> None:
-    told = await run(builtin_execution, "bash", "true")
+    told = await run_script(builtin_execution, "bash", "true")
     assert bytes(told.report.output) == b"null"
 
 
 async def test_a_script_sees_only_its_own_environment(builtin_execution: Execution) -> None:
     source = "import json, os\njson.dump({**os.environ, 'cwd': os.getcwd()}, open(os.environ['FLOWFORGE_OUTPUT'], 'w'))"
     env = {"GREETING": "hello", "COUNT": 3, "NESTED": {"a": 1}, "NOTHING": None}
-    told = await run(builtin_execution, "python", source, attempt=2, script={"env": env})
+    told = await run_script(builtin_execution, "python", source, attempt=2, script={"env": env})
     seen = msgspec.json.decode(told.report.output)
     assert seen.pop("LC_CTYPE", None) in (None, "C.UTF-8")  # Python's own doing (PEP 538)
     assert set(seen) == {
@@ -124,7 +70,7 @@ async def test_a_script_sees_only_its_own_environment(builtin_execution: Executi
 async def test_script_paths_are_told(execution: Execution, start: Start, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     await asyncio.to_thread(start, FLOWFORGE_SCRIPT_PATHS=str(tmp_path / "data"))
-    told = await run(execution, "bash", 'echo "\\"$FLOWFORGE_SCRIPT_PATHS\\"" > $FLOWFORGE_OUTPUT')
+    told = await run_script(execution, "bash", 'echo "\\"$FLOWFORGE_SCRIPT_PATHS\\"" > $FLOWFORGE_OUTPUT')
     assert msgspec.json.decode(told.report.output) == str(tmp_path / "data")
 
 
@@ -139,12 +85,12 @@ async def test_lines_come_while_the_script_runs(builtin_execution: Execution) ->
 
 
 async def test_a_failed_script_says_its_status_and_its_last_words(builtin_execution: Execution) -> None:
-    told = await run(builtin_execution, "bash", "echo out; for i in $(seq 20); do echo err $i >&2; done; exit 3")
+    told = await run_script(builtin_execution, "bash", "echo out; for i in $(seq 20); do echo err $i >&2; done; exit 3")
     error = told.report.error
     assert (error.code, error.retryable) == ("NODE_EXECUTION_FAILED", True)
     assert error.message.startswith("the script failed with exit status 3: err 11\n")
     assert error.message.endswith("err 20")
-    killed = await run(builtin_execution, "bash", "kill -SEGV $$")
+    killed = await run_script(builtin_execution, "bash", "kill -SEGV $$")
     assert killed.report.error.message == "the script was ended by SIGSEGV"
 
 
@@ -161,7 +107,7 @@ async def test_a_failed_script_says_its_status_and_its_last_words(builtin_execut
     ],
 )
 async def test_bad_output_is_refused_in_words(builtin_execution: Execution, source: str, code: str, words: str) -> None:
-    told = await run(builtin_execution, "bash", source)
+    told = await run_script(builtin_execution, "bash", source)
     assert (told.report.error.code, told.report.error.retryable) == (code, False)
     assert words in told.report.error.message
 
@@ -180,7 +126,7 @@ async def test_what_cannot_be_run_is_refused_in_words(execution: Execution, star
         "the script could not be started": {"language": "python", "env": {"A": "nul \0 inside"}},
     }
     for words, script in cases.items():
-        told = await run(execution, "", "true", script=script)
+        told = await run_script(execution, "", "true", script=script)
         assert told.kind == "JobFailed"
         assert words in told.report.error.message
 
@@ -195,15 +141,15 @@ async def test_time_up_ends_the_whole_group(builtin_execution: Execution) -> Non
     )
     told = await execution.ending(job)
     assert told.report.error.code == "JOB_TIMEOUT"
-    pids = [int(word) for line in lines(execution, job.job_id) for word in line.split()]
+    pids = [int(word) for line in lines_of(execution, job.job_id) for word in line.split()]
     assert len(pids) == 3
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
 async def test_nothing_is_left_of_a_script_that_ended(builtin_execution: Execution) -> None:
     source = "sleep 600 & echo $!; (setsid sleep 600 & echo $!); mkdir locked; touch locked/x; chmod 000 locked; pwd"
-    told = await run(builtin_execution, "bash", source)
-    *pids, folder = lines(builtin_execution, told.job_id)
+    told = await run_script(builtin_execution, "bash", source)
+    *pids, folder = lines_of(builtin_execution, told.job_id)
     assert told.kind == "JobCompleted"
     assert not any(psutil.pid_exists(int(pid)) for pid in pids)
     assert not Path(folder).exists()
@@ -214,19 +160,19 @@ async def test_a_killed_worker_takes_its_scripts_along(
 ) -> None:
     job = await builtin_execution.hand_out("script", payload={"language": "bash", "source": "echo $$; exec sleep 600"})
     await builtin_execution.report(job, "JobLogged")
-    (pid,) = lines(builtin_execution, job.job_id)
+    (pid,) = lines_of(builtin_execution, job.job_id)
     script = psutil.Process(int(pid))
     builtin.kill()
     await asyncio.to_thread(script.wait, WAIT_S)
 
 
 async def test_too_much_output_is_cut_and_told(builtin_execution: Execution) -> None:
-    told = await run(
+    told = await run_script(
         builtin_execution,
         "bash",
-        "head -c 100000 /dev/zero | tr '\\0' x; echo; printf 'a\\0b\\r\\n'; yes long | head -n 3000000",
+        "head -c 100000 /dev/zero | tr '\\0' x; echo; printf 'a\\0b\\r\\n'; yes $(printf long%.0s {1..20}) | head -n 200000",
     )
-    seen = lines(builtin_execution, told.job_id)
+    seen = lines_of(builtin_execution, told.job_id)
     assert told.kind == "JobCompleted"
     assert seen[0].startswith("xxx")
     assert seen[0].endswith("more characters]")
@@ -236,7 +182,7 @@ async def test_too_much_output_is_cut_and_told(builtin_execution: Execution) -> 
 
 
 async def test_a_large_output_travels_by_reference(builtin_execution: Execution) -> None:
-    told = await run(
+    told = await run_script(
         builtin_execution,
         "python",
         "import json, os\njson.dump('x' * 5_000_000, open(os.environ['FLOWFORGE_OUTPUT'], 'w'))",
@@ -244,19 +190,20 @@ async def test_a_large_output_travels_by_reference(builtin_execution: Execution)
     assert msgspec.json.decode(told.report.output)["size"] == 5_000_002
 
 
-async def test_a_worker_that_must_end_hands_its_scripts_back(execution: Execution, start: Start) -> None:
-    leaving = await asyncio.to_thread(start)
+async def test_a_worker_that_must_end_hands_its_scripts_back(
+    execution: Execution, start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "shared").mkdir()
+    shared = {"FLOWFORGE_SCRIPT_PATHS": str(tmp_path / "shared")}
+    leaving = await asyncio.to_thread(start, **shared)
     source = "if [ -e {0} ]; then echo '\"second\"' > $FLOWFORGE_OUTPUT; else touch {0}; echo on; sleep 600; fi"
-    marker = f"{os.environ.get('TMPDIR', '/tmp')}/{execution.subjects.namespace}"
-    payload = {"language": "bash", "source": source.format(marker)}
+    payload = {"language": "bash", "source": source.format(tmp_path / "shared" / "marker")}
     job = await execution.hand_out("script", payload=payload)
     await execution.report(job, "JobLogged")
     leaving.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(leaving.wait, 4) == 0
-    await asyncio.to_thread(start)
+    await asyncio.to_thread(start, **shared)
     told = await execution.ending(job)
-    with contextlib.suppress(FileNotFoundError):
-        Path(marker).unlink()
     assert told.report.delivery == 2
     assert msgspec.json.decode(told.report.output) == "second"
 

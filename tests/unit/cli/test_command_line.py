@@ -2,9 +2,9 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,26 +12,28 @@ import pytest
 from infra.embedded.ports import free_port
 
 ROOT = Path(__file__).parents[3]
-HELP_S_MAX = 0.4
+HELP_CPU_S_MAX = 0.4
 FLOW = "id: hello\nname: Hello\nnodes:\n  - {id: greet, type: job, job_type: greet}\n"
 
 
 class Ended:
-    """What a command left behind."""
+    """What a command left behind; `cpu_s` is what it cost, which other work on the machine does not change."""
 
-    def __init__(self, status: int, out: str, err: str, took_s: float) -> None:
-        self.status, self.out, self.err, self.took_s = status, out, err, took_s
+    def __init__(self, status: int, out: str, err: str, cpu_s: float) -> None:
+        self.status, self.out, self.err, self.cpu_s = status, out, err, cpu_s
 
 
 def flowforge(*words: str, folder: Path = ROOT, stdin: str = "", env: dict[str, str] | None = None) -> Ended:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FLOWFORGE_")}
     environment |= {"PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "100", **(env or {})}
-    began_at = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-m", "services.cli", *words],
         input=stdin, capture_output=True, text=True, cwd=folder, env=environment, check=False, timeout=60,
     )  # fmt: skip
-    return Ended(done.returncode, done.stdout, done.stderr, time.perf_counter() - began_at)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return Ended(done.returncode, done.stdout, done.stderr, cpu_s)
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def nobody() -> str:
 
 
 def test_help_shows_every_command_at_once():
-    ended = min((flowforge("--help") for _ in range(3)), key=lambda ended: ended.took_s)
+    ended = min((flowforge("--help") for _ in range(3)), key=lambda ended: ended.cpu_s)
     assert ended.status == 0
     for command in (
         "up",
@@ -57,7 +59,7 @@ def test_help_shows_every_command_at_once():
         "doctor",
     ):
         assert f"   {command} " in ended.out
-    assert ended.took_s < HELP_S_MAX
+    assert ended.cpu_s < HELP_CPU_S_MAX
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,11 @@ def test_help_shows_every_command_at_once():
         (["run", "x", "--input", "{a: 1}"], "--input: the text is no valid JSON", "quote it for the shell"),
         (["run", "x", "--input", "@nothing.json"], "--input: cannot read nothing.json: No such file or directory", ""),
         (["runs", "--status", "done"], 'invalid value "done" for --status', "see: flowforge runs --help"),
+        (["runs", "change", "x"], "nothing is to be changed", "name --priority, --label or --breakpoint"),
+        (["runs", "change", "x", "--label", "a"], "--label a: expected name=value", ""),
+        (["runs", "bulk", "explode"], 'invalid value "explode" for ACTION', "see: flowforge runs bulk --help"),
+        (["nodes", "complete", "x", "n", "--output", "{"], "--output: the text is no valid JSON", "quote it"),
+        (["approvals", "list", "--status", "maybe"], 'invalid value "maybe" for --status', "flowforge approvals list"),
         (["validate", "nothing.yaml"], "there is no file nothing.yaml", ""),
         (["worker", "jobs"], "'jobs' is not MODULE:WORKER", ""),
         (["worker", "nothing_of_the_kind:worker"], "there is no module 'nothing_of_the_kind'", ""),
@@ -85,7 +92,9 @@ def test_wrong_usage_says_what_and_what_next_and_ends_with_2(words: list[str], m
 
 @pytest.mark.parametrize(
     "words",
-    [["runs"], ["workflows"], ["run", "x"], ["watch", "x"], ["cancel", "x"], ["events", "list", "x"],
+    [["runs"], ["runs", "pause", "x"], ["runs", "bulk", "cancel", "--workflow", "x"], ["nodes", "skip", "x", "n"],
+     ["approvals", "list"], ["approvals", "approve", "x"], ["dead-letters", "retry", "x"], ["workflows"],
+     ["run", "x"], ["watch", "x"], ["cancel", "x"], ["events", "list", "x"],
      ["events", "publish", "a.b", "--data", "{}"], ["decisions", "x", "y"]],
 )  # fmt: skip
 def test_without_a_server_every_command_names_the_address_and_ends_with_3(words: list[str], nobody: str):

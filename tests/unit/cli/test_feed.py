@@ -25,6 +25,18 @@ def said(event: e.Event) -> str:
         (e.NodeFailed(node_id="a", error=error("one\n  two")),
          "✘ NodeFailed         a                        NODE_EXECUTION_FAILED: one two"),
         (e.RunStarted(total_nodes=4), "● RunStarted         4 nodes"),
+        (e.NodeWaiting(node_id="a", wait=e.EventWait(event_type="paid", source="shop")),
+         "◔ NodeWaiting        a                        waits for an event paid from shop"),
+        (e.NodeWaiting(node_id="a", wait=e.ApprovalWait(approval_id="x", approvers=list("abcde"))),
+         "◔ NodeWaiting        a                        waits for approval by a, b, c and 2 others"),
+        (e.IterationEnded(node_id="l", index=7, status="failed"),
+         "✔ IterationEnded     l                        iteration 7 failed"),
+        (e.RunPaused(before=["b"]), "◫ RunPaused          before b"),
+        (e.RunResumed(steps=1), "● RunResumed         for 1 step"),
+        (e.RunRetryRequested(cleared=["a", "b"]), "○ RunRetryRequested  from a, b"),
+        (e.RunChanged(priority=3), "○ RunChanged         priority 3"),
+        (e.NodeDecidedByHand(node_id="a", action="skip", comment="why"),
+         "! NodeDecidedByHand  a                        skip by hand why"),
     ],
 )  # fmt: skip
 def test_an_event_is_one_line(event: e.Event, expected: str):

@@ -1,6 +1,7 @@
 """What a person sees, as exported text: frozen events in, frozen lines out."""
 
 import io
+from uuid import UUID
 
 from flowforge import events as e
 from rich.console import Console
@@ -9,6 +10,7 @@ from services.cli.tree import RunTree
 from services.cli.view import RunView
 from tests.unit.cli.run_events import Graph, Told, at, error, folded, triggered
 
+CHILD = UUID("01934a2c-5c1e-7000-8000-000000000007")
 GRAPH: Graph = [
     ("list-files", "script", []),
     ("profile", "script", ["list-files"]),
@@ -40,9 +42,11 @@ END: list[Told] = [
 ]
 
 
-def text(run: RunView, seconds: float, *, live: bool = False, height: int = 40, encoding: str = "utf-8") -> list[str]:
+def text(
+    run: RunView, seconds: float, *, live: bool = False, height: int = 40, width: int = 72, encoding: str = "utf-8"
+) -> list[str]:
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict")
-    console = Console(file=file, width=72, height=height, color_system=None, force_terminal=False)
+    console = Console(file=file, width=width, height=height, color_system=None, force_terminal=False)
     console.print(RunTree(run, lambda: at(seconds), live=live))
     file.flush()
     written: io.BytesIO = file.buffer  # type: ignore[assignment]
@@ -114,3 +118,49 @@ def test_a_long_name_leaves_room_for_the_rest():
 
 def test_a_run_before_its_first_event_is_no_error():
     assert text(folded([], []), 1)[1].endswith("waiting for its first event")
+
+
+def test_a_run_that_waits_and_repeats():
+    graph: Graph = [
+        ("ask", "human_approval", []),
+        ("each", "loop", []),
+        ("child", "workflow", []),
+        ("gpu", "job", []),
+        ("nap", "delay", []),
+    ]
+    told: list[Told] = [
+        (0, triggered()),
+        (0, e.RunStarted(total_nodes=5)),
+        (0, e.NodeWaiting(node_id="ask", wait=e.ApprovalWait(approval_id="x", approvers=["ada"], due_at=at(65)))),
+        (0, e.NodeStarted(node_id="each", instances_count=4)),
+        (0, e.IterationStarted(node_id="each", index=0)),
+        (1, e.IterationEnded(node_id="each", index=0)),
+        (1, e.IterationStarted(node_id="each", index=1)),
+        (1, e.NodeWaiting(node_id="child", wait=e.ChildWait(child_run_id=CHILD, workflow_id="sub"))),
+        (1, e.NodeQueued(node_id="gpu")),
+        (4, e.WorkerAwaited(node_id="gpu", job_type="gpu", queue="default", since=at(1))),
+        (4, e.NodeWaiting(node_id="nap", wait=e.TimerWait(due_at=at(95)))),
+        (5, e.RunPaused(before=["nap"])),
+        (5, e.RunSlaMissed(sla_ms=1)),
+    ]
+    lines = text(folded(graph, told), 5, width=110)
+    assert lines[0].startswith("◫ paused  daily-report v3")
+    assert lines[1].endswith("0 of 5 nodes · before nap · longer than its sla_ms")
+    assert [line.split("  ")[0] for line in lines[3:]] == ["◔ ask", "● each", "◔ child", "◌ gpu", "◔ nap"]
+    assert "waiting for approval by ada, 1 m 00 s left, since 5.0 s" in lines[3]
+    assert "1/4 · 1 running" in lines[4]
+    assert f"waiting for run {CHILD} of sub, since 4.0 s" in lines[5]
+    assert "queued · waiting for a worker that serves gpu on queue default, since 4.0 s" in lines[6]
+    assert "waiting for 1 m 30 s" in lines[7]
+
+
+def test_a_run_that_was_retried_says_so():
+    failed: list[Told] = [
+        (0, triggered()),
+        (1, e.NodeFailed(node_id="merge", error=error("no"))),
+        (1, e.RunFailed(error=error("no"))),
+    ]
+    again: list[Told] = [(2, e.RunRetryRequested(cleared=["merge"])), (2, e.RunRetried(cleared=["merge"]))]
+    lines = text(folded(GRAPH, failed + again), 3)
+    assert lines[0].startswith("● running")
+    assert lines[1].endswith("0 of 6 nodes · retried")

@@ -92,3 +92,73 @@ def test_a_cycle_loses_no_node():
 def test_a_node_that_the_graph_does_not_know_is_shown_all_the_same():
     run = folded([], [(0, triggered()), (1, e.NodeQueued(node_id="surprise"))])
     assert run.nodes["surprise"].status == "queued"
+
+
+# --- waiting, loops, what people do -----------------------------------------------------------------------------------
+
+LOOP = [("each", "loop", []), ("b", "job", ["each"])]
+APPROVAL = e.NodeWaiting(node_id="a", wait=e.ApprovalWait(approval_id="x", approvers=["ada"]))
+
+
+def test_a_waiting_node_knows_what_for_and_since_when_until_it_goes_on():
+    node = folded(GRAPH, [(0, triggered()), (3, APPROVAL)]).nodes["a"]
+    assert (node.status, node.waiting_since, node.started_at) == ("waiting", at(3), at(3))
+    assert isinstance(node.wait, e.ApprovalWait)
+    assert folded(GRAPH, [(0, triggered()), (3, APPROVAL), (9, e.NodeCompleted(node_id="a"))]).nodes["a"].wait is None
+
+
+def test_a_loop_counts_its_iterations_and_its_body_is_no_node_of_the_run():
+    told: list[tuple[float, e.Event]] = [(0, triggered()), (0, e.NodeStarted(node_id="each", instances_count=3))]
+    told += [(1, e.IterationStarted(node_id="each", index=0)), (1, e.NodeStarted(node_id="inner", instance="0"))]
+    told += [(2, e.IterationEnded(node_id="each", index=0)), (2, e.IterationStarted(node_id="each", index=1))]
+    run = folded(LOOP, told)
+    assert run.nodes["each"].counts() == {"completed": 1, "running": 1}
+    assert list(run.nodes) == ["each", "b"]
+    assert run.total_nodes == 2
+
+
+def test_a_loop_says_what_is_waited_for_inside_of_it():
+    run = view.initial(RUN_ID, LOOP, {"ask": "each"})
+    waiting = e.NodeWaiting(node_id="ask", instance="4", wait=e.CallbackWait())
+    view.apply(run, "NodeWaiting", e.encode(waiting), at(1), 1)
+    assert list(run.nodes["each"].waiting_inside) == [("ask", "4")]
+    view.apply(run, "NodeCompleted", e.encode(e.NodeCompleted(node_id="ask", instance="4")), at(2), 2)
+    assert run.nodes["each"].waiting_inside == {}
+
+
+def test_a_paused_run_goes_on_when_it_is_resumed_or_cancelled():
+    told: list[tuple[float, e.Event]] = [
+        (0, triggered()),
+        (0, e.RunStarted(total_nodes=2)),
+        (1, e.RunPaused(before=["b"])),
+    ]
+    paused = folded(GRAPH, told)
+    assert (paused.status, paused.paused_before) == ("paused", ["b"])
+    for event in (e.RunResumed(), e.RunCancelRequested()):
+        assert folded(GRAPH, [*told, (2, event)]).status == "running"
+
+
+def test_what_a_retry_clears_stands_idle_and_the_rest_stays():
+    told: list[tuple[float, e.Event]] = [(0, triggered()), (0, e.RunStarted(total_nodes=2))]
+    told += [(1, e.NodeCompleted(node_id="a")), (2, e.NodeFailed(node_id="b", error=error("no")))]
+    told += [(2, e.RunFailed(error=error("no"))), (5, e.RunRetryRequested(cleared=["b"]))]
+    assert folded(GRAPH, told).status == "pending"
+    run = folded(GRAPH, [*told, (6, e.RunRetried(cleared=["b"]))])
+    assert (run.status, run.error, run.ended_at, run.retries) == ("running", None, None, 1)
+    assert (run.nodes["a"].status, run.nodes["b"].status, run.nodes["b"].error) == ("completed", "idle", None)
+
+
+def test_a_map_that_goes_on_keeps_what_completed():
+    told: list[tuple[float, e.Event]] = [(0, triggered()), (0, e.NodeStarted(node_id="a", instances_count=2))]
+    told += [
+        (1, e.NodeCompleted(node_id="a", instance="0")),
+        (1, e.NodeFailed(node_id="a", instance="1", error=error("x"))),
+    ]
+    told += [(2, e.NodeFailed(node_id="a", error=error("x"))), (3, e.RunRetried(cleared=[], resumed=["a"]))]
+    node = folded(GRAPH, told).nodes["a"]
+    assert (node.status, node.instances) == ("running", {"0": "completed"})
+
+
+def test_a_run_may_end_in_part():
+    run = folded(GRAPH, [(0, triggered()), (3, e.RunPartiallyCompleted(output=output(1), error=error("b failed")))])
+    assert (run.status, run.has_ended) == ("partial", True)

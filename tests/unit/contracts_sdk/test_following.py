@@ -77,7 +77,8 @@ def answer(status: int, body: bytes, kind: str = "application/problem+json") -> 
 
 async def test_a_broken_stream_is_continued_after_the_last_whole_message() -> None:
     gone = answer(503, b"")
-    replies = (told(1, 2), gone, told(2, 3), told(7, last="RunCompleted"))
+    over = answer(204, b"")
+    replies = (told(1, 2), gone, told(2, 3), told(7, last="RunCompleted"), over)
     async with server(*replies) as (url, requests), Client(url) as client, asyncio.timeout(20):
         seen = [event["position"] async for event in client.follow("r")]
     assert seen == [1, 2, 3, 7]
@@ -85,7 +86,7 @@ async def test_a_broken_stream_is_continued_after_the_last_whole_message() -> No
         next((line for line in request.lower().split("\r\n") if line.startswith("last-event-id")), "")
         for request in requests
     ]
-    assert named == ["", "last-event-id: 2", "last-event-id: 2", "last-event-id: 3"]
+    assert named == ["", "last-event-id: 2", "last-event-id: 2", "last-event-id: 3", "last-event-id: 7"]
 
 
 async def test_a_stream_that_was_never_there_is_unreachable_and_a_refused_one_refused() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flowforge.events import NodeFailed
+from flowforge.events import NodeFailed, NodeStarted
 
 from tests.unit.execution.given import Scenario, edge, job, kinds
 
@@ -138,3 +138,58 @@ def test_what_went_wrong_says_where():
         run.fails(name, "BROKEN")
     error = next(e.error for e, _ in reversed(run.history) if isinstance(e, NodeFailed))
     assert "a (BROKEN), b (BROKEN), c (BROKEN)" in error.message
+
+
+def race(*nodes: dict[str, Any], edges: list[dict[str, Any]], **fields: Any) -> Scenario:
+    """Two branches that begin with `a` and `b`; the first to come wins."""
+    parallel = {"id": "p", "type": "parallel", "branches": [{"target_node_id": "a"}, {"target_node_id": "b"}]}
+    merge = {"id": "m", "type": "merge", "parallel_node_id": "p", "mode": "any"}
+    return begun(parallel, job("a"), job("b"), merge, *nodes, edges=edges, **fields)
+
+
+def test_what_is_left_of_the_branch_that_won_goes_on():
+    run = race(job("beside"), edges=[edge("a", "m"), edge("a", "beside"), edge("b", "m")])
+    run.completes("a")
+    assert run.statuses() == {
+        "p": "completed",
+        "a": "completed",
+        "b": "cancelled",
+        "m": "completed",
+        "beside": "queued",
+    }
+    run.fails("beside")
+    assert run.run.status == "failed", "it is no losing branch whose failure counts for nothing"
+
+
+def test_what_is_left_of_a_branch_that_lost_before_is_cancelled_too():
+    run = race(job("tidy"), edges=[edge("a", "m"), edge("b", "m"), edge("b", "tidy", dependency="on_failure")])
+    run.fails("b")
+    assert run.unit("tidy").status == "queued"
+    run.completes("a")
+    assert run.statuses()["tidy"] == "cancelled"
+    assert run.run.status == "completed"
+
+
+def test_a_failure_in_the_branch_that_wins_counts_once_it_has_won():
+    instead = job("instead")
+    edges = [edge("a", "instead", dependency="on_failure"), edge("instead", "m"), edge("b", "m")]
+    run = race(instead, job("next"), edges=[*edges, edge("m", "next")])
+    run.fails("a")
+    assert run.unit("b").status == "queued", "nobody knows yet whether the branch will lose"
+    events = run.completes("instead")
+    assert "RunFailing" in kinds(events)
+    assert run.unit("next").status == "queued", "it follows from what exists for failure"
+    run.completes("next")
+    assert run.run.status == "failed"
+    run = race(instead, edges=edges)
+    run.fails("a")
+    run.completes("b")
+    assert run.run.status == "completed"
+
+
+def test_a_merge_says_which_branches_came():
+    run = fork("count", 2)
+    run.completes("c")
+    run.completes("a")
+    joined = next(e for e, _ in run.history if isinstance(e, NodeStarted) and e.node_id == "m")
+    assert joined.branches == ["a", "c"]

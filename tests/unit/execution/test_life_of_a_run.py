@@ -324,3 +324,22 @@ def test_in_a_nodes_own_settings_input_is_what_was_mapped_over_the_runs_input():
     assert msgspec.json.decode(run.unit("t").output) == {"mapped": 2, "whole": 1}
     payloads = [msgspec.json.decode(event.payload) for event in events if isinstance(event, NodeQueued)]
     assert payloads == [{"p": 1}, {"p": 1}]
+
+
+def test_a_map_fails_with_its_first_failure_though_most_of_it_has_not_begun():
+    run = Scenario({"nodes": [job("each", for_each=[1, 2, 3, 4, 5], max_parallel=2)]})
+    run.start()
+    run.fails("each", instance="0")
+    assert [unit.status for unit in run.run.nodes["each"].instances] == ["failed", "cancelled", "idle", "idle", "idle"]
+    assert run.run.status == "failed"
+
+
+def test_instances_that_are_tried_again_keep_to_max_parallel():
+    policy = {"max_attempts": 2, "delay_ms": 1_000}
+    run = Scenario({"nodes": [job("each", for_each=[1, 2], max_parallel=1, retry_policy=policy)]})
+    run.start()
+    run.fails("each", instance="0")
+    assert run.unit("each", "1").status == "queued"
+    assert run.timer("retry") == []
+    run.completes("each", instance="1")
+    assert run.unit("each", "0").status == "queued"

@@ -3,9 +3,11 @@
 from typing import Any
 
 import msgspec
+from flowforge.commands import RetryRun
 from flowforge.events import NodeCancelled, NodeCompleted, NodeFailed
 
-from tests.unit.execution.given import Scenario, edge, job, kinds
+from services.execution.decide import operations
+from tests.unit.execution.given import RUN, Scenario, edge, job, kinds
 
 
 def loop(body: list[Any], *, edges: list[Any] | None = None, node_id: str = "l", **fields: Any) -> dict[str, Any]:
@@ -169,3 +171,25 @@ def test_a_long_loop_keeps_little_in_memory():
     run = begun(loop([transform("x", i="${index}")], loop_type="count", count=500))
     assert len(run.run.frames) == 0
     assert len(msgspec.json.decode(run.unit("l").output)) == 500
+
+
+def test_a_while_loop_with_max_parallel_is_tested_after_each_iteration_all_the_same():
+    run = begun(loop([job("a")], loop_type="while", condition="index < 2", max_parallel=3))
+    run.completes("a", "first", instance="0")
+    run.completes("a", "second", instance="1")
+    assert run.output() == ["first", "second"]
+    run = begun(
+        loop([job("a")], loop_type="while", condition="index < 2", max_parallel=3), settings={"fail_fast": False}
+    )
+    run.fails("a", instance="0")
+    assert run.statuses() == {"l": "failed"}
+
+
+def test_a_loop_as_a_map_hands_out_other_jobs_after_a_retry_of_the_run():
+    mapped = {**loop([job("a")], loop_type="count", count=1), "for_each": [1]}
+    run = begun(mapped)
+    first = run.run.job_id(run.unit("a", "0.0"))
+    run.fails("a", instance="0.0")
+    command = RetryRun(command_id="again", run_id=str(RUN), node_ids=["l"])
+    run.operation(command, operations.retry)
+    assert run.run.job_id(run.unit("a", "0.0")) != first

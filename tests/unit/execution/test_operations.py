@@ -372,3 +372,43 @@ def test_large_outputs_are_kept_beside_the_log():
     decide.start(step)
     assert len(step.blobs) == 1
     assert not any(isinstance(event, NodeQueued) for event in step.events)
+
+
+# --- found by random histories ----------------------------------------------------------------------------------------
+
+
+def test_a_report_from_before_a_retry_does_not_end_the_node_that_the_retry_cleared():
+    run = begun(CHAIN)
+    run.completes("a")
+    run.completes("b")
+    run.fails("c")
+    retry(run, "a")
+    assert run.completes("b") == [], "it was heard before"
+    assert kinds(run.started("b", delivery=2)) == ["ReportIgnored"]
+    assert run.statuses() == {"a": "queued", "b": "idle", "c": "idle"}
+
+
+def test_a_cancel_lets_cleanup_run_below_what_had_failed_before():
+    nodes = [job("a"), job("slow"), job("later"), job("tidy", run_if="all_done")]
+    edges = [edge("a", "tidy"), edge("slow", "later"), edge("later", "tidy")]
+    run = begun({"nodes": nodes, "edges": edges, "settings": {"fail_fast": False}})
+    run.fails("a")
+    run.completes("slow")
+    run.started("later")
+    run.cancel()
+    assert run.statuses() == {"a": "failed", "slow": "completed", "later": "cancelled", "tidy": "queued"}
+    run = begun({"nodes": nodes, "edges": edges, "settings": {"fail_fast": False, "max_parallel_jobs": 1}})
+    run.fails("a")
+    run.cancel()
+    assert run.statuses()["tidy"] == "queued"
+    run.completes("tidy")
+    assert run.run.status == "cancelled"
+
+
+def test_a_run_that_began_at_a_node_follows_the_edges_once_what_is_above_is_retried():
+    run = begun(CHAIN, from_node="b")
+    run.fails("b")
+    retry(run, "a")
+    assert run.statuses() == {"a": "queued", "b": "idle", "c": "idle"}
+    run.fails("a", attempt=1)
+    assert run.statuses()["b"] == "skipped:upstream_failed"

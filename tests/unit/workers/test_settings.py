@@ -25,6 +25,10 @@ def test_queues_and_concurrency_are_read(tmp_path: Path) -> None:
         ("FLOWFORGE_WEBHOOK_ALLOW", "*"),
         ("FLOWFORGE_WEBHOOK_ALLOW", "10.0.0.0/8, 10.0.0.0/99"),
         ("FLOWFORGE_WEBHOOK_DENY", "http://db:5432"),
+        ("FLOWFORGE_SCRIPT_ISOLATION", "off"),
+        ("FLOWFORGE_SCRIPT_MAX_MEMORY_MB", "8"),
+        ("FLOWFORGE_SCRIPT_MAX_FILE_MB", "1.5"),
+        ("FLOWFORGE_SCRIPT_MEMORY_MB", "0"),
     ],
 )
 def test_nonsense_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
@@ -44,3 +48,20 @@ def test_targets_are_read_and_flowforges_own_http_server_is_among_its_servers(tm
     )
     assert loaded.common.webhook_allow == ("10.0.0.0/8", "*.internal:8443")
     assert loaded.own_servers == ("db:5432", "[::1]:4222", "[::1]:9000")
+
+
+def test_what_scripts_may_take_and_how_they_are_kept_apart_is_chosen(tmp_path: Path) -> None:
+    home = {"FLOWFORGE_HOME": str(tmp_path)}
+    loaded = settings.load(home)
+    assert (loaded.isolation, loaded.memory_mb, loaded.defaults) == (
+        "confined",
+        None,
+        settings.ScriptDefaults(None, 4096),
+    )
+    chosen = {"ISOLATION": "required", "MAX_MEMORY_MB": "512", "MAX_FILE_MB": "100", "MEMORY_MB": "2048"}
+    loaded = settings.load(home | {f"FLOWFORGE_SCRIPT_{name}": value for name, value in chosen.items()})
+    assert (loaded.isolation, loaded.memory_mb, loaded.defaults) == (
+        "required",
+        2048,
+        settings.ScriptDefaults(512, 100),
+    )
