@@ -7,18 +7,25 @@ from uuid import UUID
 
 import msgspec
 from flowforge.events import (
+    BreakerWait,
     NodeCancelled,
     NodeCompleted,
     NodeFailed,
     NodeQueued,
     NodeRetried,
     NodeStarted,
+    NodeWaiting,
+    PoolWait,
     decode,
 )
 
 from infra.eventlog import StoredEvent
 
-_TYPES = frozenset({"NodeQueued", "NodeStarted", "NodeCompleted", "NodeFailed", "NodeRetried", "NodeCancelled"})
+_TYPES = frozenset(
+    {"NodeQueued", "NodeStarted", "NodeWaiting", "NodeCompleted", "NodeFailed", "NodeRetried", "NodeCancelled"}
+)
+_BEGINNINGS = (NodeQueued, NodeStarted, NodeWaiting)
+_AttemptEvent = NodeQueued | NodeStarted | NodeWaiting | NodeCompleted | NodeFailed | NodeRetried | NodeCancelled
 
 
 class Attempt(msgspec.Struct):
@@ -43,24 +50,27 @@ class Attempt(msgspec.Struct):
 def attempts_of(events: Iterable[StoredEvent]) -> list[Attempt]:
     """In the order in which they began."""
     attempts: dict[tuple[str, str, int], Attempt] = {}
+    begun: list[Attempt] = []
     for stored in events:
         if stored.type not in _TYPES:
             continue
         event = decode(stored.type, stored.data)
-        assert isinstance(event, NodeQueued | NodeStarted | NodeCompleted | NodeFailed | NodeRetried | NodeCancelled)
+        assert isinstance(event, _AttemptEvent)
         number = event.attempt - 1 if isinstance(event, NodeRetried) else event.attempt
         key = (event.node_id, event.instance, number)
         attempt = attempts.get(key)
-        if attempt is None:
+        is_again = attempt is not None and attempt.completed_at is not None and isinstance(event, _BEGINNINGS)
+        if attempt is None or is_again:  # again: a retry repeats the iteration of a loop, its attempts included
             attempt = attempts[key] = Attempt(event.node_id, event.instance, number, stored.position)
+            begun.append(attempt)
         _evolve(attempt, stored.recorded_at, event)
-    return list(attempts.values())
+    return begun
 
 
 def _evolve(
     attempt: Attempt,
     at: datetime,
-    event: NodeQueued | NodeStarted | NodeCompleted | NodeFailed | NodeRetried | NodeCancelled,
+    event: _AttemptEvent,
 ) -> None:
     match event:
         case NodeQueued():
@@ -70,6 +80,10 @@ def _evolve(
             attempt.status, attempt.worker, attempt.started_at = "running", event.worker or None, at
             if event.at is not None and event.at.tzinfo is not None and attempt.queued_at is not None:
                 attempt.started_at = min(max(event.at, attempt.queued_at), at)
+        case NodeWaiting():
+            attempt.status = "waiting"
+            if attempt.started_at is None and not isinstance(event.wait, PoolWait | BreakerWait):
+                attempt.started_at = at
         case NodeCompleted():
             attempt.status, attempt.completed_at = "completed", at
         case NodeFailed() | NodeRetried():

@@ -53,8 +53,7 @@ class VersionRow(msgspec.Struct, gc=False):
 class RunRow(msgspec.Struct, gc=False):
     """One run. The fields down to `created_position` never change; `variables` holds what the run and its nodes set.
 
-    `ended_as` is how a run stood that waits to be retried. `recovery_actions` are the first of them,
-    `[{action, node_id, instance, detail, at}]`. Lists that are empty are null.
+    `recovery_actions` are the first of them, `[{action, node_id, instance, detail, at}]`. Lists that are empty are null.
     """
 
     run_id: UUID
@@ -90,7 +89,6 @@ class RunRow(msgspec.Struct, gc=False):
     paused_at: datetime | None = None
     paused_before: Json | None = None
     retries: int = 0
-    ended_as: str | None = None
     sla_missed_at: datetime | None = None
     recovery_actions: Json | None = None
     position: int = 0

@@ -41,7 +41,7 @@ from services.projections.state import (
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 9
+TABLES_VERSION = 10
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _GO_ON = "status not in ('completed', 'failed', 'skipped', 'cancelled')"
@@ -352,9 +352,9 @@ def as_written(changes: Changes) -> None:
             changes.nodes,
             changes.approvals,
             changes.slots,
-            changes.templates,
             changes.prompts,
             changes.dead_letters,
+            changes.templates,
         )
     ):
         for row in rows:

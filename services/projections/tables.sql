@@ -84,7 +84,6 @@ create table runs (
     paused_at        timestamptz,
     paused_before    json,
     retries          int not null,
-    ended_as         text,
     sla_missed_at    timestamptz,
     recovery_actions json,
     position         bigint not null

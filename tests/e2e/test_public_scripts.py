@@ -52,6 +52,8 @@ def test_the_run_says_what_kept_a_script_apart_and_what_it_took(stranger: Strang
     usage = events["NodeCompleted"]["usage"]
     assert usage["cpu_ms"] >= 200
     assert usage["peak_memory_bytes"] > 50_000_000
+    node = stranger.get(f"/api/runs/{run['run_id']}/nodes/a")
+    assert (node["isolation"], node["usage"]) == (events["NodeStarted"]["isolation"], usage)
 
 
 def test_too_much_memory_fails_the_node_in_words(stranger: Stranger):

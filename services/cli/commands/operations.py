@@ -97,7 +97,7 @@ async def retry(
     run: str,
     /,
     *,
-    node: Annotated[list[str] | None, Several] = None,
+    node: Annotated[list[str] | None, Parameter(name=["--from", "--node"], negative=())] = None,
     reason: str = "",
     session: Annotated[Session, Hidden],
 ) -> None:

@@ -88,8 +88,8 @@ async def _runs(reads: Reads, rows: Sequence[Mapping[str, Any]]) -> list[Run]:
 def _run(row: Mapping[str, Any], graph: Graph, path: Sequence[tuple[str, str]]) -> Run:
     total = row["total_nodes"] or len(graph.nodes)
     running = [node_id for node_id, status in path if status in ("running", "waiting", "queued")]
-    goes_on = row["ended_as"] is not None  # it is to be retried, and waits for a slot
-    completed_at = None if goes_on else row["completed_at"]
+    is_to_go_on = row["status"] == "pending"  # a retry that waits for its slot: what it ended as is no longer so
+    completed_at = None if is_to_go_on else row["completed_at"]
     set_by_run = msgspec.json.decode(row["variables"], type=dict[str, msgspec.Raw])
     return Run(
         run_id=row["run_id"],
@@ -105,8 +105,8 @@ def _run(row: Mapping[str, Any], graph: Graph, path: Sequence[tuple[str, str]]) 
         labels=raw(row["labels"]),
         input_data=raw(row["input_data"]),
         variables=msgspec.Raw(msgspec.json.encode({**graph.variables, **set_by_run})),
-        output_data=raw(None if goes_on else row["output_data"]),
-        error=raw(None if goes_on else row["error"]),
+        output_data=raw(None if is_to_go_on else row["output_data"]),
+        error=raw(None if is_to_go_on else row["error"]),
         priority=row["priority"],
         depth=row["depth"],
         from_node=row["from_node"],

@@ -140,8 +140,8 @@ _OtherEvent = (
     | BackfillEvent
     | QuarantineEvent
     | SecretEvent
-    | TemplateEvent
     | PromptEvent
+    | TemplateEvent
     | BreakerEvent
 )
 

@@ -55,13 +55,13 @@ def operate(models: ReadModels, stored: StoredEvent, event: RunOperation) -> Non
         case RunResumed():
             _go_on(row)
         case RunRetryRequested():
-            row.status, row.ended_as = "pending", row.status
+            row.status = "pending"
+            row.retries += 1
         case RunRetryRefused():
-            row.status, row.ended_as = event.status, None
+            row.status = event.status
+            row.retries -= 1
         case RunRetried():
             row.status, row.completed_at, row.output_data, row.error = "running", None, NULL, NULL
-            row.ended_as = None
-            row.retries += 1
             clear(models, run, event.cleared, stored.position)
             resume_maps(models, run, event.resumed, stored.position)
         case RunChanged():

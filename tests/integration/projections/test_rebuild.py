@@ -39,6 +39,7 @@ from flowforge.events import (
     RunPaused,
     RunResumed,
     RunRetried,
+    RunRetryRefused,
     RunRetryRequested,
     RunSlaMissed,
     RunStarted,
@@ -104,6 +105,7 @@ operations = st.one_of(
     st.builds(RunPaused, before=some_nodes, command_id=texts),
     st.builds(RunResumed, steps=st.none() | st.just(1)),
     st.builds(RunRetryRequested, cleared=some_nodes, command_id=texts),
+    st.builds(RunRetryRefused, status=st.just("failed"), code=texts, message=texts),
     st.builds(RunRetried, cleared=some_nodes, resumed=some_nodes),
     st.builds(
         RunChanged,

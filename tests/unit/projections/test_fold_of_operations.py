@@ -260,12 +260,11 @@ def test_a_retry_waits_and_then_clears_what_is_to_be_decided_anew():
         RunFailed(error=ERROR),
         RunRetryRequested(cleared=["b"], command_id="c"),
     )
-    assert (told.run.status, told.run.ended_as) == ("pending", "failed")
+    assert (told.run.status, told.run.retries) == ("pending", 1)
     assert (told.run.ended_nodes, told.node("b").status) == (2, "failed")
     told.tell(RunRetried(cleared=["b"]))
     assert (told.run.completed_at, told.run.error) == (None, "null")
     assert (told.run.status, told.run.ended_nodes, told.run.completed_nodes) == ("running", 1, 1)
-    assert (told.run.completed_at, told.run.error, told.run.retries, told.run.ended_as) == (None, "null", 1, None)
     row = told.node("b")
     assert (row.status, row.error, row.started_at, row.instances_count) == ("idle", "null", None, None)
     assert row.instances_since_position == row.position == 8
@@ -273,11 +272,11 @@ def test_a_retry_waits_and_then_clears_what_is_to_be_decided_anew():
     assert audited(told) == [("retry", str(RUN))]
 
 
-def test_a_retry_without_a_slot_leaves_the_run_as_it_was():
-    told = begun(RunFailed(error=ERROR), RunRetryRequested(cleared=["b"], command_id="c"))
-    told.tell(RunRetryRefused(status="failed", code="X", message="full"))
-    assert (told.run.status, told.run.completed_at, told.run.ended_as) == ("failed", told.at(3), None)
-    assert data(told.run.error)["code"] == "HTTP_ERROR"
+def test_a_retry_that_gets_no_slot_leaves_the_run_as_it_was():
+    told = begun(RunFailed(error=ERROR), RunRetryRequested(cleared=["a"], command_id="c"))
+    told.tell(RunRetryRefused(status="failed", code="CONCURRENT_EXECUTION_CONFLICT", message="full"))
+    assert (told.run.status, told.run.retries) == ("failed", 0)
+    assert told.run.completed_at is not None
 
 
 def test_a_map_that_is_resumed_keeps_what_completed():

@@ -8,7 +8,18 @@ from uuid import UUID
 import msgspec
 import pytest
 from flowforge.errors import RunError
-from flowforge.events import Event, NodeCompleted, NodeFailed, NodeQueued, NodeRetried, NodeStarted, encode
+from flowforge.events import (
+    ApprovalWait,
+    Event,
+    NodeCompleted,
+    NodeFailed,
+    NodeQueued,
+    NodeRetried,
+    NodeStarted,
+    NodeWaiting,
+    PoolWait,
+    encode,
+)
 
 from infra.eventlog import StoredEvent
 from services.projections.api.live import message
@@ -19,6 +30,7 @@ from services.projections.metrics import metrics_of
 from services.projections.settings import job_log_settings
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+ERROR = RunError(code="NODE_EXECUTION_FAILED", message="no")
 RUN = UUID("019b0000-0000-7000-8000-000000000001")
 
 
@@ -54,6 +66,21 @@ def diamond(**fields: Any) -> str:
             **fields,
         }
     )
+
+
+def test_a_node_that_waits_is_an_attempt_from_when_it_began_to():
+    approval = ApprovalWait(approval_id="x")
+    [attempt] = attempts_of(stored(NodeWaiting(node_id="a", wait=approval), NodeCompleted(node_id="a")))
+    assert (attempt.status, attempt.duration_ms, attempt.job_id) == ("completed", 1_000, None)
+    [attempt] = attempts_of(stored(NodeWaiting(node_id="a", wait=PoolWait(pool="p", limit=1)), NodeQueued(node_id="a")))
+    assert (attempt.status, attempt.started_at) == ("queued", None)
+
+
+def test_an_iteration_that_a_retry_repeats_is_another_attempt():
+    begun = NodeQueued(node_id="a", instance="0")
+    failed, completed = NodeFailed(node_id="a", instance="0", error=ERROR), NodeCompleted(node_id="a", instance="0")
+    attempts = attempts_of(stored(begun, failed, begun, completed))
+    assert [(each.status, each.position) for each in attempts] == [("failed", 1), ("completed", 3)]
 
 
 def test_a_graph_tells_what_each_node_waits_for():
