@@ -54,8 +54,8 @@ class Bench:
         self._count, self._goal = 0, runs
         self._reached.clear()
 
-    async def reached(self) -> None:
-        async with asyncio.timeout(RUN_WAIT_S):
+    async def reached(self, wait_s: float = RUN_WAIT_S) -> None:
+        async with asyncio.timeout(wait_s):
             await self._reached.wait()
 
     async def save(self, definition: dict[str, Any]) -> None:
@@ -71,12 +71,12 @@ class Bench:
             await self._jetstream.publish_async("flowforge.inbox.bench", event(event_type))
         await self._jetstream.publish_async_completed()
 
-    async def seconds_of_one(self, event_type: str) -> float:
+    async def seconds_of_one(self, event_type: str, wait_s: float = RUN_WAIT_S) -> float:
         """From the publish to hearing `RunCompleted`."""
         self.expect(1)
         start = time.perf_counter()
         await self.fire(event_type)
-        await self.reached()
+        await self.reached(wait_s)
         return time.perf_counter() - start
 
     async def milliseconds_to_start(self, event_type: str, count: int) -> list[float]:
