@@ -57,7 +57,14 @@ def wide_skip(name: str, count: int) -> dict[str, Any]:
 
 
 def loop(name: str, count: int, body: dict[str, Any]) -> dict[str, Any]:
-    node = {"id": "l", "type": "loop", "loop_type": "count", "count": count, "max_iterations": count, "max_parallel": 20}
+    node = {
+        "id": "l",
+        "type": "loop",
+        "loop_type": "count",
+        "count": count,
+        "max_iterations": count,
+        "max_parallel": 20,
+    }
     nodes = [{**node, "body": {"nodes": [{"id": "b", **body}]}}]
     return fired(name, nodes=nodes, settings={"max_parallel_jobs": 20})
 
