@@ -355,7 +355,6 @@ def as_written(changes: Changes) -> None:
             changes.templates,
             changes.prompts,
             changes.dead_letters,
-            changes.templates,
         )
     ):
         for row in rows:
