@@ -123,7 +123,7 @@ class ExecutionService:
         return sorted(keys, key=rank)
 
     def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
-        """One step for all messages of the run."""
+        """One step for the messages of the run, up to one that somebody else has sent: a step has one actor."""
         if not isinstance(key, UUID):
             name = cast("str", key)
             is_breaker = name.startswith(BREAKER_KEY)
@@ -136,15 +136,19 @@ class ExecutionService:
         version = run.version
         answers: list[tuple[Message, bytes]] = []
         aside: list[Aside] = []
-        actor: str | None = None
-        for message in messages:
+        first, later = messages[0], list[Message]()
+        for at, message in enumerate(messages):
+            if step.events and _actor(message) != _actor(first):
+                later = list(messages[at:])
+                break
+            if not step.events:
+                first = message
             try:
                 refusal = self._apply(step, message)
             except meaning.NoSuchJob as strange:
                 aside.append(Aside(message, str(strange)))
                 continue
             if message.origin == "command":
-                actor = message.event.actor or actor
                 answers.append((message, b"" if refusal is None else _rejected(refusal)))
         if step.around is not None:
             self._sharing.decided(run, step.wanted, is_step=bool(step.events))
@@ -158,10 +162,10 @@ class ExecutionService:
             [stream],
             step.now,
             correlation_id=run.triggered.cause.event_id,
-            causation_id=_causation(messages[0]),
-            actor=actor,
+            causation_id=_causation(first),
+            actor=_actor(first),
         )
-        return Work(append=append, answers=answers, aside=aside, blobs=list(step.blobs.values()))
+        return Work(append=append, answers=answers, aside=aside, later=later, blobs=list(step.blobs.values()))
 
     def logged(self, key: Hashable, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
         """Everything about the run to its subject; jobs to their queues; stops to workers."""
@@ -286,6 +290,11 @@ class ExecutionService:
         subject = self._subjects.run(run.plan.workflow_id, run.id, stored.type)
         name, body = self._envelopes.of(stored)
         return Outgoing(subject, body, name, is_covered=True)
+
+
+def _actor(message: Message) -> str | None:
+    """Who has sent a command; what is no command nobody has."""
+    return message.event.actor if message.origin == "command" else None
 
 
 def _causation(message: Message) -> UUID | None:

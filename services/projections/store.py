@@ -352,9 +352,9 @@ def as_written(changes: Changes) -> None:
             changes.nodes,
             changes.approvals,
             changes.slots,
+            changes.templates,
             changes.prompts,
             changes.dead_letters,
-            changes.templates,
         )
     ):
         for row in rows:

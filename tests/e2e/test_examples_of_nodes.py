@@ -104,3 +104,18 @@ def test_prompt(examples: Flowforge, stranger: Stranger):
     else:
         assert run["error"]["code"] == "PROVIDER_ERROR"
         assert node_runs(run)["mood"]["attempt"] == 2
+
+
+def test_child(examples: Flowforge):
+    """`node-child` runs `node-child-greeting` once for each name."""
+    assert given(examples, "node-child", {"names": ["Ada", "Grace"]}) == {"greetings": ["Hello, Ada", "Hello, Grace"]}
+
+
+def test_approval(examples: Flowforge, stranger: Stranger):
+    """`node-approval`, decided on the command line."""
+    run_id = begun(stranger, "node-approval", {"version": "1.4"})
+    [asked] = stranger.get("/api/approvals", run_id=run_id)["items"]
+    assert asked["message"] == "Release 1.4?"
+    decided = examples("approvals", "approve", asked["id"], "--comment", "looks good")
+    assert decided.status == 0, decided.err
+    assert told(stranger, run_id) == "1.4 was approved: looks good"

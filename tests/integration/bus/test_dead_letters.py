@@ -5,7 +5,6 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from conftest import Stage, until
 from flowforge.commands import RetryDeadLetter
 from flowforge.envelope import CloudEvent, encode, now
 from flowforge.events import DeadLetterRetried, MessageQuarantined
@@ -15,6 +14,7 @@ from tally import Tally
 
 from infra.bus.dead_letters import QUARANTINED_BODY_BYTES_MAX, matches
 from infra.eventlog import Append, NewEvent, StreamAppend
+from tests.integration.bus.conftest import Stage, until
 
 TYPES = {"MessageQuarantined", "DeadLetterRetried"}
 

@@ -1,5 +1,6 @@
 """Triggers beside execution, on real servers: what a run asks for is answered, and the run goes on with the answer."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -107,3 +108,26 @@ async def test_a_parent_goes_on_with_what_its_child_gave_or_why_there_is_none(bo
     await until(both, await run(both, "parent"), "RunCompleted")
     history = await until(both, await run(both, "orphan"), "RunFailed")
     assert "NodeFailed" in history
+
+
+async def test_what_two_people_ask_at_once_is_logged_as_what_each_of_them_asked(both: Installation):
+    await both.save("w", nodes=WAITS)
+    run_id = await run(both, "w")
+    await until(both, run_id, "NodeWaiting")
+
+    async def changes(actor: str) -> None:
+        data = {"command_id": str(new_uuid()), "run_id": str(run_id), "labels": {"by": actor}}
+        event = CloudEvent(
+            id=str(new_uuid()),
+            source="/gateway",
+            type="ChangeRun",
+            data=msgspec.Raw(json.dumps(data).encode()),
+            actor=actor,
+        )
+        await both.client.request(both.subjects.command("execution", "ChangeRun"), encode(event), timeout=WAIT_S)
+
+    people = [f"person-{number}" for number in range(10)]
+    await asyncio.gather(*(changes(actor) for actor in people))
+    told = [stored for stored in await both.log.read_stream(run_id) if stored.type == "RunChanged"]
+    assert sorted(stored.actor or "" for stored in told) == people
+    assert all(json.loads(stored.data)["labels"]["by"] == stored.actor for stored in told)
