@@ -9,6 +9,9 @@ INPUT_INLINE_BYTES_MAX = 512 * 1024
 """A larger computed input is refused with PAYLOAD_TOO_LARGE (an output of a job travels by reference and is not)."""
 OUTPUT_VALUE_BYTES_MAX = 64 * 1024 * 1024
 MAP_INSTANCES_MAX = 100_000
+STEP_EVENTS_MAX = 5_000
+"""A run that has more to do at once does it in several steps: other runs are not kept waiting meanwhile, and what is logged
+and said in one go stays small. A step may exceed it by what one node, or the end of one, takes with it."""
 JOBS_LOOKED_AT_AFTER_S = JOB_LEASE_S + 5
 """After a start, or after NATS was away: how long workers have to give a sign of life before lost jobs are said again."""
 SPENT_JOBS_LOOKED_FOR_EVERY_S = 3

@@ -60,8 +60,8 @@ class RunStarted(Event, kw_only=True, frozen=True):
     total_nodes: int
 
 
-TimerPurpose = Literal["retry", "node_timeout", "run_timeout", "queue_timeout", "wait", "sla"]
-"""`wait` is whatever a `NodeWaiting` has as `due_at`."""
+TimerPurpose = Literal["retry", "node_timeout", "run_timeout", "queue_timeout", "wait", "sla", "go_on"]
+"""`wait` is whatever a `NodeWaiting` has as `due_at`; `go_on`: there was more to do than one step of the run may hold."""
 
 
 class TimerSet(Event, kw_only=True, frozen=True):

@@ -10,16 +10,19 @@ from services.execution.decide.ending import end, fail_at_once
 from services.execution.decide.faults import input_fault
 from services.execution.decide.joining import decide_merge
 from services.execution.decide.starting import begin
-from services.execution.decide.step import Step
+from services.execution.decide.step import Step, set_timer
 from services.execution.plan import PlanEdge
 from services.execution.rules import RUN, EdgeState, edge_state, verdict
 from services.execution.state import Frame, NodeState, Unit
 
 
 def advance(step: Step) -> None:
-    """Do all that can be done now; of a paused run nothing but its end."""
+    """Do all that can be done now, or as much as one step may hold; of a paused run nothing but its end."""
     run = step.run
     while run.status == "running":
+        if step.is_full and not run.root.is_over:
+            _go_on_later(step)
+            return
         if run.dirty:
             _decide(step)
         elif not _hand_out(step):
@@ -28,13 +31,20 @@ def advance(step: Step) -> None:
         end(step)
 
 
+def _go_on_later(step: Step) -> None:
+    """By a timer, which is in the log: whoever owns the run by then goes on."""
+    if not step.is_cut:
+        step.is_cut = True
+        set_timer(step, "go_on", step.now, attempt=step.run.version)
+
+
 def _decide(step: Step) -> None:
     """Decide what is to be decided in one graph, unless the run halts before that."""
     run = step.run
     frame = next(iter(run.dirty))
     while frame.frontier:
         _decide_node(step, frame.nodes[next(iter(frame.frontier))])
-        if run.status != "running":
+        if run.status != "running" or step.is_full:
             return
     run.dirty.pop(frame, None)
     if frame.is_over and frame.loop is not None:
@@ -124,7 +134,7 @@ def _hand_out(step: Step) -> bool:
     slots_max = run.plan.workflow.settings.max_parallel_jobs
     changed = bool(run.held) and _hand_out_held(step, slots_max)
     asking: list[NodeState] = []
-    while run.waiting_slot and run.active_jobs < slots_max:
+    while run.waiting_slot and run.active_jobs < slots_max and not step.is_full:
         unit = run.waiting_slot.popleft()
         if unit.status == "idle" and not begin(step, unit, unit.first_attempt):
             asking.append(unit)
@@ -161,7 +171,7 @@ def _hand_out_held(step: Step, slots_max: int) -> bool:
 
 def _hand_out_map(step: Step, node: NodeState) -> bool:
     run, changed = step.run, False
-    while node.next_index < len(node.instances) and not node.is_ended and run.status == "running":
+    while node.next_index < len(node.instances) and not node.is_ended and run.status == "running" and not step.is_full:
         if run.held and any(unit.is_instance and unit.node is node for unit in run.held):
             break  # the others wait behind that one
         unit = node.instances[node.next_index]

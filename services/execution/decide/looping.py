@@ -61,7 +61,7 @@ def drive(step: Step, unit: Unit) -> bool:
     if loop is None or unit.is_ended:
         return False
     changed = False
-    while not loop.is_over and len(loop.frames) < _parallel_max(node):
+    while not loop.is_over and len(loop.frames) < _parallel_max(node) and not step.is_full:
         try:
             goes_on = _goes_on(step, unit)
         except EvaluationFault as fault:

@@ -11,21 +11,28 @@ from flowforge.reports import OUTPUT_BYTES_MAX, OUTPUT_INLINE_BYTES_MAX, BlobRef
 
 from services.execution.around import Around, Wanted
 from services.execution.inputs import TooLarge
+from services.execution.settings import STEP_EVENTS_MAX
 from services.execution.state import Run, Unit, evolve
 
 
 class Step:
     """One run, the time of this step, and the events decided so far (each folded already).
 
-    `around` is what the run shares with others, where it may have to ask for that.
+    `around` is what the run shares with others, where it may have to ask for that. Once there are `events_max` events,
+    what else is to be done is left to a step that follows at once.
     """
 
-    __slots__ = ("around", "blobs", "events", "now", "run", "wanted")
+    __slots__ = ("around", "blobs", "events", "events_max", "is_cut", "now", "run", "wanted")
 
-    def __init__(self, run: Run, now: datetime, around: Around | None = None) -> None:
+    def __init__(
+        self, run: Run, now: datetime, around: Around | None = None, events_max: int = STEP_EVENTS_MAX
+    ) -> None:
         self.run = run
         self.now = now
         self.around = around
+        self.events_max = events_max
+        self.is_cut = False
+        """The timer is set that brings about the step to follow."""
         self.events: list[RunEvent] = []
         self.wanted: set[Wanted] = set()
         """What has to be loaded before the rest can be decided."""
@@ -35,6 +42,10 @@ class Step:
     @property
     def is_fail_fast(self) -> bool:
         return self.run.plan.workflow.settings.is_fail_fast
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.events) >= self.events_max
 
     def emit(self, event: RunEvent) -> None:
         self.events.append(event)

@@ -69,6 +69,7 @@ class Chances(NamedTuple):
     cancel: float = 0.0
     timeout: float = 0.0
     refold: float = 0.02
+    step_events_max: int = 5_000
 
 
 class HashedNature:
@@ -181,11 +182,11 @@ class RandomHistory:
         """What follows from a message; now and then it comes twice, and now and then the run is read from its history."""
         self.now += timedelta(milliseconds=1)
         was_ended = self.run.is_ended
-        step = decide.Step(self.run, self.now)
+        step = self._step()
         deed(step)
         self._note(step.events)
         told = list(step.events)
-        if self.rng.random() < self.chances.repeat:
+        if self.rng.random() < self.chances.repeat and not self.is_cut:
             again = decide.Step(self.run, self.now)
             deed(again)
             assert again.events == [], f"delivered twice, it did something: {again.events}"
@@ -193,9 +194,17 @@ class RandomHistory:
             assert all(isinstance(event, ReportIgnored) for event in told), f"after the end of the run: {told}"
         if self.rng.random() < self.chances.refold:
             self.refold()
-        check_limits(self.run, sum(isinstance(each.event, NodeQueued) for each in self.open.values()))
+        check_limits(self.run, self.is_cut, sum(isinstance(each.event, NodeQueued) for each in self.open.values()))
         assert not (self.run.is_ended and self.open)
         return told
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there is more to do at once, in a step that is yet to come."""
+        return any(timer.purpose == "go_on" for timer in self.timers)
+
+    def _step(self) -> decide.Step:
+        return decide.Step(self.run, self.now, events_max=self.chances.step_events_max)
 
     def refold(self) -> None:
         """The state in memory is what the history gives; the run goes on with the latter."""
@@ -207,7 +216,7 @@ class RandomHistory:
         """The run goes on; whether there was anything to retry."""
         command = RetryRun(command_id=f"retry-{len(self.events)}", run_id=str(RUN), node_ids=list(node_ids))
         refused: list[Refusal | None] = []
-        step = decide.Step(self.run, self.now)
+        step = self._step()
         refused.append(operations.retry(step, command))
         if refused[0] is not None:
             assert step.events == []
@@ -246,7 +255,7 @@ class RandomHistory:
         if self.said and rng.random() < chance.repeat:
             job_id, said = rng.choice(self.said)
             return lambda: self.do(lambda step: decide.report(step, job_id, said))
-        waiting = [timer for timer in self.timers if timer.purpose == "retry" or self._is_wanted(timer)]
+        waiting = [timer for timer in self.timers if timer.purpose in ("retry", "go_on") or self._is_wanted(timer)]
         choices = len(self.open) + len(waiting)
         assert choices, f"nothing is under way, and the run is {self.run.status}"
         at = rng.randrange(choices)
@@ -278,8 +287,10 @@ class RandomHistory:
             instance=timer.instance,
             attempt=timer.attempt,
         )
+        if timer.purpose != "retry" and timer in self.timers:
+            self.timers.remove(timer)
         told = self.do(lambda step: decide.timer(step, fired))
-        if timer in self.timers and (told or timer.purpose != "retry"):  # else there was no room, and time passes
+        if told and timer in self.timers:  # else there was no room, and time passes
             self.timers.remove(timer)
 
     def _pause(self) -> None:
@@ -375,7 +386,7 @@ class RandomHistory:
                     self._note_beginning(event, rank)
                 case _:
                     pass
-        if self.run.status == "running":
+        if self.run.status == "running" and not self.is_cut:
             self.quiet.append(len(self.events))
 
     def _note_iteration(self, event: IterationStarted | IterationEnded, rank: int) -> None:

@@ -53,12 +53,12 @@ def _plain(value: Any) -> Any:
     return bytes(value) if isinstance(value, msgspec.Raw) else value
 
 
-def check_limits(run: Run, jobs: int) -> None:
+def check_limits(run: Run, is_cut: bool, jobs: int) -> None:
     """Only so many jobs, instances and iterations at once; nothing that could begin idles; an ended run keeps nothing."""
     assert jobs == run.active_jobs
     jobs_max = run.plan.workflow.settings.max_parallel_jobs
     assert jobs <= jobs_max
-    if run.status == "running":
+    if run.status == "running" and not is_cut:
         for frame in (run.root, *run.frames.values()):
             ready = [node for node in frame.nodes.values() if node.status == "idle" and node.undecided == 0]
             forgotten = [n.node_id for n in ready if n.plan.is_map or not n.plan.is_job or jobs < jobs_max]

@@ -6,6 +6,7 @@ import msgspec
 from flowforge.commands import RetryRun
 from flowforge.events import NodeCancelled, NodeCompleted, NodeFailed
 
+from services.execution import decide
 from services.execution.decide import operations
 from tests.unit.execution.given import RUN, Scenario, edge, job, kinds
 
@@ -193,3 +194,14 @@ def test_a_loop_as_a_map_hands_out_other_jobs_after_a_retry_of_the_run():
     command = RetryRun(command_id="again", run_id=str(RUN), node_ids=["l"])
     run.operation(command, operations.retry)
     assert run.run.job_id(run.unit("a", "0.0")) != first
+
+
+def test_a_long_loop_is_done_in_several_steps():
+    run = Scenario({"nodes": [loop([transform("x", i="${index}")], loop_type="count", count=10)]})
+    step = decide.Step(run.run, run.now, events_max=20)
+    decide.start(step)
+    run.history += [(event, run.now) for event in step.events]
+    assert len(step.events) < 30
+    assert run.run.status == "running"
+    run.timer("go_on")
+    assert [each["i"] for each in run.output()] == list(range(10))

@@ -47,6 +47,7 @@ def run_and_foretell(seed: int, size: int) -> None:
         cancel=rng.choice([0, 0, 0, 0.05]),
         timeout=rng.choice([0, 0, 0, 0.03]),
         pause=rng.choice([0, 0.05]),
+        step_events_max=rng.choice([5_000, 5_000, 1, 4]),
     )
     from_node = rng.choice([None, None, None, rng.choice(definition["nodes"])["id"]])
     history = RandomHistory(definition, seed, chances, flags, from_node)
