@@ -1,5 +1,6 @@
 """Values: what templates see, what a node gets as input, what a run gives as output. Pure."""
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -10,13 +11,16 @@ from flowforge.raw import NULL
 
 from infra.expressions import EvaluationFault, Expression, Template
 from services.execution.plan import Plan, PlanNode
-from services.execution.settings import INPUT_INLINE_BYTES_MAX
+from services.execution.settings import INPUT_INLINE_BYTES_MAX, VALUE_DEPTH_MAX
 from services.execution.state import Frame, NodeState, Run, Unit
 from services.execution.state.outputs import joined, listed
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 _BLOB = b'{"$blob":'
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_TOO_DEEP = f"the value has lists and objects inside one another, more than {VALUE_DEPTH_MAX} deep"
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "number": (int, float),
@@ -200,10 +204,32 @@ def small(text: msgspec.Raw) -> msgspec.Raw:
 
 def encoded(value: Any) -> msgspec.Raw:
     """A computed value as JSON text. Raises `TooLarge`."""
-    text = _encode(value)
+    try:
+        text = _encode(value)
+    except RecursionError:
+        raise TooLarge(_TOO_DEEP) from None
     if len(text) > INPUT_INLINE_BYTES_MAX:
         raise TooLarge(f"the value has {len(text)} bytes, the limit is {INPUT_INLINE_BYTES_MAX}")
+    check_depth(text)
     return msgspec.Raw(text)
+
+
+def check_depth(text: bytes) -> None:
+    """Raises `TooLarge` where lists and objects stand inside one another so deeply that nobody could read it any more."""
+    if text.count(b"[") + text.count(b"{") <= VALUE_DEPTH_MAX:
+        return
+    brackets = text.translate(None, _NO_BRACKETS)
+    if _is_deep(brackets) and _is_deep(_STRING.sub(b"", text).translate(None, _NO_BRACKETS)):
+        raise TooLarge(_TOO_DEEP)
+
+
+def _is_deep(brackets: bytes) -> bool:
+    """Takes the innermost away, again and again."""
+    for _ in range(VALUE_DEPTH_MAX):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+    return bool(brackets)
 
 
 def check_ports(ports: Iterable[Port], value: Any, what: str) -> None:

@@ -10,7 +10,7 @@ from flowforge.identity import part_uuid
 from flowforge.reports import OUTPUT_BYTES_MAX, OUTPUT_INLINE_BYTES_MAX, BlobRef
 
 from services.execution.around import Around, Wanted
-from services.execution.inputs import TooLarge
+from services.execution.inputs import TooLarge, check_depth
 from services.execution.settings import STEP_EVENTS_MAX
 from services.execution.state import Run, Unit, evolve
 
@@ -56,6 +56,7 @@ class Step:
     def kept(self, output: msgspec.Raw) -> msgspec.Raw:
         """The output itself, or a reference to it where it is large. Raises `TooLarge`."""
         text = bytes(output)
+        check_depth(text)
         if len(text) <= OUTPUT_INLINE_BYTES_MAX:
             return output
         if len(text) > OUTPUT_BYTES_MAX:

@@ -1,5 +1,6 @@
 """Loops: iterations of a body, one after the other or side by side, and what they give."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -194,6 +195,20 @@ def test_a_loop_as_a_map_hands_out_other_jobs_after_a_retry_of_the_run():
     command = RetryRun(command_id="again", run_id=str(RUN), node_ids=["l"])
     run.operation(command, operations.retry)
     assert run.run.job_id(run.unit("a", "0.0")) != first
+
+
+def test_a_value_that_grows_deeper_and_deeper_fails_its_node():
+    run = begun(loop([transform("x", v="${previous}")], loop_type="count", count=900))
+    error = run.unit("l").error
+    assert error is not None
+    assert (error.code, error.affected_nodes) == ("PAYLOAD_TOO_LARGE", ["x"])
+    deep = json.loads("[" * 300 + '"[{"' + "]" * 300)
+    run = begun(job("a"))
+    run.completes("a", deep)
+    assert run.run.status == "failed"
+    run = begun(job("a"))
+    run.completes("a", [["[["] * 500, {"{{": '"['}])
+    assert run.run.status == "completed"
 
 
 def test_a_long_loop_is_done_in_several_steps():
