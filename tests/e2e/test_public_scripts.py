@@ -44,14 +44,14 @@ def test_a_script_reaches_nothing_of_flowforges_home(stranger: Stranger):
 
 def test_the_run_says_what_kept_a_script_apart_and_what_it_took(stranger: Stranger):
     source = (
-        "import time\nb = bytearray(50_000_000)\nt = time.process_time()\nwhile time.process_time() < t + 0.2: pass"
+        "import time\nb = bytearray(200_000_000)\nt = time.process_time()\nwhile time.process_time() < t + 0.2: pass"
     )
     run = stranger.run(workflow({"id": "a", "type": "script", "language": "python", "source": source}))
     events = {event["type"]: event["data"] for event in stranger.history(run["run_id"])}
     assert {"own_process_group", "resource_limits", "clean_environment"} <= set(events["NodeStarted"]["isolation"])
     usage = events["NodeCompleted"]["usage"]
     assert usage["cpu_ms"] >= 200
-    assert usage["peak_memory_bytes"] > 50_000_000
+    assert usage["peak_memory_bytes"] > 200_000_000
     node = stranger.get(f"/api/runs/{run['run_id']}/nodes/a")
     assert (node["isolation"], node["usage"]) == (events["NodeStarted"]["isolation"], usage)
 

@@ -169,13 +169,15 @@ async def test_root_has_no_more_than_files_and_ports(builtin_execution: Executio
 
 
 async def test_processor_time_and_peak_memory_are_those_of_all_its_processes(builtin_execution: Execution) -> None:
-    burns = "import time\nb = bytearray(60_000_000)\nt = time.process_time()\nwhile time.process_time() < t + 0.3: pass"
+    burns = (
+        "import time\nb = bytearray(200_000_000)\nt = time.process_time()\nwhile time.process_time() < t + 0.3: pass"
+    )
     source = f"import subprocess, sys\nfor n in range(2): subprocess.Popen([sys.executable, '-c', {burns!r}])\n"
     waits = "import os\nfor n in range(2): os.wait()\n"
     told = await run_script(builtin_execution, "python", source + waits)
     assert told.kind == "JobCompleted"
     assert told.report.usage.cpu_ms >= 600
-    assert 60_000_000 < told.report.usage.peak_memory_bytes < 400 * MB
+    assert 200_000_000 < told.report.usage.peak_memory_bytes < 900 * MB
 
 
 async def test_what_was_left_behind_is_counted_too(builtin_execution: Execution) -> None:
