@@ -1,6 +1,7 @@
 """Scripts and jobs on a running FlowForge: kept apart from its home, measured, and heard while they run."""
 
 import asyncio
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -105,3 +106,12 @@ async def test_progress_and_lines_of_a_job_are_there_while_it_runs(stranger: Str
 
 def _begun(stranger: Stranger, definition: dict[str, Any]) -> str:
     return stranger.execute(stranger.save(definition)["id"])
+
+
+def test_a_container_without_an_engine_fails_its_node_and_says_what_is_missing(stranger: Stranger):
+    if any(map(shutil.which, ("docker", "podman"))):
+        pytest.skip("a container engine is installed here")
+    script = {**bash("a", "true"), "isolation": "container", "image": "alpine"}
+    run = stranger.run(workflow(script))
+    assert run["status"] == "failed"
+    assert "neither docker nor podman" in run["error"]["message"]

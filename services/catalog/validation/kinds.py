@@ -185,15 +185,14 @@ def _check_sql(placed: Placed[Node], node: SqlNode, findings: Findings) -> None:
 
 
 def _check_script(placed: Placed[Node], node: ScriptNode, findings: Findings) -> None:
-    if node.isolation != "container" and node.image is None:
-        return
-    findings.error(
-        "NOT_AVAILABLE",
-        placed.path("isolation" if node.isolation == "container" else "image"),
-        f"the script '{node.id}' asks for a container, and there is no container engine",
-        "leave out isolation and image: scripts run in a process of their own",
-        [node.id],
-    )
+    if node.isolation == "container" and not node.image:
+        message = f"the script '{node.id}' asks for a container, and no image is given"
+        findings.error(
+            "MISSING_IMAGE", placed.path("isolation"), message, "add image, such as python:3.13-slim", [node.id]
+        )
+    elif node.isolation != "container" and node.image is not None:
+        message = f"image has no effect: the script '{node.id}' runs in a process of its own"
+        findings.warning("WITHOUT_EFFECT", placed.path("image"), message, "add isolation: container", [node.id])
 
 
 def _check_waiting(placed: Placed[Node], findings: Findings) -> None:

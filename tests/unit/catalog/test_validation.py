@@ -156,10 +156,10 @@ GOLDEN: list[tuple[str, dict[str, Any], str]] = [
         "write a list, or one expression that gives one: ${input.items}",
     ),
     (
-        "a container",
+        "a container without an image",
         workflow({"id": "a", "type": "script", "language": "bash", "source": "x", "isolation": "container"}),
-        "NOT_AVAILABLE $.nodes[0].isolation: the script 'a' asks for a container, and there is no container engine; "
-        "leave out isolation and image: scripts run in a process of their own",
+        "MISSING_IMAGE $.nodes[0].isolation: the script 'a' asks for a container, and no image is given; "
+        "add image, such as python:3.13-slim",
     ),
     (
         "ports of different types",
