@@ -37,6 +37,8 @@ from services.execution.waits import Waits
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
+_STOPS_JOB = (facts.NodeCancelled, facts.NodeFailed, facts.NodeRetried, facts.NodeDecidedByHand)
+"""Where they name a job, its worker is told."""
 
 
 class ExecutionService:
@@ -206,11 +208,7 @@ class ExecutionService:
             run = self._runs.get(stored.stream_id)
             if run is None:
                 continue
-            event = cast("RunEvent", facts.decode(stored.type, stored.data))
-            if isinstance(event, NodeQueued) and not _is_wanted(run, event):
-                said.append(self._event_message(run, stored))
-            else:
-                said += self._said(run, event, stored)
+            said += self._said(run, cast("RunEvent", facts.decode(stored.type, stored.data)), stored)
         return said
 
     def forget_all(self) -> None:
@@ -273,13 +271,12 @@ class ExecutionService:
 
     def _said(self, run: Run, event: RunEvent, stored: StoredEvent) -> list[Outgoing]:
         message = self._event_message(run, stored)
-        if isinstance(event, NodeQueued) and event.job_id is not None:
+        if isinstance(event, NodeQueued):
+            if event.job_id is None or not _is_wanted(run, event):
+                return [message]
             # the job first: a worker waits for it, and nobody for the order between the two streams
             return [self._job_message(run, event, stored), message]
-        if (
-            isinstance(event, facts.NodeCancelled | facts.NodeFailed | facts.NodeRetried | facts.NodeDecidedByHand)
-            and event.job_id is not None
-        ):
+        if isinstance(event, _STOPS_JOB) and event.job_id is not None:
             return [message, jobs.stop_message(run, event, event.job_id, self._subjects)]
         return [message]
 
@@ -307,6 +304,7 @@ def _causation(message: Message) -> UUID | None:
 
 
 def _is_wanted(run: Run, queued: NodeQueued) -> bool:
+    """Whether somebody still waits for the attempt: not where the same step, or what came since, has ended it."""
     if run.is_ended:
         return False
     unit = run.find(queued.node_id, queued.instance)

@@ -193,13 +193,12 @@ def timer(step: Step, fired: TimerFired) -> None:
 
 def _timer_of_node(step: Step, fired: TimerFired) -> None:
     unit = step.run.find(fired.node_id, fired.instance)
-    if unit is None or unit.attempt != fired.attempt:
-        return
+    if unit is None or unit.attempt != fired.attempt or unit.due_at is None or fired.due_at < unit.due_at:
+        return  # it was for an attempt of an earlier round, or was put off since
     if fired.purpose == "node_timeout" and unit.status in ("queued", "running"):
         late = ReportedError(code=ErrorCode.JOB_TIMEOUT, message="the attempt took longer than its timeout_ms")
         fail(step, unit, late)
-    is_waiting = fired.purpose == "wait" and unit.status == "waiting" and step.run.status == "running"
-    if is_waiting and unit.due_at is not None and unit.due_at <= step.now:
+    elif fired.purpose == "wait" and unit.status == "waiting" and step.run.status == "running":
         waiting.overdue(step, unit)
 
 

@@ -107,7 +107,6 @@ def fail_with(step: Step, unit: Unit, error: RunError, *, usage: JobUsage | None
     due_at = step.now + timedelta(milliseconds=_wait_ms(policy, step.run.id, unit))
     if unit.plan.node.retry_policy is None:
         _recover(step, "retry", unit, f"attempt {attempt} follows (recovery.retry_failed_nodes)")
-    give_up_child(step, unit, "the attempt failed")
     step.emit(
         NodeRetried(
             node_id=unit.node_id,
@@ -128,7 +127,6 @@ def fail_at_once(step: Step, unit: Unit, error: ReportedError) -> None:
 
 
 def _failed(step: Step, unit: Unit, error: RunError, usage: JobUsage | None) -> None:
-    give_up_child(step, unit, "the node failed")
     cancel_below(step, unit, "node_failed")
     was_stopping = is_stopping(step, unit.frame)
     step.emit(

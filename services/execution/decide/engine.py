@@ -140,9 +140,9 @@ def _hand_out(step: Step) -> bool:
             asking.append(unit)
         else:
             changed |= unit.status != "idle"
-    run.waiting_slot.extendleft(reversed(asking))
+    run.waiting_slot.extendleft(unit for unit in reversed(asking) if run.find(unit.node_id, unit.instance) is unit)
     for unit, due_at in list(run.retries.items()):
-        if due_at <= step.now and _has_room(step, unit):
+        if due_at <= step.now and unit in run.retries and _has_room(step, unit):
             changed |= begin(step, unit, unit.attempt + 1)
     for node in list(run.maps):
         changed |= _hand_out_map(step, node)

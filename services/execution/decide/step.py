@@ -68,10 +68,10 @@ class Step:
 
 
 def set_timer(step: Step, purpose: Any, due_at: datetime, unit: Unit | None = None, attempt: int = 0) -> None:
-    """The scheduler is to fire at `due_at`; the id is the same however often this is decided."""
+    """The scheduler is to fire at `due_at`. It fires an id once: each timer that is logged has its own, by its place in the
+    run's stream, and the same however often this is decided."""
     node_id, instance = (unit.node_id, unit.instance) if unit else ("", "")
-    turn = (step.run.pauses_count,) if step.run.pauses_count else ()
-    timer_id = part_uuid(step.run.id, "timer", purpose, node_id, instance, attempt, *turn)
+    timer_id = part_uuid(step.run.id, "timer", step.run.version)
     step.emit(
         TimerSet(timer_id=timer_id, due_at=due_at, purpose=purpose, node_id=node_id, instance=instance, attempt=attempt)
     )

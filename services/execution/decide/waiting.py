@@ -30,7 +30,7 @@ from flowforge.reports import ReportedError
 
 from infra.expressions import EvaluationFault
 from services.execution import inputs
-from services.execution.decide.ending import complete, fail, fail_at_once, fail_with
+from services.execution.decide.ending import complete, fail, fail_at_once, fail_with, give_up_child
 from services.execution.decide.faults import input_fault, resolution
 from services.execution.decide.step import Step, set_timer
 from services.execution.settings import DELAY_MS_MAX
@@ -128,6 +128,7 @@ def overdue(step: Step, unit: Unit) -> None:
         case None | PoolWait() | BreakerWait():
             pass  # it asks again with each step
         case wait:
+            give_up_child(step, unit, "it has not ended in time")
             timeout = ReportedError(
                 code=ErrorCode.EXECUTION_TIMEOUT, message=f"{_MISSED[type(wait)]} within timeout_ms"
             )
@@ -227,7 +228,6 @@ def child_ended(step: Step, unit: Unit, child_run_id: Any, ended: ChildRunEnded)
         suggested_resolution=of_child.suggested_resolution or resolution(of_child.code),
         retryable=ended.status == "failed",
     )
-    unit.wait = None  # there is no child to be cancelled any more
     fail_with(step, unit, error)
 
 
@@ -235,7 +235,6 @@ def child_refused(step: Step, unit: Unit, refused: ChildRunRefused) -> None:
     """The child will not start."""
     if not _waits_for(unit, refused.child_run_id):
         return
-    unit.wait = None
     fail_at_once(step, unit, ReportedError(code=refused.code, message=refused.message, retryable=False))
 
 

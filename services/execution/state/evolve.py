@@ -159,7 +159,6 @@ def _of_run(run: Run, event: Any, recorded_at: datetime) -> None:  # noqa: C901,
             _go_on(run, None)
         case RunPaused():
             run.status, run.paused_at, run.paused_before = "paused", recorded_at, event.before
-            run.pauses_count += 1
         case RunResumed():
             run.passing |= frozenset(run.paused_before)
             _go_on(run, event.steps)
@@ -199,8 +198,8 @@ def _timer_set(run: Run, event: TimerSet) -> None:
         run.timeout_due_at = event.due_at
     elif event.purpose == "queue_timeout":
         run.queue_due_at = event.due_at
-    elif event.purpose == "wait" and (unit := run.find(event.node_id, event.instance)) is not None:
-        unit.due_at = event.due_at
+    elif event.purpose in ("wait", "node_timeout"):
+        run.unit(event.node_id, event.instance).due_at = event.due_at
 
 
 # --- nodes ------------------------------------------------------------------------------------------------------------
@@ -272,6 +271,8 @@ def _begun(run: Run, unit: Unit, attempt: int) -> None:
         node.active_count += 1
     if unit.status == "idle" and run.steps_left:
         run.steps_left -= 1
+    if unit.node_id in run.passing:
+        run.passing -= {unit.node_id}
     unit.attempt = attempt
     run.retries.pop(unit, None)
     if run.held:

@@ -55,7 +55,6 @@ class Run:
         "passing",
         "paused_at",
         "paused_before",
-        "pauses_count",
         "plan",
         "position",
         "priority",
@@ -110,7 +109,6 @@ class Run:
         self.timeout_due_at: datetime | None = None
         self.paused_at: datetime | None = None
         self.paused_before: list[str] = []
-        self.pauses_count = 0
         self.passing: frozenset[str] = frozenset()
         """Nodes that a breakpoint holds no more, since somebody let the run go on."""
         self.steps_left: int | None = None

@@ -18,8 +18,9 @@ class Unit:
     """One node, or one instance of a map: what has a status, attempts and an outcome.
 
     `instance` is its name within the run, `index` its place in a map. `first_attempt` is where its retry policy counts
-    from. `wait` is what it waits for, and `due_at` when it does so no longer; `since` is when its attempt was queued, or
-    began to wait for a place. `awaited` is the last attempt for which no worker was there.
+    from. `wait` is what it waits for, and `due_at` when it does so no longer, or when the attempt of a job times out;
+    `since` is when its attempt was queued, or began to wait for a place. `awaited` is the last attempt for which no worker
+    was there.
     """
 
     __slots__ = (

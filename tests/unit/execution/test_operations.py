@@ -95,6 +95,16 @@ def test_a_run_halts_before_a_breakpoint_and_goes_on_when_told():
     assert run.unit("c").status == "queued"
 
 
+def test_a_breakpoint_inside_a_loop_halts_each_iteration():
+    body = {"nodes": [job("x")], "edges": []}
+    loop = {"id": "l", "type": "loop", "loop_type": "count", "count": 2, "body": body}
+    run = begun({"nodes": [loop]}, breakpoints=["x"])
+    resume(run)
+    assert kinds(run.completes("x", instance="0"))[-1] == "RunPaused"
+    resume(run, "second")
+    assert run.unit("x", "1").status == "queued"
+
+
 def test_a_step_starts_one_node_and_halts_before_the_next():
     run = begun(CHAIN, breakpoints=["a"])
     assert run.run.status == "paused"
