@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 from flowforge import events as facts
-from flowforge.envelope import CloudEvent, now
+from flowforge.envelope import CloudEvent, encode, now
 from flowforge.events import (
     ChildCancelRequested,
     NodeQueued,
@@ -33,7 +33,7 @@ from services.execution.runs import Runs
 from services.execution.sharing import BREAKER_KEY, Sharing
 from services.execution.spent_jobs import ADVISORY, SpentJobs, decode_advisory, spent_sequence
 from services.execution.state import Run
-from services.execution.waits import Waits
+from services.execution.waits import Offer, Waits
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -78,6 +78,8 @@ class ExecutionService:
         self._open = OpenRuns(log)
         self._is_nudged = False
         self._steps: dict[UUID, deciding.Step] = {}
+        self._offers: dict[UUID, list[Offer]] = {}
+        """Events that steps were decided on which are not logged yet."""
         self.inbound = {self._subjects.advisories_stream: decode_advisory}
 
     def attached(self, shell: Shell) -> None:
@@ -154,9 +156,13 @@ class ExecutionService:
                 answers.append((message, b"" if refusal is None else _rejected(refusal)))
         if step.around is not None:
             self._sharing.decided(run, step.wanted, is_step=bool(step.events))
+        offers = meaning.offers(messages[: len(messages) - len(later)])
         if not step.events:
+            self._waits.answered(offers)
             return Work(answers=[(m, body or _accepted(run, 0)) for m, body in answers], aside=aside)
         self._steps[key] = step
+        if offers:
+            self._offers[key] = offers
         stream = StreamAppend(
             "run", run.id, version, [NewEvent(type(e).__name__, facts.encode(e)) for e in step.events]
         )
@@ -183,6 +189,7 @@ class ExecutionService:
         for event, stored in zip(step.events, events, strict=True):
             said += self._said(run, event, stored)
         self._waits.note(run, step.events, position)
+        self._waits.answered(self._offers.pop(run.id, ()))
         self._outputs.reached(position)
         if step.around is not None:
             self._sharing.logged(run, step.events, events)
@@ -196,6 +203,7 @@ class ExecutionService:
         if isinstance(key, UUID):
             self._runs.doubt(key)
             self._steps.pop(key, None)
+            self._offers.pop(key, None)
             self._sharing.refused(key)
         elif isinstance(key, str) and key.startswith(BREAKER_KEY):
             self._sharing.breaker_refused(key.removeprefix(BREAKER_KEY))
@@ -215,6 +223,7 @@ class ExecutionService:
         """Start afresh: another owner may have been here."""
         self._runs.clear()
         self._steps.clear()
+        self._offers.clear()
         self._waits.forget()
         self._open.forget()
         self._outputs.forget()
@@ -265,7 +274,7 @@ class ExecutionService:
         """A message of this service to itself."""
         data, kind = msgspec.Raw(_encode(told)), type(told).__name__
         event = CloudEvent(id=event_id, source="/execution", type=kind, data=data)
-        self._shell.intake.put(Message(f"{self._subjects.namespace}.log.{kind}", bytes(data), event, "log", ""))
+        self._shell.intake.put(Message(f"{self._subjects.namespace}.log.{kind}", encode(event), event, "log", ""))
 
     # --- saying ----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """What each message means: which run it is for, and what is to be decided because of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -35,7 +35,7 @@ from services.execution import inputs
 from services.execution.awaited import WorkerMissing
 from services.execution.sharing import RunWoken
 from services.execution.state import Run
-from services.execution.waits import EventCame
+from services.execution.waits import EventCame, Offer
 
 _reports = {name: msgspec.json.Decoder(kind) for name, kind in REPORT_TYPES.items()}
 _triggered = msgspec.json.Decoder(WorkflowTriggered)
@@ -94,6 +94,11 @@ def run_id_of(message: Message) -> UUID:
     if kind in _commands:
         return _run_of(_commands[kind].decode(message.event.data))
     raise ValueError(f"execution does not know messages of type {kind}")
+
+
+def offers(messages: Iterable[Message]) -> list[Offer]:
+    """Which events these messages offered to nodes that wait."""
+    return [_event_came.decode(m.event.data).offer for m in messages if m.event.type == EventCame.__name__]
 
 
 def apply(step: deciding.Step, message: Message, is_wanted: Callable[[Run], bool]) -> Refusal | None:

@@ -9,7 +9,6 @@ INPUT_INLINE_BYTES_MAX = 512 * 1024
 """A larger computed input is refused with PAYLOAD_TOO_LARGE (an output of a job travels by reference and is not)."""
 VALUE_DEPTH_MAX = 200
 """Lists and objects inside one another; about what expressions take, and far below where decoding gives up."""
-OUTPUT_VALUE_BYTES_MAX = 64 * 1024 * 1024
 MAP_INSTANCES_MAX = 100_000
 STEP_EVENTS_MAX = 5_000
 """A run that has more to do at once does it in several steps: other runs are not kept waiting meanwhile, and what is logged

@@ -2,14 +2,15 @@
 
 While nodes wait, the events received since they began to are read from the log in order; one of the type and source that
 a node waits for is put into the intake as `EventCame`, and the run has the last word. Where the reading stands is kept,
-so that a restart goes on from there: an event may be offered twice, none is missed. Nothing is read while nobody waits.
+but for events that were offered and that their runs have not answered yet, so that a restart goes on from there: an event
+may be offered twice, none is missed. Nothing is read while nobody waits.
 """
 
 import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
@@ -30,13 +31,23 @@ Place = tuple[UUID, str, str]
 """Run, node, instance."""
 
 
+Offer = tuple[int, UUID, str, str]
+"""The position of an event, and the run, node and instance that it was offered to."""
+
+
 class EventCame(msgspec.Struct):
-    """To one run: an event of the type and source that one of its nodes waits for."""
+    """To one run: an event of the type and source that one of its nodes waits for, logged at `position`."""
 
     run_id: UUID
     node_id: str
     instance: str
+    position: int
     event: dict[str, Any]
+
+    @property
+    def offer(self) -> "Offer":
+        """What was offered to whom."""
+        return self.position, self.run_id, self.node_id, self.instance
 
 
 class Waits:
@@ -59,6 +70,7 @@ class Waits:
         self._exact: dict[str, dict[Place, None]] = {}
         self._patterns: dict[Place, None] = {}
         self._position = 0
+        self._unanswered: set[Offer] = set()
         self._kept = 0
         self._kept_at = 0.0
         self._is_known = False
@@ -71,6 +83,10 @@ class Waits:
                     self._add((run.id, event.node_id, event.instance), event.wait, position)
             elif self._waits and isinstance(event, _ENDINGS):
                 self._remove((run.id, event.node_id, event.instance))
+
+    def answered(self, offers: Iterable[Offer]) -> None:
+        """What the runs had to say to these is in the log, if there was anything."""
+        self._unanswered.difference_update(offers)
 
     async def nudged(self, _message: object = None) -> None:
         """The log grew. Costs nothing while nobody waits."""
@@ -149,7 +165,9 @@ class Waits:
         if isinstance(name, str) and (kept := await self._log.get_blob(name)) is not None:
             event["data"] = msgspec.json.decode(kept)
         for run_id, node_id, instance in wanted:
-            self._put(EventCame(run_id, node_id, instance, event), str(stored.event_id))
+            came = EventCame(run_id, node_id, instance, stored.position, event)
+            self._unanswered.add(came.offer)
+            self._put(came, str(stored.event_id))
 
     def _concerns(self, place: Place, received: EventReceived, position: int) -> bool:
         wait, since = self._waits[place]
@@ -161,9 +179,12 @@ class Waits:
 
     async def _keep(self) -> None:
         now_s = time.monotonic()
-        if self._position > self._kept and now_s > self._kept_at + WAITS_KEPT_EVERY_S:
-            await self._log.set_cursor(_CURSOR, self._position)
-            self._kept, self._kept_at = self._position, now_s
+        if now_s < self._kept_at + WAITS_KEPT_EVERY_S:
+            return
+        position = min((offer[0] - 1 for offer in self._unanswered), default=self._position)
+        if position > self._kept:
+            await self._log.set_cursor(_CURSOR, position)
+            self._kept, self._kept_at = position, now_s
 
 
 @lru_cache(maxsize=4_096)

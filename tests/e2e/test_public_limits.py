@@ -81,8 +81,10 @@ async def test_a_queue_has_a_limit_whatever_serves_it(somebody: Stranger):
     nobody = workflow({"id": "work", "type": "job", "job_type": fresh("nobody"), "queue": "narrow"})
     somebody.save(nobody)
     runs = [somebody.execute(nobody["id"]) for _ in range(3)]
-    await until(lambda: kinds(somebody, runs[2]).count("NodeWaiting") == 1, "the third waits")
-    shown = somebody.get(f"/api/runs/{runs[2]}/nodes/work")
+    node = f"/api/runs/{runs[2]}/nodes/work"
+    await until(lambda: somebody.get(node)["status"] == "waiting", "the third is shown to wait")
+    assert kinds(somebody, runs[2]).count("NodeWaiting") == 1
+    shown = somebody.get(node)
     assert (shown["status"], shown["waiting_for"]["for"], shown["waiting_for"]["pool"]) == (
         "waiting", "pool", "queue:narrow",
     )  # fmt: skip
