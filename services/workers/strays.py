@@ -9,8 +9,8 @@ import os
 import resource
 import signal
 
-from infra.embedded.process import adopt_orphans
-from services.workers.watch import Process, environment_of, pids, read_process
+from infra.embedded.process import adopt_orphans, all_pids, environment_of
+from services.workers.watch import Process, read_process
 
 
 class Strays:
@@ -54,7 +54,7 @@ def _has_children() -> bool:
 
 def _children() -> list[Process]:
     """Every child of this process."""
-    found = map(read_process, pids())
+    found = map(read_process, all_pids())
     return [process for process in found if process is not None and process.parent == os.getpid()]
 
 
