@@ -77,11 +77,27 @@ def exit_words(status: int) -> str:
 
 def parent_of(pid: int) -> int | None:
     """The parent of `pid`, None for one that is gone or only waits to be reaped."""
+    fields = stat_fields(pid)
+    return None if fields is None or fields[0] in "ZX" else int(fields[1])
+
+
+def stat_fields(pid: int) -> list[str] | None:
+    """What /proc/…/stat says of a process after its name, from its state on (proc(5)); None for one that is gone.
+
+    Names are any bytes, as whoever runs a program likes.
+    """
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split() or None
     except OSError:
         return None
-    return None if fields[0] in "ZX" else int(fields[1])
+
+
+def environment_of(pid: int) -> list[bytes]:
+    """The entries that a process began with; none of one that is gone or not ours."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def all_pids() -> list[int]:

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from infra.embedded.postgres import PostgresFolder
-from infra.embedded.process import all_pids, is_alive, parent_of, send
+from infra.embedded.process import all_pids, environment_of, is_alive, parent_of, send
 
 SUPERVISED = "FLOWFORGE_SUPERVISED"
 """In the environment of every child: the home it belongs to."""
@@ -40,14 +40,7 @@ async def end_stale(home: Path, cluster: PostgresFolder) -> list[int]:
 def _supervised(home: Path) -> list[int]:
     mark = f"{SUPERVISED}={home.absolute()}".encode()
     ours = _ourselves_and_above()
-    return [pid for pid in all_pids() if pid not in ours and mark in _environment(pid) and is_alive(pid)]
-
-
-def _environment(pid: int) -> list[bytes]:
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return []
+    return [pid for pid in all_pids() if pid not in ours and mark in environment_of(pid) and is_alive(pid)]
 
 
 def _ourselves_and_above() -> set[int]:

@@ -108,7 +108,7 @@ class ScriptProcess:
         await self._reap()
         os.close(self._pidfd)
         self._strays.known.discard(self._process.pid)
-        for usage in self._strays.end(self._mark):
+        for usage in self._strays.end(self._mark, self._group.pids):
             self._group.ended(usage)
         try:
             async with asyncio.timeout(settings.drain_wait_s):

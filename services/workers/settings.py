@@ -105,6 +105,9 @@ prompt_s_default = 600.0
 """How long a model may answer where its node has no `timeout_ms`."""
 
 sql_connect_wait_s = 10.0
+sql_close_wait_s = 2.0
+"""For the end of a query that was given up, and of its connection."""
+
 sql_s_default = 60.0
 """How long a query may take where its node has no `timeout_ms`."""
 

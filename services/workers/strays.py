@@ -8,9 +8,10 @@ import contextlib
 import os
 import resource
 import signal
+from collections.abc import Container
 
-from infra.embedded.process import adopt_orphans
-from services.workers.watch import Process, environment_of, pids, read_process
+from infra.embedded.process import adopt_orphans, all_pids, environment_of
+from services.workers.watch import Process, read_process
 
 
 class Strays:
@@ -25,14 +26,18 @@ class Strays:
         adopt_orphans()
         self._adopts = True
 
-    def end(self, mark: str) -> list[resource.struct_rusage]:
-        """Kill the strays of one job, and what becomes ours by that, until none is left; answers what each took."""
+    def end(self, mark: str, seen: Container[int] = ()) -> list[resource.struct_rusage]:
+        """Kill the strays of one job, and what becomes ours by that, until none is left; answers what each took.
+
+        They bear its mark, or were seen below it. One that gave its mark away before it was seen is nobody's, and ends
+        as soon as no script runs.
+        """
         took = list[resource.struct_rusage]()
         if not self._adopts or not _has_children():
             return took
         children = _children()
-        while marked := [each.pid for each in children if each.is_alive and mark.encode() in environment_of(each.pid)]:
-            for pid in marked:
+        while found := [each.pid for each in children if each.is_alive and self._is_stray(each, mark, seen)]:
+            for pid in found:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                 took += _reap(pid)
@@ -41,6 +46,11 @@ class Strays:
             if not each.is_alive and not {each.pid, each.session} & self.known:
                 _reap(each.pid)
         return took
+
+    def _is_stray(self, child: Process, mark: str, seen: Container[int]) -> bool:
+        if child.pid in self.known:
+            return False
+        return not self.known or child.pid in seen or mark.encode() in environment_of(child.pid)
 
 
 def _has_children() -> bool:
@@ -54,7 +64,7 @@ def _has_children() -> bool:
 
 def _children() -> list[Process]:
     """Every child of this process."""
-    found = map(read_process, pids())
+    found = map(read_process, all_pids())
     return [process for process in found if process is not None and process.parent == os.getpid()]
 
 

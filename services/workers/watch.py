@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 from flowforge.reports import JobUsage
 
+from infra.embedded.process import all_pids, environment_of, stat_fields
 from services.workers import settings
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -122,7 +123,7 @@ class Watch:
 
     def _find(self) -> None:
         """Whose each process is. What was found to be nobody's is not asked about again while it lives."""
-        listed = set(pids())
+        listed = set(all_pids())
         is_fresh = time.monotonic() - self._looked_at < settings.watch_forgets_s
         self._others = self._others & listed if is_fresh else set()
         self._looked_at = time.monotonic()
@@ -158,26 +159,12 @@ class Watch:
                 group.ended(usage)
 
 
-def pids() -> list[int]:
-    """Of every process there is."""
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-
-
 def read_process(pid: int) -> Process | None:
     """None: it is gone."""
-    try:
-        state, parent, _, session = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:4]
-    except (OSError, ValueError):
+    if (fields := stat_fields(pid)) is None:
         return None
+    state, parent, _, session = fields[:4]
     return Process(pid, int(parent), int(session), state not in "ZX")
-
-
-def environment_of(pid: int) -> list[bytes]:
-    """Its entries; none of a process that is gone or not ours."""
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return []
 
 
 def resident_bytes() -> int:
@@ -188,7 +175,7 @@ def resident_bytes() -> int:
 def _memory(pid: int) -> tuple[int, int] | None:
     """(what it has in memory, the most it had since it became what it is), in bytes; None: it is gone."""
     try:
-        fields = dict(_sizes(Path(f"/proc/{pid}/status").read_text()))
+        fields = dict(_sizes(Path(f"/proc/{pid}/status").read_text(errors="replace")))
     except OSError:
         return None
     return (fields["VmRSS"], fields["VmHWM"]) if "VmHWM" in fields and "VmRSS" in fields else None

@@ -15,7 +15,7 @@ from flowforge.job import Job
 
 from services.workers.prompts import claude, ollama, openai
 from services.workers.prompts.asking import Answer, Ask, ProviderFailed, Stream, Wanted
-from services.workers.prompts.fitting import Misfit, fitted
+from services.workers.prompts.fitting import Misfit, check, fitted
 from services.workers.secrets import Asks, JobSecrets
 from services.workers.settings import prompt_s_default
 from services.workers.targets import TargetRefused, Targets
@@ -86,6 +86,13 @@ def _wanted(provider: str, model: str, resolved: dict[str, Any], schema: dict[st
     for name in ("base_url", "api_key"):
         if not isinstance(options.get(name, ""), str):
             raise _invalid(f"options.{name}: expected a text")
+    if schema is not None:
+        try:
+            check(schema)
+        except ValueError as fault:
+            raise _invalid(
+                f"response_schema: {fault}; use a JSON Schema without references to other documents"
+            ) from None
     return Wanted(
         provider=provider,
         model=model,

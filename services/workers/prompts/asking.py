@@ -55,7 +55,7 @@ class Stream:
         self._tokens_max = tokens_max
         self._parts: list[str] = []
         self._chars = 0
-        self._line = ""
+        self._line: list[str] = []
         self._told_at = 0.0
 
     @property
@@ -69,9 +69,11 @@ class Stream:
             return
         self._parts.append(part)
         self._chars += len(part)
-        *lines, self._line = (self._line + part).split("\n")
-        for line in lines:
-            self._job.log(line)
+        first, *others = part.split("\n")
+        self._line.append(first)
+        for line in others:
+            self._log_line()
+            self._line.append(line)
         now = time.monotonic()
         if now >= self._told_at + _TOLD_EVERY_S:
             self._told_at = now
@@ -81,10 +83,13 @@ class Stream:
 
     def end(self) -> str:
         """The whole text."""
-        if self._line:
-            self._job.log(self._line)
-            self._line = ""
+        if any(self._line):
+            self._log_line()
         return self.text
+
+    def _log_line(self) -> None:
+        self._job.log("".join(self._line))
+        self._line.clear()
 
 
 class Ask(Protocol):
@@ -102,3 +107,9 @@ def no_client(provider: str, package: str) -> ProviderFailed:
         f'pip install {package}, or "flowforge-server[prompts]"',
         is_worth_another_try=False,
     )
+
+
+def unreached(fault: Exception) -> str:
+    """Why there was no answer: what lies below the client's own words, which are the same for everything."""
+    cause = fault.__cause__ or fault
+    return f"{type(fault).__name__}: {cause or type(cause).__name__}"

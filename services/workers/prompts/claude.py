@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from services.workers.prompts.asking import Answer, ProviderFailed, Stream, Wanted, no_client
+from services.workers.prompts.asking import Answer, ProviderFailed, Stream, Wanted, no_client, unreached
 from services.workers.targets import Targets
 
 TOKENS_DEFAULT = 4_096
@@ -16,6 +16,7 @@ async def ask(wanted: Wanted, stream: Stream, targets: Targets, environ: Mapping
     """As promised by `Ask`."""
     try:
         import anthropic  # noqa: PLC0415 - optional
+        import httpx2  # noqa: PLC0415 - comes with it
     except ImportError:
         raise no_client(wanted.provider, "anthropic") from None
     key = wanted.api_key or environ.get("ANTHROPIC_API_KEY")
@@ -30,8 +31,8 @@ async def ask(wanted: Wanted, stream: Stream, targets: Targets, environ: Mapping
             return await _answered(client, wanted, stream)
     except anthropic.APIStatusError as fault:
         raise ProviderFailed(f"{fault.status_code}: {fault.message}", fault.status_code) from None
-    except anthropic.APIError as fault:
-        raise ProviderFailed(f"{type(fault).__name__}: {fault}") from None
+    except (anthropic.APIError, httpx2.TransportError) as fault:  # the latter while the answer comes
+        raise ProviderFailed(unreached(fault)) from None
 
 
 async def _answered(client: Any, wanted: Wanted, stream: Stream) -> Answer:

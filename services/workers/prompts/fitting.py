@@ -14,6 +14,14 @@ class Misfit(ValueError):
     """The answer is no JSON, or not of the shape that was asked for; says where."""
 
 
+def check(schema: dict[str, Any]) -> None:
+    """Raises ValueError for what is no schema, or needs one from elsewhere: nothing is fetched for it."""
+    try:
+        _validator(msgspec.json.encode(schema).decode())
+    except (ValueError, jsonschema_rs.ReferencingError) as fault:
+        raise ValueError(str(fault).partition("\n")[0]) from None
+
+
 def fitted(text: str, schema: dict[str, Any]) -> Any:
     """The JSON of the answer, also where it stands in a fence of Markdown. Raises Misfit."""
     found = _FENCED.search(text)
@@ -30,4 +38,4 @@ def fitted(text: str, schema: dict[str, Any]) -> Any:
 
 @lru_cache(maxsize=256)
 def _validator(schema: str) -> Any:
-    return jsonschema_rs.validator_for(msgspec.json.decode(schema))
+    return jsonschema_rs.Draft202012Validator(msgspec.json.decode(schema), offline=True)

@@ -20,21 +20,21 @@ async def ask(wanted: Wanted, stream: Stream, targets: Targets, environ: Mapping
     if wanted.base_url is not None:
         raise ProviderFailed("options.base_url is for OpenAI-compatible providers", is_worth_another_try=False)
     host = environ.get("OLLAMA_HOST") or HOST_DEFAULT
-    client = ollama.AsyncClient(host=host)
     messages = [{"role": "system", "content": wanted.system}] if wanted.system else []
     options = {**wanted.options, **({"num_predict": wanted.tokens_max} if wanted.tokens_max else {})}
     last: Any = None
     try:
-        pieces = await client.chat(
-            model=wanted.model,
-            messages=[*messages, *wanted.messages],
-            stream=True,
-            format=wanted.schema,
-            options=options or None,
-        )
-        async for piece in pieces:
-            last = piece
-            stream.add(piece.message.content or "")
+        async with ollama.AsyncClient(host=host) as client:
+            pieces = await client.chat(
+                model=wanted.model,
+                messages=[*messages, *wanted.messages],
+                stream=True,
+                format=wanted.schema,
+                options=options or None,
+            )
+            async for piece in pieces:
+                last = piece
+                stream.add(piece.message.content or "")
     except ollama.ResponseError as fault:
         status = fault.status_code if fault.status_code > 0 else None
         raise ProviderFailed(fault.error, status, is_worth_another_try=status is None or status >= 500) from None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from services.workers.prompts.asking import Answer, ProviderFailed, Stream, Wanted, no_client
+from services.workers.prompts.asking import Answer, ProviderFailed, Stream, Wanted, no_client, unreached
 from services.workers.targets import Targets
 
 
@@ -15,7 +15,7 @@ async def ask(wanted: Wanted, stream: Stream, targets: Targets, environ: Mapping
         raise no_client(wanted.provider, "openai") from None
     name = wanted.provider.upper().replace("-", "_")
     address = wanted.base_url or environ.get(f"{name}_BASE_URL")
-    key = wanted.api_key or environ.get(f"{name}_API_KEY")
+    key = wanted.api_key or (None if wanted.base_url else environ.get(f"{name}_API_KEY"))
     if address is None and wanted.provider != "openai":
         raise ProviderFailed(
             f"nobody knows this provider; give the built-in worker {name}_BASE_URL (OpenAI-compatible), "
@@ -24,19 +24,18 @@ async def ask(wanted: Wanted, stream: Stream, targets: Targets, environ: Mapping
         )
     if key is None and address is None:
         raise ProviderFailed(f"there is no key: set {name}_API_KEY, or options.api_key", is_worth_another_try=False)
-    client = openai.AsyncOpenAI(
-        api_key=key or "none",
-        base_url=address,
-        max_retries=0,
-        http_client=_guarded(targets) if wanted.base_url else None,
-    )
+    from services.workers.prompts.guarded import guarded  # noqa: PLC0415 - comes with the client
+
+    http_client = guarded(targets, key or "none") if wanted.base_url else None
     try:
-        async with client:
+        async with openai.AsyncOpenAI(
+            api_key=key or "none", base_url=address, max_retries=0, http_client=http_client
+        ) as client:
             return await _answered(client, wanted, stream)
     except openai.APIStatusError as fault:
         raise ProviderFailed(_told(fault), fault.status_code) from None
     except openai.APIError as fault:
-        raise ProviderFailed(f"{type(fault).__name__}: {fault}") from None
+        raise ProviderFailed(unreached(fault)) from None
 
 
 async def _answered(client: Any, wanted: Wanted, stream: Stream) -> Answer:
@@ -59,23 +58,6 @@ async def _answered(client: Any, wanted: Wanted, stream: Stream) -> Answer:
     return Answer(
         stream.end(), model, usage.prompt_tokens if usage else None, usage.completion_tokens if usage else None
     )
-
-
-def _guarded(targets: Targets) -> Any:
-    """A client that connects to addresses that calls may go to, and to no other: the node named the address."""
-    import httpx2  # noqa: PLC0415 - comes with the client
-
-    class Guarded(httpx2.AsyncHTTPTransport):
-        async def handle_async_request(self, request: Any) -> Any:
-            url = request.url
-            port = url.port or (443 if url.scheme == "https" else 80)
-            address = (await targets.addresses(url.host, port))[0]
-            request.extensions = {**request.extensions, "sni_hostname": url.host}
-            request.headers["host"] = url.netloc.decode()
-            request.url = url.copy_with(host=address)
-            return await super().handle_async_request(request)
-
-    return httpx2.AsyncClient(transport=Guarded(), trust_env=False, follow_redirects=False)
 
 
 def _told(fault: Any) -> str:

@@ -16,7 +16,7 @@ from flowforge.job import Job
 from services.workers.secrets import Asks, JobSecrets
 from services.workers.settings import sql_s_default
 from services.workers.sql import dbapi, postgres
-from services.workers.sql.rows import Failed, Rows, TooManyRows, Unfit, plain
+from services.workers.sql.rows import ADDRESS, Failed, Rows, TooManyRows, Unfit, plain
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class SqlRunner:
             parts = urlsplit(url.strip())
             password = parts.password
         except ValueError:
-            raise _invalid(f"secrets.{query.connection} is no address of a database") from None
+            raise _invalid(f"secrets.{query.connection}: {ADDRESS}") from None
         if password:
             job.hide(password, unquote(password))
         parameters = await secrets.resolve(query.parameters)

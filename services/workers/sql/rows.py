@@ -13,6 +13,12 @@ _EXACT_DIGITS = 15
 """So many decimal digits a double holds, whatever they are."""
 
 
+ADDRESS = (
+    "it is no address of a database: write postgresql://user:password@host:port/database, what is neither letter nor digit "
+    "in the password percent-encoded (%2F for /)"
+)
+
+
 class Rows(msgspec.Struct, frozen=True):
     """What a database answered; `affected` counts the rows that a statement without rows of its own changed."""
 

@@ -224,6 +224,26 @@ async def test_all_processes_together_are_limited(builtin_execution: Execution) 
     assert "at most 150 MB are allowed (max_memory_mb)" in told.report.error.message
 
 
+async def test_a_name_that_is_no_text_hides_no_process(builtin_execution: Execution) -> None:
+    renamed = (
+        "import ctypes, time\nctypes.CDLL(None).prctl(15, b'\\xff) Z 1')\nb = bytearray(200_000_000)\ntime.sleep(600)"
+    )
+    told = await run_script(builtin_execution, "python", renamed, script={"max_memory_mb": 64})
+    assert "at most 64 MB are allowed (max_memory_mb)" in told.report.error.message
+    left = (
+        "import ctypes, os, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    ctypes.CDLL(None).prctl(15, b'\\xff')\n"
+        "    print(os.getpid(), flush=True)\n"
+        "    time.sleep(600)\n"
+        "time.sleep(0.2)"
+    )
+    told = await run_script(builtin_execution, "python", left)
+    [pid] = lines_of(builtin_execution, told.job_id)
+    assert not psutil.pid_exists(int(pid))
+
+
 async def test_asking_for_far_too_much_memory_names_the_limit(builtin_execution: Execution) -> None:
     told = await run_script(builtin_execution, "python", "bytearray(10**12)", script={"max_memory_mb": 64})
     assert told.report.error.message.startswith(

@@ -9,6 +9,7 @@ import pytest
 from flowforge import Worker
 
 from services.workers.prompts import PromptRunner
+from services.workers.settings import response_bytes_max
 from services.workers.targets import Targets
 from tests.integration.workers.executing import Execution, Told, serving
 from tests.integration.workers.test_webhooks import Kept
@@ -103,6 +104,17 @@ async def test_an_answer_must_fit_its_schema(desk: Desk):
     assert "is no JSON" in (await desk.error("openai:m", response_schema=MOODS)).message
 
 
+async def test_a_schema_is_taken_as_it_stands_and_nothing_is_fetched_for_it(desk: Desk):
+    openai_says(desk.web, '{"mood": "good"}')
+    elsewhere = desk.web.at("/schema", json_said({}))
+    for schema in ({"$ref": elsewhere}, {"$ref": "file:///etc/passwd"}, {"type": 5}):
+        error = await desk.error("openai:m", response_schema=schema)
+        assert (error.code, error.retryable) == ("INPUT_INVALID", False)
+        assert "response_schema: " in error.message
+    assert (await desk.output("openai:m", response_schema={"$schema": elsewhere}))["json"] == {"mood": "good"}
+    assert [asked.path for asked in desk.web.asked] == ["/v1/chat/completions"]
+
+
 async def test_any_compatible_address_is_a_provider_by_name(desk: Desk):
     openai_says(desk.web, "hello")
     assert (await desk.output("local:tiny"))["provider"] == "local"
@@ -117,6 +129,48 @@ async def test_a_node_may_name_an_address_where_calls_may_go(desk: Desk):
     error = await desk.error("any:m", options={"base_url": "http://127.0.0.1:9/v1"})
     assert "FlowForge's own" in error.message
     assert error.retryable is False
+
+
+async def test_an_address_that_a_node_names_gets_nothing_of_our_environment(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-of-ours")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", f"x-ours: {KEY}\nauthorization: Bearer {KEY}")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    openai_says(desk.web, "hello")
+    options = {"base_url": f"http://localhost:{desk.web.port}/v1"}
+    for provider in ("openai", "local"):
+        assert (await desk.output(f"{provider}:m", options=options))["text"] == "hello"
+    for asked in desk.web.asked:
+        assert KEY not in str(asked.headers)
+        assert "org-of-ours" not in str(asked.headers)
+        assert asked.headers["host"] == f"localhost:{desk.web.port}"
+
+
+async def test_an_address_that_a_node_names_cannot_send_us_on(desk: Desk):
+    desk.web.at("/v1/chat/completions", Said(307, b"", {"location": f"http://127.0.0.1:{desk.web.port}/inside"}))
+    error = await desk.error("any:m", options={"base_url": f"http://localhost:{desk.web.port}/v1"})
+    assert (error.code, error.retryable) == ("PROVIDER_ERROR", False)
+    assert [asked.path for asked in desk.web.asked] == ["/v1/chat/completions"]
+
+
+@pytest.mark.parametrize("provider_model", ["openai:m", "any:m", "claude:m", "ollama:m"])
+async def test_an_answer_that_breaks_off_may_be_tried_again(desk: Desk, provider_model: str):
+    for path in ("/v1/chat/completions", "/v1/messages", "/api/chat"):
+        desk.web.at(
+            path, Said(raw=b"HTTP/1.1 200 Said\r\ncontent-type: text/event-stream\r\ncontent-length: 99\r\n\r\n")
+        )
+    options = {"base_url": f"http://localhost:{desk.web.port}/v1"} if provider_model == "any:m" else {}
+    error = await desk.error(provider_model, options=options)
+    assert (error.code, error.retryable) == ("PROVIDER_ERROR", True), error.message
+
+
+async def test_an_answer_without_end_is_not_kept(desk: Desk):
+    endless = b"data: " + b"x" * response_bytes_max
+    desk.web.at("/v1/chat/completions", Said(200, endless, {"content-type": "text/event-stream"}))
+    error = await desk.error("any:m", options={"base_url": f"http://localhost:{desk.web.port}/v1"})
+    assert error.code == "PROVIDER_ERROR"
+    assert "more than 16 MiB" in error.message
 
 
 @pytest.mark.parametrize(("status", "may_pass"), [(401, False), (400, False), (429, True), (503, True)])

@@ -1,17 +1,25 @@
 """What `sql` nodes promise: a worker on a real queue, a real Postgres and a real SQLite to ask."""
 
+import asyncio
+import contextlib
+import os
 import sqlite3
+import threading
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
 
+import asyncpg
 import msgspec
 import pytest
 from flowforge import Worker
 
+from services.workers import sql
 from services.workers.sql import SqlRunner
-from tests.integration.workers.executing import Execution, Told, serving
+from tests.integration.workers.executing import WAIT_S, Execution, Told, serving
 from tests.integration.workers.test_webhooks import Kept
 
 
@@ -151,6 +159,79 @@ async def test_a_database_that_is_not_there_may_be_tried_again_and_its_password_
     assert "s3cr" not in str(error)
 
 
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+@pytest.mark.parametrize("password", ["s3cr/et", "s3cr#et", "s3cr?et", "s3cr[et"])
+async def test_no_piece_of_a_password_is_told_that_was_not_encoded(desk: Desk, scheme: str, password: str):
+    desk.kept.values["db"] = f"{scheme}://me:{password}@127.0.0.1:9/none"
+    error = await desk.error("select 1")
+    assert (error.code, error.retryable) == ("INPUT_INVALID", False)
+    assert "percent-encoded" in error.message
+    assert "s3cr" not in error.message + bytes(error.details).decode()
+
+
+async def test_of_a_secret_that_is_no_address_nothing_is_told(desk: Desk):
+    for key in ("sk-live-1234567890", "user:sk-live-1234567890"):
+        desk.kept.values["db"] = key
+        message = (await desk.error("select 1")).message
+        assert "secrets.db: its address has no scheme; expected one of postgresql" in message
+        assert "sk-live" not in message
+
+
+async def test_a_query_that_is_cancelled_ends_in_the_database_and_leaves_no_connection(
+    postgres: Desk, postgres_dsn: str
+):
+    observer = await asyncpg.connect(postgres_dsn)
+    mark = f"marked {uuid4()}"
+    open_count = "select count(*) from pg_stat_activity where query like '%' || $1 || '%' and pid <> pg_backend_pid()"
+
+    async def until(count: int) -> None:
+        async with asyncio.timeout(WAIT_S):
+            while await observer.fetchval(open_count, mark) != count:
+                await asyncio.sleep(0.02)
+
+    try:
+        query = {"connection": "db", "query": f"select pg_sleep(600) /* {mark} */", "parameters": []}
+        job = await postgres.execution.hand_out("sql", payload=query)
+        await until(1)
+        await postgres.execution.cancel(job)
+        assert (await postgres.execution.ending(job)).report.error.code == "CANCELLED"
+        await until(0)
+    finally:
+        await observer.close()
+
+
+async def test_a_database_that_falls_silent_does_not_hold_the_job(
+    desk: Desk, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sql, "sql_s_default", 1.0)
+    async with _silenced(postgres_dsn) as address:
+        desk.kept.values["db"] = address
+        error = await desk.error("select 1 as silence")
+    assert (error.code, error.retryable) == ("JOB_TIMEOUT", True)
+
+
+@contextlib.asynccontextmanager
+async def _silenced(dsn: str) -> AsyncGenerator[str]:
+    """The same database, up to the query that asks for silence: from then on nothing comes back."""
+    parts = urlsplit(dsn)
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, until: bytes) -> None:
+        while (data := await reader.read(65_536)) and not (until and until in data):
+            writer.write(data)
+        await asyncio.Event().wait()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inside, outside = await asyncio.open_connection(parts.hostname, parts.port)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(pass_on(reader, outside, b"silence"), pass_on(inside, writer, b""))
+        outside.close()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield dsn.replace(parts.netloc, parts.netloc.rpartition("@")[0] + f"@127.0.0.1:{port}")
+
+
 async def test_a_secret_that_is_missing_or_no_address_is_told_by_name(desk: Desk):
     assert "there is no secrets.db" in (await desk.error("select 1")).message
     desk.kept.values["db"] = "redis://127.0.0.1"
@@ -173,6 +254,36 @@ async def test_sqlite_is_written_to_and_what_fails_changes_nothing(sqlite: Desk)
     assert (await sqlite.output("insert into books (title) values (?)", "Ulysses"))["row_count"] == 1
     assert "UNIQUE" in (await sqlite.error("insert into books (id, title) values (1, 'x')")).message
     assert (await sqlite.output("select count(*) as n from books"))["rows"] == [{"n": 3}]
+
+
+async def test_a_query_reaches_the_file_that_the_secret_names_and_no_other(sqlite: Desk, tmp_path: Path):
+    other = tmp_path / "other.db"
+    for query in (f"attach '{other}' as other", f"vacuum into '{other}'"):
+        error = await sqlite.error(query)
+        assert "authori" in error.message
+        assert error.retryable is False
+    assert not other.exists()
+
+
+@pytest.mark.parametrize("query", ["select 1; select 2", "select ?"])
+async def test_what_sqlite_does_not_take_is_told_and_not_tried_again(sqlite: Desk, query: str):
+    error = await sqlite.error(query, *([2**70] if "?" in query else []))
+    assert error.retryable is False
+    assert "traceback" not in bytes(error.details).decode()
+
+
+async def test_queries_that_hang_hold_up_no_others(sqlite: Desk):
+    endless = "with recursive n(x) as (select 1 union all select x + 1 from n) select max(x) as x from n"
+    payload = {"connection": "db", "query": endless, "parameters": []}
+    hanging = [await sqlite.execution.hand_out("sql", payload=payload) for _ in range((os.cpu_count() or 1) + 8)]
+    assert (await sqlite.output("select 1 as one"))["rows"] == [{"one": 1}]
+    for job in hanging:
+        await sqlite.execution.cancel(job)
+    for job in hanging:
+        assert (await sqlite.execution.ending(job)).report.error.code == "CANCELLED"
+    async with asyncio.timeout(WAIT_S):
+        while any(thread.name == "flowforge-query" for thread in threading.enumerate()):
+            await asyncio.sleep(0.02)
 
 
 async def test_a_driver_that_is_not_installed_is_named(desk: Desk):

@@ -147,10 +147,12 @@ async def test_time_up_ends_the_whole_group(builtin_execution: Execution) -> Non
 
 
 async def test_nothing_is_left_of_a_script_that_ended(builtin_execution: Execution) -> None:
-    source = "sleep 600 & echo $!; (setsid sleep 600 & echo $!); mkdir locked; touch locked/x; chmod 000 locked; pwd"
+    begun = "sleep 600 & echo $!; (setsid sleep 600 & echo $!); (setsid env -i sleep 600 & echo $!)"
+    source = f"{begun}; mkdir locked; touch locked/x; chmod 000 locked; pwd"
     told = await run_script(builtin_execution, "bash", source)
     *pids, folder = lines_of(builtin_execution, told.job_id)
     assert told.kind == "JobCompleted"
+    assert len(pids) == 3
     assert not any(psutil.pid_exists(int(pid)) for pid in pids)
     assert not Path(folder).exists()
 
