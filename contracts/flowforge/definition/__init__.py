@@ -8,9 +8,6 @@ Unknown fields are refused. A node's own settings stand beside its common fields
 likes; `parse` takes both.
 """
 
-import atexit
-import gc
-
 from flowforge.definition.nodes import (
     NODE_TYPES,
     ApprovalNode,
@@ -113,11 +110,6 @@ from flowforge.definition.triggers import (
 from flowforge.definition.workflow import (
     Workflow,
 )
-
-# A body holds nodes, which hold bodies. msgspec 0.22 reads freed memory when types that contain themselves are collected,
-# which happens as the interpreter ends: one program in four would die of SIGSEGV with its work done. Nothing is collected
-# that is frozen.
-atexit.register(gc.freeze)
 
 __all__ = [
     "ApprovalNode",
