@@ -1,5 +1,7 @@
 """Answers to commands, as long as the bus takes them; and commands as causes of events."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +14,7 @@ from services.catalog.validation import Finding
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """Where a workflow or a template stood after an event of its stream."""
+    """Where something that is saved as versions stood after an event of its stream."""
 
     version: int
     position: int
@@ -30,7 +32,9 @@ def uuid_of(text: str | None) -> UUID | None:
         return None
 
 
-def saved_answer(name: str, saved: Saved, warnings: list[Finding], further: dict[str, Any]) -> bytes:
+def saved_answer(
+    name: str, saved: Saved, warnings: list[Finding], further: Mapping[str, Any] = MappingProxyType({})
+) -> bytes:
     return accepted(
         {
             "id": name,

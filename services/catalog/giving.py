@@ -26,8 +26,10 @@ from infra.eventlog import EventLog, Unavailable
 from infra.expressions import ExpressionFault, Scope, compile_template
 from infra.secrets import Secrets, WrongKey
 from infra.secrets.asking import NAMES_MAX, SecretsAsked, SecretsGiven, Unsealable, sealed_for, subject
+from services.catalog.named_secrets import Secret
 from services.catalog.secret_names import values_of
 from services.catalog.settings import nodes_with_secrets_cached_max
+from services.catalog.versioned import Versioned
 
 _log = logging.getLogger(__name__)
 _asked = msgspec.json.Decoder(SecretsAsked)
@@ -48,8 +50,9 @@ _References = dict[str, Referring]
 class Giving:
     """Answers questions for secrets."""
 
-    def __init__(self, log: EventLog, secrets: Secrets | None) -> None:
+    def __init__(self, log: EventLog, named: Versioned[Secret], secrets: Secrets | None) -> None:
         self._log = log
+        self._named = named
         self._secrets = secrets
         self._known: OrderedDict[tuple[str, int], _References] = OrderedDict()
         self._answering: set[asyncio.Task[None]] = set()
@@ -89,7 +92,7 @@ class Giving:
         referred = await self._referred_by(asked.run_id, asked.node_id)
         if strange := [name for name in asked.names if name not in referred]:
             return SecretsGiven(refused=f"the node '{asked.node_id}' of this run does not refer to '{strange[0]}'")
-        values = await values_of(self._log, self._secrets, asked.names)
+        values = await values_of(self._named, self._secrets, asked.names)
         if missing := [name for name in asked.names if name not in values]:
             return SecretsGiven(missing=missing)
         return sealed_for(asked, values)

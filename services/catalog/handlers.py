@@ -19,11 +19,9 @@ from flowforge.commands import (
     COMMANDS,
     ChangeTriggers,
     CreateWorkflow,
-    DeleteSecret,
     InstantiateTemplate,
     ListTemplates,
     SaveTemplate,
-    SetSecret,
     SetTriggerConfigs,
     UpdateWorkflow,
     ValidateWorkflow,
@@ -48,7 +46,7 @@ from services.catalog.giving import Giving
 from services.catalog.job_queues import JobQueues
 from services.catalog.looking_up import known_of
 from services.catalog.prompts import prompts
-from services.catalog.secret_names import NamedSecret, SecretNames
+from services.catalog.secret_names import Sweeping, secret_names
 from services.catalog.secrets import Keeping
 from services.catalog.settings import (
     answer_bytes_max,
@@ -109,8 +107,10 @@ class Catalog:
         self._clock = clock
         self._templates = Templates(log, namespace, clock)
         self._prompts = prompts(log, namespace, clock)
+        self._names = secret_names(log, namespace, clock)
+        self._sweeping = None if secrets is None else Sweeping(self._names, secrets)
         self._versioned: dict[str, Versioned[Any]] = {
-            each.kind.word: each for each in (self._templates.changes, self._prompts)
+            each.kind.word: each for each in (self._templates.changes, self._prompts, self._names)
         }
         self._named_templates: dict[str, Template] = {}
         """Of which the workflows of a turn are made."""
@@ -128,21 +128,18 @@ class Catalog:
         """Changes of several workflows at once: what their streams hold."""
         self._decided_together: dict[Hashable, dict[str, Decided]] = {}
         self._queues: JobQueues | None = None
-        self._names = SecretNames(log, clock, cause_of)
 
     def attached(self, shell: Shell) -> None:
         """Queues of job types are made over the shell's connection, and secrets are asked for there."""
         self._queues = JobQueues(shell.client, self._subjects)
-        giving = Giving(self._log, self._secrets)
+        giving = Giving(self._log, self._names, self._secrets)
         self._starting = asyncio.create_task(giving.start(shell.client, self._subjects))
 
     # --- load ---------------------------------------------------------------------------------------------------------
 
     def key(self, message: Message) -> Hashable:
-        """The id of the workflow, template or prompt, or the name of the secret; messages that concern none stand alone."""
+        """The id of the workflow, or of a thing of another kind; messages that concern none stand alone."""
         command = _command(message)
-        if isinstance(command, SetSecret | DeleteSecret):
-            return NamedSecret(command.name)
         keys = (each.key(command) for each in self._versioned.values())
         return next(filter(None, keys), None) or _workflow_id(command) or (message.reply_to, message.event.id)
 
@@ -151,6 +148,7 @@ class Catalog:
         commands = [_command(message) for message in messages]
         await self._templates.load(keys, commands)
         await self._prompts.load(keys)
+        await self._names.load(keys)
         self._named_templates.clear()
         for command in commands:
             if isinstance(command, InstantiateTemplate):
@@ -158,7 +156,6 @@ class Catalog:
                 self._named_templates |= {} if template is None else {template.id: template}
         if self._queues is not None:
             await self._queues.make(c for c in commands if isinstance(c, CreateWorkflow | UpdateWorkflow))
-        await self._names.load(key for key in keys if isinstance(key, NamedSecret))
         for message in messages:
             if message.event.type == ChangeTriggers.__name__:
                 await self._load_together(self.key(message), _command(message))
@@ -225,8 +222,6 @@ class Catalog:
         if isinstance(key, Key):
             commands = [(message, cast("AnyCommand", _command(message))) for message in messages]
             return self._versioned[key.kind].decide(key, commands)
-        if isinstance(key, NamedSecret):
-            return self._names.decide(key, messages, [cast("SetSecret", _command(message)) for message in messages])
         first = _command(messages[0])
         if isinstance(first, ChangeTriggers):
             return self._decide_together(key, first, messages)
@@ -347,9 +342,6 @@ class Catalog:
         """Answer the command, and say its events."""
         if isinstance(key, Key):
             return self._versioned[key.kind].logged(key, work, events)
-        if isinstance(key, NamedSecret):
-            self._names.logged(key, work, events)
-            return []
         if key in self._decided_together:
             return self._logged_together(key, work, events)
         workflow_id = cast("str", key)
@@ -367,8 +359,6 @@ class Catalog:
         self._decided_together.pop(key, None)
         if isinstance(key, Key):
             self._versioned[key.kind].refused(key)
-        if isinstance(key, NamedSecret):
-            self._names.refused(key)
         if isinstance(key, str):
             self._loaded.pop(key, None)
             self._pending.pop(key, None)
@@ -394,16 +384,16 @@ class Catalog:
 
     async def tick(self) -> None:
         """Secrets that no name stands for are removed."""
-        if self._secrets is not None:
+        if self._sweeping is not None:
             try:
-                await self._names.sweep(self._secrets)
+                await self._sweeping.tick()
             except (Unavailable, WrongKey) as fault:
                 _log.warning("replaced secrets are not removed yet: %s", fault)
 
     def _outgoing(self, stored: StoredEvent) -> Outgoing:
         for each in self._versioned.values():
-            if stored.type in each.kind.says:
-                return each.outgoing(stored)
+            if (outgoing := each.outgoing(stored)) is not None:
+                return outgoing
         event = _event(stored)
         envelope = logged_event(stored, self._namespace)
         body = encode_envelope(envelope)
