@@ -16,7 +16,7 @@ from flowforge.commands import (
     SetTriggerConfigs,
     UpdateWorkflow,
 )
-from flowforge.definition import readable
+from flowforge.definition import JobNode, every_node, readable
 from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowEvent, WorkflowUpdated
 from flowforge.refusals import (
     Refusal,
@@ -50,15 +50,20 @@ Command = (
 )
 
 
+JobQueue = tuple[str, str]
+"""Queue and job type."""
+
+
 class Decided(msgspec.Struct, frozen=True):
     """What is to be logged (nothing, where nothing would change), and what the author should look at.
 
-    `secrets` are to be kept before it is logged.
+    `secrets` are to be kept before it is logged; `job_queues` are those that the definition names, wherever in it.
     """
 
     events: list[WorkflowEvent]
     warnings: list[Finding] = []
     secrets: list[Secret] = []
+    job_queues: frozenset[JobQueue] = frozenset()
 
 
 class Beside(msgspec.Struct, frozen=True):
@@ -122,7 +127,7 @@ def _created(state: State, document: object, beside: Beside, template_id: str | 
     event = WorkflowCreated(
         workflow_id=_id(checked), workflow_version=1, definition=definition, template_id=template_id
     )
-    return Decided([event], checked.report.warnings, secrets)
+    return Decided([event], checked.report.warnings, secrets, _job_queues(checked))
 
 
 def _update(state: State, command: UpdateWorkflow, beside: Beside) -> Decided | Refusal:
@@ -254,14 +259,14 @@ def save(
         return taken
     definition, secrets = taken
     if not state.is_archived and _same(definition, state.definition):
-        return Decided([], checked.report.warnings)
+        return Decided([], checked.report.warnings, job_queues=_job_queues(checked))
     event = WorkflowUpdated(
         workflow_id=workflow_id,
         workflow_version=state.version + 1,
         definition=definition,
         rolled_back_to=rolled_back_to,
     )
-    return Decided([event], checked.report.warnings, secrets)
+    return Decided([event], checked.report.warnings, secrets, _job_queues(checked))
 
 
 def _taken_apart(checked: Checked, keeping: Keeping | None) -> tuple[msgspec.Raw, list[Secret]] | Refusal:
@@ -273,6 +278,12 @@ def _taken_apart(checked: Checked, keeping: Keeping | None) -> tuple[msgspec.Raw
     secrets = [] if keeping is None else take_out(checked.document, keeping)
     definition = stored(checked)
     return definition if isinstance(definition, Refusal) else (definition, secrets)
+
+
+def _job_queues(checked: Checked) -> frozenset[JobQueue]:
+    assert checked.workflow is not None
+    jobs = (node for node in every_node(checked.workflow.nodes) if isinstance(node, JobNode))
+    return frozenset((job.queue, job.job_type) for job in jobs)
 
 
 def _other_id(expected: str, given: object) -> Refusal:

@@ -13,7 +13,7 @@ from typing import cast
 from uuid import UUID
 
 import msgspec
-from flowforge.definition import LoopNode, Node, PromptNode, SqlNode, parse_stored
+from flowforge.definition import LoopNode, Node, PromptNode, SqlNode, every_node, parse_stored
 from flowforge.events import PromptSaved, WorkflowCreated, WorkflowTriggered, WorkflowUpdated, decode
 from flowforge.identity import named_stream
 from flowforge.raw import present
@@ -134,16 +134,9 @@ class Giving:
 def references_by_node(definition: object) -> _References:
     """What each node of a stored definition refers to, those in the bodies of loops among them."""
     workflow, _ = parse_stored(definition)
-    nodes = () if workflow is None else _nodes(workflow.nodes)
+    nodes = () if workflow is None else every_node(workflow.nodes)
     found = {node.id: _references_of(node) for node in nodes}
     return {node_id: refers for node_id, refers in found.items() if refers.secrets or refers.prompt}
-
-
-def _nodes(nodes: list[Node]) -> Iterator[Node]:
-    for node in nodes:
-        yield node
-        if isinstance(node, LoopNode):
-            yield from _nodes(node.body.nodes)
 
 
 def _references_of(node: Node) -> Referring:

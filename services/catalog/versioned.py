@@ -14,13 +14,13 @@ from uuid import UUID
 import msgspec
 from flowforge.commands import Command
 from flowforge.envelope import encode as encode_envelope
-from flowforge.events import decode, encode
+from flowforge.events import decode
 from flowforge.refusals import Refusal, unavailable
 
 from infra.bus import Message, Outgoing, Work
 from infra.bus.message import logged_event
-from infra.eventlog import Append, EventLog, NewEvent, StoredEvent, StreamAppend
-from services.catalog.answers import Saved, cause_of, rejected, saved_answer, uuid_of
+from infra.eventlog import EventLog, StoredEvent, StreamAppend
+from services.catalog.answers import Saved, append_of, cause_of, new_events, rejected, saved_answer
 from services.catalog.decided import Decided
 from services.catalog.settings import followers_max, said_bytes_max
 from services.catalog.validation import Finding
@@ -138,23 +138,11 @@ class Versioned(Generic[StateT]):
             place = Saved(loaded.state.version, loaded.position)
             work.answers.append((message, self._answer(key, place, decided.warnings)))
             return False
-        work.append = self._append(key, loaded, message, command, decided)
+        stream = self.kind.stream(key.id)
+        streams = [StreamAppend(key.kind, stream, loaded.stream_version, new_events(decided.events))]
+        work.append = append_of(streams, message, command, self._clock())
         self._pending[key] = (message, decided.warnings)
         return True
-
-    def _append(
-        self, key: Key, loaded: _Loaded[StateT], message: Message, command: Command, decided: Decided[Any]
-    ) -> Append:
-        events = [NewEvent(type(event).__name__, encode(event)) for event in decided.events]
-        cause = cause_of(command.command_id)
-        return Append(
-            [StreamAppend(key.kind, self.kind.stream(key.id), loaded.stream_version, events)],
-            recorded_at=self._clock(),
-            correlation_id=uuid_of(message.event.correlationid) or cause,
-            causation_id=cause,
-            actor=command.actor or None,
-            traceparent=message.event.traceparent,
-        )
 
     def logged(self, key: Key, work: Work, events: Sequence[StoredEvent]) -> list[Outgoing]:
         """Answer the command, and say its events where they are said."""

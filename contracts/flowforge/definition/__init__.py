@@ -35,6 +35,7 @@ from flowforge.definition.nodes import (
     WebhookNode,
     WorkNode,
     effective_edges,
+    every_node,
     named_targets,
 )
 from flowforge.definition.parsing import (
@@ -194,6 +195,7 @@ __all__ = [
     "WorkflowStatus",
     "document",
     "effective_edges",
+    "every_node",
     "from_text",
     "load",
     "locate",

@@ -3,6 +3,7 @@
 import atexit
 import gc
 import itertools
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, cast, get_args
 
 from msgspec import UNSET, Meta, UnsetType
@@ -317,6 +318,14 @@ def effective_edges(nodes: list[Node], edges: list[Edge]) -> list[Edge]:
                 known.add((node.id, target))
                 implied.append(Edge(source_node_id=node.id, target_node_id=target))
     return [*edges, *implied] if implied else edges
+
+
+def every_node(nodes: Iterable[Node]) -> Iterator[Node]:
+    """These nodes, and those in the bodies of loops among them."""
+    for node in nodes:
+        yield node
+        if isinstance(node, LoopNode):
+            yield from every_node(node.body.nodes)
 
 
 def named_targets(node: ConditionNode | ParallelNode) -> list[str]:
