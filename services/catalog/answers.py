@@ -1,18 +1,25 @@
 """Answers to commands, as long as the bus takes them; and commands as causes of events."""
 
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 import msgspec
+from flowforge.commands import Command
+from flowforge.events import encode
 from flowforge.identity import named_stream
 from flowforge.refusals import Accepted, Refusal, Rejected
 
+from infra.bus import Message
+from infra.eventlog import Append, NewEvent, StreamAppend
 from services.catalog.settings import answer_bytes_max, findings_shown_least
 from services.catalog.validation import Finding
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """Where a workflow or a template stood after an event of its stream."""
+    """Where something that is saved as versions stood after an event of its stream."""
 
     version: int
     position: int
@@ -30,7 +37,34 @@ def uuid_of(text: str | None) -> UUID | None:
         return None
 
 
-def saved_answer(name: str, saved: Saved, warnings: list[Finding], further: dict[str, Any]) -> bytes:
+def new_events(events: Iterable[Any]) -> list[NewEvent]:
+    return [NewEvent(type(event).__name__, encode(event)) for event in events]
+
+
+def append_of(
+    streams: list[StreamAppend],
+    message: Message,
+    command: Command,
+    recorded_at: datetime,
+    *,
+    changes_definitions: bool = False,
+) -> Append:
+    """What follows from the command in the message, with the command as its cause."""
+    cause = cause_of(command.command_id)
+    return Append(
+        streams,
+        recorded_at=recorded_at,
+        correlation_id=uuid_of(message.event.correlationid) or cause,
+        causation_id=cause,
+        actor=command.actor or None,
+        traceparent=message.event.traceparent,
+        changes_definitions=changes_definitions,
+    )
+
+
+def saved_answer(
+    name: str, saved: Saved, warnings: list[Finding], further: Mapping[str, Any] = MappingProxyType({})
+) -> bytes:
     return accepted(
         {
             "id": name,

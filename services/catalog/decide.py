@@ -16,7 +16,7 @@ from flowforge.commands import (
     SetTriggerConfigs,
     UpdateWorkflow,
 )
-from flowforge.definition import readable, with_defaults
+from flowforge.definition import JobNode, every_node, readable
 from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowEvent, WorkflowUpdated
 from flowforge.refusals import (
     Refusal,
@@ -24,14 +24,13 @@ from flowforge.refusals import (
     invalid,
     invalid_state,
     not_found,
-    too_large,
     version_changed,
 )
 
 from infra.secrets import Secret
+from services.catalog.documents import SET_BY_SERVER, refused, stored, unsound
 from services.catalog.merge_patch import merged
 from services.catalog.secrets import Keeping, has_secrets, refer_to_kept, take_out
-from services.catalog.settings import definition_bytes_max
 from services.catalog.state import State
 from services.catalog.templates.decide import instantiated
 from services.catalog.templates.template import Template
@@ -49,19 +48,22 @@ Command = (
     | SetTriggerConfigs
     | InstantiateTemplate
 )
-SET_BY_SERVER = ("version", "created_at", "updated_at", "created_by")
-"""Fields of a workflow as read that are no part of its definition: whoever saves what they read sends them back."""
+
+
+JobQueue = tuple[str, str]
+"""Queue and job type."""
 
 
 class Decided(msgspec.Struct, frozen=True):
     """What is to be logged (nothing, where nothing would change), and what the author should look at.
 
-    `secrets` are to be kept before it is logged.
+    `secrets` are to be kept before it is logged; `job_queues` are those that the definition names, wherever in it.
     """
 
     events: list[WorkflowEvent]
     warnings: list[Finding] = []
     secrets: list[Secret] = []
+    job_queues: frozenset[JobQueue] = frozenset()
 
 
 class Beside(msgspec.Struct, frozen=True):
@@ -118,13 +120,14 @@ def _created(state: State, document: object, beside: Beside, template_id: str | 
     checked = check(document, beside.known)
     if state.version:
         return already_exists("workflow", str(checked.document.get("id")))
-    stored = _stored(checked, beside.keeping)
-    if isinstance(stored, Refusal):
-        return stored
+    taken = _taken_apart(checked, beside.keeping)
+    if isinstance(taken, Refusal):
+        return taken
+    definition, secrets = taken
     event = WorkflowCreated(
-        workflow_id=_id(checked), workflow_version=1, definition=stored.definition, template_id=template_id
+        workflow_id=_id(checked), workflow_version=1, definition=definition, template_id=template_id
     )
-    return Decided([event], checked.report.warnings, stored.secrets)
+    return Decided([event], checked.report.warnings, secrets, _job_queues(checked))
 
 
 def _update(state: State, command: UpdateWorkflow, beside: Beside) -> Decided | Refusal:
@@ -207,8 +210,7 @@ def _set_trigger_configs(state: State, command: SetTriggerConfigs, beside: Besid
         return document
     configs = _decoded(command.configs)
     if errors := errors_of(configs):
-        more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
-        return invalid("Trigger configs invalid", f"{errors[0]['message']} (at {errors[0]['path']}){more}", errors)
+        return refused("Trigger configs invalid", errors)
     document["trigger_configs"] = configs
     return save(state, command.workflow_id, document, beside)
 
@@ -252,46 +254,36 @@ def save(
     """A new version with this document, where it is another one."""
     refer_to_kept(document, _decoded(state.definition), is_rollback=rolled_back_to is not None)
     checked = check(document, beside.known)
-    stored = _stored(checked, beside.keeping)
-    if isinstance(stored, Refusal):
-        return stored
-    if not state.is_archived and _same(stored.definition, state.definition):
-        return Decided([], checked.report.warnings)
+    taken = _taken_apart(checked, beside.keeping)
+    if isinstance(taken, Refusal):
+        return taken
+    definition, secrets = taken
+    if not state.is_archived and _same(definition, state.definition):
+        return Decided([], checked.report.warnings, job_queues=_job_queues(checked))
     event = WorkflowUpdated(
         workflow_id=workflow_id,
         workflow_version=state.version + 1,
-        definition=stored.definition,
+        definition=definition,
         rolled_back_to=rolled_back_to,
     )
-    return Decided([event], checked.report.warnings, stored.secrets)
+    return Decided([event], checked.report.warnings, secrets, _job_queues(checked))
 
 
-class _Stored(msgspec.Struct, frozen=True):
+def _taken_apart(checked: Checked, keeping: Keeping | None) -> tuple[msgspec.Raw, list[Secret]] | Refusal:
     """The definition as it is logged, and the secrets that were taken out of it."""
-
-    definition: msgspec.Raw
-    secrets: list[Secret]
-
-
-def _stored(checked: Checked, keeping: Keeping | None) -> _Stored | Refusal:
     if checked.workflow is None or not checked.report.is_valid:
-        return _invalid(checked)
+        return unsound(checked, checked.report.errors)
     if keeping is None and has_secrets(checked.document):
         return invalid_state("secrets cannot be kept here: there is no key for them; set FLOWFORGE_SECRETS_KEY")
     secrets = [] if keeping is None else take_out(checked.document, keeping)
-    encoded = msgspec.json.encode(with_defaults(checked.document, checked.workflow))
-    if len(encoded) > definition_bytes_max:
-        limit = definition_bytes_max // 1024
-        return too_large(f"the definition has {len(encoded) // 1024} KiB, the limit is {limit} KiB")
-    return _Stored(msgspec.Raw(encoded), secrets)
+    definition = stored(checked)
+    return definition if isinstance(definition, Refusal) else (definition, secrets)
 
 
-def _invalid(checked: Checked) -> Refusal:
-    report = checked.report
-    first = report.errors[0]
-    others = f", and {len(report.errors) - 1} more" if len(report.errors) > 1 else ""
-    found = cast("dict[str, Any]", msgspec.to_builtins(report))
-    return invalid("Definition invalid", f"{first.message} (at {first.path}){others}", found.pop("errors"), **found)
+def _job_queues(checked: Checked) -> frozenset[JobQueue]:
+    assert checked.workflow is not None
+    jobs = (node for node in every_node(checked.workflow.nodes) if isinstance(node, JobNode))
+    return frozenset((job.queue, job.job_type) for job in jobs)
 
 
 def _other_id(expected: str, given: object) -> Refusal:

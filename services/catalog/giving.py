@@ -13,7 +13,7 @@ from typing import cast
 from uuid import UUID
 
 import msgspec
-from flowforge.definition import LoopNode, Node, PromptNode, SqlNode, parse_stored
+from flowforge.definition import LoopNode, Node, PromptNode, SqlNode, every_node, parse_stored
 from flowforge.events import PromptSaved, WorkflowCreated, WorkflowTriggered, WorkflowUpdated, decode
 from flowforge.identity import named_stream
 from flowforge.raw import present
@@ -26,8 +26,10 @@ from infra.eventlog import EventLog, Unavailable
 from infra.expressions import ExpressionFault, Scope, compile_template
 from infra.secrets import Secrets, WrongKey
 from infra.secrets.asking import NAMES_MAX, SecretsAsked, SecretsGiven, Unsealable, sealed_for, subject
+from services.catalog.named_secrets import Secret
 from services.catalog.secret_names import values_of
 from services.catalog.settings import nodes_with_secrets_cached_max
+from services.catalog.versioned import Versioned
 
 _log = logging.getLogger(__name__)
 _asked = msgspec.json.Decoder(SecretsAsked)
@@ -48,8 +50,9 @@ _References = dict[str, Referring]
 class Giving:
     """Answers questions for secrets."""
 
-    def __init__(self, log: EventLog, secrets: Secrets | None) -> None:
+    def __init__(self, log: EventLog, named: Versioned[Secret], secrets: Secrets | None) -> None:
         self._log = log
+        self._named = named
         self._secrets = secrets
         self._known: OrderedDict[tuple[str, int], _References] = OrderedDict()
         self._answering: set[asyncio.Task[None]] = set()
@@ -89,7 +92,7 @@ class Giving:
         referred = await self._referred_by(asked.run_id, asked.node_id)
         if strange := [name for name in asked.names if name not in referred]:
             return SecretsGiven(refused=f"the node '{asked.node_id}' of this run does not refer to '{strange[0]}'")
-        values = await values_of(self._log, self._secrets, asked.names)
+        values = await values_of(self._named, self._secrets, asked.names)
         if missing := [name for name in asked.names if name not in values]:
             return SecretsGiven(missing=missing)
         return sealed_for(asked, values)
@@ -131,16 +134,9 @@ class Giving:
 def references_by_node(definition: object) -> _References:
     """What each node of a stored definition refers to, those in the bodies of loops among them."""
     workflow, _ = parse_stored(definition)
-    nodes = () if workflow is None else _nodes(workflow.nodes)
+    nodes = () if workflow is None else every_node(workflow.nodes)
     found = {node.id: _references_of(node) for node in nodes}
     return {node_id: refers for node_id, refers in found.items() if refers.secrets or refers.prompt}
-
-
-def _nodes(nodes: list[Node]) -> Iterator[Node]:
-    for node in nodes:
-        yield node
-        if isinstance(node, LoopNode):
-            yield from _nodes(node.body.nodes)
 
 
 def _references_of(node: Node) -> Referring:

@@ -7,14 +7,12 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
-import msgspec
-from flowforge.commands import CreateWorkflow, UpdateWorkflow
-from flowforge.definition import JobNode, parse
 from flowforge.jobs import ConsumerMismatch, ensure_job_consumer
 from flowforge.subjects import Subjects
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from services.catalog.decide import JobQueue
 from services.catalog.settings import queue_wait_s
 
 _log = logging.getLogger(__name__)
@@ -31,9 +29,9 @@ class JobQueues:
     def may_be_gone(self) -> None:
         self._made.clear()
 
-    async def make(self, commands: Iterable[CreateWorkflow | UpdateWorkflow]) -> None:
-        """The queues that these definitions name; waits `queue_wait_s` at most and raises nothing."""
-        for pair in {pair for command in commands for pair in _named_in(command)} - self._made:
+    async def make(self, wanted: Iterable[JobQueue]) -> None:
+        """Have these queues; waits `queue_wait_s` at most for each, until one cannot be made, and raises nothing."""
+        for pair in set(wanted) - self._made:
             try:
                 async with asyncio.timeout(queue_wait_s):
                     await ensure_job_consumer(self._client.jetstream(), self._subjects, *pair)
@@ -41,12 +39,3 @@ class JobQueues:
                 _log.warning("cannot make the queue of %s yet: %s", pair, fault)
                 return
             self._made.add(pair)
-
-
-def _named_in(command: CreateWorkflow | UpdateWorkflow) -> set[tuple[str, str]]:
-    try:
-        workflow, _ = parse(msgspec.json.decode(command.definition))
-    except (msgspec.DecodeError, RecursionError):
-        return set()
-    nodes = () if workflow is None else workflow.nodes
-    return {(node.queue, node.job_type) for node in nodes if isinstance(node, JobNode)}

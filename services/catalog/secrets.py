@@ -5,14 +5,15 @@ now, and so does a rollback, lest it bring back a secret that was withdrawn. Onl
 comes back with the references of the version that is repeated.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from flowforge.definition import SECRET_OVERLAP_MS
 
 from infra.secrets import Secret, owner_of_webhook
+from services.catalog.documents import webhooks
 
 _Config = dict[str, Any]
 
@@ -27,8 +28,8 @@ class Keeping(msgspec.Struct, frozen=True):
 
 def refer_to_kept(document: object, newest: object, *, is_rollback: bool = False) -> None:
     """Put the references that the newest definition has into the document, whatever its author wrote there."""
-    kept = {name: config.get("secret_refs", []) for name, config in _webhooks(newest)}
-    for name, config in _webhooks(document):
+    kept = {name: config.get("secret_refs", []) for name, config in webhooks(newest)}
+    for name, config in webhooks(document):
         if name in kept:
             config["secret_refs"] = kept[name]
         elif not is_rollback:
@@ -38,7 +39,7 @@ def refer_to_kept(document: object, newest: object, *, is_rollback: bool = False
 def take_out(document: _Config, keeping: Keeping) -> list[Secret]:
     """The secrets of a valid document, which has references instead."""
     taken: list[Secret] = []
-    for name, config in _webhooks(document):
+    for name, config in webhooks(document):
         given: str | list[str] | None = config.pop("secret", None)
         if given is None:
             continue
@@ -55,7 +56,7 @@ def take_out(document: _Config, keeping: Keeping) -> list[Secret]:
 
 def has_secrets(document: object) -> bool:
     """Whether the author of the document gives a secret."""
-    return any("secret" in config for _, config in _webhooks(document))
+    return any("secret" in config for _, config in webhooks(document))
 
 
 def _rotated(config: _Config, new: str, at: datetime) -> list[dict[str, Any]]:
@@ -69,15 +70,3 @@ def _rotated(config: _Config, new: str, at: datetime) -> list[dict[str, Any]]:
         return [{"id": new}]
     until = msgspec.to_builtins(at + timedelta(milliseconds=overlap_ms))
     return [{"id": new}, *({"id": ref["id"], "expires_at": until} for ref in current if ref["id"] != new)]
-
-
-def _webhooks(document: object) -> Iterator[tuple[str, _Config]]:
-    """Id and settings of each webhook trigger that can be read so far."""
-    triggers = cast("_Config", document).get("triggers") if isinstance(document, dict) else None
-    for trigger in cast("list[object]", triggers) if isinstance(triggers, list) else ():
-        if not isinstance(trigger, dict):
-            continue
-        fields = cast("_Config", trigger)
-        name, config = fields.get("id"), fields.get("config")
-        if fields.get("type") == "webhook" and isinstance(name, str) and isinstance(config, dict):
-            yield name, cast("_Config", config)

@@ -46,9 +46,6 @@ secret_key_bytes_min = 24
 secret_key_bytes_max = 64
 """Of a secret of Standard Webhooks, after `whsec_`."""
 
-kept_secrets_max = 1_000
-"""Of which it is remembered that they are stored."""
-
 secrets_max = 5
 """Accepted by one webhook trigger at once."""
 

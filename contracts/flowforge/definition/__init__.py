@@ -8,9 +8,6 @@ Unknown fields are refused. A node's own settings stand beside its common fields
 likes; `parse` takes both.
 """
 
-import atexit
-import gc
-
 from flowforge.definition.nodes import (
     NODE_TYPES,
     ApprovalNode,
@@ -38,6 +35,7 @@ from flowforge.definition.nodes import (
     WebhookNode,
     WorkNode,
     effective_edges,
+    every_node,
     named_targets,
 )
 from flowforge.definition.parsing import (
@@ -113,11 +111,6 @@ from flowforge.definition.triggers import (
 from flowforge.definition.workflow import (
     Workflow,
 )
-
-# A body holds nodes, which hold bodies. msgspec 0.22 reads freed memory when types that contain themselves are collected,
-# which happens as the interpreter ends: one program in four would die of SIGSEGV with its work done. Nothing is collected
-# that is frozen.
-atexit.register(gc.freeze)
 
 __all__ = [
     "ApprovalNode",
@@ -202,6 +195,7 @@ __all__ = [
     "WorkflowStatus",
     "document",
     "effective_edges",
+    "every_node",
     "from_text",
     "load",
     "locate",

@@ -3,11 +3,14 @@
 import atexit
 import gc
 import itertools
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, cast, get_args
 
 from msgspec import UNSET, Meta, UnsetType
 
 from flowforge.definition.shapes import (
+    END,
+    IDENTIFIER_PATTERN,
     LOOP_ITERATIONS_DEFAULT,
     LOOP_ITERATIONS_MAX,
     NODES_MAX,
@@ -28,8 +31,8 @@ from flowforge.definition.shapes import (
 )
 
 atexit.register(gc.freeze)
-"""msgspec 0.22 takes its notes on types that hold themselves (a loop's body) apart in the wrong order when Python ends,
-which one time in four is a segmentation fault of a program that has done its work. What is frozen is left alone."""
+"""A body holds nodes, which hold bodies. msgspec 0.22 reads freed memory when types that contain themselves are collected,
+which happens as Python ends: one program in four would die of SIGSEGV with its work done. What is frozen is left alone."""
 
 Status = Annotated[int, Meta(ge=100, le=599)]
 
@@ -81,7 +84,7 @@ class ScriptNode(NodeFields, tag="script", kw_only=True, frozen=True):
 
     language: Literal["bash", "python", "node"]
     source: Annotated[str, Meta(min_length=1, max_length=500_000)]
-    env: dict[Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], Template] = {}
+    env: dict[Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*" + END)], Template] = {}
     queue: QueueName = "default"
     isolation: Literal["process", "container"] = "process"
     image: str | None = None
@@ -118,7 +121,7 @@ class SqlNode(NodeFields, tag="sql", kw_only=True, frozen=True):
     for `$1, $2, …`, or an object for drivers with named ones. More than `max_rows` rows fail it.
     """
 
-    connection: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+    connection: Annotated[str, Meta(pattern=IDENTIFIER_PATTERN)]
     query: Annotated[str, Meta(min_length=1, max_length=500_000)]
     parameters: list[Template] | dict[str, Template] = []
     max_rows: Annotated[int, Meta(ge=0, le=1_000_000)] = 10_000
@@ -132,7 +135,7 @@ class PromptNode(NodeFields, tag="prompt_execution", kw_only=True, frozen=True):
     `response_schema` the answer must be JSON that fits it, and is the output's `json`.
     """
 
-    provider_model: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+:.+$", max_length=300)]
+    provider_model: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+:.+" + END, max_length=300)]
     prompt: Template | UnsetType = UNSET
     prompt_id: Slug | None = None
     prompt_version: Annotated[int, Meta(ge=1)] | None = None
@@ -315,6 +318,14 @@ def effective_edges(nodes: list[Node], edges: list[Edge]) -> list[Edge]:
                 known.add((node.id, target))
                 implied.append(Edge(source_node_id=node.id, target_node_id=target))
     return [*edges, *implied] if implied else edges
+
+
+def every_node(nodes: Iterable[Node]) -> Iterator[Node]:
+    """These nodes, and those in the bodies of loops among them."""
+    for node in nodes:
+        yield node
+        if isinstance(node, LoopNode):
+            yield from every_node(node.body.nodes)
 
 
 def named_targets(node: ConditionNode | ParallelNode) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from flowforge.definition.nodes import NODE_TYPES, Edge, Node
-from flowforge.definition.shapes import Part, Settings
+from flowforge.definition.shapes import END, Part, Settings
 from flowforge.definition.texts import from_text
 from flowforge.definition.triggers import TRIGGER_TYPES, Trigger
 from flowforge.definition.workflow import Workflow
@@ -146,6 +146,7 @@ def _fault(text: str, value: object, kind: Any, path: str) -> Fault:
         hint = _did_you_mean(named["value"], JOB_TRIGGER_TYPES)
         return Fault(path + below, f"unknown type '{named['value']}' of a job-type trigger", hint)
     if "matching regex" in message:
+        message = message.replace(END.replace("\\", "\\\\"), "$")  # what people know as the end
         return Fault(path + below, message, "use lower-case letters, digits, `-` and `_`, at most 63 characters")
     return Fault(path + below, message, _missing_hint(message))
 
@@ -179,16 +180,8 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 _KINDS: dict[type, str] = {dict: "object", list: "array", type(None): "null"}
+"""What JSON calls a type otherwise than Python does."""
 
 
 def _kind(value: object) -> str:
-    names: dict[type, str] = {
-        dict: "object",
-        list: "array",
-        str: "str",
-        int: "int",
-        float: "float",
-        bool: "bool",
-        type(None): "null",
-    }
-    return names.get(type(value), type(value).__name__)
+    return _KINDS.get(type(value), type(value).__name__)

@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-SLUG_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+END = r"$(?!\n)"
+"""The very end of a text: `$` alone matches before a last line end too, and an id with one would cut a subject in two."""
+SLUG_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}" + END
 NODES_MAX = 10_000
 LOOP_ITERATIONS_DEFAULT = 1_000
 LOOP_ITERATIONS_MAX = 100_000
@@ -18,10 +20,10 @@ Text = Annotated[str, Meta(max_length=10_000)]
 Milliseconds = Annotated[int, Meta(ge=0, le=10 * 366 * 86_400_000)]
 PositiveMilliseconds = Annotated[int, Meta(ge=1, le=10 * 366 * 86_400_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
-QueueName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
-IDENTIFIER_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
+QueueName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}" + END)]
+IDENTIFIER_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,62}" + END
 """A name of CEL's, as secrets have: `secrets.<name>`."""
-JobType = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+JobType = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}" + END)]
 Template = Any
 """Any JSON value; strings in it may hold `${expression}`."""
 
@@ -38,7 +40,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Variable(Part, kw_only=True, frozen=True):
     """A default that a run may override."""
 
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+    name: Annotated[str, Meta(pattern=IDENTIFIER_PATTERN)]
     type: ValueType = "string"
     default_value: Any = None
     description: Text = ""

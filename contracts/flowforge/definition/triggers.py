@@ -5,7 +5,7 @@ from typing import Annotated, Literal, cast, get_args
 
 from msgspec import UNSET, Meta, UnsetType
 
-from flowforge.definition.shapes import Dependency, Milliseconds, Part, PositiveMilliseconds, Slug, Template, Text
+from flowforge.definition.shapes import END, Dependency, Milliseconds, Part, PositiveMilliseconds, Slug, Template, Text
 
 
 class FireLimit(Part, kw_only=True, frozen=True):
@@ -102,7 +102,7 @@ SECRET_OVERLAP_MS = 86_400_000
 class SecretRef(Part, kw_only=True, frozen=True):
     """Stands for a secret that is kept elsewhere: a keyed fingerprint, and until when it is accepted."""
 
-    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}" + END)]
     expires_at: datetime | None = None
 
 

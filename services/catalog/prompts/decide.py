@@ -8,9 +8,10 @@ from flowforge.commands import DeletePrompt, SavePrompt
 from flowforge.definition import SLUG_PATTERN
 from flowforge.events import NULL, PromptDeleted, PromptEvent, PromptSaved
 from flowforge.raw import ABSENT
-from flowforge.refusals import Refusal, invalid, not_found, too_large, version_changed
+from flowforge.refusals import Refusal, not_found, too_large, version_changed
 
 from services.catalog.decided import Decided
+from services.catalog.documents import refused
 from services.catalog.prompts.prompt import Prompt, State
 from services.catalog.settings import prompt_bytes_max
 from services.catalog.validation import check_prompt, encoded
@@ -45,10 +46,7 @@ def _save(state: State, command: SavePrompt) -> Decided[PromptEvent] | Refusal:
         return too_large(f"the prompt has {size_bytes // 1024} KiB, the limit is {prompt_bytes_max // 1024} KiB")
     report = check_prompt(_document(prompt))
     if report.errors:
-        first, others = report.errors[0], len(report.errors) - 1
-        more = f", and {others} more" if others else ""
-        told: list[dict[str, Any]] = msgspec.to_builtins(report.errors)
-        return invalid("Prompt invalid", f"{first.message} (at {first.path}){more}", told)
+        return refused("Prompt invalid", msgspec.to_builtins(report.errors))
     return Decided([] if _is_same(state.prompt, prompt) else [_saved(state, command, prompt)], report.warnings)
 
 
@@ -82,6 +80,4 @@ def _decoded(raw: msgspec.Raw) -> Any:
 
 def _bad_id(prompt_id: str) -> Refusal:
     message = f"'{prompt_id[:100]}' is no id of a prompt: small letters, digits, `-` and `_`, at most 63 in all"
-    return invalid(
-        "Prompt invalid", f"{message} (at $.id)", [{"type": "INVALID_FIELD", "path": "$.id", "message": message}]
-    )
+    return refused("Prompt invalid", [{"type": "INVALID_FIELD", "path": "$.id", "message": message}])

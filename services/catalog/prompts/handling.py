@@ -13,7 +13,7 @@ from flowforge.subjects import Subjects
 from infra.eventlog import EventLog
 from services.catalog.prompts.decide import decide
 from services.catalog.prompts.prompt import State, evolve, initial
-from services.catalog.versioned import Kind, Versioned
+from services.catalog.versioned import Kind, Saying, Versioned
 
 
 def prompts(log: EventLog, namespace: str, clock: Callable[[], datetime]) -> Versioned[State]:
@@ -21,14 +21,12 @@ def prompts(log: EventLog, namespace: str, clock: Callable[[], datetime]) -> Ver
     kind = Kind(
         word="prompt",
         commands=(SavePrompt, DeletePrompt),
-        says=frozenset({"PromptSaved", "PromptDeleted"}),
         id_of=attrgetter("prompt_id"),
         stream=lambda prompt_id: named_stream("prompt", prompt_id),
-        subject=Subjects(namespace).prompt,
         initial=initial,
         evolve=evolve,
         decide=decide,
-        head=_head,
+        saying=Saying(frozenset({"PromptSaved", "PromptDeleted"}), Subjects(namespace).prompt, _head),
     )
     return Versioned(kind, log, namespace, clock)
 

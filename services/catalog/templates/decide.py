@@ -6,17 +6,17 @@ from typing import Any, cast
 
 import msgspec
 from flowforge.commands import DeleteTemplate, InstantiateTemplate, SaveTemplate
-from flowforge.definition import readable, with_defaults
+from flowforge.definition import readable
 from flowforge.events import TemplateDeleted, TemplateEvent, TemplateSaved
-from flowforge.refusals import Refusal, already_exists, invalid, invalid_state, not_found, too_large
+from flowforge.refusals import Refusal, already_exists, invalid, invalid_state, not_found
 
 from services.catalog.decided import Decided
-from services.catalog.settings import definition_bytes_max
+from services.catalog.documents import SET_BY_SERVER, refused, stored, unsound, webhooks
 from services.catalog.state import State as WorkflowState
 from services.catalog.templates.template import State, Template
-from services.catalog.validation import Finding, Report, check
+from services.catalog.validation import check
 
-SET_BY_SERVER = ("version", "created_at", "updated_at", "created_by", "status")
+_NOT_OF_A_TEMPLATE = (*SET_BY_SERVER, "status")
 GIVEN_LATER = frozenset({"MISSING_SECRET"})
 """Errors of a template that whoever makes a workflow of it mends."""
 
@@ -51,19 +51,17 @@ def _save(state: State, command: SaveTemplate, source: WorkflowState) -> Decided
     checked = check(document)
     errors = [error for error in checked.report.errors if error.type not in GIVEN_LATER]
     if errors or checked.workflow is None:
-        return _invalid(checked.report, errors)
-    encoded = msgspec.json.encode(with_defaults(checked.document, checked.workflow))
-    if len(encoded) > definition_bytes_max:
-        return too_large(
-            f"the definition has {len(encoded) // 1024} KiB, the limit is {definition_bytes_max // 1024} KiB"
-        )
+        return unsound(checked, errors)
+    definition = stored(checked)
+    if isinstance(definition, Refusal):
+        return definition
     saved = TemplateSaved(
         template_id=command.template_id,
         template_version=state.version + 1,
         name=checked.workflow.name,
         description=checked.workflow.description,
         category=command.category,
-        definition=msgspec.Raw(encoded),
+        definition=definition,
         workflow_id=command.workflow_id,
         workflow_version=(command.workflow_version or source.version) if command.workflow_id else None,
     )
@@ -93,7 +91,7 @@ def _document(command: SaveTemplate, source: WorkflowState) -> Any:
     if not isinstance(given, dict):
         return given
     fields = cast("dict[str, Any]", given)
-    document = {name: value for name, value in fields.items() if name not in SET_BY_SERVER}
+    document = {name: value for name, value in fields.items() if name not in _NOT_OF_A_TEMPLATE}
     document["id"] = command.template_id
     document["name"] = command.name or fields.get("name") or command.template_id
     if command.description:
@@ -102,14 +100,6 @@ def _document(command: SaveTemplate, source: WorkflowState) -> Any:
         config.pop("secret", None)
         config.pop("secret_refs", None)
     return document
-
-
-def _invalid(report: Report, errors: list[Finding]) -> Refusal:
-    others = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
-    found = cast("dict[str, Any]", msgspec.to_builtins(report))
-    found.pop("errors")
-    told = cast("list[dict[str, Any]]", msgspec.to_builtins(errors))
-    return invalid("Definition invalid", f"{errors[0].message} (at {errors[0].path}){others}", told, **found)
 
 
 # --- a workflow of a template -----------------------------------------------------------------------------------------
@@ -125,8 +115,7 @@ def instantiated(template: Template, command: InstantiateTemplate) -> dict[str, 
             document[name] = value
     errors = [*_set_variables(document, command), *_set_secrets(document, command)]
     if errors:
-        more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
-        return invalid("Template not applicable", f"{errors[0]['message']} (at {errors[0]['path']}){more}", errors)
+        return refused("Template not applicable", errors)
     return document
 
 
@@ -157,14 +146,3 @@ def _known(word: str, names: list[str]) -> str:
 
 def _error(path: str, message: str, mend: str) -> dict[str, Any]:
     return {"type": "INVALID", "path": path, "message": message, "suggested_resolution": mend}
-
-
-def webhooks(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Id and settings of each webhook trigger that can be read so far."""
-    triggers = document.get("triggers")
-    for trigger in cast("list[Any]", triggers) if isinstance(triggers, list) else ():
-        if not isinstance(trigger, dict) or cast("dict[str, Any]", trigger).get("type") != "webhook":
-            continue
-        fields = cast("dict[str, Any]", trigger)
-        if isinstance(fields.get("id"), str) and isinstance(fields.get("config"), dict):
-            yield fields["id"], fields["config"]

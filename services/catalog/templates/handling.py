@@ -21,7 +21,7 @@ from services.catalog.state import initial as no_workflow
 from services.catalog.templates.decide import decide
 from services.catalog.templates.ready_made import ready_made
 from services.catalog.templates.template import State, Template, evolve, initial
-from services.catalog.versioned import Kind, Versioned
+from services.catalog.versioned import Kind, Saying, Versioned
 
 
 class Templates:
@@ -33,20 +33,19 @@ class Templates:
         kind = Kind(
             word="template",
             commands=(SaveTemplate, DeleteTemplate),
-            says=frozenset({"TemplateSaved", "TemplateDeleted"}),
             id_of=attrgetter("template_id"),
             stream=_stream,
-            subject=Subjects(namespace).template,
             initial=initial,
             evolve=evolve,
             decide=self._decided,
-            head=_head,
+            saying=Saying(frozenset({"TemplateSaved", "TemplateDeleted"}), Subjects(namespace).template, _head),
         )
         self.changes = Versioned(kind, log, namespace, clock)
 
     async def load(self, keys: Collection[Hashable], commands: Sequence[object]) -> None:
         """The streams of these templates, and of the workflows that they are taken from."""
         await self.changes.load(keys)
+        self._sources.clear()
         for command in commands:
             if isinstance(command, SaveTemplate) and command.workflow_id is not None:
                 self._sources[command.workflow_id] = await self._workflow(command.workflow_id)

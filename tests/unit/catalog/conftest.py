@@ -29,8 +29,8 @@ def as_raw(value: Any) -> msgspec.Raw:
 class Running:
     """The catalog over a log in memory, turned by hand."""
 
-    def __init__(self) -> None:
-        self.log = MemoryEventLog()
+    def __init__(self, log: MemoryEventLog | None = None) -> None:
+        self.log = log or MemoryEventLog()
         self.secrets = MemorySecrets(SecretKey(bytes(32)))
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.service = Catalog(self.log, "flowforge", self.secrets, lambda: self.now)

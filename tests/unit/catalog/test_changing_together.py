@@ -87,9 +87,7 @@ async def test_whoever_loses_a_race_decides_again_on_what_is_new(running: Any) -
     await two(running)
 
     async def meanwhile() -> None:
-        other = type(running)()
-        other.log = running.log
-        other.service._log = running.log
+        other = type(running)(running.log)
         changed = raw(definition("b", description="meanwhile"))
         await other.turn(UpdateWorkflow(command_id=str(uuid4()), workflow_id="b", definition=changed))
 

@@ -9,6 +9,7 @@ from flowforge.refusals import Refusal
 
 from services.catalog.giving import Referring, references_by_node
 from services.catalog.named_secrets import decide, evolve, initial
+from tests.unit.catalog.conftest import Running
 
 SET_1, SET_2 = SecretSet(name="a", secret_version=1, ref="r1"), SecretSet(name="a", secret_version=2, ref="r2")
 GONE = SecretDeleted(name="a")
@@ -62,6 +63,35 @@ def test_a_name_is_an_identifier_of_cel(name: str):
     refusal = after([], set_("r", name))
     assert isinstance(refusal, Refusal)
     assert refusal.status == 422
+
+
+async def test_every_change_is_answered_with_its_place_the_same_again_and_said_to_nobody(running: Running):
+    changes = [
+        SetSecret(command_id="1", name="a", ref="r1"),
+        SetSecret(command_id="2", name="a", ref="r2"),
+        SetSecret(command_id="3", name="a", ref="r2"),
+        DeleteSecret(command_id="4", name="a"),
+        SetSecret(command_id="5", name="b", ref="r1"),
+    ]
+    answers = await running.turn(*changes)
+    assert [(answer["ok"]["name"], answer["ok"]["version"]) for answer in answers] == [
+        ("a", 1), ("a", 2), ("a", 2), ("a", 2), ("b", 1)
+    ]  # fmt: skip
+    assert [answer["ok"].keys() for answer in answers] == [{"name", "version", "position"}] * 5
+    logged = await running.events()
+    assert await running.turn(*(changes[at] for at in (0, 1, 3, 4))) == [answers[at] for at in (0, 1, 3, 4)]
+    assert await running.events() == logged
+    assert sorted(event.type for event in logged) == ["SecretDeleted", "SecretSet", "SecretSet", "SecretSet"]
+    assert running.said == []
+
+
+async def test_who_loses_the_race_for_a_name_decides_again(running: Running):
+    async def before_append() -> None:
+        await running.turn(SetSecret(command_id="other", name="a", ref="r1"))
+
+    running.before_append = before_append
+    [answer] = await running.turn(SetSecret(command_id="mine", name="a", ref="r2"))
+    assert (answer["ok"]["version"], len(await running.events())) == (2, 2)
 
 
 def test_a_node_refers_to_the_secrets_that_its_templates_name():

@@ -12,6 +12,7 @@ from flowforge.identity import new_uuid
 from infra.eventlog import Append, NewEvent, StreamAppend
 from infra.secrets.asking import SecretsAsked
 from services.catalog.giving import Giving
+from services.catalog.secret_names import secret_names
 from tests.unit.catalog.conftest import Running, as_raw
 
 NODE = {"id": "q", "type": "prompt_execution", "provider_model": "ollama:m", "prompt_id": "greet"}
@@ -168,7 +169,8 @@ async def test_a_node_may_have_the_secrets_of_the_stored_prompt_that_it_names(
     await ok(running, save("1", "${secrets.old}"))
     await ok(running, save("2", "Hi", system="${secrets.new}"))
     run_id = await started(running, **({} if version is None else {"prompt_version": version}))
-    giving = Giving(running.log, running.secrets)
+    named = secret_names(running.log, "flowforge", lambda: running.now)
+    giving = Giving(running.log, named, running.secrets)
     for name in ("old", "new", "other"):
         asked = SecretsAsked(run_id=run_id, node_id="q", names=[name], public_key="")
         answer = await giving.given(asked)

@@ -336,6 +336,25 @@ def test_the_character_that_databases_refuse_is_refused() -> None:
     assert told(validate(workflow(job("a", payload={"b": "\\u0000"})))) == []
 
 
+@pytest.mark.parametrize(
+    ("place", "document"),
+    [
+        ("$.id", workflow(job("a"), id="w\n")),
+        ("$.nodes[0].id", workflow(job("a\n"))),
+        ("$.nodes[0].job_type", workflow(job("a", job_type="x\n"))),
+        ("$.nodes[0].queue", workflow(job("a", queue="x\n"))),
+        ("$.nodes[0].pool", workflow(job("a", pool="x\n"))),
+        ("$.variables[0].name", workflow(job("a"), variables=[{"name": "v\n"}])),
+        ("$.triggers[0].id", workflow(job("a"), triggers=[{"id": "t\n", "type": "manual"}])),
+    ],
+)
+def test_no_name_ends_with_a_line_end(place: str, document: dict[str, Any]) -> None:
+    """It would become a part of a subject of the bus, and cut the message in two."""
+    assert place in [item.path for item in validate(document).errors]
+    assert "matching regex '" in validate(document).errors[0].message
+    assert validate(document).errors[0].message.endswith("$'")
+
+
 def test_very_many_findings_are_cut_and_say_so() -> None:
     nodes = [job(f"n{n}") for n in range(findings_shown_max)]
     edges = [edge(f"n{n}", "nowhere", id=f"e{n}") for n in range(findings_shown_max)] + [edge("n0", "no")] * 5
