@@ -33,6 +33,8 @@ START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 10
 SERVICE_LOGIN = "flowforge_service"
 READER_LOGIN = "flowforge_reader"
+# A shell starts what it puts in the background with Ctrl-C ignored, and so would be all that tests press Ctrl-C on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 MINIMAL_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 

@@ -46,6 +46,7 @@ class AwaitedWorkers:
     def forget(self) -> None:
         """Start afresh: another owner may have been here."""
         self._left_alone: set[str] = set()
+        self._told_of: set[str] = set()
         self._looked_at: dict[UUID, int] = {}
         self._unread: list[UUID] | None = None
 
@@ -62,11 +63,13 @@ class AwaitedWorkers:
         self._left_alone = {
             info.name for info in found if info.num_pending and not info.num_ack_pending and not info.num_waiting
         }
-        if left_alone := self._left_alone & before:
+        left_alone = self._left_alone & before
+        if left_alone - self._told_of:  # runs that were looked at may have jobs of a type that was not left alone then
+            self._looked_at.clear()
+        self._told_of = left_alone
+        if left_alone:
             await self._read_some()
             self._looked_at = self._tell(left_alone, open_runs)
-        else:
-            self._looked_at.clear()
 
     def _has_jobs(self, open_runs: OpenRuns) -> bool:
         """Whether a run that is in memory has jobs under way, or one that was open before is not in memory yet."""

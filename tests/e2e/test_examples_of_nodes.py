@@ -16,9 +16,10 @@ def given(examples: Flowforge, name: str, value: Any) -> Any:
 
 
 def begun(stranger: Stranger, name: str, value: Any) -> str:
-    """The run, once a node of it waits."""
+    """The run, once a node of it waits and that can be read."""
     run_id = stranger.execute(name, input_data=value)
-    next(message for message in stranger.follow(run_id) if message.event == "NodeWaiting")
+    waits = next(message for message in stranger.follow(run_id) if message.event == "NodeWaiting")
+    stranger.get(f"/api/runs/{run_id}", after=waits.id)
     return run_id
 
 

@@ -180,6 +180,10 @@ async def test_an_output_is_used_again_and_shown_as_such_after_a_crash_too(limit
 
 
 async def test_a_job_that_nobody_takes_is_told_within_seconds_and_once(somebody: Stranger):
+    before = workflow({"id": "work", "type": "job", "job_type": fresh("nobody")})
+    somebody.save(before)
+    waits = somebody.execute(before["id"])
+    await until(lambda: "WorkerAwaited" in kinds(somebody, waits), "another type that nobody takes")
     job_type = fresh("nobody")
     definition = workflow({"id": "work", "type": "job", "job_type": job_type})
     somebody.save(definition)
@@ -191,7 +195,7 @@ async def test_a_job_that_nobody_takes_is_told_within_seconds_and_once(somebody:
     [told] = [event["data"] for event in history if event["type"] == "WorkerAwaited"]
     [queued] = [event for event in history if event["type"] == "NodeQueued"]
     assert (told["job_type"], told["queue"], told["since"]) == (job_type, "default", queued["recorded_at"])
-    shown = somebody.get(f"/api/runs/{run}/nodes/work")
+    shown = somebody.get(f"/api/runs/{run}/nodes/work", after=history[-1]["position"])
     assert shown["status"] == "queued"
     assert {**shown["waiting_for"], "since": None} == {
         "for": "worker", "job_type": job_type, "queue": "default", "since": None,
@@ -199,7 +203,7 @@ async def test_a_job_that_nobody_takes_is_told_within_seconds_and_once(somebody:
     other = somebody.execute(definition["id"])
     await until(lambda: "WorkerAwaited" in kinds(somebody, other), "nobody takes the other either")
     assert kinds(somebody, run).count("WorkerAwaited") == 1
-    for each in (run, other):
+    for each in (waits, run, other):
         somebody.send("POST", f"/api/runs/{each}/cancel", {"reason": "enough"})
 
 
