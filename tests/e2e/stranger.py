@@ -17,6 +17,7 @@ from nats.aio.client import Client as NatsClient
 from tests.integration.cli.command import COMMAND_S_MAX, ROOT, Ended, environment
 
 ENDED = {"RunCompleted", "RunFailed", "RunCancelled", "RunPartiallyCompleted"}
+ERROR_FIELDS = {"code", "message", "affected_nodes", "dependency_chain", "suggested_resolution"}
 ANSWER_S_MAX = 20.0
 Object = dict[str, Any]
 
@@ -178,6 +179,23 @@ def edge(source: str, target: str, **fields: Any) -> Object:
 
 def node_runs(run: Object) -> dict[str, Object]:
     return {row["node_id"]: row for row in run["node_runs"]}
+
+
+def statuses(run: Object) -> dict[str, str]:
+    return {row["node_id"]: row["status"] for row in run["node_runs"]}
+
+
+def reasons(run: Object) -> dict[str, str]:
+    """Of each node that was skipped, why."""
+    return {row["node_id"]: row["skip_reason"] for row in run["node_runs"] if row["status"] == "skipped"}
+
+
+def error_of(run: Object, node_id: str) -> Object:
+    """The error of a node that failed, checked to have all that errors have."""
+    error = node_runs(run)[node_id]["error"]
+    assert error is not None, run
+    assert error.keys() >= ERROR_FIELDS
+    return error
 
 
 def problem(answer: httpx.Response, *statuses: int) -> Object:

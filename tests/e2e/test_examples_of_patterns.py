@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import EXAMPLES
-from tests.e2e.stranger import Object, Stranger, node_runs
+from tests.e2e.stranger import Object, Stranger, node_runs, statuses
 from tests.e2e.test_examples import output
 from tests.integration.cli.command import ROOT, Flowforge
 
@@ -16,10 +16,6 @@ PATTERNS = sorted(file.stem for file in (EXAMPLES / "patterns").glob("*.yaml"))
 
 def given(examples: Flowforge, name: str, value: Any = None) -> Any:
     return output(examples("run", f"pattern-{name}", "--input", json.dumps(value), "--watch", "--json"))
-
-
-def statuses(run: Object) -> dict[str, str]:
-    return {row["node_id"]: row["status"] for row in run["node_runs"]}
 
 
 def until_waiting(stranger: Stranger, run_id: str, node_id: str) -> int:

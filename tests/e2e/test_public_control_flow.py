@@ -7,11 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stranger import Object, Stranger, bash, edge, node_runs, python, transform, workflow
-
-
-def statuses(run: Object) -> Object:
-    return {row["node_id"]: row["status"] for row in run["node_runs"]}
+from tests.e2e.stranger import Object, Stranger, bash, edge, node_runs, python, statuses, transform, workflow
 
 
 def until(stranger: Stranger, run_id: str, *events: str) -> None:

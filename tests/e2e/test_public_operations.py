@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stranger import Object, Stranger, bash, edge, node_runs, problem, python, transform, workflow
+from tests.e2e.stranger import Object, Stranger, bash, edge, node_runs, problem, python, statuses, transform, workflow
 
 WAIT_S_MAX = 30
 
@@ -40,10 +40,6 @@ def operate(stranger: Stranger, path: str, body: Any = None, method: str = "POST
     answer = stranger.send(method, path, {} if body is None else body)
     assert answer.status_code == 202, answer.text
     return answer.json()
-
-
-def statuses(run: Object) -> dict[str, str]:
-    return {row["node_id"]: row["status"] for row in run["node_runs"]}
 
 
 def approval(node_id: str = "ask", **fields: Any) -> Object:
