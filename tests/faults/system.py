@@ -148,8 +148,8 @@ class System:
 
     async def _stand_up(self) -> None:
         await self.client.close()
-        await self.nats.close()
-        await self.outside.close()
+        await _close(self.nats)
+        await _close(self.outside)
         await self.log.close()
 
     # --- faults -------------------------------------------------------------------------------------------------------
@@ -277,6 +277,17 @@ class System:
                 text = what if isinstance(what, str) else what()
                 raise AssertionError(f"not within {timeout_s} s: {text}\n{self.tails()}")
             await asyncio.sleep(LOOK_INTERVAL_S)
+
+
+async def _close(connection: NatsClient) -> None:
+    """nats-py waits for the socket of a connection that broke where a task of its own had waited and was cancelled; whoever
+    waits after that is told that it was cancelled itself."""
+    try:
+        await connection.close()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
 
 
 async def _connected(url: str) -> NatsClient:
