@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
@@ -311,9 +312,14 @@ class Client(Operating):
         """The run as it stands, with one row per node in `node_runs`."""
         return await self._asking().read(f"/api/runs/{run_id}")
 
+    async def state(self, run_id: str | UUID, at: str | int | datetime | None = None) -> dict[str, Any]:
+        """The run as it was at a past moment, a position of the log or a time; `as_of` is the last event it had then."""
+        moment = at.isoformat() if isinstance(at, datetime) else at
+        return await self._asking().read(f"/api/runs/{run_id}/state", at=moment)
+
     async def runs(self, **filters: Any) -> dict[str, Any]:
         """One page, newest first: `{items, next_cursor}`. Filters: workflow_id, status, trigger_type, label, since,
-        until; limit, cursor."""
+        until, active_at; limit, cursor."""
         return await self._asking().read("/api/runs", **filters)
 
     async def events(self, run_id: str | UUID, *, limit: int | None = None) -> AsyncGenerator[dict[str, Any]]:

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import msgspec
 
-from flowforge.events import NULL
+from flowforge.events import NULL, ForkedFrom
+from flowforge.raw import ABSENT
 
 UNPACKED_BYTES_MAX = 16 * 1024 * 1024
 
@@ -213,6 +214,31 @@ class RequestRun(Command, kw_only=True, frozen=True):
     override_running: bool = False
     from_node: str | None = None
     breakpoints: list[str] = []
+    fork: ForkedFrom | None = None
+
+
+class ForkRun(Command, kw_only=True, frozen=True):
+    """To triggers: a new run from a past moment of another, `position` or `at`, or as that stands now. Answers
+    `{run_id, position}`.
+
+    What is left out is as it was: `input_data`, `version` (`is_newest`: the newest one), `labels`, `priority`,
+    `breakpoints`; `variables` lie over those of the run. `node_outputs` are the outputs of nodes that are not to run, `rerun`
+    are nodes that are to run anew.
+    """
+
+    run_id: str
+    position: int | None = None
+    at: datetime | None = None
+    input_data: msgspec.Raw = ABSENT
+    variables: dict[str, msgspec.Raw] = {}
+    node_outputs: dict[str, msgspec.Raw] = {}
+    rerun: list[str] = []
+    version: int | None = None
+    is_newest: bool = False
+    labels: dict[str, str] | None = None
+    priority: int | None = None
+    breakpoints: list[str] | None = None
+    override_running: bool = False
 
 
 class TryTrigger(Command, kw_only=True, frozen=True):
@@ -456,6 +482,7 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
         ),
         "triggers": (
             RequestRun,
+            ForkRun,
             ReceiveEvents,
             ReceiveWebhook,
             CountRejections,

@@ -1,6 +1,7 @@
 """What people do to runs, from Python: the part of `Client` for it."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -47,6 +48,16 @@ class Operating:
         names = list(node_ids)
         body = {"from": "node", "node_ids": names, "reason": reason} if names else {"from": "failed", "reason": reason}
         return await self._operate(f"/api/runs/{run_id}/retry", body)
+
+    async def fork(self, run_id: RunId, at: str | int | datetime | None = None, **changes: Any) -> str:
+        """A new run from a past moment of another (now, where none is named); its id.
+
+        What had completed then is taken over, but for what is changed and all below it. Changes: input_data, variables,
+        node_outputs, rerun, version (a number or "latest"), labels, priority, breakpoints.
+        """
+        moment = at.isoformat() if isinstance(at, datetime) else at
+        answer = await self._operate(f"/api/runs/{run_id}/fork", {"at": moment, "changes": changes})
+        return answer["run_id"]
 
     async def change_run(
         self,

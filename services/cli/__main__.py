@@ -50,6 +50,8 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("runs", "operations:app", _RUNS, "List runs; pause, resume, step, retry, change, cancel them."),
     ("logs", "runs:logs", _RUNS, "Show what the jobs of a run wrote."),
     ("why", "runs:why", _RUNS, "Show why a run started, back to the first event."),
+    ("state", "past:state", _RUNS, "Show a run as it was at a past moment."),
+    ("fork", "past:fork", _RUNS, "Go on from a past moment in a new run."),
     ("cancel", "runs:cancel", _RUNS, "End a run."),
     ("nodes", "nodes:app", _RUNS, "Complete, fail or skip a node by hand."),
     ("approvals", "approvals:app", _RUNS, "See what waits for a person; approve or reject."),

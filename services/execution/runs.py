@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from flowforge import events as facts
 from flowforge.definition import parse_stored
-from flowforge.events import RunEvent, WorkflowTriggered
+from flowforge.events import ForkedFrom, RunEvent, WorkflowTriggered
 from flowforge.identity import named_stream
 from flowforge.jobs import ensure_job_consumer
 from flowforge.reports import JobCompleted
@@ -24,7 +24,7 @@ from services.execution.causes import cause_events
 from services.execution.plan import Plan
 from services.execution.prompts import stored_prompt
 from services.execution.settings import PLANS_CACHED_MAX, RUNS_CACHED_MAX
-from services.execution.state import Run, fold
+from services.execution.state import Run, fold, source_of
 
 _log = logging.getLogger(__name__)
 _triggered = msgspec.json.Decoder(WorkflowTriggered)
@@ -162,8 +162,23 @@ class Runs:
             else:
                 self._consumers.add(pair)
 
+    async def _read_source(self, run: Run, fork: ForkedFrom) -> None:
+        """Of a fork that has not begun: the run that it begins from, as it stood then."""
+        history = await self._log.read_stream(fork.run_id, 0, fork.version)
+        if not history or history[-1].version != fork.version:
+            return
+        events = [(cast("RunEvent", facts.decode(stored.type, stored.data)), stored.recorded_at) for stored in history]
+        began = cast("WorkflowTriggered", events[0][0])
+        run.source = source = source_of(await self.plan(began.workflow_id, began.workflow_version), events)
+        for value in inputs.kept_values(source.run):
+            if (reference := inputs.blob_hash(value)) is not None:
+                run.blobs.setdefault(reference, None)
+
     async def _load_values(self, run: Run) -> None:
         """What templates may look at and the events only refer to: the cause, and large outputs."""
+        fork = run.triggered.fork
+        if fork is not None and run.source is None and run.status == "pending":
+            await self._read_source(run, fork)
         if run.plan.uses_event and run.cause_events is None:
             run.cause_events = await cause_events(self._log, run.triggered)
         for wanted in run.plan.prompts - run.prompts.keys() if run.plan.prompts else ():

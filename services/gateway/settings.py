@@ -86,3 +86,6 @@ category_chars_max = 100
 
 secret_chars_max = 65_536
 """Of a secret that workflows name."""
+
+moment_chars_max = 64
+"""Of a time as it is written."""

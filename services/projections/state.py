@@ -72,6 +72,7 @@ class RunRow(msgspec.Struct, gc=False):
     input_data: Json
     depth: int
     from_node: str | None
+    forked_from: Json | None
     created_at: datetime
     created_position: int
     labels: Json = Json("{}")

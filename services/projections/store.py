@@ -41,7 +41,7 @@ from services.projections.state import (
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 10
+TABLES_VERSION = 11
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _GO_ON = "status not in ('completed', 'failed', 'skipped', 'cancelled')"

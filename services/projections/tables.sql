@@ -67,6 +67,7 @@ create table runs (
     input_data       json not null,
     depth            int not null,
     from_node        text,
+    forked_from      json,
     created_at       timestamptz not null,
     created_position bigint not null,
     labels           jsonb not null,

@@ -64,7 +64,7 @@ def _within(loop: _Node) -> Iterator[str]:
 
 
 def misplaced(places: Places, command: RequestRun) -> list[dict[str, Any]]:
-    """What of `from_node` and `breakpoints` is nowhere in that version, as errors of a refusal.
+    """What of `from_node`, `breakpoints` and the changes of a fork is nowhere in that version, as errors of a refusal.
 
     A run begins at a node of its own graph; it may halt in a loop's body too.
     """
@@ -77,6 +77,11 @@ def misplaced(places: Places, command: RequestRun) -> list[dict[str, Any]]:
         errors.append(_error("$.from_node", message, f"name '{places.inner[first]}'"))
     elif first is not None and first not in places.own:
         errors.append(_unknown("$.from_node", first, sorted(places.own)))
+    if command.fork is not None:
+        for path, names in (("node_outputs", command.fork.node_outputs), ("rerun", command.fork.rerun)):
+            errors += [
+                _unknown(f"$.changes.{path}", name, sorted(places.own)) for name in names if name not in places.own
+            ]
     known = places.own | places.inner.keys()
     for at, name in enumerate(command.breakpoints):
         if name not in known:

@@ -10,6 +10,7 @@ from flowforge.commands import (
     CheckUpstreams,
     CountRejections,
     ExplainDecision,
+    ForkRun,
     ReceiveEvents,
     ReceiveWebhook,
     RehearseTrigger,
@@ -50,12 +51,13 @@ HEARD = SCHEDULE_TYPES | RUN_ENDINGS | CHILD_TYPES | {TIMER_TYPE, JOB_TYPE, RETR
 Question = TryTrigger | ExplainDecision | RehearseTrigger | CheckUpstreams
 """What is evaluated and answered, and never logged."""
 REQUEST_RUN, RECEIVE_EVENTS, RECEIVE_WEBHOOK = RequestRun.__name__, ReceiveEvents.__name__, ReceiveWebhook.__name__
-COUNT_REJECTIONS = CountRejections.__name__
+COUNT_REJECTIONS, FORK_RUN = CountRejections.__name__, ForkRun.__name__
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _commands: dict[str, msgspec.json.Decoder[Any]] = {
     REQUEST_RUN: msgspec.json.Decoder(RequestRun),
+    FORK_RUN: msgspec.json.Decoder(ForkRun),
     RECEIVE_EVENTS: msgspec.json.Decoder(ReceiveEvents),
     RECEIVE_WEBHOOK: msgspec.json.Decoder(ReceiveWebhook),
     COUNT_REJECTIONS: msgspec.json.Decoder(CountRejections),
@@ -199,7 +201,7 @@ def schedule_identity(stream_id: UUID) -> bytes:
 
 def command_of(
     message: Message,
-) -> RequestRun | ReceiveEvents | ReceiveWebhook | CountRejections | Question | Refusal:
+) -> RequestRun | ForkRun | ReceiveEvents | ReceiveWebhook | CountRejections | Question | Refusal:
     """The command in a message, or why it is none."""
     name = message.tokens[-1]
     decoder = _commands.get(name)
@@ -252,7 +254,7 @@ def command_identity(command_id: str) -> bytes:
 
 def identities_of(message: Message) -> set[bytes]:
     """Under which identities what the message brings would be logged."""
-    if message.origin == "command" and message.tokens[-1] in (REQUEST_RUN, COUNT_REJECTIONS):
+    if message.origin == "command" and message.tokens[-1] in (REQUEST_RUN, FORK_RUN, COUNT_REJECTIONS):
         command = command_of(message)
         return set() if isinstance(command, Refusal) else {command_identity(command.command_id)}
     return {arrival.identity for arrival in arrivals_of(message)}

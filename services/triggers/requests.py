@@ -73,6 +73,7 @@ def decide_request(
         override_running=command.override_running,
         from_node=command.from_node,
         breakpoints=command.breakpoints,
+        fork=command.fork,
     )
     run = WorkflowTriggered(
         run_id=run_id(recorded_at, command.workflow_id, started_by.id, stream_id),
@@ -90,6 +91,7 @@ def decide_request(
         timeout_ms=command.timeout_ms,
         from_node=command.from_node,
         breakpoints=command.breakpoints,
+        fork=command.fork,
     )
     if deciding is not None:
         admitted = _admitted(deciding, version, run, input_data, command, recorded_at)
@@ -151,7 +153,9 @@ def count_rejections(command: CountRejections, recorded_at: datetime) -> Decided
 
 
 def _started_by(version: Version, command: RequestRun) -> TriggerRef | Refusal:
-    """Under which trigger the run counts: the one to fire, or for `execute` the manual one."""
+    """Under which trigger the run counts: the one to fire, or for `execute` the manual one; a fork under its origin."""
+    if command.fork is not None:
+        return TriggerRef("fork", str(command.fork.run_id))
     if command.trigger_id is None:
         return TriggerRef("manual", version.manual_trigger_id)
     trigger = version.trigger(command.trigger_id)
@@ -165,6 +169,8 @@ def _started_by(version: Version, command: RequestRun) -> TriggerRef | Refusal:
 
 
 def _asked_at(command: RequestRun) -> str:
+    if command.fork is not None:
+        return f"/api/runs/{command.fork.run_id}/fork"
     workflow = f"/api/workflows/{command.workflow_id}"
     return f"{workflow}/execute" if command.trigger_id is None else f"{workflow}/triggers/{command.trigger_id}/fire"
 
@@ -180,6 +186,10 @@ def _request_refused(checked: Checked, status: str, command: RequestRun) -> Refu
     variables_bytes = sum(map(len, map(bytes, command.variables.values())))
     if variables_bytes > VARIABLES_BYTES_MAX:
         return too_large(f"the variables have {variables_bytes:,} bytes, at most {VARIABLES_BYTES_MAX:,} are taken")
+    outputs = {} if command.fork is None else command.fork.node_outputs
+    outputs_bytes = sum(map(len, map(bytes, outputs.values())))
+    if outputs_bytes > VARIABLES_BYTES_MAX:
+        return too_large(f"the given outputs have {outputs_bytes:,} bytes, at most {VARIABLES_BYTES_MAX:,} are taken")
     if wrong := variable_findings(version.definition.variables, command.variables):
         return invalid("Variables invalid", told(wrong), _as_errors(wrong))
     try:

@@ -9,7 +9,7 @@ import msgspec
 from flowforge.errors import RunError
 from flowforge.events.event import Event, Instance
 from flowforge.events.slots import SlotPlace, SlotWait
-from flowforge.events.triggering import Cause, Chain, TriggerRef
+from flowforge.events.triggering import Cause, Chain, ForkedFrom, TriggerRef
 from flowforge.raw import NULL
 
 
@@ -20,7 +20,7 @@ class WorkflowTriggered(Event, kw_only=True, frozen=True):
     With `waits` the run is there and may not start: the decision is `held`, and another one follows in the slot's stream.
     `slot`: of a workflow with `concurrency`, the slots of which the run has one (`waits` names them, where it waits).
     A child's parent waits for it at `parent_node_id`. With `from_node` only that node and what lies below it runs.
-    The run halts before each of its `breakpoints`.
+    The run halts before each of its `breakpoints`. With `fork` it begins where another run stood at a moment.
     """
 
     run_id: UUID
@@ -45,6 +45,7 @@ class WorkflowTriggered(Event, kw_only=True, frozen=True):
     from_node: str | None = None
     breakpoints: list[str] = []
     slot: SlotPlace | None = None
+    fork: ForkedFrom | None = None
 
 
 class RunQueued(Event, kw_only=True, frozen=True):

@@ -40,8 +40,22 @@ class WebhooksRejected(Event, kw_only=True, frozen=True):
     reasons: dict[str, int]
 
 
+class ForkedFrom(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The moment of another run at which a run begins: after the event of `version` in its stream, at `position`.
+
+    What had completed there is taken over, but for the nodes of `node_outputs`, which are given these outputs, those of
+    `rerun`, and all that lies below either.
+    """
+
+    run_id: UUID
+    version: int
+    position: int
+    node_outputs: dict[str, msgspec.Raw] = {}
+    rerun: list[str] = []
+
+
 class RunRequested(Event, kw_only=True, frozen=True):
-    """A person or program asked for a run (`execute`), or fired the trigger `trigger_id` by hand."""
+    """A person or program asked for a run (`execute`, `fork`), or fired the trigger `trigger_id` by hand."""
 
     workflow_id: str
     command_id: str
@@ -55,6 +69,7 @@ class RunRequested(Event, kw_only=True, frozen=True):
     override_running: bool = False
     from_node: str | None = None
     breakpoints: list[str] = []
+    fork: ForkedFrom | None = None
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

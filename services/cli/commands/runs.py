@@ -53,7 +53,7 @@ async def run(
         Show the run until it ends; the exit status says how it ended.
     """
     data = json_argument("--input", input)
-    variables = {name: _value(text) for name, text in pairs("--var", var)}
+    variables = {name: value_of(text) for name, text in pairs("--var", var)}
     labels = dict(pairs("--label", label))
     async with session.client() as client:
         try:
@@ -89,7 +89,7 @@ def pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
     return pairs
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     """JSON where it is JSON, else the text: `--var n=3` is a number, `--var region=eu` a string."""
     try:
         return msgspec.json.decode(text)

@@ -1,7 +1,8 @@
 """What follows from a message, for one run. Pure: no clock, no chance, no I/O; time comes in with the step.
 
 Here: what each message means. `operations`: what people do to runs; `engine`: what follows by itself; `starting`: how
-nodes begin; `admitting`: whether they may; `waiting`: nodes that wait; `looping`, `joining`: loops and merges; `ending`:
+nodes begin; `forking`: with what a run begins that goes on from another; `admitting`: whether they may;
+`waiting`: nodes that wait; `looping`, `joining`: loops and merges; `ending`:
 how nodes and runs end; `faults`: errors in plain words; `step`: the events decided so far, folded as they are decided.
 They are logged as one group.
 """
@@ -35,6 +36,7 @@ from services.execution.decide import operations, waiting
 from services.execution.decide.ending import complete, fail, halt, stop
 from services.execution.decide.engine import advance
 from services.execution.decide.faults import names_under_way, queue_timeout_error, timeout_error
+from services.execution.decide.forking import take_over
 from services.execution.decide.step import Step, set_timer
 from services.execution.settings import WORKER_AWAITED_AFTER_S
 from services.execution.state import Run, Unit
@@ -112,6 +114,8 @@ def _begin(step: Step) -> None:
         set_timer(step, "sla", step.now + timedelta(milliseconds=settings.sla_ms))
     if run.triggered.from_node is not None:
         _leave_out(step, run.triggered.from_node)
+    if run.triggered.fork is not None:
+        take_over(step, run.triggered.fork)
     advance(step)
 
 

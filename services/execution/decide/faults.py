@@ -1,6 +1,7 @@
 """Errors in the words of interface.md, section 9, each with where it is and what to do about it."""
 
 from flowforge.errors import ErrorCode, RunError
+from flowforge.events import ForkedFrom
 from flowforge.raw import ABSENT, field
 from flowforge.reports import ReportedError
 
@@ -67,6 +68,15 @@ def queue_timeout_error(run: Run) -> RunError:
         code=ErrorCode.EXECUTION_TIMEOUT,
         message=f"the run waited in the queue for a slot longer than its queue_timeout_ms{held}",
         suggested_resolution="raise settings.queue_timeout_ms or concurrency.limit, or see why its holders take so long",
+    )
+
+
+def lost_source_error(fork: ForkedFrom) -> RunError:
+    """The run that this one was to begin from cannot be read."""
+    return RunError(
+        code=ErrorCode.MISSING_DEPENDENCY,
+        message=f"the run {fork.run_id} that this one was forked from is not in the log any more, or cannot be read",
+        suggested_resolution="fork another run, or execute the workflow with the input that is wanted",
     )
 
 

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -14,6 +14,9 @@ from flowforge.raw import NULL
 
 from services.execution.plan import Plan
 from services.execution.state.units import Frame, NodeState, Unit
+
+if TYPE_CHECKING:
+    from services.execution.state.source import Source
 
 RUN_ENDED = frozenset({"completed", "failed", "cancelled", "partial"})
 _decode = msgspec.json.Decoder().decode
@@ -62,6 +65,7 @@ class Run:
         "queue_due_at",
         "retries",
         "root",
+        "source",
         "started_at",
         "status",
         "steps_left",
@@ -124,6 +128,8 @@ class Run:
         self.prompts: dict[tuple[str, int | None], StoredPrompt | None] = {}
         """Stored prompts that its nodes use; None for one that is not there."""
         self.cause_events: list[dict[str, Any]] | None = None
+        self.source: Source | None = None
+        """The run that it begins from, until it has begun."""
 
     @property
     def nodes(self) -> dict[str, NodeState]:

@@ -6,6 +6,7 @@ from services.gateway.routes.callbacks import call_back
 from services.gateway.routes.dead_letters import retry_dead_letter
 from services.gateway.routes.dry_runs import try_trigger, what_if
 from services.gateway.routes.events import publish
+from services.gateway.routes.forks import fork
 from services.gateway.routes.operations import (
     change,
     complete_node,
@@ -40,7 +41,8 @@ WORKFLOWS = [
 """Below `/api/workflows`."""
 
 RUNS = [
-    cancel, pause, resume, step, retry, change, set_breakpoints, complete_node, fail_node, skip_node, bulk,
+    cancel, pause, resume, step, retry, change, set_breakpoints, complete_node, fail_node, skip_node, fork,
+    bulk,
 ]  # fmt: skip
 """Below `/api/runs`."""
 

@@ -11,14 +11,13 @@ from litestar.params import Parameter
 
 from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
-from services.projections.api import histories, nodes
+from services.projections.api import histories, moments, nodes
 from services.projections.api.causes import causes_of
-from services.projections.api.reads import RUN_COLUMNS, Reads, graph_of_run, raw, run_row
-from services.projections.api.shapes import CauseView, Progress, Run, TriggerView
+from services.projections.api.reads import RUN_COLUMNS, Reads, graph_of_run, run_row
+from services.projections.api.run_views import path_of, run_view
+from services.projections.api.shapes import Run
 from services.projections.api.slots import waiting_for
-from services.projections.attempts import duration_ms
 from services.projections.conditions import Conditions
-from services.projections.graph import Graph
 
 RunStatus = Literal["pending", "running", "paused", "completed", "failed", "cancelled", "partial"]
 ACTIVE = ("pending", "running", "paused")
@@ -45,11 +44,15 @@ async def list_runs(
     since: datetime | None = None,
     until: datetime | None = None,
     parent_run_id: UUID | None = None,
+    active_at: Annotated[str | None, Parameter(description="what had not ended then: a position or a time")] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
 ) -> Page[Run]:
-    """Runs, newest first; `since` and `until` are about when they were created."""
-    cursors = await reads.cursors("runs", workflow_id, status, trigger_type, label, since, until, parent_run_id)
+    """Runs, newest first; `since` and `until` are about when they were created. With `active_at`, the runs that had not
+    ended at that moment, each as it was then; a page may then have fewer runs than asked for, and another after it."""
+    cursors = await reads.cursors(
+        "runs", workflow_id, status, trigger_type, label, since, until, parent_run_id, active_at
+    )
     conditions = Conditions().add("workflow_id = {}", workflow_id).add("status = {}", status)
     conditions.add("trigger_type = {}", trigger_type).add("parent_run_id = {}", parent_run_id)
     if label is not None:
@@ -58,8 +61,13 @@ async def list_runs(
     conditions.add("created_at >= {}", utc(since)).add("created_at < {}", utc(until))
     if (before := cursors.read(cursor, int)) is not None:
         conditions.add("created_position < {}", before[0])
+    moment = None if active_at is None else await moments.moment_of(reads, active_at, "active_at")
+    if moment is not None:
+        await moments.only_active(reads, conditions, moment)
     rows = await reads.pool.fetch(_RUNS + conditions.page("created_position desc", limit), *conditions.values)
     page = cursors.page(rows, limit, [[row["created_position"]] for row in rows])
+    if moment is not None:
+        return Page(await moments.active_then(reads, page.items, moment), page.next_cursor)
     return Page(await _runs(reads, page.items), page.next_cursor)
 
 
@@ -79,57 +87,10 @@ async def _runs(reads: Reads, rows: Sequence[Mapping[str, Any]]) -> list[Run]:
     for run_id, node_id, status in await reads.pool.fetch(_PATHS, list(paths)):
         paths[run_id].append((node_id, status))
     waiting = await waiting_for(reads, [row["run_id"] for row in rows if row["status"] == "pending"])
-    runs = [_run(row, await graph_of_run(reads, row), paths[row["run_id"]]) for row in rows]
+    runs = [run_view(row, await graph_of_run(reads, row), paths[row["run_id"]]) for row in rows]
     for run in runs:
         run.waiting_for = waiting.get(run.run_id)
     return runs
-
-
-def _run(row: Mapping[str, Any], graph: Graph, path: Sequence[tuple[str, str]]) -> Run:
-    total = row["total_nodes"] or len(graph.nodes)
-    running = [node_id for node_id, status in path if status in ("running", "waiting", "queued")]
-    is_to_go_on = row["status"] == "pending"  # a retry that waits for its slot: what it ended as is no longer so
-    completed_at = None if is_to_go_on else row["completed_at"]
-    set_by_run = msgspec.json.decode(row["variables"], type=dict[str, msgspec.Raw])
-    return Run(
-        run_id=row["run_id"],
-        workflow_id=row["workflow_id"],
-        workflow_version=row["workflow_version"],
-        status=row["status"],
-        trigger=TriggerView(row["trigger_type"], row["trigger_id"]),
-        cause=CauseView(row["cause_event_id"], row["cause_type"], row["cause_id"], row["cause_source"]),
-        parent_run_id=row["parent_run_id"],
-        parent_node_id=row["parent_node_id"],
-        parent_instance=row["parent_instance"],
-        actor=row["actor"],
-        labels=raw(row["labels"]),
-        input_data=raw(row["input_data"]),
-        variables=msgspec.Raw(msgspec.json.encode({**graph.variables, **set_by_run})),
-        output_data=raw(None if is_to_go_on else row["output_data"]),
-        error=raw(None if is_to_go_on else row["error"]),
-        priority=row["priority"],
-        depth=row["depth"],
-        from_node=row["from_node"],
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        completed_at=completed_at,
-        duration_ms=duration_ms(row["started_at"] or row["created_at"], completed_at),
-        progress=Progress(
-            completed_nodes=row["completed_nodes"],
-            total_nodes=total,
-            percent=100 if row["status"] == "completed" else 100 * row["ended_nodes"] // total if total else 0,
-            current_step=running[-1] if running and completed_at is None else None,
-        ),
-        estimated_time_remaining_ms=None,
-        execution_path=[node_id for node_id, _ in path],
-        breakpoints=raw(row["breakpoints"] or "[]"),
-        paused_at=row["paused_at"],
-        paused_before=raw(row["paused_before"] or "[]"),
-        retries=row["retries"],
-        sla_missed_at=row["sla_missed_at"],
-        recovery_actions=raw(row["recovery_actions"] or "[]"),
-        position=row["position"],
-    )
 
 
 @get("/{run_id:uuid}", opt=VIEWER)
@@ -138,18 +99,13 @@ async def read_run(reads: Reads, run_id: UUID) -> Run:
     row = await run_row(reads, run_id)
     graph = await graph_of_run(reads, row)
     rows = await reads.pool.fetch(nodes.NODES, run_id)
-    started = sorted((node for node in rows if node["started_position"] is not None), key=_by_start)
-    run = _run(row, graph, [(node["node_id"], node["status"]) for node in started])
+    run = run_view(row, graph, path_of(rows))
     run.node_runs = nodes.node_runs(graph, row, rows)
     run.causes = await causes_of(reads, row)
     run.estimated_time_remaining_ms = await _remaining_ms(reads, run)
     if run.status == "pending":
         run.waiting_for = (await waiting_for(reads, [run_id])).get(run_id)
     return run
-
-
-def _by_start(node: Mapping[str, Any]) -> int:
-    return node["started_position"]
 
 
 async def _remaining_ms(reads: Reads, run: Run) -> int | None:
@@ -168,7 +124,7 @@ def utc(at: datetime | None) -> datetime | None:
     return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
-HANDLERS = [list_runs, read_run, nodes.read_node, *histories.HANDLERS]
+HANDLERS = [list_runs, read_run, nodes.read_node, *histories.HANDLERS, *moments.HANDLERS]
 
 
 def routers(*more: Any) -> list[Router]:

@@ -158,10 +158,20 @@ class CausedRun(msgspec.Struct):
     created_at: datetime
 
 
-class Run(msgspec.Struct):
-    """A run. It halts before its `breakpoints`, and `paused_before` are those that it stands before.
+class AsOf(msgspec.Struct):
+    """A past moment: the last event that something had then, its position and when it was recorded."""
 
-    `node_runs` and `causes`, from the run itself back to the first event of all, are left out of lists.
+    position: int
+    at: datetime
+    type: str
+
+
+class Run(msgspec.Struct):
+    """A run. It halts before its `breakpoints`, and `paused_before` are those that it stands before. `forked_from` is the
+    moment of another run at which it began, `{run_id, position}`.
+
+    `node_runs` and `causes`, from the run itself back to the first event of all, are left out of lists; `as_of` is of a
+    run that is told as it was at a past moment.
     """
 
     run_id: UUID
@@ -182,6 +192,7 @@ class Run(msgspec.Struct):
     priority: int
     depth: int
     from_node: str | None
+    forked_from: msgspec.Raw
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
@@ -199,6 +210,7 @@ class Run(msgspec.Struct):
     waiting_for: WaitingFor | None = None
     node_runs: list[NodeRun] | UnsetType = UNSET
     causes: list[CausedRun] | UnsetType = UNSET
+    as_of: AsOf | UnsetType = UNSET
 
 
 class Active(msgspec.Struct):

@@ -17,6 +17,7 @@ from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
 from infra.schedules import schedule_of, upcoming
+from services.projections.api import moments
 from services.projections.api.reads import Reads
 from services.projections.api.shapes import CauseView, DecisionView, TriggerHour, TriggerStats, UpcomingView
 from services.projections.conditions import Conditions
@@ -71,12 +72,15 @@ UPCOMING_MAX = 1_000
 
 
 @get("/{workflow_id:str}/triggers", opt=VIEWER)
-async def list_triggers(reads: Reads, workflow_id: str) -> Page[dict[str, Any]]:
-    """The triggers of the newest version, in its order; their secrets are left out.
+async def list_triggers(reads: Reads, workflow_id: str, at: moments.At = None) -> Page[dict[str, Any]]:
+    """The triggers of the newest version, or of that of a past moment, in its order; their secrets are left out.
 
     The job-type triggers, which every workflow has, are `trigger_configs` of the workflow. Their decisions and counts are
     read as those of any trigger, under the type in either case: `train` or `TRAIN`.
     """
+    if at is not None:
+        _, then = await moments.workflow_at(reads, workflow_id, at)
+        return Page(_shown(workflow_id, then.version, then.definition))
     return Page(await _triggers(reads, workflow_id))
 
 
@@ -84,9 +88,13 @@ async def _triggers(reads: Reads, workflow_id: str) -> list[dict[str, Any]]:
     row = await reads.pool.fetchrow(_TRIGGERS, workflow_id)
     if row is None:
         raise not_found("workflow", workflow_id)
+    return _shown(workflow_id, row["version"], row["definition"])
+
+
+def _shown(workflow_id: str, version: int, definition: str) -> list[dict[str, Any]]:
     return [
-        {**trigger, "workflow_id": workflow_id, "version": row["version"]}
-        for trigger in _definition.decode(row["definition"]).triggers
+        {**trigger, "workflow_id": workflow_id, "version": version}
+        for trigger in _definition.decode(definition).triggers
     ]
 
 

@@ -10,11 +10,12 @@ from litestar import Response, Router, get
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 from litestar.params import Parameter
+from msgspec import structs
 
 from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
-from infra.http.problems import not_found
-from services.projections.api import triggers
+from infra.http.problems import bad_request, not_found
+from services.projections.api import moments, triggers
 from services.projections.api.reads import Reads
 from services.projections.api.runs import active_runs
 from services.projections.api.shapes import Active, DiffView, GraphView, Version
@@ -89,8 +90,12 @@ async def list_trigger_blueprints() -> Page[Blueprint]:
 
 
 @get("/{workflow_id:str}", opt=VIEWER)
-async def read_workflow(reads: Reads, workflow_id: str, version: VersionNumber = None) -> Response[dict[str, Any]]:
-    """A workflow at its newest version, or at the one asked for; the ETag is the version."""
+async def read_workflow(
+    reads: Reads, workflow_id: str, version: VersionNumber = None, at: moments.At = None
+) -> Response[dict[str, Any]]:
+    """A workflow at its newest version, at the one asked for, or as it was at a past moment; the ETag is the version."""
+    if at is not None:
+        return await _workflow_at(reads, workflow_id, version, at)
     row = await reads.pool.fetchrow(_AT_VERSION, workflow_id, version)
     if row is None:
         raise _missing(workflow_id, version)
@@ -98,6 +103,14 @@ async def read_workflow(reads: Reads, workflow_id: str, version: VersionNumber =
     if row["version"] != row["newest"]:
         fields["status"] = _fields.decode(row["definition"]).get("status", "active")
     return Response(fields, headers={"ETag": f'"{row["version"]}"'})
+
+
+async def _workflow_at(reads: Reads, workflow_id: str, version: int | None, at: str) -> Response[dict[str, Any]]:
+    if version is not None:
+        raise bad_request("query.at", "a workflow is read at a moment or at a version, not at both")
+    workflow, then = await moments.workflow_at(reads, workflow_id, at)
+    fields = _workflow({**structs.asdict(workflow), "definition": then.definition})
+    return Response(fields, headers={"ETag": f'"{then.version}"'})
 
 
 @get("/{workflow_id:str}/graph", opt=VIEWER)

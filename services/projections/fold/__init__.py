@@ -205,7 +205,7 @@ def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> 
         case TriggerDecided():
             decided(models, stored, event)
         case RunRequested():
-            audit(models, stored, "execute", event.workflow_id)
+            audit(models, stored, "execute" if event.fork is None else "fork", event.workflow_id)
         case BackfillRequested():
             audit(models, stored, "backfill", f"{event.workflow_id}/{event.trigger_id}")
         case WorkflowCreated() | WorkflowUpdated():

@@ -17,8 +17,18 @@ from flowforge.events import (
 )
 
 from infra.eventlog import StoredEvent
-from services.projections.fold.values import as_json, bounded, clean, error_of, labels_of, listed, names, text
-from services.projections.state import CHANGED, CLEAN, NEW, DecisionRow, ReadModels, RunRow, RunState
+from services.projections.fold.values import (
+    as_json,
+    bounded,
+    clean,
+    error_of,
+    labels_of,
+    listed,
+    names,
+    object_of,
+    text,
+)
+from services.projections.state import CHANGED, CLEAN, NEW, DecisionRow, Json, ReadModels, RunRow, RunState
 
 RECOVERY_ACTIONS_MAX = 100
 """So many are shown with their run, the first ones; all of them are events of the run."""
@@ -58,6 +68,7 @@ def triggered(models: ReadModels, stored: StoredEvent, event: WorkflowTriggered)
         priority=bounded(event.priority),
         depth=event.depth,
         from_node=event.from_node,
+        forked_from=_fork(event),
         breakpoints=listed(event.breakpoints),
         created_at=stored.recorded_at,
         created_position=stored.position,
@@ -87,6 +98,11 @@ def triggered(models: ReadModels, stored: StoredEvent, event: WorkflowTriggered)
             decided_at=stored.recorded_at,
         )
     )
+
+
+def _fork(event: WorkflowTriggered) -> Json | None:
+    fork = event.fork
+    return None if fork is None else object_of({"run_id": fork.run_id, "position": fork.position})
 
 
 def fold_run(models: ReadModels, stored: StoredEvent, event: _LifeEvent) -> None:

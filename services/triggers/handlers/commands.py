@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
 
-from flowforge.commands import CountRejections, ReceiveEvents, ReceiveWebhook, RequestRun
+from flowforge.commands import CountRejections, ForkRun, ReceiveEvents, ReceiveWebhook, RequestRun
 from flowforge.refusals import Refusal, not_found
 
 from infra.bus import LoadAgain, Message, Work
@@ -11,6 +11,7 @@ from infra.eventlog import StoredEvent
 from services.triggers.answers import FIRED, count_answer, refusal_answer, run_answer
 from services.triggers.decide import Decided, Deciding
 from services.triggers.definitions import Definitions
+from services.triggers.forking import Forking
 from services.triggers.handlers.arrivals import Arrivals
 from services.triggers.handlers.underway import Open, Underway
 from services.triggers.known import KnownCause
@@ -31,6 +32,7 @@ class Commands:
         questions: Questions,
         arrivals: Arrivals,
         occasions: Occasions,
+        forking: Forking,
         clock: Callable[[], datetime],
     ) -> None:
         self._underway = underway
@@ -38,6 +40,9 @@ class Commands:
         self._questions = questions
         self._arrivals = arrivals
         self._occasions = occasions
+        self._forking = forking
+        self._forks: dict[Hashable, RequestRun | Refusal] = {}
+        """What is asked for by forks that are being decided."""
         self._clock = clock
 
     # --- load -----------------------------------------------------------------------------------------------------
@@ -50,6 +55,12 @@ class Commands:
             await self._questions.prepare(message, command, self._definitions.index)
         if isinstance(command, ReceiveWebhook) and self._is_unknown(command):
             await self._definitions.look()
+        if isinstance(command, ForkRun):
+            asked = self._forks[key] = await self._forking.asked(command)
+            if isinstance(asked, Refusal):
+                self._underway.doubt(key)  # granted before, it gets the same answer again
+            else:
+                await self._load_run(key, asked)
         if isinstance(command, RequestRun):
             await self._load_run(key, command)
 
@@ -90,6 +101,8 @@ class Commands:
                 return self._underway.done(key, messages, refusal_answer(command))
             case RequestRun():
                 return self._run(key, command, messages)
+            case ForkRun():
+                return self._fork(key, command, messages)
             case CountRejections():
                 return self._count(key, command, messages)
             case ReceiveWebhook() if self._is_unknown(command):
@@ -99,6 +112,17 @@ class Commands:
                 return self._arrivals.decide(key, messages)
             case _:
                 return Work(answers=self._questions.answers(messages))
+
+    def _fork(self, key: Hashable, command: ForkRun, messages: Sequence[Message]) -> Work:
+        asked = self._forks.pop(key, None)
+        if asked is None:
+            raise LoadAgain(f"what the fork {command.command_id} begins with is not in memory")
+        if not isinstance(asked, Refusal):
+            return self._run(key, asked, messages)
+        before = self._before(key, command)
+        if before is not None and before.run is not None:
+            return self._underway.done(key, messages, run_answer(before.run, before.run_position))
+        return self._underway.done(key, messages, refusal_answer(asked))
 
     def _run(self, key: Hashable, command: RequestRun, messages: Sequence[Message]) -> Work:
         before = self._before(key, command)
@@ -135,7 +159,7 @@ class Commands:
         decided = count_rejections(command, recorded_at)
         return self._underway.work(key, messages, {command_identity(command.command_id): decided}, recorded_at)
 
-    def _before(self, key: Hashable, command: RequestRun | CountRejections) -> KnownCause | None:
+    def _before(self, key: Hashable, command: RequestRun | ForkRun | CountRejections) -> KnownCause | None:
         """What the log knows of it."""
         return self._underway.known.get(key, {}).get(command_identity(command.command_id))
 
@@ -146,7 +170,7 @@ class Commands:
     ) -> bytes:
         """What was asked for is in the log."""
         match command_of(messages[0]):
-            case RequestRun():
+            case RequestRun() | ForkRun():
                 [decided] = opened.decided.values()
                 position = next(event.position for event in events if event.type == FIRED)
                 return run_answer(decided.runs[0], position)
@@ -157,5 +181,5 @@ class Commands:
 
 
 def _names_places(command: RequestRun) -> bool:
-    """Whether it says where the run begins or halts."""
-    return command.from_node is not None or bool(command.breakpoints)
+    """Whether it says where the run begins or halts, or what becomes of which nodes."""
+    return command.from_node is not None or bool(command.breakpoints) or command.fork is not None

@@ -16,6 +16,7 @@ from infra.bus.settling import answer
 from infra.eventlog import Answer, Conflict, DefinitionsChanged, Duplicate, EventLog, StoredEvent, Unavailable
 from services.triggers.answers import CHILD_REFUSED, FIRED, OF_RUNS, TIMER_SET, said
 from services.triggers.definitions import Definitions
+from services.triggers.forking import Forking
 from services.triggers.handlers.arrivals import Arrivals
 from services.triggers.handlers.commands import Commands
 from services.triggers.handlers.underway import Open, Underway, with_everything
@@ -56,7 +57,13 @@ class Triggers:
         self._underway = Underway(log, self.definitions, clock)
         self._arrivals = Arrivals(self._underway, self.definitions, self._recalled, self._jobs, self._occasions)
         self._commands = Commands(
-            self._underway, self.definitions, self.questions, self._arrivals, self._occasions, clock
+            self._underway,
+            self.definitions,
+            self.questions,
+            self._arrivals,
+            self._occasions,
+            Forking(log, clock),
+            clock,
         )
         self._put: Callable[[Message], None] | None = None
 

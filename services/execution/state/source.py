@@ -1,0 +1,35 @@
+"""The run that another one was forked from, as it stood at that moment."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from flowforge.events import NodeCancelled, NodeCompleted, NodeSkipped, NodeStarted, RunEvent
+
+from services.execution.plan import Plan
+from services.execution.state.evolve import fold
+from services.execution.state.run import Run
+
+Ending = NodeCompleted | NodeSkipped | NodeCancelled
+"""How a node ends that nothing went wrong with."""
+
+
+class Source(msgspec.Struct, frozen=True, gc=False):
+    """`endings`: the last of each node of the workflow's own graph, in their order; `branches`: those that came to a merge."""
+
+    run: Run
+    endings: dict[str, Ending]
+    branches: dict[str, list[str]]
+
+
+def source_of(plan: Plan, history: Sequence[tuple[RunEvent, datetime]]) -> Source:
+    """From the whole history up to the moment; the first event is `WorkflowTriggered`."""
+    endings: dict[str, Ending] = {}
+    branches: dict[str, list[str]] = {}
+    for event, _ in history:
+        if isinstance(event, Ending) and not event.instance:
+            endings.pop(event.node_id, None)
+            endings[event.node_id] = event
+        elif isinstance(event, NodeStarted) and event.branches:
+            branches[event.node_id] = event.branches
+    return Source(fold(plan, history), endings, branches)
