@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from flowforge.events import EarlierOutput, ForkedFrom, NodeCompleted, NodeDecidedByHand, NodeStarted
+from flowforge.events import EarlierOutput, ForkedFrom, NodeCompleted, NodeDecidedByHand, NodeFailed, NodeStarted
 from flowforge.raw import field
 
 from services.execution.decide.ending import complete, stop
@@ -35,7 +35,7 @@ def take_over(step: Step, fork: ForkedFrom) -> None:
 
 def _take_over(step: Step, source: Source, node_id: str, fork: ForkedFrom) -> None:
     there, ended = source.run.nodes[node_id], source.endings[node_id]
-    if not isinstance(ended, NodeCompleted):
+    if not isinstance(ended, NodeCompleted | NodeFailed):
         step.emit(ended)
         return
     step.emit(
@@ -47,6 +47,9 @@ def _take_over(step: Step, source: Source, node_id: str, fork: ForkedFrom) -> No
             branches=source.branches.get(node_id, []),
         )
     )
+    if isinstance(ended, NodeFailed):
+        step.emit(msgspec.structs.replace(ended, job_id=None, usage=None))
+        return
     whose = ended.cached_from or EarlierOutput(run_id=fork.run_id, node_id=node_id)
     step.emit(msgspec.structs.replace(ended, cached_from=whose, cache_key="", usage=None))
 
@@ -70,10 +73,18 @@ def kept_of(run: Run, source: Run, fork: ForkedFrom) -> set[str]:
 
 
 def _is_done(node: NodeState) -> bool:
-    """Neither what failed or was stopped, nor what is still to come."""
-    if not node.is_ended or node.status == "completed" or node.has_merely_lost:
-        return node.is_ended
-    return node.status == "skipped" and node.skip_reason not in STOPPED
+    """Neither what failed, unless that was allowed or in a contest that was lost, or was stopped, nor what is still to come."""
+    match node.status:
+        case "completed":
+            return True
+        case "failed":
+            return not node.failure_counts or node.has_merely_lost
+        case "cancelled":
+            return node.has_merely_lost
+        case "skipped":
+            return node.skip_reason not in STOPPED or node.has_merely_lost
+        case _:
+            return False
 
 
 def _text(node: PlanNode) -> bytes:

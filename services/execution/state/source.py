@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-from flowforge.events import NodeCancelled, NodeCompleted, NodeSkipped, NodeStarted, RunEvent
+from flowforge.events import NodeCancelled, NodeCompleted, NodeFailed, NodeSkipped, NodeStarted, RunEvent
 
 from services.execution.plan import Plan
 from services.execution.state.evolve import fold
 from services.execution.state.run import Run
 
-Ending = NodeCompleted | NodeSkipped | NodeCancelled
-"""How a node ends that nothing went wrong with."""
+Ending = NodeCompleted | NodeFailed | NodeSkipped | NodeCancelled
 
 
 class Source(msgspec.Struct, frozen=True, gc=False):
