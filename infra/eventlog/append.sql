@@ -58,7 +58,9 @@ begin
                array_agg(s.ordinal order by s.ordinal) filter (where s.is_repeated) as repeated_ordinals,
                array_agg(s.before_in_group order by s.ordinal) filter (where s.is_repeated) as repeated_offsets
         from (
-            select s.*, coalesce(v.version, 0) as actual, i.position as known_position,
+            select s.*, coalesce(v.version, (
+                       select -a.version from eventlog.archived_streams a where a.stream_id = s.id), 0) as actual,
+                   i.position as known_position,
                    s.identity is not null and count(*) over (partition by s.identity) > 1 as is_repeated,
                    count(*) over (partition by s.id) > 1 as is_named_again,
                    sum(s.events) over (partition by s.group_number order by s.ordinal) - s.events as before_in_group
@@ -126,7 +128,8 @@ end $$;
 
 -- Answers per stream its first position, null where its group was refused. `refusals` is null when every group fitted;
 -- else it has one letter per group: - appended, d duplicate, c conflict, o older than the definitions; `refused_at` the
--- position or version that goes with it, and `refused_stream` the number of the stream in conflict.
+-- position or version that goes with it, and `refused_stream` the number of the stream in conflict. A stream that is in an
+-- archive conflicts with whatever is expected of it; the version that it has there is given as a negative number.
 create or replace function eventlog.append(
     group_recorded_at timestamptz[], group_correlation_id uuid[], group_causation_id uuid[], group_actor text[],
     group_traceparent text[], group_definitions_position bigint[], group_changes_definitions boolean[],
@@ -152,7 +155,9 @@ begin
     select * into strict old from eventlog.head for update;
     new := old;
 
-    select bool_and(s.expected = coalesce(v.version, 0) + s.before_in_stream and i.position is null)
+    select bool_and(s.expected = coalesce(v.version, 0) + s.before_in_stream and i.position is null
+                    and (s.id > old.archived_until or not exists (
+                        select from eventlog.archived_streams a where a.stream_id = s.id)))
                and count(s.identity) = count(distinct s.identity),
            array_agg(old.position + 1 + s.before order by s.ordinal)
     into fits, positions
@@ -286,6 +291,9 @@ begin
     -- a statement of its own: it sees what was committed while the one before waited for the head
     select e.version into actual_version
     from eventlog.events e where e.stream_id = append_one.stream_id order by e.version desc limit 1;
+    if actual_version is null and append_one.stream_id <= old.archived_until then
+        select -a.version into actual_version from eventlog.archived_streams a where a.stream_id = append_one.stream_id;
+    end if;
     actual_version := coalesce(actual_version, 0);
     if actual_version <> expected_version then
         return;

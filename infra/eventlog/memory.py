@@ -110,6 +110,7 @@ class MemoryEventLog:
         types: Collection[str] | None = None,
         stream_types: Collection[str] | None = None,
         named_only: bool = False,
+        archived: bool = False,  # noqa: ARG002  nothing is
     ) -> list[StoredEvent]:
         """As promised by `EventLog`."""
         found = [
@@ -120,6 +121,10 @@ class MemoryEventLog:
             and (not named_only or event.stream_id < NAMED_STREAMS_END)
         ]
         return self._as_read(found[:limit])
+
+    async def archived(self, stream_ids: Collection[UUID]) -> dict[UUID, str]:  # noqa: ARG002
+        """As promised by `EventLog`."""
+        return {}
 
     async def read_position(self, position: int) -> StoredEvent | None:
         """As promised by `EventLog`."""

@@ -20,7 +20,7 @@ from infra.eventlog.connections import UnsuitableServer
 SCHEMA_VERSION = 1
 """Raise it with every change to a .sql file that code of before could not live with."""
 POSTGRES_VERSION_MIN = 160000
-LOG_FILES = ("schema.sql", "append.sql")
+LOG_FILES = ("schema.sql", "archive.sql", "append.sql")
 STORE_PACKAGES = ("infra", "services")
 
 _logger = logging.getLogger(__name__)
@@ -161,8 +161,10 @@ async def _grant_to_service(connection: Any, role: str, schemas: list[str]) -> N
     for privilege in (
         "usage on schema eventlog",
         "execute on function eventlog.append, eventlog.append_one",
+        "execute on function eventlog.archive_runs, eventlog.restore_runs, eventlog.rewrite_archive",
+        "execute on function eventlog.sweep_blobs",
         "select on all tables in schema eventlog",
-        "insert on eventlog.blobs",
+        "insert, update (unreferred_since) on eventlog.blobs",
         "insert, update, delete on eventlog.cursors, eventlog.snapshots",
     ):
         await _execute(connection, f"grant {privilege} to %I", role)
@@ -177,7 +179,7 @@ async def _grant_to_reader(connection: Any, role: str, schemas: list[str], servi
     await _execute(
         connection,
         "grant select on eventlog.events, eventlog.events_named, eventlog.events_timed, eventlog.head, "
-        "eventlog.log_batches, eventlog.identities, eventlog.blobs to %I",
+        "eventlog.log_batches, eventlog.identities, eventlog.blobs, eventlog.archives, eventlog.archived_streams to %I",
         role,
     )
     if "projections" not in schemas:

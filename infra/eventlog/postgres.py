@@ -153,6 +153,7 @@ class PostgresEventLog:
         types: Collection[str] | None = None,
         stream_types: Collection[str] | None = None,
         named_only: bool = False,
+        archived: bool = False,  # noqa: ARG002  see infra/archive
     ) -> list[StoredEvent]:
         """As promised by `EventLog`."""
         async with self._reader() as connection:
@@ -167,6 +168,11 @@ class PostgresEventLog:
                     None if stream_types is None else list(stream_types),
                 )
         return self._as_events(rows)
+
+    async def archived(self, stream_ids: Collection[UUID]) -> dict[UUID, str]:
+        """As promised by `EventLog`."""
+        async with self._reader() as connection:
+            return dict(await connection.fetch(statements.ARCHIVED, list(stream_ids)))
 
     async def read_position(self, position: int) -> StoredEvent | None:
         """As promised by `EventLog`."""
@@ -198,7 +204,11 @@ class PostgresEventLog:
         except ValueError:
             return None
         async with self._reader() as connection:
-            return await connection.fetchval(statements.GET_BLOB, digest)
+            found = await connection.fetchrow(statements.GET_BLOB, digest)
+            if found is None:
+                return None
+            data, is_unreferred = found
+            return await connection.fetchval(statements.WANT_BLOB, digest) if is_unreferred else data
 
     async def get_cursor(self, name: str) -> int:
         """As promised by `EventLog`."""

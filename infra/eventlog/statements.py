@@ -24,8 +24,13 @@ READ_FILTERED = f"""
 READ_NAMED = READ_FILTERED.replace("eventlog.events", "eventlog.events_named")
 HEAD = "select position, incarnation, definitions_position, hash from eventlog.head"
 FIND_IDENTITIES = "select key, position from eventlog.identities where key = any ($1::bytea[])"
-PUT_BLOB = "insert into eventlog.blobs (hash, size, data) values ($1, $2, $3) on conflict do nothing"
-GET_BLOB = "select data from eventlog.blobs where hash = $1"
+# Who puts or reads a blob may be about to refer to it: one that nothing referred to is looked at anew (archive.sql).
+PUT_BLOB = """
+    insert into eventlog.blobs (hash, size, data) values ($1, $2, $3)
+    on conflict (hash) do update set unreferred_since = null where blobs.unreferred_since is not null
+"""
+GET_BLOB = "select data, unreferred_since is not null from eventlog.blobs where hash = $1"
+WANT_BLOB = "update eventlog.blobs set unreferred_since = null where hash = $1 returning data"
 GET_CURSOR = "select position from eventlog.cursors where name = $1"
 # What can be had again need not be on disk before its writer goes on.
 _WITHOUT_WAITING = "set_config('synchronous_commit', 'off', true)"
@@ -41,3 +46,7 @@ PUT_SNAPSHOT = f"""
     set version = excluded.version, schema_version = excluded.schema_version, data = excluded.data
 """
 DROP_SNAPSHOTS = "delete from eventlog.snapshots"
+ARCHIVED = """
+    select s.stream_id, a.file from eventlog.archived_streams s join eventlog.archives a on a.number = s.archive
+    where s.stream_id = any ($1::uuid[])
+"""

@@ -62,7 +62,10 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
 
 
 class Conflict(msgspec.Struct, frozen=True, gc=False):
-    """Somebody appended first: the stream, the first of the group that does not fit, is at `actual_version`."""
+    """Somebody appended first: the stream, the first of the group that does not fit, is at `actual_version`.
+
+    A stream that is in an archive takes nothing more; the version that it has there is given as a negative number.
+    """
 
     stream_id: UUID
     actual_version: int
@@ -159,11 +162,17 @@ class EventLog(Protocol):
         types: Collection[str] | None = None,
         stream_types: Collection[str] | None = None,
         named_only: bool = False,
+        archived: bool = False,
     ) -> list[StoredEvent]:
         """Up to `limit` events above `after_position` in order of position, without gaps but for the filters.
 
-        `named_only` looks at named streams only (workflows), and costs nothing for all the others.
+        `named_only` looks at named streams only (workflows), and costs nothing for all the others. With filters, what is
+        in archives is left out unless it is asked for: it is all of runs that ended long ago, and takes long to look at.
         """
+        ...
+
+    async def archived(self, stream_ids: Collection[UUID]) -> dict[UUID, str]:
+        """Those of these streams that are in an archive, with its name. They are read as all others, and take no more."""
         ...
 
     async def read_position(self, position: int) -> StoredEvent | None:

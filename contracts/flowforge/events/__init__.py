@@ -24,6 +24,7 @@ from flowforge.events.known import (
     ChildEvent,
     PromptEvent,
     QuarantineEvent,
+    RetentionEvent,
     RunEvent,
     ScheduleEvent,
     SecretEvent,
@@ -69,6 +70,11 @@ from flowforge.events.prompts import (
 from flowforge.events.quarantine import (
     DeadLetterRetried,
     MessageQuarantined,
+)
+from flowforge.events.retention import (
+    RetentionApplied,
+    RunsArchived,
+    RunsRestored,
 )
 from flowforge.events.runs import (
     RecoveryTaken,
@@ -223,6 +229,10 @@ __all__ = [
     "NodeSkipped",
     "NodeStarted",
     "QuarantineEvent",
+    "RetentionEvent",
+    "RetentionApplied",
+    "RunsArchived",
+    "RunsRestored",
     "QueueLeft",
     "RUN_ENDINGS",
     "ReportIgnored",

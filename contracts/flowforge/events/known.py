@@ -44,6 +44,11 @@ from flowforge.events.quarantine import (
     DeadLetterRetried,
     MessageQuarantined,
 )
+from flowforge.events.retention import (
+    RetentionApplied,
+    RunsArchived,
+    RunsRestored,
+)
 from flowforge.events.runs import (
     RecoveryTaken,
     RunCancelled,
@@ -165,6 +170,7 @@ TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
 BackfillEvent = BackfillRequested
 QuarantineEvent = MessageQuarantined | DeadLetterRetried
+RetentionEvent = RunsArchived | RunsRestored | RetentionApplied
 AnyEvent = (
     WorkflowEvent
     | TemplateEvent
@@ -181,6 +187,7 @@ AnyEvent = (
     | ScheduleEvent
     | BackfillEvent
     | QuarantineEvent
+    | RetentionEvent
 )
 
 EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(AnyEvent)}
