@@ -66,6 +66,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The same for the jobs of the runs that one user caused."""
     cache_kept_ms: int | None = None
     """For how long an output may be used again under its node's `cache_key`; None: for ever."""
+    archive_dir: Path | None = None
+    """Where archives of runs are; None: `archives` in `home`. Every service that reads history reads them there."""
+    retention_runs_days: int | None = None
+    """So many days after they ended, runs move from the log into archives; None: they stay."""
+    retention_log_lines_days: int | None = None
+    """For how long lines that jobs wrote are kept; None: 30."""
+    retention_decisions_days: int | None = None
+    """For how long the read models list decisions of triggers, and events that came in; None: for ever, as the log."""
     secrets_key: str | None = None
     """What secrets are sealed with, 32 bytes in base64; None: `secrets.key` in `home`, which `up` makes."""
 
@@ -74,13 +82,28 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return self.auth == "on"
 
     @property
+    def archive_folder(self) -> Path:
+        return self.archive_dir or self.home / "archives"
+
+    @property
     def callbacks_url(self) -> str:
         """The address of the HTTP server, for those who are to call back."""
         return (self.public_url or f"http://127.0.0.1:{self.http_port}").rstrip("/")
 
 
 _NAMES = tuple(Settings.__struct_fields__)
-_NUMBERS = frozenset({"http_port", "nats_port", "max_concurrent_jobs", "user_max_concurrent_jobs", "cache_kept_ms"})
+_NUMBERS = frozenset(
+    {
+        "http_port",
+        "nats_port",
+        "max_concurrent_jobs",
+        "user_max_concurrent_jobs",
+        "cache_kept_ms",
+        "retention_runs_days",
+        "retention_log_lines_days",
+        "retention_decisions_days",
+    }
+)
 _COUNTS_BY_NAME = frozenset({"pools", "queue_limits"})
 
 
@@ -96,6 +119,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     settings = msgspec.structs.replace(
         settings,
         home=settings.home.expanduser().absolute(),
+        archive_dir=None if settings.archive_dir is None else settings.archive_dir.expanduser().absolute(),
         script_paths=tuple(path.expanduser().absolute() for path in settings.script_paths),
     )
     _check(settings, origins)
@@ -185,6 +209,7 @@ def is_loopback(host: str) -> bool:
 
 
 _POSITIVE = "expected 1 or more; leave it out for no limit"
+_DAYS = "expected a number of days, 1 or more; leave it out to keep everything"
 
 
 def _is_positive(count: int | None) -> bool:
@@ -227,6 +252,9 @@ _RULES: tuple[tuple[str, Callable[[Settings], bool], str], ...] = (
     ("max_concurrent_jobs", lambda s: _is_positive(s.max_concurrent_jobs), _POSITIVE),
     ("user_max_concurrent_jobs", lambda s: _is_positive(s.user_max_concurrent_jobs), _POSITIVE),
     ("cache_kept_ms", lambda s: _is_positive(s.cache_kept_ms), _POSITIVE),
+    ("retention_runs_days", lambda s: _is_positive(s.retention_runs_days), _DAYS),
+    ("retention_log_lines_days", lambda s: _is_positive(s.retention_log_lines_days), _DAYS),
+    ("retention_decisions_days", lambda s: _is_positive(s.retention_decisions_days), _DAYS),
     (
         "auth",
         lambda s: s.auth_is_on or is_loopback(s.http_host),

@@ -160,8 +160,9 @@ class Catalogue:
         self._files.pop(archive.file, None)
         why = "it is not there" if isinstance(fault, FileNotFoundError) else str(fault)
         return ArchiveUnreadable(
-            f"archive {archive.file} in {self.folder} cannot be read: {why}. It has {archive.events_count:,} events of "
-            f"positions {archive.first_position:,} to {archive.last_position:,}; put it back from a backup"
+            f"archive {archive.file} cannot be read: {why}. It has {archive.events_count:,} events of "
+            f"positions {archive.first_position:,} to {archive.last_position:,}; put it back into "
+            "FLOWFORGE_ARCHIVE_DIR from a backup"
         )
 
 

@@ -15,6 +15,7 @@ from faststream.nats import NatsBroker, NatsMessage
 from flowforge.subjects import Subjects
 from nats.aio.client import Client
 
+from infra.archive import ArchivedEventLog
 from infra.bus.shell import Shell, ShellService
 from infra.embedded.readiness import say_ready
 from infra.eventlog import EventLog, PostgresEventLog, Unavailable
@@ -73,7 +74,7 @@ async def opened(settings: Settings) -> PostgresEventLog:
     assert settings.database_url
     while True:
         try:
-            return await PostgresEventLog.connect(settings.database_url)
+            return await ArchivedEventLog.open(settings.database_url, settings.archive_folder)
         except Unavailable as fault:
             _log.warning("Postgres is not there yet: %s", fault)
             await asyncio.sleep(CONNECT_WAIT_S)

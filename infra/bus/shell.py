@@ -268,7 +268,7 @@ class Shell:
         await self.turn.settled()
         position = max(self._kept["said"], 0)
         while self.service.says:
-            page = await self.log.read(position, PAGE_COUNT, types=self.service.says)
+            page = await self.log.read(position, PAGE_COUNT, types=self.service.says, archived=True)
             if not page:
                 break
             messages = await self.service.resay(page)
@@ -285,7 +285,8 @@ class Shell:
         position = self._kept["heard"]
         self._heard.clear()  # what was handled out of order before is no proof for what comes now
         while self.service.hears:
-            page = await self.log.read(position, PAGE_COUNT, types=self.service.hears | {DeadLetterRetried.__name__})
+            types = self.service.hears | {DeadLetterRetried.__name__}
+            page = await self.log.read(position, PAGE_COUNT, types=types, archived=True)
             for stored in page:
                 if stored.type == DeadLetterRetried.__name__:
                     await self._dead_letters.take_up_again(stored)

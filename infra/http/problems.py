@@ -17,6 +17,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
+from infra.archive.catalogue import ArchiveUnreadable
 from infra.eventlog import Unavailable
 
 MEDIA_TYPE = "application/problem+json"
@@ -132,6 +133,10 @@ def _answer_unavailable(request: Request[Any, Any, Any], fault: Exception) -> Re
     return unavailable("the database does not answer; try again").response()
 
 
+def _answer_archive(_: Request[Any, Any, Any], fault: ArchiveUnreadable) -> Response[bytes]:
+    return unavailable(str(fault)).response()
+
+
 def _answer_bug(request: Request[Any, Any, Any], bug: Exception) -> Response[bytes]:
     _log.error("%s %s failed", request.method, request.url.path, exc_info=bug)
     return Problem(500, _BUG, code="INTERNAL_ERROR").response()
@@ -141,6 +146,7 @@ exception_handlers: ExceptionHandlersMap = {
     Problem: _answer_problem,
     HTTPException: _answer_http,
     Unavailable: _answer_unavailable,
+    ArchiveUnreadable: _answer_archive,
     OSError: _answer_unavailable,
     TimeoutError: _answer_unavailable,
     asyncpg.PostgresConnectionError: _answer_unavailable,

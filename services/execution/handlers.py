@@ -13,7 +13,7 @@ from flowforge.events import (
     NodeQueued,
     RunEvent,
 )
-from flowforge.refusals import Accepted, Refusal, Rejected, not_found
+from flowforge.refusals import Accepted, Refusal, Rejected, invalid_state, not_found
 from flowforge.reports import REPORT_TYPES
 from flowforge.subjects import Subjects
 from nats.aio.client import Client
@@ -135,6 +135,8 @@ class ExecutionService:
         run = self._runs.get(key)
         if run is None:
             return _of_no_run(key, messages)
+        if run.archive is not None:
+            return _of_archived(run, run.archive, messages)
         around = self._sharing.around
         step = deciding.Step(run, now(), around if around.concerns(run) else None)
         version = run.version
@@ -328,6 +330,15 @@ def _of_no_run(run_id: UUID, messages: Sequence[Message]) -> Work:
     refused = [(m, _rejected(not_found("run", str(run_id)))) for m in messages if m.origin == "command"]
     strange = [m for m in messages if m.origin == "stream" and _expects_run(m)]
     return Work(answers=refused, aside=[Aside(m, f"there is no run {run_id} in the log") for m in strange])
+
+
+def _of_archived(run: Run, archive: str, messages: Sequence[Message]) -> Work:
+    """It has ended long ago: whoever asks something of it hears where it is; what else comes means nothing any more."""
+    refusal = invalid_state(
+        f"run {run.id} is in the archive {archive}, where it can be read and forked; to go on with it, first put it back "
+        f"with: flowforge restore {archive}"
+    )
+    return Work(answers=[(m, _rejected(refusal)) for m in messages if m.origin == "command"])
 
 
 def _expects_run(message: Message) -> bool:

@@ -120,6 +120,8 @@ class Runs:
             triggered = cast("WorkflowTriggered", events[0][0])
             run = fold(await self.plan(triggered.workflow_id, triggered.workflow_version), events)
             run.position, run.actor = history[0].position, history[0].actor
+            if run.is_ended:
+                run.archive = (await self._log.archived([run.id])).get(run.id)
             self._keep(run)
 
     def _keep(self, run: Run) -> None:

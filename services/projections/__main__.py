@@ -14,7 +14,8 @@ import msgspec
 import uvloop
 from flowforge.events import UnknownEvent
 
-from infra.eventlog import PostgresEventLog, Unavailable
+from infra.archive import ArchivedEventLog
+from infra.eventlog import Unavailable
 from infra.eventlog.connections import UnsuitableServer
 from infra.settings import Settings, SettingsError, load_settings
 from services.projections.projector import LogBroken, LogChanged
@@ -52,7 +53,7 @@ def _serve(settings: Settings) -> int:
 async def _once(settings: Settings, command: str, write: Callable[[Progress | Rebuilt | Verified], None]) -> int:
     if settings.database_url is None:
         raise UnsuitableServer("FLOWFORGE_DATABASE_URL names no server")
-    async with await PostgresEventLog.connect(settings.database_url) as log:
+    async with await ArchivedEventLog.open(settings.database_url, settings.archive_folder) as log:
         if command == "rebuild":
             write(await rebuild(log, settings.database_url, write))
             return 0

@@ -13,6 +13,8 @@ from flowforge.events import (
     PromptEvent,
     RetryRefused,
     RunRetried,
+    RunsArchived,
+    RunsRestored,
     SlotEvent,
     SlotRefused,
     TemplateEvent,
@@ -27,6 +29,7 @@ from infra.failpoints import failpoint
 from services.projections import store
 from services.projections.fold import RUN_ENDED, WITHOUT_ROWS, fold
 from services.projections.fold.nodes import NODE_ENDINGS
+from services.projections.past import folded, until
 from services.projections.state import Changes, ReadModels
 
 
@@ -90,6 +93,7 @@ class Projector:
         for event, fact in zip(events, decoded, strict=True):
             if isinstance(fact, RunRetried) and fact.resumed and event.stream_id in runs:
                 await store.load_unfinished(self._connection, runs[event.stream_id], fact.resumed)
+        await self._load_moved(events, decoded)
         templates = {event.template_id for event in decoded if isinstance(event, TemplateEvent)}
         if templates - self._models.templates.keys():
             await store.load_templates(self._connection, self._models, templates - self._models.templates.keys())
@@ -107,6 +111,23 @@ class Projector:
         retried = {event.stream_id for event in events if event.stream_type == "quarantine" and event.version > 1}
         if retried:
             await store.load_dead_letters(self._connection, self._models, retried)
+
+    async def _load_moved(self, events: Sequence[StoredEvent], decoded: Sequence[AnyEvent]) -> None:
+        """The runs that go into archives or come back; of those that come back, what their own events make of them."""
+        moved = [
+            (stored, fact)
+            for stored, fact in zip(events, decoded, strict=True)
+            if isinstance(fact, RunsArchived | RunsRestored)
+        ]
+        for stored, fact in moved:
+            begun = {event.stream_id for event in events if event.type == "WorkflowTriggered"}
+            missing = [run_id for run_id in fact.runs if run_id not in self._models.runs and run_id not in begun]
+            await store.load_rows(self._connection, self._models, missing)
+            for run_id, history in (
+                (await self.log.read_streams(fact.runs)).items() if isinstance(fact, RunsRestored) else ()
+            ):
+                for past in folded(until(history, stored.position)):
+                    self._models.histories[run_id] = past.runs[run_id]
 
     def _fold(self, events: Sequence[StoredEvent], decoded: Sequence[AnyEvent]) -> None:
         models = self._models

@@ -54,6 +54,7 @@ class RunRow(msgspec.Struct, gc=False):
     """One run. The fields down to `created_position` never change; `variables` holds what the run and its nodes set.
 
     `recovery_actions` are the first of them, `[{action, node_id, instance, detail, at}]`. Lists that are empty are null.
+    While its events are in an `archive`, the run has no rows of nodes.
     """
 
     run_id: UUID
@@ -92,6 +93,7 @@ class RunRow(msgspec.Struct, gc=False):
     retries: int = 0
     sla_missed_at: datetime | None = None
     recovery_actions: Json | None = None
+    archive: str | None = None
     position: int = 0
     change: int = CLEAN
 
@@ -355,10 +357,12 @@ class Changes:
 
     __slots__ = (
         "approvals",
+        "archived",
         "audits",
         "breakers",
         "dead_letters",
         "decisions",
+        "listed_after",
         "nodes",
         "prompt_versions",
         "prompts",
@@ -389,6 +393,10 @@ class Changes:
         self.secret_changes: list[SecretChangeRow] = []
         self.audits: list[AuditRow] = []
         self.breakers: dict[str, BreakerRow] = {}
+        self.archived: list[UUID] = []
+        """Runs whose rows of nodes go."""
+        self.listed_after: datetime | None = None
+        """Decisions and received events from before go."""
 
 
 class ReadModels:
@@ -401,4 +409,6 @@ class ReadModels:
         self.templates: dict[str, TemplateRow] = {}
         self.prompts: dict[str, PromptRow] = {}
         self.dead_letters: dict[UUID, DeadLetterRow] = {}
+        self.histories: dict[UUID, RunState] = {}
+        """Runs that come back from an archive, as their events alone have them."""
         self.changes = Changes()

@@ -41,7 +41,7 @@ from services.projections.state import (
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 11
+TABLES_VERSION = 12
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _GO_ON = "status not in ('completed', 'failed', 'skipped', 'cancelled')"
@@ -259,6 +259,12 @@ async def load(
         approvals[record["node_id"], record["instance"]] = ApprovalRow(*record)
 
 
+async def load_rows(connection: asyncpg.Connection, models: ReadModels, runs: Collection[UUID]) -> None:
+    """Have these runs in memory without their nodes: they have ended, and are to be archived or restored."""
+    for record in await connection.fetch(f"{RUNS.select} where run_id = any($1)", list(runs)):
+        models.runs[record["run_id"]] = RunState(RunRow(*record))
+
+
 async def load_unfinished(connection: asyncpg.Connection, run: RunState, node_ids: Collection[str]) -> None:
     """Have the instances of these maps of the run in memory that ended without completing."""
     query = f"{INSTANCES.select} where run_id = $1 and node_id = any($2) and status in ('failed', 'cancelled')"
@@ -292,6 +298,8 @@ async def load_prompts(connection: asyncpg.Connection, models: ReadModels, ids: 
 
 async def write(connection: asyncpg.Connection, changes: Changes) -> None:
     """Write what changed, inside the caller's transaction."""
+    for table in (NODES, INSTANCES) if changes.archived else ():  # first: what comes back is written after
+        await connection.execute(f"delete from {table.name} where run_id = any($1)", changes.archived)  # noqa: S608
     for row in changes.workflows:
         await _write_workflow(connection, row)
     await VERSIONS.append(connection, changes.versions)

@@ -5,7 +5,7 @@
 -- finds it elsewhere has lost the race, or the tables were exchanged, and loads anew.
 --
 -- `workflows` has the newest version of each, `workflow_versions` every definition as logged. `runs` has one row per
--- run from its first event on. `node_runs` has one row per node that did anything in a run (one that is idle has none:
+-- run from its first event on, also of those whose events are in an archive, which have no rows of nodes. `node_runs` has one row per node that did anything in a run (one that is idle has none:
 -- readers add it from the definition), `node_instances` one per item of a map, and per iteration for each node of a loop's
 -- body; it may hold rows of an earlier try (`instances_since_position` of the map or the loop). `approvals` has one row
 -- per question to people. `slots` has one row per run that asked for a slot of `concurrency`. `templates` has those that
@@ -87,6 +87,7 @@ create table runs (
     retries          int not null,
     sla_missed_at    timestamptz,
     recovery_actions json,
+    archive          text,
     position         bigint not null
 ) with (fillfactor = 60);
 create unique index runs_created on runs (created_position);

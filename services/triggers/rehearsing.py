@@ -90,7 +90,7 @@ async def rehearse(
     if isinstance(rehearsal.trigger, DependencyTrigger):
         types, stream_types = _OF_RUNS
     while position < last and rehearsal.rule is not None:
-        page = await log.read(position, REHEARSAL_PAGE_COUNT, types=types, stream_types=stream_types)
+        page = await log.read(position, REHEARSAL_PAGE_COUNT, types=types, stream_types=stream_types, archived=True)
         for number, stored in enumerate(page):
             if stored.position <= last:
                 await history.take(stored)

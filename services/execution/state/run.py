@@ -36,6 +36,7 @@ class Run:
     __slots__ = (
         "active_jobs",
         "actor",
+        "archive",
         "asked_version",
         "blobs",
         "breakpoints",
@@ -80,6 +81,8 @@ class Run:
         self.id = triggered.run_id
         self.actor = actor
         """Who caused it; nobody where an event or a clock did."""
+        self.archive: str | None = None
+        """The archive that has its events: nothing can be added to them there."""
         self.position = position
         self.plan = plan
         self.triggered = triggered
@@ -106,9 +109,7 @@ class Run:
         self.held: dict[Unit, None] = {}
         """What waits for a place, or before a circuit breaker."""
         self.active_jobs = 0
-        self.is_cancelling = False
-        self.is_queued = False
-        self.has_missed_sla = False
+        self.is_cancelling = self.is_queued = self.has_missed_sla = False
         self.cancel_reason = ""
         self.timeout_due_at: datetime | None = None
         self.paused_at: datetime | None = None

@@ -11,7 +11,7 @@ from litestar import get
 from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import not_found
-from services.projections.api.nodes import NODES
+from services.projections.api.archived import node_rows
 from services.projections.api.reads import Reads, graph_of_run, run_row
 from services.projections.api.shapes import LogLine
 from services.projections.attempts import Attempt, attempts_of, duration_ms
@@ -112,7 +112,7 @@ async def read_metrics(reads: Reads, run_id: UUID) -> Metrics:
     run = await run_row(reads, run_id)
     durations = {
         row["node_id"]: duration
-        for row in await reads.pool.fetch(NODES, run_id)
+        for row in await node_rows(reads, run)
         if (duration := duration_ms(row["started_at"], row["completed_at"])) is not None
     }
     return metrics_of(await graph_of_run(reads, run), durations, duration_ms(run["started_at"], run["completed_at"]))

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from litestar.params import Parameter
 from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
+from services.projections.api.archived import folded_rows
 from services.projections.api.reads import Reads, graph_of_run, raw, run_row
 from services.projections.api.shapes import NodeInstance, NodeRun, NodeRunDetail
 from services.projections.attempts import duration_ms
@@ -23,8 +24,7 @@ _COLUMNS = """
     job_id, job_type, queue, worker, instances_count, queued_at, started_at, completed_at, retry_at, waiting_for,
     child_run_id, isolation, usage, cached_from, by_hand, instance_counts, instances_since_position, started_position
 """
-NODES = f"select {_COLUMNS} from projections.node_runs where run_id = $1"  # noqa: S608  constants
-_NODE = f"{NODES} and node_id = $2"
+_NODE = f"select {_COLUMNS} from projections.node_runs where run_id = $1 and node_id = $2"  # noqa: S608  constants
 _PATH = "string_to_array(instance, '.')::int[]"
 _INSTANCE = f"""
     select {_COLUMNS} from projections.node_instances
@@ -190,13 +190,17 @@ async def read_node(
     node = graph.find(node_id)
     if node is None:
         raise not_found(f"node in run {run_id}", node_id)
-    address = await _address(reads, run_id, graph, node, instance)
-    page = await _below(reads, run_id, address, status, limit, cursor)
+    archived = None if run["archive"] is None else await folded_rows(reads, run)
+    address = await _address(_finder(reads, run_id, archived), run_id, graph, node, instance)
+    page = await _below(reads, run_id, address, status, limit, cursor, archived)
     rows = [*page.items, address.row or _IDLE]
-    outputs = await _outputs(reads, run_id, graph, rows)
+    if archived is not None:
+        outputs: Outputs = {(row["node_id"], row["instance"]): row["output"] for row in archived}
+    else:
+        outputs = await _outputs(reads, run_id, graph, rows)
     whole = _node_run(node, address.row, run, graph, outputs)
     if not instance and node.loop_id is not None:
-        await _sum_up(reads, run_id, whole, address)
+        await _sum_up(reads, run_id, whole, address, archived)
     items = [_instance(row, run, graph, outputs) for row in page.items]
     return NodeRunDetail(**msgspec.structs.asdict(whole), instances=Page(items, page.next_cursor))
 
@@ -212,19 +216,35 @@ class _Address(msgspec.Struct):
     since_position: int
 
 
-async def _address(reads: Reads, run_id: UUID, graph: Graph, node: GraphNode, instance: str | None) -> _Address:
+Row = Mapping[str, Any]
+Find = Callable[[str, str], Awaitable[Row | None]]
+"""A node's row, or that of an instance of it."""
+
+
+def _finder(reads: Reads, run_id: UUID, archived: Sequence[Row] | None) -> Find:
+    async def find(node_id: str, instance: str) -> Row | None:
+        if archived is not None:
+            return next((r for r in archived if (r["node_id"], r["instance"]) == (node_id, instance)), None)
+        if instance:
+            return await reads.pool.fetchrow(_INSTANCE, run_id, node_id, instance)
+        return await reads.pool.fetchrow(_NODE, run_id, node_id)
+
+    return find
+
+
+async def _address(find: Find, run_id: UUID, graph: Graph, node: GraphNode, instance: str | None) -> _Address:
     """Raises a 400 `Problem` for an instance that no node can have, 404 for one that this node does not have."""
     if instance is not None and not _INSTANCE_NAME.fullmatch(instance):
         raise bad_request("query.instance", "an instance is named by numbers: `3`, or `3.0` inside of two loops")
     depth = graph.depth(node.node_id)
     outermost = graph.around(node.node_id)[-1].node_id if node.loop_id is not None else node.node_id
-    own = await reads.pool.fetchrow(_NODE, run_id, outermost)
-    since = (own and own["instances_since_position"]) or 0
+    own = await find(outermost, "")
+    since: int = 0 if own is None else own["instances_since_position"] or 0
     if instance is None and node.loop_id is not None:  # in all iterations
         return _Address(None, [node.node_id], [], depth, since)
     row, path = own, list[int]()
     if instance is not None:
-        row = await reads.pool.fetchrow(_INSTANCE, run_id, node.node_id, instance)
+        row = await find(node.node_id, instance)
         if row is None:
             raise not_found(f"instance of node '{node.node_id}' in run {run_id}", instance)
         path = [int(number) for number in instance.split(".")]
@@ -238,21 +258,51 @@ async def _address(reads: Reads, run_id: UUID, graph: Graph, node: GraphNode, in
 
 
 async def _below(
-    reads: Reads, run_id: UUID, address: _Address, status: str | None, limit: int, cursor: str | None
-) -> Page[Mapping[str, Any]]:
+    reads: Reads,
+    run_id: UUID,
+    address: _Address,
+    status: str | None,
+    limit: int,
+    cursor: str | None,
+    archived: Sequence[Row] | None,
+) -> Page[Row]:
     cursors = await reads.cursors("instances", run_id, address.below, address.path, status)
     first = cursors.read(cursor, list[int], int) or [address.path, 0]
     until = [*address.path[:-1], address.path[-1] + 1] if address.path else [_NUMBER_MAX]
-    rows = await reads.pool.fetch(
-        _BELOW, run_id, address.below, address.since_position, *first, until, address.depth, status, limit + 1
-    )
+    if archived is None:
+        rows = await reads.pool.fetch(
+            _BELOW, run_id, address.below, address.since_position, *first, until, address.depth, status, limit + 1
+        )
+    else:
+        found = (row for row in _instances(archived, address) if status is None or row["status"] == status)
+        places = ((row["path"], row["place"], row) for row in found if [row["path"], row["place"]] > first)
+        rows = [row for path, _, row in sorted(places, key=_in_order) if path < until][: limit + 1]
     return cursors.page(rows, limit, [[row["path"], row["place"]] for row in rows])
 
 
-async def _sum_up(reads: Reads, run_id: UUID, whole: NodeRun, address: _Address) -> None:
+def _instances(archived: Sequence[Row], address: _Address) -> Iterator[Row]:
+    """Those that lie below an address, each with its path and the place of its node."""
+    places = {node_id: place for place, node_id in enumerate(address.below, 1)}
+    for row in archived:
+        if row["instance"] and row["node_id"] in places and row["position"] >= address.since_position:
+            path = [int(number) for number in row["instance"].split(".")]
+            if len(path) == address.depth:
+                yield {**row, "path": path, "place": places[row["node_id"]]}
+
+
+def _in_order(found: tuple[list[int], int, Row]) -> tuple[list[int], int]:
+    return found[0], found[1]
+
+
+async def _sum_up(
+    reads: Reads, run_id: UUID, whole: NodeRun, address: _Address, archived: Sequence[Row] | None
+) -> None:
     """A node inside of loops as a whole: how many runs of it stand how."""
-    rows = await reads.pool.fetch(_COUNTED, run_id, whole.node_id, address.since_position, address.depth)
-    counts = Counter(dict(rows))
+    if archived is not None:
+        counts = Counter[str](row["status"] for row in _instances(archived, address))
+    else:
+        rows = await reads.pool.fetch(_COUNTED, run_id, whole.node_id, address.since_position, address.depth)
+        counts = Counter(dict(rows))
     whole.instances_count = counts.total()
     whole.instance_counts = msgspec.Raw(msgspec.json.encode(dict(counts)))
     whole.status = next((status for status in _TELLING if counts[status]), "idle")

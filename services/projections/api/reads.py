@@ -21,6 +21,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from infra.archive import ArchivedEventLog
 from infra.bus.process import broker
 from infra.bus.topology import hearings
 from infra.eventlog import PostgresEventLog
@@ -47,7 +48,8 @@ RUN_COLUMNS = """
     run_id, workflow_id, workflow_version, trigger_type, trigger_id, cause_event_id, cause_type, cause_id, cause_source,
     parent_run_id, parent_node_id, parent_instance, actor, labels, input_data, priority, depth, from_node, forked_from,
     created_at, created_position, status, variables, output_data, error, started_at, completed_at, total_nodes,
-    completed_nodes, ended_nodes, breakpoints, paused_at, paused_before, retries, sla_missed_at, recovery_actions, position
+    completed_nodes, ended_nodes, breakpoints, paused_at, paused_before, retries, sla_missed_at, recovery_actions, archive,
+    position
 """
 _RUN = f"select {RUN_COLUMNS} from projections.runs where run_id = $1"  # noqa: S608  constants
 NATS_RETRY_S = 1.0
@@ -84,7 +86,7 @@ class Reads:
             server_settings={"application_name": "flowforge-reads", "timezone": "UTC", "jit": "off"},
         )
         await self.pool
-        self.log = await PostgresEventLog.connect(dsn, application_name="flowforge-reads")
+        self.log = await ArchivedEventLog.open(dsn, self._settings.archive_folder, application_name="flowforge-reads")
         places = Places(self.log, self._place_runs, self.limits.runs_placed_max)
         tailer = Tailer(self.log, places, self.limits)
         self.tally = Tally(self.log)

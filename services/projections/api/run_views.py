@@ -57,6 +57,7 @@ def run_view(row: Mapping[str, Any], graph: Graph, path: Sequence[tuple[str, str
         sla_missed_at=row["sla_missed_at"],
         recovery_actions=raw(row["recovery_actions"] or "[]"),
         position=row["position"],
+        archive=row["archive"],
     )
 
 

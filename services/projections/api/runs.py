@@ -12,6 +12,7 @@ from litestar.params import Parameter
 from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from services.projections.api import histories, moments, nodes
+from services.projections.api.archived import node_rows
 from services.projections.api.causes import causes_of
 from services.projections.api.comparing import RunDiff, difference
 from services.projections.api.reads import RUN_COLUMNS, Reads, graph_of_run, run_row
@@ -103,7 +104,7 @@ async def read_run(reads: Reads, run_id: UUID) -> Run:
 async def _whole(reads: Reads, run_id: UUID) -> Run:
     row = await run_row(reads, run_id)
     graph = await graph_of_run(reads, row)
-    rows = await reads.pool.fetch(nodes.NODES, run_id)
+    rows = await node_rows(reads, row)
     run = run_view(row, graph, path_of(rows))
     run.node_runs = nodes.node_runs(graph, row, rows)
     run.causes = await causes_of(reads, row)

@@ -168,7 +168,8 @@ class AsOf(msgspec.Struct):
 
 class Run(msgspec.Struct):
     """A run. It halts before its `breakpoints`, and `paused_before` are those that it stands before. `forked_from` is the
-    moment of another run at which it began, `{run_id, position}`.
+    moment of another run at which it began, `{run_id, position}`. `archive` is the file that its events are in since it
+    ended long ago; all of it can be read still, but lists leave its `execution_path` empty.
 
     `node_runs` and `causes`, from the run itself back to the first event of all, are left out of lists; `as_of` is of a
     run that is told as it was at a past moment.
@@ -207,6 +208,7 @@ class Run(msgspec.Struct):
     sla_missed_at: datetime | None
     recovery_actions: msgspec.Raw
     position: int
+    archive: str | None = None
     waiting_for: WaitingFor | None = None
     node_runs: list[NodeRun] | UnsetType = UNSET
     causes: list[CausedRun] | UnsetType = UNSET

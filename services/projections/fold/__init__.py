@@ -46,6 +46,8 @@ from flowforge.events import (
     QueueLeft,
     RecoveryTaken,
     ReportIgnored,
+    RetentionApplied,
+    RetentionEvent,
     RetryRefused,
     RunAdmitted,
     RunCancelled,
@@ -63,7 +65,9 @@ from flowforge.events import (
     RunRetried,
     RunRetryRefused,
     RunRetryRequested,
+    RunsArchived,
     RunSlaMissed,
+    RunsRestored,
     RunStarted,
     ScheduleEvent,
     ScheduleFired,
@@ -104,6 +108,7 @@ from services.projections.fold.breakers import breaker_changed
 from services.projections.fold.causes import decided, quarantined, received, rejected, retried
 from services.projections.fold.nodes import fold_node, iteration
 from services.projections.fold.prompts import fold_prompt
+from services.projections.fold.retention import archived_runs, restored_runs
 from services.projections.fold.runs import fold_run, triggered
 from services.projections.fold.secrets import secret_changed
 from services.projections.fold.slots import asked_for_slot, fold_slot
@@ -143,6 +148,7 @@ _OtherEvent = (
     | PromptEvent
     | TemplateEvent
     | BreakerEvent
+    | RetentionEvent
 )
 
 
@@ -224,5 +230,11 @@ def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> 
             breaker_changed(models, stored, event)
         case DeadLetterRetried():
             retried(models, stored, event)
+        case RunsArchived():
+            archived_runs(models, stored, event)
+        case RunsRestored():
+            restored_runs(models, stored, event)
+        case RetentionApplied():
+            pass
         case _:
             assert_never(event)

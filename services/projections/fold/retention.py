@@ -1,0 +1,37 @@
+"""Runs whose events move into an archive, and back. Their rows stay in the lists; the rows of their nodes go, and are made
+again from their events."""
+
+from flowforge.events import RunsArchived, RunsRestored
+
+from infra.eventlog import StoredEvent
+from services.projections.fold.asked import audit
+from services.projections.state import CHANGED, CLEAN, NEW, ReadModels, RunRow
+
+
+def archived_runs(models: ReadModels, stored: StoredEvent, event: RunsArchived) -> None:
+    changes, gone = models.changes, set(event.runs)
+    for run_id in event.runs:
+        run = models.runs[run_id]
+        run.nodes.clear()
+        _mark(models, run.row, event.archive)
+    changes.nodes = [row for row in changes.nodes if row.run_id not in gone]
+    changes.archived += event.runs
+    audit(models, stored, "archive", event.archive)
+
+
+def restored_runs(models: ReadModels, stored: StoredEvent, event: RunsRestored) -> None:
+    for run_id in event.runs:
+        run = models.runs[run_id]
+        _mark(models, run.row, None)
+        run.nodes = models.histories.pop(run_id).nodes
+        for row in run.nodes.values():
+            row.change = NEW
+            models.changes.nodes.append(row)
+    audit(models, stored, "restore", event.archive)
+
+
+def _mark(models: ReadModels, row: RunRow, archive: str | None) -> None:
+    row.archive = archive
+    if row.change == CLEAN:
+        row.change = CHANGED
+        models.changes.runs.append(row)
