@@ -362,7 +362,7 @@ class Changes:
         "breakers",
         "dead_letters",
         "decisions",
-        "listed_after",
+        "listed_from_position",
         "nodes",
         "prompt_versions",
         "prompts",
@@ -395,8 +395,8 @@ class Changes:
         self.breakers: dict[str, BreakerRow] = {}
         self.archived: list[UUID] = []
         """Runs whose rows of nodes go."""
-        self.listed_after: datetime | None = None
-        """Decisions and received events from before go."""
+        self.listed_from_position = 0
+        """Decisions and received events from below it go."""
 
 
 class ReadModels:

@@ -300,6 +300,8 @@ async def write(connection: asyncpg.Connection, changes: Changes) -> None:
     """Write what changed, inside the caller's transaction."""
     for table in (NODES, INSTANCES) if changes.archived else ():  # first: what comes back is written after
         await connection.execute(f"delete from {table.name} where run_id = any($1)", changes.archived)  # noqa: S608
+    for table in (DECISIONS, RECEIVED) if changes.listed_from_position else ():
+        await connection.execute(f"delete from {table.name} where position < $1", changes.listed_from_position)  # noqa: S608
     for row in changes.workflows:
         await _write_workflow(connection, row)
     await VERSIONS.append(connection, changes.versions)

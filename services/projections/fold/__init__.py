@@ -108,7 +108,7 @@ from services.projections.fold.breakers import breaker_changed
 from services.projections.fold.causes import decided, quarantined, received, rejected, retried
 from services.projections.fold.nodes import fold_node, iteration
 from services.projections.fold.prompts import fold_prompt
-from services.projections.fold.retention import archived_runs, restored_runs
+from services.projections.fold.retention import archived_runs, no_longer_listed, restored_runs
 from services.projections.fold.runs import fold_run, triggered
 from services.projections.fold.secrets import secret_changed
 from services.projections.fold.slots import asked_for_slot, fold_slot
@@ -235,6 +235,6 @@ def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> 
         case RunsRestored():
             restored_runs(models, stored, event)
         case RetentionApplied():
-            pass
+            no_longer_listed(models, event)
         case _:
             assert_never(event)

@@ -1,7 +1,7 @@
 """Runs whose events move into an archive, and back. Their rows stay in the lists; the rows of their nodes go, and are made
 again from their events."""
 
-from flowforge.events import RunsArchived, RunsRestored
+from flowforge.events import RetentionApplied, RunsArchived, RunsRestored
 
 from infra.eventlog import StoredEvent
 from services.projections.fold.asked import audit
@@ -28,6 +28,13 @@ def restored_runs(models: ReadModels, stored: StoredEvent, event: RunsRestored) 
             row.change = NEW
             models.changes.nodes.append(row)
     audit(models, stored, "restore", event.archive)
+
+
+def no_longer_listed(models: ReadModels, event: RetentionApplied) -> None:
+    first, changes = event.decisions_before_position, models.changes
+    changes.listed_from_position = max(changes.listed_from_position, first)
+    changes.decisions = [row for row in changes.decisions if row.position >= first]
+    changes.received = [row for row in changes.received if row.position >= first]
 
 
 def _mark(models: ReadModels, row: RunRow, archive: str | None) -> None:

@@ -1,0 +1,165 @@
+"""Archived runs stay in the lists and can be read as before; read models equal the log, archived or restored."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+from flowforge.events import RetentionApplied, RunRetried, RunRetryRequested
+from histories import START, Clock, append_chain_run, append_chain_runs, created, new
+
+from infra.archive import ArchivedEventLog
+from infra.archive.moving import RETENTION_STREAM, moving, restore
+from infra.eventlog import Append, Appended, EventLog, StreamAppend
+from infra.settings import Settings
+from services.projections.archiving import archive_older
+from services.projections.loop import Loop
+from services.projections.rebuild import rebuild, verify
+
+LATER = START + timedelta(days=1)
+
+
+@pytest.fixture
+def folder(settings: Settings) -> Path:
+    return settings.archive_folder
+
+
+@pytest.fixture
+def settings(service_dsn: str, tmp_path: Path) -> Settings:
+    return Settings(database_url=service_dsn, home=tmp_path)
+
+
+@pytest.fixture
+async def log(service_dsn: str, folder: Path) -> AsyncIterator[ArchivedEventLog]:
+    async with await ArchivedEventLog.open(service_dsn, folder) as opened:
+        yield opened
+
+
+async def caught_up(live: Loop, log: EventLog) -> None:
+    async with asyncio.timeout(10):
+        while live.position < (await log.head()).position:
+            await asyncio.sleep(0.01)
+
+
+async def rows(dsn: str, query: str) -> list[tuple[object, ...]]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return [tuple(row) for row in await connection.fetch(query)]
+    finally:
+        await connection.close()
+
+
+async def test_read_models_equal_the_log_through_archive_and_restore_live_and_rebuilt(
+    live: Loop, log: ArchivedEventLog, service_dsn: str, folder: Path
+):
+    clock = Clock()
+    await log.append([created()])
+    runs = await append_chain_runs(log, clock, range(8))
+    runs.append(await append_chain_run(log, clock, 9, fails=True))
+    await caught_up(live, log)
+    before = await rows(service_dsn, "select * from projections.node_runs order by run_id, node_id")
+    done = await archive_older(service_dsn, folder, LATER, actor="ada")
+    assert (done.runs_count, done.files) == (9, ["runs-000001.jsonl.gz"])
+    await caught_up(live, log)
+    assert await rows(service_dsn, "select * from projections.node_runs") == []
+    assert len(await rows(service_dsn, "select 1 from projections.runs where archive = 'runs-000001.jsonl.gz'")) == 9
+    assert (await verify(log, service_dsn)).difference is None
+
+    async with moving(service_dsn) as connection:
+        await restore(connection, folder / done.files[0])
+    await caught_up(live, log)
+    assert await rows(service_dsn, "select * from projections.node_runs order by run_id, node_id") == before
+    assert (await verify(log, service_dsn)).difference is None
+    await rebuild(log, service_dsn)
+    assert await rows(service_dsn, "select * from projections.node_runs order by run_id, node_id") == before
+
+    retry = [RunRetryRequested(cleared=["b", "c"]), RunRetried(cleared=["b", "c"])]
+    version = len(await log.read_stream(runs[-1]))
+    answer = await log.append([Append([StreamAppend("run", runs[-1], version, new(*retry))], clock())])
+    assert isinstance(answer[0], Appended)
+    await caught_up(live, log)
+    again = await archive_older(service_dsn, folder, LATER)
+    assert again.runs_count == 8
+    await caught_up(live, log)
+    assert (await verify(log, service_dsn)).difference is None
+
+
+async def test_an_archived_run_is_listed_and_read_as_before(
+    client: httpx.AsyncClient, live: Loop, log: ArchivedEventLog, service_dsn: str, folder: Path
+):
+    await log.append([created()])
+    run_id, *_ = await append_chain_runs(log, Clock(), range(3))
+    await caught_up(live, log)
+    paths = [
+        f"/api/runs/{run_id}{rest}" for rest in ("", "/nodes/b", "/events", "/metrics", "/timeline", "/jobs", "/logs")
+    ]
+    at = f"/api/runs/{run_id}/state?at={(await log.read_stream(run_id))[5].position}"
+    before = {path: (await client.get(path)).json() for path in (*paths, at)}
+    await archive_older(service_dsn, folder, LATER)
+    await caught_up(live, log)
+    for path, answer in before.items():
+        found = (await client.get(path)).json()
+        if path == paths[0]:
+            assert found["archive"] == "runs-000001.jsonl.gz"
+            found["archive"] = None
+        assert found == answer, path
+    listed = (await client.get("/api/runs")).json()["items"]
+    assert [run["status"] for run in listed] == ["completed"] * 3
+    assert {run["archive"] for run in listed} == {"runs-000001.jsonl.gz"}
+
+
+async def test_a_read_of_a_missing_archive_says_which_and_lists_go_on(
+    client: httpx.AsyncClient, live: Loop, log: ArchivedEventLog, service_dsn: str, folder: Path
+):
+    await log.append([created()])
+    run_id, *_ = await append_chain_runs(log, Clock(), range(3))
+    await caught_up(live, log)
+    await archive_older(service_dsn, folder, LATER)
+    await caught_up(live, log)
+    (folder / "runs-000001.jsonl.gz").unlink()
+    answer = await client.get(f"/api/runs/{run_id}/events")
+    assert answer.status_code == 503
+    assert "archive runs-000001.jsonl.gz cannot be read: it is not there" in answer.json()["detail"]
+    assert len((await client.get("/api/runs")).json()["items"]) == 3
+
+
+async def test_a_family_is_archived_whole_or_not_at_all(
+    live: Loop, log: ArchivedEventLog, service_dsn: str, folder: Path
+):
+    clock = Clock()
+    await log.append([created()])
+    parent = await append_chain_run(log, clock, 1)
+    child = await append_chain_run(log, clock, 2, parent_run_id=parent, parent_node_id="b")
+    grandchild = await append_chain_run(log, clock, 3, parent_run_id=child, parent_node_id="b")
+    alone = await append_chain_run(log, clock, 4)
+    version = len(await log.read_stream(grandchild))
+    retry = [RunRetryRequested(cleared=["c"]), RunRetried(cleared=["c"])]
+    await log.append([Append([StreamAppend("run", grandchild, version, new(*retry))], clock())])
+    await caught_up(live, log)
+    dry = await archive_older(service_dsn, folder, LATER, dry_run=True)
+    assert (dry.runs_count, dry.files, folder.exists()) == (1, [], False)
+    await archive_older(service_dsn, folder, LATER)
+    assert set(await log.archived([parent, child, grandchild, alone])) == {alone}
+
+
+async def test_only_what_ended_before_is_archived(live: Loop, log: ArchivedEventLog, service_dsn: str, folder: Path):
+    await log.append([created()])
+    await append_chain_runs(log, Clock(), range(3))
+    await caught_up(live, log)
+    assert (await archive_older(service_dsn, folder, START)).runs_count == 0
+
+
+async def test_what_is_no_longer_listed_is_gone_live_and_rebuilt(live: Loop, log: ArchivedEventLog, service_dsn: str):
+    clock = Clock()
+    await log.append([created()])
+    await append_chain_runs(log, clock, range(4))
+    await caught_up(live, log)
+    [(middle,)] = await rows(service_dsn, "select max(position) from projections.received_events")
+    applied = RetentionApplied(decisions_before_position=int(str(middle)))
+    await log.append([Append([StreamAppend("retention", RETENTION_STREAM, 0, new(applied))], clock())])
+    await caught_up(live, log)
+    assert await rows(service_dsn, "select position from projections.received_events") == [(middle,)]
+    assert (await verify(log, service_dsn)).difference is None
