@@ -72,7 +72,7 @@ class Record(msgspec.Struct, gc=False, omit_defaults=True):
     @property
     def blobs(self) -> list[str]:
         """The names of the blobs that the payload refers to."""
-        return [name.decode() for name in _BLOB.findall(b"" if self.data is None else self.data.encode())]
+        return blobs_in(b"" if self.data is None else self.data.encode())
 
     def event(self) -> StoredEvent:
         """As the log gives it."""
@@ -94,3 +94,8 @@ class Record(msgspec.Struct, gc=False, omit_defaults=True):
     def without_payload(self) -> "Record":
         """The same event for the chain, with nothing in it."""
         return msgspec.structs.replace(self, data=None, salt=None, digest=self.payload_digest.hex())
+
+
+def blobs_in(data: bytes) -> list[str]:
+    """The names of the blobs that a payload refers to."""
+    return [name.decode() for name in _BLOB.findall(data)]

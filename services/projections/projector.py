@@ -127,7 +127,7 @@ class Projector:
                 (await self.log.read_streams(fact.runs)).items() if isinstance(fact, RunsRestored) else ()
             ):
                 for past in folded(until(history, stored.position)):
-                    self._models.histories[run_id] = past.runs[run_id]
+                    self._models.histories[stored.position, run_id] = past.runs[run_id]
 
     def _fold(self, events: Sequence[StoredEvent], decoded: Sequence[AnyEvent]) -> None:
         models = self._models

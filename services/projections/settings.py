@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from infra.settings import Settings
+
 RETENTION_VARIABLE = "FLOWFORGE_JOB_LOG_RETENTION_DAYS"
 
 
@@ -30,6 +32,19 @@ class JobLogSettings(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: int = 30
     sweep_interval_s: float = 3_600.0
     retry_wait_s: float = 1.0
+
+
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept for how long. None: for ever."""
+
+    runs_days: int | None = None
+    decisions_days: int | None = None
+    blobs_grace_s: float = 86_400.0
+    """A blob goes once nothing has referred to it for so long."""
+    interval_s: float = 86_400.0
+    """From one pass to the next."""
+    look_interval_s: float = 60.0
+    """How often it is looked whether a pass is due."""
 
 
 class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +79,18 @@ class ReadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Runs whose workflow the live stream remembers."""
 
 
-def job_log_settings(environ: Mapping[str, str] | None = None) -> JobLogSettings:
-    """The settings in force. Raises ValueError for a retention that is no positive number of days."""
+def retention_settings(settings: Settings) -> RetentionSettings:
+    """What the settings of the installation say."""
+    return RetentionSettings(runs_days=settings.retention_runs_days, decisions_days=settings.retention_decisions_days)
+
+
+def job_log_settings(environ: Mapping[str, str] | None = None, retention_days: int | None = None) -> JobLogSettings:
+    """The settings in force. Raises ValueError for a retention that is no positive number of days.
+
+    `retention_days` is FLOWFORGE_RETENTION_LOG_LINES_DAYS; without it, an older name of the same is looked at.
+    """
+    if retention_days is not None:
+        return JobLogSettings(retention_days=retention_days)
     given = (os.environ if environ is None else environ).get(RETENTION_VARIABLE)
     if not given:
         return JobLogSettings()

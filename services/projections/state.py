@@ -409,6 +409,6 @@ class ReadModels:
         self.templates: dict[str, TemplateRow] = {}
         self.prompts: dict[str, PromptRow] = {}
         self.dead_letters: dict[UUID, DeadLetterRow] = {}
-        self.histories: dict[UUID, RunState] = {}
-        """Runs that come back from an archive, as their events alone have them."""
+        self.histories: dict[tuple[int, UUID], RunState] = {}
+        """Runs that come back from an archive, by the position that says so: as their events until then have them."""
         self.changes = Changes()

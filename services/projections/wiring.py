@@ -21,7 +21,8 @@ from services.projections.answers import Answers
 from services.projections.job_logs import JobLogs
 from services.projections.loop import Loop
 from services.projections.rebuild import rebuild
-from services.projections.settings import AnswerSettings, LoopSettings, job_log_settings
+from services.projections.retention import Retention
+from services.projections.settings import AnswerSettings, LoopSettings, job_log_settings, retention_settings
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +72,10 @@ class Projections:
             renew=_renew,
             settings=LoopSettings(),
         )
-        self._job_logs = JobLogs(log, pool, client, namespace=self._settings.namespace, settings=job_log_settings())
+        lines = job_log_settings(retention_days=self._settings.retention_log_lines_days)
+        self._job_logs = JobLogs(log, pool, client, namespace=self._settings.namespace, settings=lines)
+
+        retention = Retention(log, dsn, self._settings.archive_folder, retention_settings(self._settings))
 
         async def on_appended(message: Msg) -> None:
             loop.nudge(int(message.data) if message.data.isdigit() else 0)
@@ -82,6 +86,7 @@ class Projections:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(loop.run())
                 tasks.create_task(self._job_logs.run())
+                tasks.create_task(retention.run())
                 tasks.create_task(_say_ready(loop))
         except* Exception as faults:  # noqa: BLE001  nothing may be built on what is wrong: end, and say why
             self.fault = faults.exceptions[0]

@@ -14,6 +14,9 @@ STEPS_OF_THE_TURN = {
 KNOWN = {
     "*.after_resay",
     *(f"*.{step}" for step in STEPS_OF_THE_TURN),
+    "archive.after_commit",
+    "archive.after_file",
+    "archive.before_restore",
     "eventlog.after_commit",
     "eventlog.before_commit",
     "gateway.after_command",

@@ -30,8 +30,6 @@ class RetentionApplied(Event, kw_only=True, frozen=True):
 
     runs_ended_before: datetime | None = None
     runs_archived_count: int = 0
-    log_lines_before: datetime | None = None
-    log_lines_removed_count: int = 0
     decisions_before_position: int = 0
     """Decisions, and events that came in, are no longer listed from below it; the log has them still."""
     blobs_removed_count: int = 0

@@ -23,7 +23,7 @@ def restored_runs(models: ReadModels, stored: StoredEvent, event: RunsRestored) 
     for run_id in event.runs:
         run = models.runs[run_id]
         _mark(models, run.row, None)
-        run.nodes = models.histories.pop(run_id).nodes
+        run.nodes = models.histories.pop((stored.position, run_id)).nodes
         for row in run.nodes.values():
             row.change = NEW
             models.changes.nodes.append(row)

@@ -216,7 +216,7 @@ async def test_a_missing_archive_is_named_by_whoever_reads_it(
         ArchiveUnreadable, match=r"runs-000001\.jsonl\.gz .* it is not there\. It has 72 events of positions"
     ):
         await log.read_stream(runs[0])
-    with pytest.raises(ArchiveUnreadable, match="put it back from a backup"):
+    with pytest.raises(ArchiveUnreadable, match="put it back into FLOWFORGE_ARCHIVE_DIR from a backup"):
         await all_of(log)
     assert await log.read_stream(runs[7])
 

@@ -1,6 +1,8 @@
 """Archived runs stay in the lists and can be read as before; read models equal the log, archived or restored."""
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -8,15 +10,22 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
-from flowforge.events import RetentionApplied, RunRetried, RunRetryRequested
+from flowforge.events import Event, RetentionApplied, RunCancelled, RunRetried, RunRetryRequested
 from histories import START, Clock, append_chain_run, append_chain_runs, created, new
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from test_rebuild import append_histories, histories
 
 from infra.archive import ArchivedEventLog
 from infra.archive.moving import RETENTION_STREAM, moving, restore
 from infra.eventlog import Append, Appended, EventLog, StreamAppend
+from infra.failpoints import KILLED_EXIT_STATUS
 from infra.settings import Settings
+from services.projections import store
 from services.projections.archiving import archive_older
 from services.projections.loop import Loop
+from services.projections.projector import Projector
 from services.projections.rebuild import rebuild, verify
 
 LATER = START + timedelta(days=1)
@@ -163,3 +172,65 @@ async def test_what_is_no_longer_listed_is_gone_live_and_rebuilt(live: Loop, log
     await caught_up(live, log)
     assert await rows(service_dsn, "select position from projections.received_events") == [(middle,)]
     assert (await verify(log, service_dsn)).difference is None
+
+
+@pytest.mark.parametrize("point", ["archive.after_file", "archive.after_commit"])
+async def test_a_kill_while_archiving_loses_nothing_and_the_next_pass_goes_on(
+    live: Loop, log: ArchivedEventLog, service_dsn: str, folder: Path, point: str
+):
+    await log.append([created()])
+    runs = await append_chain_runs(log, Clock(), range(3))
+    before = await log.read(0, 1000)
+    await caught_up(live, log)
+    environment = {**os.environ, "FLOWFORGE_DATABASE_URL": service_dsn, "FLOWFORGE_HOME": str(folder.parent)}
+    for armed, expected in ((f"{point}=die", KILLED_EXIT_STATUS), ("", 0)):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "services.projections", "archive", "--older-than", "0", "--json",
+            env={**environment, "FLOWFORGE_FAILPOINTS": armed},
+        )  # fmt: skip
+        assert await process.wait() == expected
+        assert (await log.read(0, 1000))[: len(before)] == before
+        await caught_up(live, log)
+    assert set(await log.archived(runs)) == set(runs)
+    assert [path.name for path in folder.iterdir()] == ["runs-000001.jsonl.gz"]
+    assert (await verify(log, service_dsn)).is_equal
+
+
+async def test_any_history_archived_and_restored_gives_the_rows_of_a_rebuild(
+    service_dsn: str, log: ArchivedEventLog, folder: Path
+):
+    connection = await store.connect(service_dsn, store.LIVE_SCHEMA)
+    await store.create_tables(connection, store.LIVE_SCHEMA, (await log.head()).incarnation)
+    await log.append([created()])
+    clock = Clock()
+    number = 0
+
+    async def follow(size: int) -> None:
+        projector = Projector(log, connection, cached_runs_max=3)
+        await projector.start()
+        while await projector.advance(size):
+            pass
+        verified = await verify(log, service_dsn)
+        assert verified.is_equal, verified.difference
+
+    async def check(runs: list[list[Event]], sizes: list[int]) -> None:
+        nonlocal number
+        number += 1
+        await append_histories(log, [[*run, RunCancelled(reason="")] for run in runs], clock, number)
+        await follow(sizes[0])
+        done = await archive_older(service_dsn, folder, LATER)
+        await follow(sizes[-1])
+        async with moving(service_dsn) as mover:
+            for file in done.files:
+                await restore(mover, folder / file)
+        await follow(sizes[0])
+
+    loop = asyncio.get_running_loop()
+
+    @hypothesis_settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(histories, st.lists(st.integers(1, 50), min_size=2, max_size=2))
+    def property_(runs: list[list[Event]], sizes: list[int]) -> None:
+        asyncio.run_coroutine_threadsafe(check(runs, sizes), loop).result(60)
+
+    await asyncio.to_thread(property_)
+    await connection.close()
