@@ -130,7 +130,7 @@ class Catalogue:
     def file(self, archive: Archive) -> ArchiveFile:
         """The opened file. Raises `ArchiveUnreadable` where it is missing, or not that archive."""
         known = self._files.get(archive.file)
-        if known is None:
+        if known is None or not known.path.exists():  # erased from, perhaps: another file has come in its place
             try:
                 known = ArchiveFile.open(self.folder / archive.file)
             except (OSError, ArchiveDamaged) as fault:
@@ -144,9 +144,9 @@ class Catalogue:
 
     def _block(self, archive: Archive, at: int) -> list[Record]:
         key = archive.file, at
+        file = self.file(archive)
         records = self._blocks.get(key)
         if records is None:
-            file = self.file(archive)
             try:
                 records = file.block(file.footer.blocks[at])
             except (OSError, ArchiveDamaged) as fault:

@@ -100,6 +100,11 @@ async def _check_version(connection: Any) -> None:
         )
 
 
+def schemas() -> list[str]:
+    """Every schema that the migrations make, the log's own first."""
+    return list(dict.fromkeys(schema for file in _log_files() + _store_files() for schema in file.schemas))
+
+
 def _log_files() -> list[_SqlFile]:
     folder = Path(__file__).parent
     return [_SqlFile(f"eventlog/{name}", (folder / name).read_text(encoding="utf-8")) for name in LOG_FILES]

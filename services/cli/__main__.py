@@ -65,6 +65,9 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("worker", "system:worker", _SYSTEM, "Serve job types of your own: MODULE:worker."),
     ("rebuild", "system:rebuild", _SYSTEM, "Build the read models anew from the log."),
     ("verify", "system:verify", _SYSTEM, "Check the log's hash chain, and the read models against it."),
+    ("archive", "keeping:archive", _SYSTEM, "Move runs that ended long ago from the log into compressed files."),
+    ("restore", "keeping:restore", _SYSTEM, "Put an archive back into the log; or make a new home of a backup."),
+    ("backup", "keeping:backup", _SYSTEM, "Write everything into one file while it runs; or check such a file."),
     ("doctor", "doctor:doctor", _SYSTEM, "What is reachable, what is not, and what to do."),
 )
 

@@ -16,6 +16,8 @@ KNOWN = {
     *(f"*.{step}" for step in STEPS_OF_THE_TURN),
     "archive.after_commit",
     "archive.after_file",
+    "archive.after_rewrite",
+    "archive.after_rewritten_file",
     "archive.before_restore",
     "eventlog.after_commit",
     "eventlog.before_commit",

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -18,6 +18,9 @@ from rich.text import Text
 from services.cli.connect import START_IT, Session
 from services.cli.glyphs import duration
 from services.cli.output import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, EXIT_USAGE, Failure
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
 
 Hidden = Parameter(parse=False)
 BAR_CELLS = 30
@@ -97,7 +100,7 @@ def _name_home(session: Session) -> None:
 
 async def rebuild(*, session: Annotated[Session, Hidden]) -> int:
     """Build the read models anew from the log; readers keep the old ones until the new are complete."""
-    said = await _projections(session, "rebuild")
+    said = await projections(session, "rebuild")
     session.output.json(said)
     session.output.say(session.output.state("completed", ("read models rebuilt", "bold"), _numbers(said)))
     return EXIT_OK
@@ -111,7 +114,7 @@ async def verify(*, session: Annotated[Session, Hidden]) -> int:
     for problem in log["problems"]:
         where = f"positions {problem['first_position']:,} to {problem['last_position']:,}"
         output.say(Text.assemble("  ", (where, "cyan"), f"  {problem['message']}"))
-    models = await _projections(session, "verify")
+    models = await projections(session, "verify")
     difference = models.get("difference")
     output.say(output.state(_verdict(difference is None), ("read models", "bold"), _numbers(models)))
     if difference is not None:
@@ -138,23 +141,24 @@ def _difference(found: dict[str, Any]) -> list[Text]:
 async def _verify_log(session: Session) -> dict[str, Any]:
     import asyncpg
 
+    from infra.archive.proof import ProvenArchives
     from infra.eventlog.verify import verify as verify_log
 
     url = installation.endpoints(session.folder).database or database_url(session)
     try:
-        report = await verify_log(url)
+        report = await verify_log(url, await ProvenArchives.of(url, settings_of(session).archive_folder))
     except (asyncpg.PostgresConnectionError, OSError) as fault:
         raise Failure("the database does not answer", START_IT, status=EXIT_UNREACHABLE) from fault
     return {"ok": report.ok, **msgspec.to_builtins(report)}
 
 
-async def _projections(session: Session, command: str) -> dict[str, Any]:
+async def projections(session: Session, command: str, *options: str) -> dict[str, Any]:
     """Run a maintenance command of the projections service in its own process; its last word, a bar until then."""
     environment = {**os.environ, "FLOWFORGE_DATABASE_URL": database_url(session)}
     environment["FLOWFORGE_HOME"] = str(session.folder.absolute())
     with tempfile.TemporaryFile() as complaints:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.projections", command, "--json",
+            sys.executable, "-m", "services.projections", command, *options, "--json",
             env=environment, stdout=subprocess.PIPE, stderr=complaints,
         )  # fmt: skip
         said = await _last_word(session, process, command)
@@ -163,7 +167,7 @@ async def _projections(session: Session, command: str) -> dict[str, Any]:
         complained = complaints.read().decode(errors="replace").strip().splitlines()
     if not said or said.get("type") == "progress" or (status != 0 and not said.get("difference")):
         reason = complained[-1] if complained else f"it ended with status {status}"
-        raise Failure(f"{command} of the read models did not end well: {reason}", "see: flowforge doctor")
+        raise Failure(f"{command} did not end well: {reason}", "see: flowforge doctor")
     return said
 
 
@@ -182,6 +186,16 @@ def _progress(session: Session, said: dict[str, Any], command: str) -> Text:
     share = said["position"] / said["head"] if said["head"] else 1.0
     speed = f"  {said['position']:,} of {said['head']:,} events, {said['events_per_s']:,} a second"
     return Text.assemble(f"{command} ", session.output.glyphs.bar(share, BAR_CELLS), (speed, "dim"))
+
+
+def settings_of(session: Session) -> "Settings":
+    """What the installation is set to. Raises a usage Failure."""
+    from infra.settings import SettingsError, load_settings
+
+    try:
+        return load_settings({**os.environ, "FLOWFORGE_HOME": str(session.folder.absolute())})
+    except SettingsError as refused:
+        raise Failure(str(refused), status=EXIT_USAGE) from refused
 
 
 def database_url(session: Session) -> str:

@@ -1,0 +1,140 @@
+"""Payloads out of archives: the file is written anew without them, and the chain over it stays what it was.
+
+The new file is proven and on disk under a name of its own before the database refers to it; then the old one goes. A file
+that a kill has left behind goes with the next erasure (`sweep_leftovers`), which whoever erases does first.
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from infra.archive import file as archive_file
+from infra.archive.catalogue import Archive
+from infra.archive.file import ArchiveDamaged, ArchiveFile, Footer
+from infra.archive.moving import archives, moving, put_in_place
+from infra.archive.record import Record
+from infra.failpoints import failpoint
+
+_OURS = re.compile(r"\.?runs-(\d{6,})(?:\.e(\d+))?\.jsonl\.gz(?:\.draft)?")
+_OF_STREAMS = """
+    select archive, array_agg(stream_id) from eventlog.archived_streams where stream_id = any ($1::uuid[]) group by archive
+"""
+_REWRITE = "select eventlog.rewrite_archive($1, $2, $3, $4, $5, $6)"
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """One archive that was written anew: how many of its events have lost their payload, and its new name."""
+
+    archive: str
+    events_count: int
+
+
+async def erase_from_archive(
+    dsn: str, folder: Path, *, streams: Collection[UUID] = (), positions: Collection[int] = ()
+) -> list[Erased]:
+    """Take the payloads (data and salt) of all events of these streams, and of those at these positions, out of every
+    archive that has them; digests stay. Blobs of the file that none of its payloads refers to any more go too.
+
+    Done twice, it changes nothing the second time. `dsn` has the right to `eventlog.rewrite_archive`. Raises
+    `ArchivingBusy`, `ArchiveDamaged` and OSError: what was written anew until then is.
+    """
+    async with moving(dsn) as connection:
+        await sweep_leftovers(connection, folder)
+        kept = [each for each in await archives(connection) if each.restored_at is None]
+        of_streams: Mapping[int, list[UUID]] = dict(await connection.fetch(_OF_STREAMS, list(streams)))
+        wanted_positions = frozenset(positions)
+        erased: list[Erased] = []
+        for archive in kept:
+            inside = any(archive.first_position <= position <= archive.last_position for position in wanted_positions)
+            wanted_streams = frozenset(of_streams.get(archive.number, ()))
+            if inside or wanted_streams:
+                erased += await _rewrite(connection, folder, archive, wanted_streams, wanted_positions)
+    return erased
+
+
+async def _rewrite(
+    connection: Any, folder: Path, archive: Archive, streams: Collection[UUID], positions: Collection[int]
+) -> list[Erased]:
+    path = folder / archive.file
+    written = await asyncio.to_thread(_written_anew, path, archive, streams, positions)
+    if written is None:
+        return []
+    new_path, footer, count = written
+    failpoint("archive.after_rewritten_file")
+    size, sha256 = await asyncio.to_thread(lambda: (new_path.stat().st_size, archive_file.digest_of(new_path)))
+    blobs = [bytes.fromhex(name) for name in footer.blobs]
+    if not await connection.fetchval(_REWRITE, archive.number, archive.sha256, new_path.name, sha256, size, blobs):
+        raise asyncpg.SerializationError(f"archive {archive.file} was changed or restored meanwhile: erase again")
+    failpoint("archive.after_rewrite")
+    await asyncio.to_thread(path.unlink)
+    return [Erased(new_path.name, count)]
+
+
+def _written_anew(
+    path: Path, archive: Archive, streams: Collection[UUID], positions: Collection[int]
+) -> tuple[Path, Footer, int] | None:
+    """The new file, proven, under its name; None where nothing is to be erased."""
+    opened = ArchiveFile.open(path)
+    opened.check()
+    if opened.footer.content_hash != archive.content_hash.hex():
+        raise ArchiveDamaged(f"{path.name} has other events than were archived")
+    records, count = list[Record](), 0
+    for record in opened.records():
+        is_wanted = record.stream_id in streams or record.position in positions
+        count += is_wanted and record.data is not None
+        records.append(record.without_payload() if is_wanted else record)
+    if not count:
+        return None
+    still = {name for record in records for name in record.blobs}
+    blobs = ((name, opened.blob(name) or b"") for name in opened.footer.blobs if name in still)
+    new_path = path.with_name(_next_name(path.name))
+    draft = path.with_name(f".{new_path.name}.draft")
+    header = msgspec.structs.replace(opened.header, file=new_path.name)
+    footer = archive_file.write(draft, header, blobs, records)
+    written = ArchiveFile.open(draft)
+    written.check()
+    if written.footer.content_hash != opened.footer.content_hash:
+        raise ArchiveDamaged(
+            f"{draft}: what was read back is not what was written: look at the disk; nothing was changed"
+        )
+    put_in_place(draft, new_path)
+    return new_path, footer, count
+
+
+def _next_name(name: str) -> str:
+    """`runs-000001.jsonl.gz` is followed by `runs-000001.e1.jsonl.gz`, and so on."""
+    named = _OURS.fullmatch(name)
+    if named is None:
+        raise ArchiveDamaged(f"{name} is no name of an archive")
+    return f"runs-{named[1]}.e{int(named[2] or 0) + 1}.jsonl.gz"
+
+
+async def sweep_leftovers(connection: Any, folder: Path) -> list[str]:
+    """Remove drafts, and files in whose place another one has come. `connection` is from `moving`; the names."""
+    named = {each.number: each for each in await archives(connection)}
+    return await asyncio.to_thread(_sweep, folder, named)
+
+
+def _sweep(folder: Path, named: Mapping[int, Archive]) -> list[str]:
+    gone: list[str] = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        ours = _OURS.fullmatch(path.name)
+        if ours is None:
+            continue
+        known = named.get(int(ours[1]))
+        is_draft = path.name.endswith(".draft")
+        if is_draft or (known is not None and known.restored_at is None and known.file != path.name):
+            path.unlink()
+            gone.append(path.name)
+    if gone:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        os.fsync(handle)
+        os.close(handle)
+    return gone

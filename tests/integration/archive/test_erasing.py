@@ -1,0 +1,101 @@
+"""Payloads leave an archive for good; the events, and the chain over them, stay."""
+
+import asyncio
+import gzip
+import os
+import sys
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from flowforge.identity import derived_uuid
+from histories import START
+
+from infra.archive import ArchivedEventLog
+from infra.archive.erasing import Erased, erase_from_archive
+from infra.archive.moving import archive, moving, restore
+from infra.archive.proof import ProvenArchives
+from infra.eventlog import Append, NewEvent, StreamAppend
+from infra.eventlog.verify import verify
+from infra.failpoints import KILLED_EXIT_STATUS
+
+CANARY = "Ada-Lovelace-1815"
+
+
+@pytest.fixture
+async def person(log: ArchivedEventLog, runs: list[UUID], service_dsn: str, folder: Path) -> UUID:
+    """A run with a person's data, inline and in a blob, archived among others."""
+    blob = await log.put_blob(f'"blob of {CANARY}"'.encode())
+    data = b'{"who":"%s","output":{"$blob":"%s","size":9}}' % (CANARY.encode(), blob.encode())
+    run_id = derived_uuid(START, "person")
+    events = [NewEvent("NodeCompleted", data), NewEvent("RunCancelled", b'{"reason":"%s"}' % CANARY.encode())]
+    await log.append([Append([StreamAppend("run", run_id, 0, events)], START)])
+    async with moving(service_dsn) as connection:
+        await archive(connection, folder, [*runs, run_id])
+    return run_id
+
+
+def texts_in(folder: Path) -> list[bytes]:
+    return [gzip.decompress(path.read_bytes()) for path in folder.iterdir()]
+
+
+async def test_a_persons_payloads_leave_the_archive_and_the_chain_still_verifies(
+    log: ArchivedEventLog, person: UUID, runs: list[UUID], service_dsn: str, folder: Path
+):
+    others = await log.read_streams(runs)
+    assert CANARY.encode() in texts_in(folder)[0]
+    assert await erase_from_archive(service_dsn, folder, streams=[person]) == [Erased("runs-000001.e1.jsonl.gz", 2)]
+    [text] = texts_in(folder)
+    assert CANARY.encode() not in text
+    assert [event.data for event in await log.read_stream(person)] == [b"null", b"null"]
+    assert await log.read_streams(runs) == others
+    report = await verify(service_dsn, await ProvenArchives.of(service_dsn, folder))
+    assert report.problems == []
+    assert await erase_from_archive(service_dsn, folder, streams=[person]) == []
+
+
+async def test_single_events_are_erased_by_their_position(
+    log: ArchivedEventLog, person: UUID, service_dsn: str, folder: Path
+):
+    first, second = await log.read_stream(person)
+    assert await erase_from_archive(service_dsn, folder, positions=[first.position]) == [
+        Erased("runs-000001.e1.jsonl.gz", 1)
+    ]
+    assert [event.data for event in await log.read_stream(person)] == [b"null", second.data]
+    await erase_from_archive(service_dsn, folder, positions=[second.position, 10**9])
+    assert [path.name for path in folder.iterdir()] == ["runs-000001.e2.jsonl.gz"]
+
+
+async def test_an_archive_without_some_payloads_is_restored_without_them(
+    log: ArchivedEventLog, person: UUID, service_dsn: str, folder: Path
+):
+    [erased] = await erase_from_archive(service_dsn, folder, streams=[person])
+    async with moving(service_dsn) as connection:
+        await restore(connection, folder / erased.archive)
+    (folder / erased.archive).unlink()
+    assert [event.data for event in await log.read_stream(person)] == [b"null", b"null"]
+    assert (await verify(service_dsn)).problems == []
+
+
+_ERASE = """
+import asyncio, sys
+from pathlib import Path
+from uuid import UUID
+from infra.archive.erasing import erase_from_archive
+asyncio.run(erase_from_archive(sys.argv[1], Path(sys.argv[2]), streams=[UUID(sys.argv[3])]))
+"""
+
+
+@pytest.mark.parametrize("point", ["archive.after_rewritten_file", "archive.after_rewrite"])
+async def test_a_kill_while_erasing_leaves_a_log_that_is_whole_and_nothing_after_the_next_try(
+    log: ArchivedEventLog, person: UUID, service_dsn: str, folder: Path, point: str
+):
+    for armed, status in ((f"{point}=die", KILLED_EXIT_STATUS), ("", 0)):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _ERASE, service_dsn, str(folder), str(person),
+            env={**os.environ, "FLOWFORGE_FAILPOINTS": armed},
+        )  # fmt: skip
+        assert await process.wait() == status
+        assert (await verify(service_dsn, await ProvenArchives.of(service_dsn, folder))).problems == []
+    assert all(CANARY.encode() not in text for text in texts_in(folder))
+    assert len(texts_in(folder)) == 1
