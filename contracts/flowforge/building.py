@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from flowforge.definition import Dependency, Edge, Node, Settings, Trigger, Variable, Workflow, document, parse
+from flowforge.definition import Dependency, Edge, Node, Settings, Trigger, Variable, Workflow, parse
 from flowforge.errors import DefinitionInvalid
 
 
@@ -111,9 +111,9 @@ class WorkflowBuilder:
 
     def build(self) -> Workflow:
         """The workflow. Raises DefinitionInvalid with the first fault, its path and what to do."""
-        made = Workflow(nodes=self._nodes, edges=self._edges, triggers=self._triggers, **self._head)
+        made = {**self._head, "nodes": self._nodes, "edges": self._edges, "triggers": self._triggers}
         try:
-            plain = document(made)
+            plain = msgspec.to_builtins(made)
         except (TypeError, msgspec.ValidationError) as fault:
             raise DefinitionInvalid(f"this is no JSON data: {fault}") from fault
         workflow, faults = parse(plain)

@@ -120,18 +120,21 @@ def _place(layers: list[list[Item]], gap: float) -> None:
             item.place = place + item.size / 2
             place += item.size + gap
     for sweep in range(2 * SWEEPS_COUNT):
-        for layer in layers if sweep % 2 == 0 else layers[::-1]:
-            _settle(layer, gap)
+        is_downward = sweep % 2 == 1
+        for layer in layers if is_downward else layers[::-1]:
+            _settle(layer, gap, is_downward=is_downward)
     lowest = min((item.place - item.size / 2 for layer in layers for item in layer), default=0.0)
     for layer in layers:
         for item in layer:
             item.place -= lowest
 
 
-def _settle(layer: list[Item], gap: float) -> None:
-    """Each wants to be at the mean of its neighbours. Pushing all forward keeps the distances, pushing all back too, and so
-    does the middle of both."""
-    wanted = [_mean([*item.before, *item.after], item.place) for item in layer]
+def _settle(layer: list[Item], gap: float, *, is_downward: bool) -> None:
+    """Each wants to be at the mean of its neighbours on the side that the sweep comes from, so that a chain is straight.
+
+    Pushing all forward keeps the distances, pushing all back too, and so does the middle of both.
+    """
+    wanted = [_mean(item.before if is_downward else item.after, item.place) for item in layer]
     forward, backward = list(wanted), list(wanted)
     for index in range(1, len(layer)):
         least = (layer[index - 1].size + layer[index].size) / 2 + gap

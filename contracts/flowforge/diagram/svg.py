@@ -11,9 +11,11 @@ from flowforge.diagram.layers import Item, Layout, laid_out
 BOX_WIDTH_PX, BOX_HEIGHT_PX = 158, 42
 GAP_ALONG_PX, GAP_ACROSS_PX = 46, 16
 MARGIN_PX, TITLE_PX, NOTE_PX = 12, 26, 22
-WIDE_PX = 1_150
+WIDE_PX = 1_400
 """A picture that would be wider goes from top to bottom instead."""
-LABEL_CHARS_MAX, DETAIL_CHARS_MAX, ARROW_CHARS_MAX = 21, 25, 18
+TEXT_WIDTH_PX = BOX_WIDTH_PX - 20
+ARROW_CHARS_MAX, TITLE_CHARS_MAX = 18, 90
+_NARROW, _WIDE = frozenset("iljtfrI.,:;'|!()[] "), frozenset("mwMW@%…")
 _FONT = "font-family=\"system-ui, 'Segoe UI', Helvetica, Arial, sans-serif\""
 _ARROW_PX = 6.0
 
@@ -28,20 +30,21 @@ class _Spot(NamedTuple):
 class _Page:
     """Turns layers and places into points, from left to right or from top to bottom."""
 
-    def __init__(self, layout: Layout, *, is_down: bool) -> None:
+    def __init__(self, layout: Layout, gap_px: float, *, is_down: bool) -> None:
         self.layout, self.is_down = layout, is_down
+        self._gap_px = gap_px
         self.thickness = BOX_HEIGHT_PX if is_down else BOX_WIDTH_PX
         self._layer_of = {id(item): number for number, layer in enumerate(layout.layers) for item in layer}
-        along = len(layout.layers) * (self.thickness + GAP_ALONG_PX) - GAP_ALONG_PX
+        along = len(layout.layers) * (self.thickness + gap_px) - gap_px
         self.size = _Spot(layout.extent, along) if is_down else _Spot(along, layout.extent)
 
     def near(self, item: Item) -> _Spot:
         """Where an arrow comes in."""
-        return self._spot(self._layer_of[id(item)] * (self.thickness + GAP_ALONG_PX), item.place)
+        return self._spot(self._layer_of[id(item)] * (self.thickness + self._gap_px), item.place)
 
     def far(self, item: Item) -> _Spot:
         """Where an arrow goes out."""
-        return self._spot(self._layer_of[id(item)] * (self.thickness + GAP_ALONG_PX) + self.thickness, item.place)
+        return self._spot(self._layer_of[id(item)] * (self.thickness + self._gap_px) + self.thickness, item.place)
 
     def corner(self, item: Item) -> _Spot:
         """The upper left corner of a box."""
@@ -56,8 +59,8 @@ class _Page:
 def svg(diagram: Diagram) -> str:
     """The picture; as wide as it needs to be, and no wider than where it is shown."""
     page = _page(diagram)
-    title = _shortened(diagram.title, 90)
-    width = max(page.size.x, 7.5 * len(title)) + 2 * MARGIN_PX
+    title = _shortened(diagram.title, TITLE_CHARS_MAX)
+    width = max(page.size.x, 8.5 * len(title)) + 2 * MARGIN_PX
     height = page.size.y + 2 * MARGIN_PX + TITLE_PX + (NOTE_PX if diagram.note else 0)
     parts = [
         (
@@ -77,11 +80,14 @@ def svg(diagram: Diagram) -> str:
 def _page(diagram: Diagram) -> _Page:
     ids = [box.id for box in diagram.boxes]
     links = [(arrow.source, arrow.target) for arrow in diagram.arrows]
+    letters = max((min(len(arrow.label), ARROW_CHARS_MAX) for arrow in diagram.arrows), default=0)
+    gap_px = max(GAP_ALONG_PX, 6.2 * letters + 22)
     lying = laid_out(ids, links, size=BOX_HEIGHT_PX, gap=GAP_ACROSS_PX, point_size=4)
-    page = _Page(lying, is_down=False)
+    page = _Page(lying, gap_px, is_down=False)
     if page.size.x <= WIDE_PX:
         return page
-    standing = _Page(laid_out(ids, links, size=BOX_WIDTH_PX, gap=GAP_ACROSS_PX, point_size=4), is_down=True)
+    upright = laid_out(ids, links, size=BOX_WIDTH_PX, gap=GAP_ACROSS_PX, point_size=4)
+    standing = _Page(upright, GAP_ALONG_PX, is_down=True)
     return standing if standing.size.x < page.size.x else page
 
 
@@ -107,12 +113,10 @@ def _boxes(page: _Page, diagram: Diagram) -> list[str]:
                 f'<rect x="{spot.x:.1f}" y="{spot.y:.1f}" width="{BOX_WIDTH_PX}" height="{BOX_HEIGHT_PX}" rx="8" '
                 f'fill="{colours.fill}" stroke="{colours.border}" stroke-width="1.5"{dashes}/>'
             ),
-            _text(
-                _Spot(spot.x + 11, spot.y + 18), _shortened(box.label, LABEL_CHARS_MAX), colours.text, 12.5, weight=600
-            ),
+            _text(_Spot(spot.x + 11, spot.y + 18), _fitting(box.label, 12.5 * 1.08), colours.text, 12.5, weight=600),
             _text(
                 _Spot(spot.x + 11, spot.y + 33),
-                _shortened(box.detail, DETAIL_CHARS_MAX),
+                _fitting(box.detail, 10.5),
                 colours.text,
                 10.5,
                 opacity=0.8,
@@ -168,7 +172,8 @@ def _arrow_label(page: _Page, way: Sequence[Item], label: str, colour: str) -> s
     if not label:
         return ""
     end = page.near(way[1])
-    spot = _Spot(end.x + 6, end.y - 10) if page.is_down else _Spot(end.x - 8, end.y - 5)
+    below = 13 if page.far(way[0]).y < end.y else -5  # on the side that the curve does not come from
+    spot = _Spot(end.x + 6, end.y - 10) if page.is_down else _Spot(end.x - 8, end.y + below)
     shown = f"<title>{escape(label)}</title>{escape(_shortened(label, ARROW_CHARS_MAX))}"
     anchor = "start" if page.is_down else "end"
     return (
@@ -180,6 +185,18 @@ def _text(spot: _Spot, text: str, colour: str, size_px: float, *, weight: int = 
     look_of_it = f"font-size={quoteattr(str(size_px))} font-weight={quoteattr(str(weight))} fill={quoteattr(colour)}"
     see_through = f' opacity="{opacity}"' if opacity < 1 else ""
     return f'<text x="{spot.x:.1f}" y="{spot.y:.1f}" {look_of_it}{see_through}>{escape(text)}</text>'
+
+
+def _fitting(text: str, size_px: float) -> str:
+    """As much of a text as a box is wide, by how wide letters are about (of wide fonts)."""
+    text = " ".join(_printable(text).split())
+    width = 0.0
+    for number, character in enumerate(text):
+        share = 0.4 if character in _NARROW else 1.0 if character in _WIDE or ord(character) > 0x2E7F else 0.66
+        width += share * size_px
+        if width > TEXT_WIDTH_PX:
+            return text[: max(1, number - 1)] + "…"
+    return text
 
 
 def _shortened(text: str, chars_max: int) -> str:
