@@ -24,16 +24,33 @@ from flowforge.definition import (
     WebhookTrigger,
     Workflow,
 )
-from flowforge.errors import DefinitionInvalid, ErrorCode, FlowForgeError, JobError, Refused, Unreachable
+from flowforge.errors import (
+    Conflict,
+    DefinitionInvalid,
+    ErrorCode,
+    FlowForgeError,
+    Forbidden,
+    Invalid,
+    JobError,
+    Missing,
+    Refused,
+    TooLarge,
+    TooMany,
+    Unauthorized,
+    Unreachable,
+)
 from flowforge.job_types import TriggerConfig
 
 if TYPE_CHECKING:
-    from flowforge.client import Client
+    from flowforge.building import Step, WorkflowBuilder
+    from flowforge.client import Client, SyncClient
     from flowforge.job import Job
+    from flowforge.views import Run, SavedWorkflow
     from flowforge.worker import Worker
 
 __all__ = [
     "Client",
+    "Conflict",
     "DataTransformNode",
     "DefinitionInvalid",
     "Edge",
@@ -42,26 +59,46 @@ __all__ = [
     "EventConfig",
     "EventTrigger",
     "FlowForgeError",
+    "Forbidden",
+    "Invalid",
     "Job",
     "JobError",
     "JobNode",
     "ManualTrigger",
+    "Missing",
     "Port",
     "Refused",
     "RetryPolicy",
+    "Run",
+    "SavedWorkflow",
     "ScriptNode",
     "Settings",
     "StartNode",
+    "Step",
+    "SyncClient",
+    "TooLarge",
+    "TooMany",
     "TriggerConfig",
+    "Unauthorized",
     "Unreachable",
     "Variable",
     "WebhookConfig",
     "WebhookTrigger",
     "Worker",
     "Workflow",
+    "WorkflowBuilder",
 ]
 
-_ON_DEMAND = {"Client": "flowforge.client", "Job": "flowforge.job", "Worker": "flowforge.worker"}
+_ON_DEMAND = {
+    "Client": "flowforge.client",
+    "Job": "flowforge.job",
+    "Run": "flowforge.views",
+    "SavedWorkflow": "flowforge.views",
+    "Step": "flowforge.building",
+    "SyncClient": "flowforge.client",
+    "Worker": "flowforge.worker",
+    "WorkflowBuilder": "flowforge.building",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 
 from flowforge.asking import RETRY_WAIT_MAX_S, RETRY_WAIT_S, Asking
-from flowforge.errors import Refused, Unreachable
+from flowforge.errors import Unreachable, refusal
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -102,7 +102,7 @@ async def answer_of(
                 if message.event == "answer":
                     return content
                 if message.event == "problem":
-                    raise Refused(content)
+                    raise refusal(content)
                 progress(content)
     except httpx.TransportError as fault:
         raise asking.unreachable(fault) from fault

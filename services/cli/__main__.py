@@ -43,6 +43,7 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("apply", "definitions:apply", _DEFINITIONS, "Create or update workflows from JSON or YAML files."),
     ("validate", "definitions:validate", _DEFINITIONS, "Say what is wrong with a definition, and where."),
     ("workflows", "definitions:workflows", _DEFINITIONS, "List the workflows."),
+    ("graph", "graph:graph", _DEFINITIONS, "Draw a workflow or a run, as Mermaid text or an SVG file."),
     ("templates", "templates:app", _DEFINITIONS, "Ready-made and own definitions, to make workflows of."),
     ("prompts", "prompts:app", _DEFINITIONS, "Stored, versioned prompts for language models."),
     ("run", "runs:run", _RUNS, "Start a run of a workflow; with --watch, show it until its end."),
