@@ -28,6 +28,7 @@ from services.projections import store
 from services.projections.fold import RUN_ENDED, WITHOUT_ROWS, fold
 from services.projections.fold.nodes import NODE_ENDINGS
 from services.projections.state import Changes, ReadModels
+from services.projections.statistics import Statistics, count
 
 
 class LogChanged(Exception):
@@ -120,13 +121,15 @@ class Projector:
 
     async def _write(self, position: int) -> None:
         changes, self._models.changes = self._models.changes, Changes()
+        await store.load_statistics(self._connection, self._models.statistics, changes.seen)
+        counted = count(self._models.statistics, changes.seen)
         async with self._connection.transaction():
             await store.move_checkpoint(self._connection, self.position, position)
-            await store.write(self._connection, changes)
+            await store.write(self._connection, changes, counted)
             failpoint("projections.before_commit")
         failpoint("projections.after_commit")
         self.position = position
-        store.as_written(changes)
+        store.as_written(changes, counted)
         self._forget(changes)
 
     def _forget(self, changes: Changes) -> None:
@@ -145,6 +148,8 @@ class Projector:
                 slots.pop(row.run_id, None)
         if len(slots) > self._cached_runs_max:
             slots.clear()
+        if len(self._models.statistics) > self._cached_runs_max:
+            self._models.statistics = Statistics()
         excess = len(runs) - self._cached_runs_max
         if excess > 0:
             oldest: list[UUID] = [run_id for run_id, _ in zip(runs, range(excess), strict=False)]
