@@ -28,10 +28,12 @@ from infra.bus.intake import Intake, StandingPull
 from infra.bus.message import Decode, Message, Outgoing, envelope, logged_event
 from infra.bus.ownership import Ownership
 from infra.bus.publisher import Publisher
+from infra.bus.spans import GroupSpans
 from infra.bus.topology import Hearing, hearings
 from infra.bus.turn import Service, Turn
 from infra.eventlog import EventLog, StoredEvent, Unavailable
 from infra.failpoints import failpoint
+from infra.telemetry import Tracing
 
 PAGE_COUNT = 1_000
 TICK_S = 1.0
@@ -88,10 +90,27 @@ class HearsDefinitions(Protocol):
         ...
 
 
+@runtime_checkable
+class RecordsSpans(Protocol):
+    """A service that knows better than the shell what is a span; the shell records none of its groups."""
+
+    def traced_by(self, tracing: Tracing) -> None:
+        """Called once, before anything else, where traces are recorded."""
+        ...
+
+
 class Shell:
     """Runs one service on one connection to NATS and one event log."""
 
-    def __init__(self, service: ShellService, log: EventLog, client: Client, namespace: str, dsn: str | None) -> None:
+    def __init__(
+        self,
+        service: ShellService,
+        log: EventLog,
+        client: Client,
+        namespace: str,
+        dsn: str | None,
+        tracing: Tracing | None = None,
+    ) -> None:
         self.service = service
         self.log = log
         self.client = client
@@ -115,6 +134,14 @@ class Shell:
         self.is_ready = asyncio.Event()
         if isinstance(service, Attached):
             service.attached(self)
+        if tracing is not None:
+            self._trace(tracing)
+
+    def _trace(self, tracing: Tracing) -> None:
+        if isinstance(self.service, RecordsSpans):
+            self.service.traced_by(tracing)
+        else:
+            self.turn.spans = GroupSpans(tracing, self.service.name)
 
     async def say(self, messages: Sequence[Outgoing]) -> None:
         """Publish outside a turn, until each message is acknowledged."""

@@ -34,6 +34,7 @@ from infra.bus.intake import Intake
 from infra.bus.message import Message, Outgoing, Work, readable, without_secrets
 from infra.bus.nudging import Nudges
 from infra.bus.publisher import Publication, Publisher
+from infra.bus.spans import GroupSpans
 from infra.eventlog import (
     Answer,
     Append,
@@ -119,6 +120,8 @@ class Turn:
         self.handled_position = 0
         self.last_turn_at = now()
         self.on_unknown_outcome: Callable[[], Awaitable[None]] | None = None
+        self.spans: GroupSpans | None = None
+        """Where what is logged is traced."""
         self._client = client
         self._publisher = publisher
         self._intake = intake
@@ -186,6 +189,8 @@ class Turn:
     async def _turn(self, batch: Sequence[Message]) -> None:
         service, point = self.service, self._point
         failpoint(f"{point}.turn_taken")
+        if self.spans is not None:
+            self.spans.begin()
         pending = await self._by_key(batch)
         try:
             said, position = await self._decide_and_log(pending)
@@ -228,6 +233,8 @@ class Turn:
                     lost[key] = pending[key]
                     continue
                 events = _stored(work.append, answer)
+                if self.spans is not None:
+                    self.spans.logged(key, events)
                 position = max(position, events[-1].position)
                 if work.append.changes_definitions:
                     await self._publisher.tell(self._subjects.defined, b"%d" % position)
@@ -388,6 +395,8 @@ class Turn:
         groups = {key: work.append for key, work in works.items() if work.append is not None}
         if not groups:
             return {}
+        if self.spans is not None:
+            self.spans.decided(works, pending)
         for work in works.values():
             for blob in work.blobs:
                 await self.log.put_blob(blob)
