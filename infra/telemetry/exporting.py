@@ -3,9 +3,9 @@
 import importlib
 import os
 import socket
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
+from opentelemetry import context as current
 from opentelemetry import trace as api
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -84,16 +84,13 @@ class Exporting:
             span.set_status(api.StatusCode.ERROR, error)
         span.end(ended_ns)
 
+    def make_current(self, context: TraceContext) -> None:
+        """What else in this task is traced with OpenTelemetry, such as clients of libraries, hangs below this span."""
+        current.attach(api.set_span_in_context(_distant(context)))
+
     def end(self) -> None:
         """Send what waits, and let go."""
         self._provider.shutdown()
-
-
-@contextmanager
-def made_current(context: TraceContext) -> Generator[None]:
-    """What else in this task is traced with OpenTelemetry, such as clients of libraries, hangs below this span."""
-    with api.use_span(_distant(context), end_on_exit=False, record_exception=False, set_status_on_exception=False):
-        yield
 
 
 def _of(context: TraceContext) -> api.SpanContext:

@@ -86,6 +86,10 @@ class Tracing:
             began_ns=min(began_ns, ended_ns), ended_ns=ended_ns,
         )  # fmt: skip
 
+    def make_current(self, context: TraceContext) -> None:
+        """Until the task ends, what it traces with OpenTelemetry of its own hangs below this span."""
+        self._exporting.make_current(context)
+
     def end(self) -> None:
         """Send what is recorded; waits for the exporter, `END_WAIT_S` at most: a collector may be away."""
         ending = threading.Thread(target=self._exporting.end, daemon=True, name="flowforge-spans-end")
