@@ -24,6 +24,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from infra.bus.dead_letters import DeadLetters, matches
+from infra.bus.health import QUESTION, Health, answer_health
 from infra.bus.intake import Intake, StandingPull
 from infra.bus.message import Decode, Message, Outgoing, envelope, logged_event
 from infra.bus.ownership import Ownership
@@ -34,6 +35,7 @@ from infra.bus.turn import Service, Turn
 from infra.eventlog import EventLog, StoredEvent, Unavailable
 from infra.failpoints import failpoint
 from infra.telemetry import Tracing
+from infra.telemetry.measures import MEASURES
 
 PAGE_COUNT = 1_000
 TICK_S = 1.0
@@ -179,7 +181,7 @@ class Shell:
 
     async def _live(self) -> None:
         await self.publisher.start()
-        await self.client.subscribe(self.subjects.command(self.service.name, "Health"), cb=self._health)
+        await self.client.subscribe(self.subjects.command(self.service.name, QUESTION), cb=self._health)
         if isinstance(self.service, HearsDefinitions):
             await self.client.subscribe(self.subjects.defined, cb=self._defined)
         while True:
@@ -390,16 +392,17 @@ class Shell:
         self.service.defined(int(message.data))
 
     async def _health(self, request: Msg) -> None:
-        state = {
-            "service": self.service.name,
-            "is_owner": self._ownership is None or self._ownership.is_held,
-            "is_ready": self.is_ready.is_set(),
-            "waiting": len(self.intake),
-            "said_position": self.turn.said_position,
-            "last_turn_at": self.turn.last_turn_at,
-            "silent_consumers": [pull.hearing.durable for pull in self._pulls if pull.is_silent],
-        }
-        await request.respond(msgspec.json.encode(state))
+        health = Health(
+            service=self.service.name,
+            measured=MEASURES.now(),
+            is_owner=self._ownership is None or self._ownership.is_held,
+            is_ready=self.is_ready.is_set(),
+            waiting=len(self.intake),
+            said_position=self.turn.said_position,
+            last_turn_at_s=self.turn.last_turn_at.timestamp(),
+            silent_consumers=[pull.hearing.durable for pull in self._pulls if pull.is_silent],
+        )
+        await answer_health(request, health)
 
 
 def run_types(types: Collection[type]) -> frozenset[str]:

@@ -14,6 +14,7 @@ what was logged and not said is said (`infra/bus/resaying.py`).
 
 import asyncio
 import logging
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from typing import Protocol, runtime_checkable
@@ -48,6 +49,7 @@ from infra.eventlog import (
     Unavailable,
 )
 from infra.failpoints import failpoint
+from infra.telemetry.measures import MEASURES
 
 BATCH_MAX = 500
 RACES_MAX = 20
@@ -140,17 +142,22 @@ class Turn:
             self._running = None
             batch = await self._intake.take(BATCH_MAX)
             self._running = asyncio.current_task()
+            began = time.perf_counter()
             try:
                 await self._turn(batch)
             except Unavailable as fault:
+                MEASURES.add("turns_failed_total")
                 _log.warning(
                     "%s: the log is unavailable, %d messages put back: %s", self.service.name, len(batch), fault
                 )
                 await self._put_back(batch)
             except Exception:  # noqa: BLE001 - the pull loop is one of the two places that catch everything
+                MEASURES.add("turns_failed_total")
                 _log.exception("%s: a turn failed, %d messages put back", self.service.name, len(batch))
                 await self._put_back(batch)
             self.last_turn_at = now()
+            MEASURES.time("turn_duration_seconds", time.perf_counter() - began)
+            MEASURES.add("messages_total", len(batch))
 
     @property
     def is_busy(self) -> bool:
@@ -342,6 +349,7 @@ class Turn:
         return self.service.decide(key, good)
 
     async def _bug(self, message: Message, bug: Exception) -> None:
+        MEASURES.add("bugs_total")
         text = "".join(traceback.format_exception(bug))
         _log.error("%s cannot handle %s on %s: %s", self.service.name, message.event.type, message.subject, text)
         refusal = Refusal(
@@ -362,6 +370,7 @@ class Turn:
 
         Under an `identity` that the log knows already it is taken out of circulation, and nothing is logged.
         """
+        MEASURES.add("quarantined_total")
         whole = without_secrets(message.body) if message.origin == "command" else message.body
         body, body_encoding = readable(whole[:QUARANTINED_BODY_BYTES_MAX])
         fact = MessageQuarantined(
@@ -435,6 +444,7 @@ class Turn:
 
     async def _append_again(self, groups: list[Append], fault: Unavailable) -> list[Answer]:
         for wait_s in UNAVAILABLE_WAIT_S:
+            MEASURES.add("appends_failed_total")
             _log.warning("%s: append failed, trying again: %s", self.service.name, fault)
             await asyncio.sleep(wait_s)
             try:

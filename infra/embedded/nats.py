@@ -89,6 +89,8 @@ def _own_subjects(user: str, namespace: str) -> tuple[str, ...]:
 def _service(user: str, subjects: Subjects) -> Permissions:
     namespace = subjects.namespace
     heard = ("log", "runs", "workflows", "timers", "inbox", "quarantine", f"commands.{user}")
+    if user == FRONT:  # it hosts the gateway
+        heard = (*heard, f"commands.{GATEWAY}")
     objects = _bucket(subjects.blobs_bucket, may_write=True)
     return Permissions(
         publish=(

@@ -61,11 +61,6 @@ class Tracing:
         trace_id = derived_trace(first_cause)
         return trace_id if self.sampling.takes(trace_id) else None
 
-    def begun_by_chance(self) -> int | None:
-        """The same for what has no cause that anybody else knows of."""
-        trace_id = random.getrandbits(128) or 1
-        return trace_id if self.sampling.takes(trace_id) else None
-
     def record(
         self,
         name: str,

@@ -17,6 +17,7 @@ from infra.bus.process import broker, connected, opened
 from infra.embedded.readiness import say_ready
 from infra.eventlog import EventLog
 from infra.settings import Settings
+from infra.telemetry import start_tracing
 from services.projections.answers import Answers
 from services.projections.job_logs import JobLogs
 from services.projections.loop import Loop
@@ -36,6 +37,7 @@ class Projections:
         self._job_logs: JobLogs | None = None
         self._broker = broker(settings, "projections", self._reconnected)
         self._background: set[asyncio.Task[None]] = set()
+        self._tracing = start_tracing("projections", settings.namespace)
         self.app = FastStream(self._broker, lifespan=self._life, logger=None)
 
     @asynccontextmanager
@@ -55,6 +57,8 @@ class Projections:
                 await working
             pool.terminate()
             await log.close()
+            if self._tracing is not None:
+                await asyncio.to_thread(self._tracing.end)
 
     async def _work(self, log: EventLog, dsn: str, pool: asyncpg.Pool, client: Client) -> None:
         answers = Answers(log, pool, AnswerSettings())
@@ -70,6 +74,7 @@ class Projections:
             tell=tell,
             renew=_renew,
             settings=LoopSettings(),
+            tracing=self._tracing,
         )
         self._job_logs = JobLogs(log, pool, client, namespace=self._settings.namespace, settings=job_log_settings())
 
