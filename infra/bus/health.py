@@ -1,4 +1,4 @@
-"""How each service is, asked over NATS: every process answers `commands.<service>.Health`, stand-bys too."""
+"""How each service is, asked over NATS: every process answers `health.<service>`, stand-bys too."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,6 @@ from nats.aio.msg import Msg
 
 from infra.telemetry.measures import MEASURES, Measured
 
-QUESTION = "Health"
 ANSWERS_WAIT_S = 1.0
 """How long somebody who asks waits for those that do not answer."""
 
@@ -58,7 +57,7 @@ async def ask_health(
     deadline = time.monotonic() + wait_s
     async with _inbox(client) as (reply_to, heard):
         for service in services:
-            await client.publish(subjects.command(service, QUESTION), b"", reply=reply_to)
+            await client.publish(subjects.health(service), b"", reply=reply_to)
         while missing and (left_s := deadline - time.monotonic()) > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left_s):

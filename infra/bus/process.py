@@ -15,7 +15,6 @@ from faststream.nats import NatsBroker, NatsMessage
 from flowforge.subjects import Subjects
 from nats.aio.client import Client
 
-from infra.bus.health import QUESTION
 from infra.bus.shell import Shell, ShellService
 from infra.embedded.readiness import say_ready
 from infra.eventlog import EventLog, PostgresEventLog, Unavailable
@@ -99,8 +98,7 @@ def service_app(settings: Settings, name: str, build: Build) -> FastStream:
     )
     async def on_command(message: NatsMessage) -> None:
         raw = message.raw_message
-        if not raw.subject.endswith(f".{QUESTION}"):
-            await shells[0].command(raw.subject, raw.data, raw.reply)
+        await shells[0].command(raw.subject, raw.data, raw.reply)
 
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:

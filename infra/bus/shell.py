@@ -24,7 +24,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from infra.bus.dead_letters import DeadLetters, matches
-from infra.bus.health import QUESTION, Health, answer_health
+from infra.bus.health import Health, answer_health
 from infra.bus.intake import Intake, StandingPull
 from infra.bus.message import Decode, Message, Outgoing, envelope, logged_event
 from infra.bus.ownership import Ownership
@@ -181,7 +181,7 @@ class Shell:
 
     async def _live(self) -> None:
         await self.publisher.start()
-        await self.client.subscribe(self.subjects.command(self.service.name, QUESTION), cb=self._health)
+        await self.client.subscribe(self.subjects.health(self.service.name), cb=self._health)
         if isinstance(self.service, HearsDefinitions):
             await self.client.subscribe(self.subjects.defined, cb=self._defined)
         while True:

@@ -24,7 +24,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from infra.bus.health import QUESTION, answer_health, healthy
+from infra.bus.health import answer_health, healthy
 from infra.failpoints import failpoint
 from infra.http.problems import Problem, of_refusal, unavailable
 from infra.settings import Settings
@@ -93,7 +93,7 @@ class Services:
     async def start(self) -> None:
         """Begin to hear answers, and whoever asks how the gateway is."""
         await self._client.subscribe(f"{self._inbox}.*", cb=self._arrived)
-        await self._client.subscribe(self._subjects.command("gateway", QUESTION), cb=_tell_health)
+        await self._client.subscribe(self._subjects.health("gateway"), cb=_tell_health)
 
     async def ask(
         self, command: Command, traceparent: str | None = None, wait_s: float | None = None

@@ -15,7 +15,6 @@ from flowforge.envelope import NotAnEvent
 from flowforge.refusals import Accepted, Refusal, Rejected, invalid_state, not_found, unavailable
 from nats.aio.msg import Msg
 
-from infra.bus.health import QUESTION, answer_health, healthy
 from infra.eventlog import EventLog, Unavailable
 from services.projections.conditions import Conditions
 from services.projections.settings import AnswerSettings
@@ -53,9 +52,6 @@ class Answers:
 
     async def heard(self, message: Msg) -> None:
         """A question came."""
-        if message.subject.endswith(f".{QUESTION}"):
-            await answer_health(message, healthy("projections"))
-            return
         await message.respond(_encode(await self._answer(message.data)))
 
     async def _answer(self, body: bytes) -> Accepted | Rejected:

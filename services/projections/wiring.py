@@ -13,6 +13,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from infra.bus.health import answer_health, healthy
 from infra.bus.process import broker, connected, opened
 from infra.embedded.readiness import say_ready
 from infra.eventlog import EventLog
@@ -82,6 +83,7 @@ class Projections:
             loop.nudge(int(message.data) if message.data.isdigit() else 0)
 
         await client.subscribe(self._subjects.appended, cb=on_appended)
+        await client.subscribe(self._subjects.health("projections"), cb=_tell_health)
         await client.subscribe(self._subjects.command("projections", "*"), queue="projections", cb=answers.heard)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -103,6 +105,10 @@ class Projections:
 async def _say_ready(loop: Loop) -> None:
     await loop.is_ready.wait()
     say_ready()
+
+
+async def _tell_health(request: Msg) -> None:
+    await answer_health(request, healthy("projections"))
 
 
 async def _renew(log: EventLog, dsn: str) -> None:
