@@ -19,6 +19,7 @@ from infra.bus.shell import Shell, ShellService
 from infra.embedded.readiness import say_ready
 from infra.eventlog import EventLog, PostgresEventLog, Unavailable
 from infra.settings import Settings, load_settings
+from infra.telemetry import start_tracing
 
 GRACEFUL_TIMEOUT_S = 4.0
 PING_INTERVAL_S = 10
@@ -97,14 +98,14 @@ def service_app(settings: Settings, name: str, build: Build) -> FastStream:
     )
     async def on_command(message: NatsMessage) -> None:
         raw = message.raw_message
-        if not raw.subject.endswith(".Health"):
-            await shells[0].command(raw.subject, raw.data, raw.reply)
+        await shells[0].command(raw.subject, raw.data, raw.reply)
 
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:
         log = await opened(settings)
         client = await connected(nats)
-        shell = Shell(build(settings, log), log, client, settings.namespace, settings.database_url)
+        tracing = start_tracing(name, settings.namespace)
+        shell = Shell(build(settings, log), log, client, settings.namespace, settings.database_url, tracing)
         shells.append(shell)
         await shell.start()
         ready = asyncio.create_task(_ready_once(shell))
@@ -114,6 +115,8 @@ def service_app(settings: Settings, name: str, build: Build) -> FastStream:
             ready.cancel()
             await shell.stop()
             await log.close()
+            if tracing is not None:
+                await asyncio.to_thread(tracing.end)
 
     return FastStream(nats, lifespan=lifespan, logger=None)
 

@@ -14,6 +14,7 @@ what was logged and not said is said (`infra/bus/resaying.py`).
 
 import asyncio
 import logging
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from typing import Protocol, runtime_checkable
@@ -34,6 +35,7 @@ from infra.bus.intake import Intake
 from infra.bus.message import Message, Outgoing, Work, readable, without_secrets
 from infra.bus.nudging import Nudges
 from infra.bus.publisher import Publication, Publisher
+from infra.bus.spans import GroupSpans
 from infra.eventlog import (
     Answer,
     Append,
@@ -47,6 +49,7 @@ from infra.eventlog import (
     Unavailable,
 )
 from infra.failpoints import failpoint
+from infra.telemetry.measures import MEASURES
 
 BATCH_MAX = 500
 RACES_MAX = 20
@@ -119,6 +122,8 @@ class Turn:
         self.handled_position = 0
         self.last_turn_at = now()
         self.on_unknown_outcome: Callable[[], Awaitable[None]] | None = None
+        self.spans: GroupSpans | None = None
+        """Where what is logged is traced."""
         self._client = client
         self._publisher = publisher
         self._intake = intake
@@ -137,17 +142,22 @@ class Turn:
             self._running = None
             batch = await self._intake.take(BATCH_MAX)
             self._running = asyncio.current_task()
+            began = time.perf_counter()
             try:
                 await self._turn(batch)
             except Unavailable as fault:
+                MEASURES.add("turns_failed_total")
                 _log.warning(
                     "%s: the log is unavailable, %d messages put back: %s", self.service.name, len(batch), fault
                 )
                 await self._put_back(batch)
             except Exception:  # noqa: BLE001 - the pull loop is one of the two places that catch everything
+                MEASURES.add("turns_failed_total")
                 _log.exception("%s: a turn failed, %d messages put back", self.service.name, len(batch))
                 await self._put_back(batch)
             self.last_turn_at = now()
+            MEASURES.time("turn_duration_seconds", time.perf_counter() - began)
+            MEASURES.add("messages_total", len(batch))
 
     @property
     def is_busy(self) -> bool:
@@ -186,6 +196,8 @@ class Turn:
     async def _turn(self, batch: Sequence[Message]) -> None:
         service, point = self.service, self._point
         failpoint(f"{point}.turn_taken")
+        if self.spans is not None:
+            self.spans.begin()
         pending = await self._by_key(batch)
         try:
             said, position = await self._decide_and_log(pending)
@@ -228,6 +240,8 @@ class Turn:
                     lost[key] = pending[key]
                     continue
                 events = _stored(work.append, answer)
+                if self.spans is not None:
+                    self.spans.logged(key, events)
                 position = max(position, events[-1].position)
                 if work.append.changes_definitions:
                     await self._publisher.tell(self._subjects.defined, b"%d" % position)
@@ -335,6 +349,7 @@ class Turn:
         return self.service.decide(key, good)
 
     async def _bug(self, message: Message, bug: Exception) -> None:
+        MEASURES.add("bugs_total")
         text = "".join(traceback.format_exception(bug))
         _log.error("%s cannot handle %s on %s: %s", self.service.name, message.event.type, message.subject, text)
         refusal = Refusal(
@@ -355,6 +370,7 @@ class Turn:
 
         Under an `identity` that the log knows already it is taken out of circulation, and nothing is logged.
         """
+        MEASURES.add("quarantined_total")
         whole = without_secrets(message.body) if message.origin == "command" else message.body
         body, body_encoding = readable(whole[:QUARANTINED_BODY_BYTES_MAX])
         fact = MessageQuarantined(
@@ -388,6 +404,8 @@ class Turn:
         groups = {key: work.append for key, work in works.items() if work.append is not None}
         if not groups:
             return {}
+        if self.spans is not None:
+            self.spans.decided(works, pending)
         for work in works.values():
             for blob in work.blobs:
                 await self.log.put_blob(blob)
@@ -426,6 +444,7 @@ class Turn:
 
     async def _append_again(self, groups: list[Append], fault: Unavailable) -> list[Answer]:
         for wait_s in UNAVAILABLE_WAIT_S:
+            MEASURES.add("appends_failed_total")
             _log.warning("%s: append failed, trying again: %s", self.service.name, fault)
             await asyncio.sleep(wait_s)
             try:

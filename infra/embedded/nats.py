@@ -81,14 +81,14 @@ def _own_subjects(user: str, namespace: str) -> tuple[str, ...]:
         "scheduler": ("timers", "runs"),
         "projections": (),
         GATEWAY: ("commands", "inbox"),
-        FRONT: ("commands", "inbox"),
+        FRONT: ("commands", "inbox", "health"),
     }[user]
     return tuple(f"{namespace}.{kind}.>" for kind in (*own, "log", "quarantine"))
 
 
 def _service(user: str, subjects: Subjects) -> Permissions:
     namespace = subjects.namespace
-    heard = ("log", "runs", "workflows", "timers", "inbox", "quarantine", f"commands.{user}")
+    heard = ("log", "runs", "workflows", "timers", "inbox", "quarantine", f"commands.{user}", "health")
     objects = _bucket(subjects.blobs_bucket, may_write=True)
     return Permissions(
         publish=(

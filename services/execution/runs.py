@@ -97,7 +97,9 @@ class Runs:
             triggered = _triggered.decode(message.event.data)
             if triggered.run_id in new and triggered.run_id not in fresh:
                 plan = await self.plan(triggered.workflow_id, triggered.workflow_version)
-                self._keep(Run(plan, triggered, message.event.position or 0, message.event.actor))
+                run = Run(plan, triggered, message.event.position or 0, message.event.actor)
+                run.traceparent = message.event.traceparent
+                self._keep(run)
                 fresh.add(triggered.run_id)
         return fresh
 
@@ -119,7 +121,7 @@ class Runs:
             ]
             triggered = cast("WorkflowTriggered", events[0][0])
             run = fold(await self.plan(triggered.workflow_id, triggered.workflow_version), events)
-            run.position, run.actor = history[0].position, history[0].actor
+            run.position, run.actor, run.traceparent = history[0].position, history[0].actor, history[0].traceparent
             self._keep(run)
 
     def _keep(self, run: Run) -> None:

@@ -12,11 +12,13 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from infra.http.authentication import VIEWER, Authentication, KeyRing, Lookup, Principal, key_holder
+from infra.http.observed import Observed
 from infra.http.problems import exception_handlers, unavailable
 from infra.http.queries import only_known_queries
 from infra.secrets import NoKey, PostgresSecrets, SecretKey, find_key
 from infra.secrets.tokens import CallbackTokens
 from infra.settings import Settings
+from infra.telemetry import start_tracing
 from services.gateway.commanding import Services, connect
 from services.gateway.context import Gateway
 from services.gateway.routes import (
@@ -40,6 +42,7 @@ from services.gateway.webhooks import Webhooks
 def create_app(settings: Settings) -> Litestar:
     """The ASGI application; it connects in its lifespan, waiting for servers that are not there yet."""
     keys = _Keys()
+    tracing = start_tracing("gateway", settings.namespace)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
@@ -67,6 +70,8 @@ def create_app(settings: Settings) -> Litestar:
             if secrets is not None:
                 await secrets.close()
             await pool.close()
+            if tracing is not None:
+                await asyncio.to_thread(tracing.end)
 
     return Litestar(
         [*_routers("/api/workflows", "/workflows", WORKFLOWS), *_routers("/api/runs", "/api/workflow-executions", RUNS),
@@ -76,7 +81,7 @@ def create_app(settings: Settings) -> Litestar:
          Router("/api/secrets", route_handlers=SECRETS), Router("/api/approvals", route_handlers=APPROVALS),
          Router("/api/dead-letters", route_handlers=DEAD_LETTERS), Router("/api/prompts", route_handlers=PROMPTS)],
         lifespan=[lifespan],
-        middleware=[Authentication(KeyRing(keys.holder), is_on=settings.auth_is_on)],
+        middleware=[Observed(lambda: tracing, begins=True), Authentication(KeyRing(keys.holder), is_on=settings.auth_is_on)],
         guards=[only_known_queries],
         exception_handlers=exception_handlers,
         logging_config=None,

@@ -8,6 +8,7 @@ from flowforge.commands import CheckUpstreams, Command, packed
 from flowforge.identity import new_uuid
 from litestar import Response
 
+from infra.http.observed import traceparent_of
 from infra.http.problems import Problem, bad_request, unavailable
 from infra.secrets import Secrets
 from infra.secrets.tokens import CallbackFor, CallbackTokens
@@ -94,7 +95,7 @@ class Gateway:
 
     async def ask(self, request: AnyRequest, command: Command, wait_s: float | None = None) -> dict[str, Any]:
         """One command and its answer. Raises `Problem`."""
-        return await self.services.ask(command, request.headers.get("traceparent"), wait_s)
+        return await self.services.ask(command, traceparent_of(request), wait_s)
 
     async def once(self, request: AnyRequest, body: bytes, deed: Callable[[str], Awaitable[Reply]]) -> Response[bytes]:
         """Do it once per idempotency key. What a header asks for is part of the request."""

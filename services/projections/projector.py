@@ -4,6 +4,7 @@ Rows and checkpoint are one transaction. Killed at any line, the next one starts
 again; what is in memory is a cache of rows that the tables have.
 """
 
+import time
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from infra.failpoints import failpoint
 from services.projections import store
 from services.projections.fold import RUN_ENDED, WITHOUT_ROWS, fold
 from services.projections.fold.nodes import NODE_ENDINGS
+from services.projections.spans import ProjectorSpans
 from services.projections.state import Changes, ReadModels
 from services.projections.statistics import Statistics, count
 
@@ -45,6 +47,8 @@ class Projector:
     def __init__(self, log: EventLog, connection: asyncpg.Connection, cached_runs_max: int) -> None:
         self.position = 0
         self.log = log
+        self.spans: ProjectorSpans | None = None
+        """Where what is taken is traced."""
         self._connection = connection
         self._cached_runs_max = cached_runs_max
         self._models = ReadModels()
@@ -68,10 +72,13 @@ class Projector:
         """Take these events, the next of the log."""
         if events[0].position != self.position + 1 or events[-1].position != self.position + len(events):
             raise LogBroken(f"after position {self.position} the log has a gap; run `flowforge verify`")
+        began_ns = 0 if self.spans is None else time.time_ns()
         decoded = [decode(event.type, event.data) for event in events]
         await self._load(events, decoded)
         self._fold(events, decoded)
         await self._write(events[-1].position)
+        if self.spans is not None:
+            self.spans.taken(events, began_ns)
 
     async def _load(self, events: Sequence[StoredEvent], decoded: Sequence[AnyEvent]) -> None:
         runs = self._models.runs

@@ -16,6 +16,8 @@ from flowforge.worker import Worker
 from infra.embedded.readiness import say_ready
 from infra.failpoints import failpoint
 from infra.settings import SettingsError
+from infra.telemetry import start_tracing
+from infra.telemetry.jobs import JobSpans
 from services.workers import settings
 from services.workers.calls import Calls
 from services.workers.confinement import Confinement
@@ -78,6 +80,10 @@ async def serve(configured: WorkersSettings) -> None:
     strays.adopt()
     secrets = SecretsOverNats(configured.common.nats_url, configured.common.namespace)
     served = workers(configured, strays, secrets)
+    tracing = start_tracing("workers", configured.common.namespace)
+    if tracing is not None:
+        for worker in served:
+            worker.tracer = JobSpans(tracing)
 
     def stop() -> None:
         for worker in served:
@@ -93,6 +99,8 @@ async def serve(configured: WorkersSettings) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await telling
         await secrets.close()
+        if tracing is not None:
+            await asyncio.to_thread(tracing.end)
 
 
 async def _tell_when_ready(served: list[Worker]) -> None:

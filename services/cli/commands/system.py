@@ -77,6 +77,9 @@ def worker(reference: str, /, *, session: Annotated[Session, Hidden]) -> int:
     from flowforge.errors import FlowForgeError
     from flowforge.worker import load_worker
 
+    from infra.telemetry import start_tracing
+    from infra.telemetry.jobs import JobSpans
+
     _name_home(session)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     try:
@@ -85,7 +88,14 @@ def worker(reference: str, /, *, session: Annotated[Session, Hidden]) -> int:
         raise Failure(str(fault), status=EXIT_USAGE) from fault
     names = ", ".join(served.job_types) or "nothing"
     session.output.note(session.output.state("running", ("serving ", "bold"), f"{names} on queue {served.queue}"))
-    served.run_forever()
+    tracing = start_tracing("worker", installation.namespace())
+    if tracing is not None and served.tracer is None:
+        served.tracer = JobSpans(tracing)
+    try:
+        served.run_forever()
+    finally:
+        if tracing is not None:
+            tracing.end()
     return EXIT_OK
 
 

@@ -70,6 +70,7 @@ class Run:
         "status",
         "steps_left",
         "timeout_due_at",
+        "traceparent",
         "triggered",
         "variables",
         "version",
@@ -80,6 +81,8 @@ class Run:
         self.id = triggered.run_id
         self.actor = actor
         """Who caused it; nobody where an event or a clock did."""
+        self.traceparent: str | None = None
+        """The trace that it was caused in, as its first event has it."""
         self.position = position
         self.plan = plan
         self.triggered = triggered
@@ -106,9 +109,7 @@ class Run:
         self.held: dict[Unit, None] = {}
         """What waits for a place, or before a circuit breaker."""
         self.active_jobs = 0
-        self.is_cancelling = False
-        self.is_queued = False
-        self.has_missed_sla = False
+        self.is_cancelling = self.is_queued = self.has_missed_sla = False
         self.cancel_reason = ""
         self.timeout_due_at: datetime | None = None
         self.paused_at: datetime | None = None

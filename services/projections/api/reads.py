@@ -28,6 +28,7 @@ from infra.http.authentication import Principal, key_holder
 from infra.http.paging import Cursors
 from infra.http.problems import not_found, of_refusal, unavailable
 from infra.settings import Settings
+from infra.telemetry import Tracing, start_tracing
 from services.projections.graph import Graph, graph_of
 from services.projections.measured import Tally
 from services.projections.settings import ReadSettings
@@ -70,12 +71,14 @@ class Reads:
         self._position = 0
         self._incarnation: UUID | None = None
         self._client: Client | None = None
+        self.tracing: Tracing | None = None
 
     @asynccontextmanager
     async def lifespan(self, _app: Litestar) -> AsyncGenerator[None]:
         """Connections to Postgres and, as soon as it answers, NATS; without NATS everything works, a little later."""
         assert self._settings.database_url, "FLOWFORGE_DATABASE_URL names no server"
         dsn = self._settings.database_url
+        self.tracing = start_tracing("reads", self._settings.namespace)
         self.pool = asyncpg.create_pool(
             dsn,
             min_size=0,
@@ -98,6 +101,8 @@ class Reads:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.log.close()
             self.pool.terminate()
+            if self.tracing is not None:
+                await asyncio.to_thread(self.tracing.end)
 
     async def _hear(self, tailer: Tailer) -> None:
         """Nudges, from as soon as NATS is there; without them log and checkpoint are looked at now and then."""
