@@ -8,8 +8,8 @@ from typing import Literal
 import msgspec
 from flowforge.reports import OUTPUT_BYTES_MAX
 
+from infra.calls import read_entry
 from infra.settings import Settings, SettingsError, load_settings
-from services.workers.targets import read_entry
 
 JOB_TYPE = "script"
 WEBHOOK = "webhook"
@@ -82,12 +82,6 @@ stderr_chars_shown = 2_000
 
 call_s_default = 60.0
 """For a call whose node has no `timeout_ms`."""
-
-call_connect_s = 10.0
-redirects_max = 5
-
-response_bytes_max = 16 * 1024 * 1024
-"""Of the answer to a call."""
 
 body_chars_shown = 300
 """Of an unexpected answer's body in the error's message."""
