@@ -138,8 +138,7 @@ class WorkersSettings(msgspec.Struct, frozen=True):
     @property
     def own_servers(self) -> tuple[str, ...]:
         """FlowForge's own addresses, `host:port`, to which no call goes."""
-        host = self.common.http_host
-        return (*self.common.webhook_deny, f"{f'[{host}]' if ':' in host else host}:{self.common.http_port}")
+        return self.common.own_servers
 
 
 def load(environ: Mapping[str, str] | None = None) -> WorkersSettings:

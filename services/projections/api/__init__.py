@@ -15,7 +15,18 @@ from infra.http.authentication import PUBLIC, VIEWER, Authentication, KeyRing
 from infra.http.problems import bad_request, exception_handlers, unavailable
 from infra.http.queries import only_known_queries
 from infra.settings import Settings
-from services.projections.api import activity, approvals, breakers, health, live, prompts, runs, templates, workflows
+from services.projections.api import (
+    activity,
+    approvals,
+    breakers,
+    health,
+    live,
+    prompts,
+    runs,
+    subscriptions,
+    templates,
+    workflows,
+)
 from services.projections.api.reads import Reads
 from services.projections.settings import ReadSettings
 
@@ -49,6 +60,7 @@ def create_app(settings: Settings, limits: ReadSettings | None = None) -> Litest
             *live.routers(),
             *templates.routers(),
             *prompts.routers(),
+            *subscriptions.routers(),
             *health.routers(),
         ],
         lifespan=[reads.lifespan],
