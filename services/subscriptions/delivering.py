@@ -7,7 +7,7 @@ is settled after its answer. Killed in between, the next owner posts what is pen
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -47,6 +47,7 @@ class Tools(msgspec.Struct, frozen=True):
     recent: Recent
     poster: Poster
     posts: asyncio.Semaphore
+    waits_s: Sequence[float]
     tell: Callable[[Command], None]
     now: Callable[[], datetime]
 
@@ -68,6 +69,11 @@ class Deliverer:
         self._is_stopping_for = ""
         self._filter = Filter(self._subscription.filter)
         self._types = self._filter.types
+
+    @property
+    def position(self) -> int:
+        """Up to where it has looked for what is owed."""
+        return self._cursor.position
 
     @property
     def filter_fault(self) -> str:
@@ -260,7 +266,7 @@ class Deliverer:
                 await asyncio.sleep(RETRY_WAIT_S)
 
     def _judged(self, owed: Owed, attempt: Attempt, counts: Counts) -> Ended:
-        match verdict(attempt, owed.attempts, random.random()):
+        match verdict(attempt, owed.attempts, random.random(), self._tools.waits_s):
             case "delivered":
                 self._last_delivered_at = counts.last_delivered_at = attempt.at
                 counts.delivered += 1

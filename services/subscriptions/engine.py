@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from services.subscriptions.delivering import Deliverer, Tools
 from services.subscriptions.loaded import Loaded
 from services.subscriptions.settings import SWEPT_EVERY_S
+from services.subscriptions.views import Seen
 
 _log = logging.getLogger(__name__)
 
@@ -56,10 +57,10 @@ class Engine:
             self._tasks[name] = asyncio.create_task(self._deliverers[name].run())
             self._tasks[name].add_done_callback(self._look_at)
 
-    def filter_fault(self, name: str) -> str:
-        """Why the condition of its filter last had no answer."""
+    def seen(self, name: str) -> Seen:
+        """What is known of it in memory only."""
         deliverer = self._deliverers.get(name)
-        return "" if deliverer is None else deliverer.filter_fault
+        return Seen() if deliverer is None else Seen(deliverer.position, deliverer.filter_fault)
 
     async def tick(self) -> None:
         """Forget what was deleted; now and then, deliveries that ended long ago. May raise `Unavailable`."""

@@ -63,6 +63,7 @@ class Subscriptions:
         poster: Poster,
         targets: Targets,
         secrets: Secrets | None,
+        waits_s: Sequence[float],
         clock: Callable[[], datetime] = now,
     ) -> None:
         self.inbound: dict[str, Decode] = {}
@@ -71,6 +72,7 @@ class Subscriptions:
         self._poster = poster
         self._targets = targets
         self._secrets = secrets
+        self._waits_s = waits_s
         self._clock = clock
         self._subjects = Subjects(poster.namespace)
         self._recent = Recent(log)
@@ -100,7 +102,9 @@ class Subscriptions:
     def _made_engine(self) -> Engine:
         posts = asyncio.Semaphore(POSTS_MAX)
         self._recent = Recent(self._log)
-        return Engine(Tools(self._log, self._store, self._recent, self._poster, posts, self._tell, self._clock))
+        return Engine(
+            Tools(self._log, self._store, self._recent, self._poster, posts, self._waits_s, self._tell, self._clock)
+        )
 
     def _tell(self, command: Command) -> None:
         """What a deliverer found out becomes a message of a later turn."""
@@ -207,7 +211,7 @@ class Subscriptions:
         return _accepted({"items": views} if wanted is None else views[0])
 
     def _view(self, name: str, loaded: Loaded, health: Any = None) -> dict[str, Any]:
-        return subscription_view(loaded, health, self._engine.filter_fault(name))
+        return subscription_view(loaded, health, self._engine.seen(name))
 
     def _test(self, message: Message, command: TestSubscription, known: dict[str, Loaded]) -> None:
         """Posted beside the turn, once however often it is asked for; answered when it ends."""

@@ -3,6 +3,7 @@
 Source of the rules: Standard Webhooks 1.0 (retry schedule, 410 Gone ends a subscription, Retry-After).
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Literal
@@ -37,15 +38,15 @@ class Again(msgspec.Struct, frozen=True):
 Verdict = Again | Literal["delivered", "gone", "spent"]
 
 
-def verdict(attempt: Attempt, attempts: int, jitter: float) -> Verdict:
+def verdict(attempt: Attempt, attempts: int, jitter: float, waits_s: Sequence[float] = ATTEMPT_WAITS_S) -> Verdict:
     """What follows from an attempt, the `attempts`th. `jitter` is a number from 0 to 1."""
     if attempt.arrived:
         return "delivered"
     if attempt.status == GONE:
         return "gone"
-    if attempts > len(ATTEMPT_WAITS_S):
+    if attempts > len(waits_s):
         return "spent"
-    wait_s = ATTEMPT_WAITS_S[attempts - 1] * (1 + JITTER_SHARE * (2 * jitter - 1))
+    wait_s = waits_s[attempts - 1] * (1 + JITTER_SHARE * (2 * jitter - 1))
     asked_s = _asked_wait_s(attempt.retry_after, attempt.at)
     return Again(attempt.at + timedelta(seconds=max(wait_s, min(asked_s, RETRY_AFTER_MAX_S))))
 

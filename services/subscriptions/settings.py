@@ -1,14 +1,20 @@
 """Every limit of subscriptions, with its unit."""
 
+import os
+from collections.abc import Mapping
 from datetime import timedelta
+
+from infra.settings import SettingsError
 
 SUBSCRIPTIONS_MAX = 1_000
 URL_CHARS_MAX = 2_000
 NAME_CHARS_MAX = 200
 TYPES_MAX = 50
 """Event types of one filter."""
-ATTEMPT_WAITS_S = (5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200)
-"""Between the attempts of one delivery: ten attempts within 23 hours."""
+WAITS_VARIABLE = "FLOWFORGE_SUBSCRIPTION_WAITS_S"
+ATTEMPT_WAITS_S: tuple[float, ...] = (5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200)
+"""Between the attempts of one delivery, where the installation says nothing else: ten attempts within 23 hours."""
+ATTEMPTS_MAX = 50
 JITTER_SHARE = 0.2
 """A wait is up to so much shorter or longer, so that what failed together does not come again together."""
 RETRY_AFTER_MAX_S = 43_200
@@ -47,3 +53,20 @@ CONNECTIONS_MAX = 4
 """To Postgres, beside those of the event log."""
 DELIVERIES_PAGE_MAX = 201
 """One more than is shown: whether there are more."""
+
+
+def attempt_waits_s(environ: Mapping[str, str] | None = None) -> tuple[float, ...]:
+    """The waits in force. Raises SettingsError."""
+    given = (os.environ if environ is None else environ).get(WAITS_VARIABLE)
+    if not given:
+        return ATTEMPT_WAITS_S
+    try:
+        waits_s = tuple(float(part) for part in given.split(","))
+    except ValueError:
+        waits_s = ()
+    if not 0 < len(waits_s) < ATTEMPTS_MAX or not all(0 < wait_s <= RETRY_AFTER_MAX_S * 14 for wait_s in waits_s):
+        raise SettingsError(
+            f"{WAITS_VARIABLE}: {given!r} is refused: expected 1 to {ATTEMPTS_MAX - 1} numbers of seconds between two "
+            "attempts, such as 5,30,120,3600"
+        )
+    return waits_s

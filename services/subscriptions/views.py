@@ -8,7 +8,14 @@ import msgspec
 from services.subscriptions.loaded import Loaded
 
 
-def subscription_view(loaded: Loaded, health: Mapping[str, Any] | None, filter_fault: str = "") -> dict[str, Any]:
+class Seen(msgspec.Struct, frozen=True):
+    """What the deliverer knows beyond the tables: how far it has looked, and why its filter last had no answer."""
+
+    position: int = 0
+    filter_fault: str = ""
+
+
+def subscription_view(loaded: Loaded, health: Mapping[str, Any] | None, seen: Seen) -> dict[str, Any]:
     """One subscription; its secret is never shown."""
     subscription = loaded.state.subscription
     assert subscription is not None
@@ -27,14 +34,14 @@ def subscription_view(loaded: Loaded, health: Mapping[str, Any] | None, filter_f
         "created_at": loaded.created_at,
         "created_by": loaded.created_by,
         "updated_at": loaded.updated_at,
-        "deliveries": _health(health, filter_fault, loaded.created_position),
+        "deliveries": _health(health, seen, loaded.created_position),
     }
 
 
-def _health(row: Mapping[str, Any] | None, filter_fault: str, created_position: int) -> dict[str, Any]:
+def _health(row: Mapping[str, Any] | None, seen: Seen, created_position: int) -> dict[str, Any]:
     found = dict(row or {})
     return {
-        "position": found.get("position", created_position),
+        "position": seen.position or found.get("position", created_position),
         "pending": found.get("pending_count", 0),
         "oldest_pending_at": found.get("oldest_pending_at"),
         "next_attempt_at": found.get("next_attempt_at"),
@@ -43,7 +50,7 @@ def _health(row: Mapping[str, Any] | None, filter_fault: str, created_position: 
         "last_delivered_at": found.get("last_delivered_at"),
         "failing_since": found.get("failing_since"),
         "last_error": found.get("last_error"),
-        "filter_error": filter_fault or None,
+        "filter_error": seen.filter_fault or None,
     }
 
 

@@ -11,12 +11,12 @@ from infra.secrets import NoKey, PostgresSecrets, find_key
 from infra.settings import Settings
 from services.subscriptions.handlers import Subscriptions
 from services.subscriptions.posting import Poster
-from services.subscriptions.settings import ANSWER_BYTES_MAX
+from services.subscriptions.settings import ANSWER_BYTES_MAX, attempt_waits_s
 from services.subscriptions.store import Store
 
 
 def build(settings: Settings, log: EventLog) -> Subscriptions:
-    """Without a key for secrets nothing can be signed, so nothing is posted. Raises WrongKey."""
+    """Without a key for secrets nothing can be signed, so nothing is posted. Raises WrongKey, SettingsError."""
     assert settings.database_url
     for name in ("httpx", "httpcore"):  # they write addresses, in which secrets may be
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -26,7 +26,7 @@ def build(settings: Settings, log: EventLog) -> Subscriptions:
         secrets = None
     targets = Targets(settings.webhook_allow, settings.own_servers)
     poster = Poster(Calls(targets, ANSWER_BYTES_MAX), secrets, settings.namespace, now)
-    return Subscriptions(log, Store(settings.database_url), poster, targets, secrets)
+    return Subscriptions(log, Store(settings.database_url), poster, targets, secrets, attempt_waits_s())
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ class Resumption(msgspec.Struct, forbid_unknown_fields=True):
 class Replay(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a replay: everything after that position of the log, or since that time."""
 
-    since: int | datetime | str
+    since: int | str
 
 
 @post("/", opt=EDITOR, summary="Subscribe to run events")
