@@ -52,10 +52,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     public_url: str | None = None
     """Under which address other systems reach the HTTP server; None: this machine's."""
     webhook_allow: tuple[str, ...] = ()
-    """Targets of `webhook` nodes beyond the public internet: networks, addresses, names of hosts, each with or without
-    a port."""
+    """Targets of `webhook` nodes and of subscriptions beyond the public internet: networks, addresses, names of hosts,
+    each with or without a port."""
     webhook_deny: tuple[str, ...] = ()
-    """Addresses of FlowForge's own servers, `host:port`, which `webhook` nodes never reach."""
+    """Addresses of FlowForge's own servers, `host:port`, which neither of them reaches."""
     pools: dict[str, int] = {}
     """How many jobs of the nodes that name a pool may be under way at once, in all workflows together."""
     queue_limits: dict[str, int] = {}
@@ -72,6 +72,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     @property
     def auth_is_on(self) -> bool:
         return self.auth == "on"
+
+    @property
+    def own_servers(self) -> tuple[str, ...]:
+        """FlowForge's own addresses, `host:port`, to which no call goes that somebody else may choose."""
+        host = f"[{self.http_host}]" if ":" in self.http_host else self.http_host
+        return (*self.webhook_deny, f"{host}:{self.http_port}")
 
     @property
     def callbacks_url(self) -> str:

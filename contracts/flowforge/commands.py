@@ -8,17 +8,12 @@ from uuid import UUID
 
 import msgspec
 
+from flowforge.command import Command
 from flowforge.events import NULL, ForkedFrom
 from flowforge.raw import ABSENT
+from flowforge.subscribing import SUBSCRIPTION_COMMANDS
 
 UNPACKED_BYTES_MAX = 16 * 1024 * 1024
-
-
-class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Anything asked for. `command_id` is the same however often it is sent; `actor` is who asks."""
-
-    command_id: str
-    actor: str = ""
 
 
 class CreateWorkflow(Command, kw_only=True, frozen=True):
@@ -503,6 +498,7 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
             ReceiveCallback,
         ),
         "projections": (FindDeadLetter, FindRuns),
+        "subscriptions": SUBSCRIPTION_COMMANDS,
     }.items()
     for kind in kinds
 }

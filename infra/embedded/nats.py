@@ -37,7 +37,7 @@ EXTERNAL = "external"
 WORKER = "worker"
 FRONT = "front"
 GATEWAY = "gateway"
-SERVICES = ("catalog", "triggers", "execution", "scheduler", "projections")
+SERVICES = ("catalog", "triggers", "execution", "scheduler", "projections", "subscriptions")
 BUILT_IN = "workers"
 """The built-in worker, which alone may ask for secrets."""
 WORKERS = (BUILT_IN, WORKER)
@@ -80,6 +80,7 @@ def _own_subjects(user: str, namespace: str) -> tuple[str, ...]:
         "execution": ("runs", "jobs", "cancels", "timers"),
         "scheduler": ("timers", "runs"),
         "projections": (),
+        "subscriptions": (),
         GATEWAY: ("commands", "inbox"),
         FRONT: ("commands", "inbox", "health"),
     }[user]

@@ -89,3 +89,6 @@ secret_chars_max = 65_536
 
 moment_chars_max = 64
 """Of a time as it is written."""
+
+subscription_test_wait_s = 30.0
+"""For the answer of a receiver that is tried out."""

@@ -13,13 +13,13 @@ import uvloop
 from flowforge.errors import FlowForgeError
 from flowforge.worker import Worker
 
+from infra.calls import Calls, Targets
 from infra.embedded.readiness import say_ready
 from infra.failpoints import failpoint
 from infra.settings import SettingsError
 from infra.telemetry import start_tracing
 from infra.telemetry.jobs import JobSpans
 from services.workers import settings
-from services.workers.calls import Calls
 from services.workers.confinement import Confinement
 from services.workers.prompts import PromptRunner
 from services.workers.script import ScriptRunner
@@ -27,7 +27,6 @@ from services.workers.secrets import SecretsOverNats
 from services.workers.settings import WorkersSettings
 from services.workers.sql import SqlRunner
 from services.workers.strays import Strays
-from services.workers.targets import Targets
 from services.workers.webhook import WebhookCaller
 
 FAILPOINTS = ("workers.before_report", "workers.after_report")

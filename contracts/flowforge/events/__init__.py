@@ -28,6 +28,7 @@ from flowforge.events.known import (
     ScheduleEvent,
     SecretEvent,
     SlotEvent,
+    SubscriptionEvent,
     TemplateEvent,
     TimerEvent,
     TriggerEvent,
@@ -101,6 +102,16 @@ from flowforge.events.slots import (
     SlotTaken,
     SlotWait,
 )
+from flowforge.events.subscriptions import (
+    DeliveryAbandoned,
+    PauseReason,
+    SubscriptionDeleted,
+    SubscriptionFilter,
+    SubscriptionPaused,
+    SubscriptionReplayed,
+    SubscriptionResumed,
+    SubscriptionSaved,
+)
 from flowforge.events.templates import (
     TemplateDeleted,
     TemplateSaved,
@@ -155,6 +166,15 @@ from flowforge.events.workflows import (
 from flowforge.raw import NULL
 
 __all__ = [
+    "DeliveryAbandoned",
+    "PauseReason",
+    "SubscriptionDeleted",
+    "SubscriptionFilter",
+    "SubscriptionPaused",
+    "SubscriptionReplayed",
+    "SubscriptionResumed",
+    "SubscriptionSaved",
+    "SubscriptionEvent",
     "RunRetryRefused",
     "BreakerOpened",
     "BreakerHalfOpened",

@@ -72,6 +72,14 @@ from flowforge.events.slots import (
     SlotRefused,
     SlotTaken,
 )
+from flowforge.events.subscriptions import (
+    DeliveryAbandoned,
+    SubscriptionDeleted,
+    SubscriptionPaused,
+    SubscriptionReplayed,
+    SubscriptionResumed,
+    SubscriptionSaved,
+)
 from flowforge.events.templates import (
     TemplateDeleted,
     TemplateSaved,
@@ -164,6 +172,14 @@ SecretEvent = SecretSet | SecretDeleted
 TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
 BackfillEvent = BackfillRequested
+SubscriptionEvent = (
+    SubscriptionSaved
+    | SubscriptionPaused
+    | SubscriptionResumed
+    | SubscriptionReplayed
+    | DeliveryAbandoned
+    | SubscriptionDeleted
+)
 QuarantineEvent = MessageQuarantined | DeadLetterRetried
 AnyEvent = (
     WorkflowEvent
@@ -181,6 +197,7 @@ AnyEvent = (
     | ScheduleEvent
     | BackfillEvent
     | QuarantineEvent
+    | SubscriptionEvent
 )
 
 EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(AnyEvent)}

@@ -21,6 +21,15 @@ from services.gateway.routes.operations import (
 from services.gateway.routes.prompts import delete_prompt, save_prompt, update_prompt
 from services.gateway.routes.runs import cancel, execute
 from services.gateway.routes.secrets import delete_secret, set_secret
+from services.gateway.routes.subscriptions import (
+    change_subscription,
+    create_subscription,
+    delete_subscription,
+    pause_subscription,
+    replay_subscription,
+    resume_subscription,
+    try_subscription,
+)
 from services.gateway.routes.templates import create_template, delete_template, instantiate, update_template
 from services.gateway.routes.triggers import (
     add_trigger,
@@ -72,3 +81,9 @@ APPROVALS = [decide]
 
 DEAD_LETTERS = [retry_dead_letter]
 """Below `/api/dead-letters`."""
+
+SUBSCRIPTIONS = [
+    create_subscription, change_subscription, delete_subscription, pause_subscription, resume_subscription,
+    replay_subscription, try_subscription,
+]  # fmt: skip
+"""Below `/api/subscriptions`."""

@@ -26,6 +26,7 @@ from services.projections.api import (
     prometheus,
     prompts,
     runs,
+    subscriptions,
     templates,
     workflows,
 )
@@ -62,6 +63,7 @@ def create_app(settings: Settings, limits: ReadSettings | None = None) -> Litest
             *live.routers(),
             *templates.routers(),
             *prompts.routers(),
+            *subscriptions.routers(),
             *health.routers(),
             *prometheus.routers(),
             *documents.routers(),

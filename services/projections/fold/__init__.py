@@ -23,6 +23,7 @@ from flowforge.events import (
     ChildRunRefused,
     ChildRunRequested,
     DeadLetterRetried,
+    DeliveryAbandoned,
     EventMatched,
     EventReceived,
     IterationEnded,
@@ -76,6 +77,12 @@ from flowforge.events import (
     SlotFreed,
     SlotRefused,
     SlotTaken,
+    SubscriptionDeleted,
+    SubscriptionEvent,
+    SubscriptionPaused,
+    SubscriptionReplayed,
+    SubscriptionResumed,
+    SubscriptionSaved,
     TemplateDeleted,
     TemplateEvent,
     TemplateSaved,
@@ -107,6 +114,7 @@ from services.projections.fold.prompts import fold_prompt
 from services.projections.fold.runs import RUN_ENDED, fold_run, triggered
 from services.projections.fold.secrets import secret_changed
 from services.projections.fold.slots import asked_for_slot, fold_slot
+from services.projections.fold.subscriptions import subscription_asked
 from services.projections.fold.templates import fold_template
 from services.projections.fold.workflows import archived, defined
 from services.projections.state import ReadModels
@@ -143,6 +151,7 @@ _OtherEvent = (
     | PromptEvent
     | TemplateEvent
     | BreakerEvent
+    | SubscriptionEvent
 )
 
 
@@ -225,5 +234,9 @@ def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> 
             breaker_changed(models, stored, event)
         case DeadLetterRetried():
             retried(models, stored, event)
+        case SubscriptionSaved() | SubscriptionPaused() | SubscriptionResumed():
+            subscription_asked(models, stored, event)
+        case SubscriptionReplayed() | SubscriptionDeleted() | DeliveryAbandoned():
+            subscription_asked(models, stored, event)
         case _:
             assert_never(event)
