@@ -26,4 +26,4 @@ _ACTIONS: dict[type[SubscriptionEvent], str] = {
 
 def subscription_asked(models: ReadModels, stored: StoredEvent, event: SubscriptionEvent) -> None:
     """A line of the audit trail, also for what the service did by itself."""
-    audit(models, stored, _ACTIONS[type(event)], event.subscription_id)
+    audit(models, stored, _ACTIONS[type(event)], "subscription", event.subscription_id)
