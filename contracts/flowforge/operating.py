@@ -53,7 +53,7 @@ class Operating:
         """A new run from a past moment of another (now, where none is named); its id.
 
         What had completed then is taken over, but for what is changed and all below it. Changes: input_data, variables,
-        node_outputs, rerun, version (a number or "latest"), labels, priority, breakpoints.
+        node_outputs, rerun, version (a number or "latest"), labels, priority, breakpoints, shadow.
         """
         moment = at.isoformat() if isinstance(at, datetime) else at
         answer = await self._operate(f"/api/runs/{run_id}/fork", {"at": moment, "changes": changes})
