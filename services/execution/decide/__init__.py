@@ -3,8 +3,8 @@
 Here: what each message means. `operations`: what people do to runs; `engine`: what follows by itself; `starting`: how
 nodes begin; `forking`: with what a run begins that goes on from another; `admitting`: whether they may;
 `shadowing`: what shadow runs do instead of acting; `waiting`: nodes that wait; `looping`, `joining`: loops and merges;
-`ending`: how nodes and runs end; `faults`: errors in plain words; `step`: the events decided so far, folded as they are decided.
-They are logged as one group.
+`ending`: how nodes and runs end; `faults`: errors in plain words; `step`: the events decided so far, folded as they are
+decided. They are logged as one group.
 """
 
 from datetime import datetime, timedelta
