@@ -1,17 +1,33 @@
 """A shadow run acts on nothing: what came of each node in the run that it was forked from is taken, and the rest computed."""
 
+from random import Random
 from typing import Any
 
 import msgspec
 import pytest
 from flowforge.definition import parse
 from flowforge.errors import RunError
-from flowforge.events import ForkedFrom, NodeCompleted, NodeFailed, NodeStarted, RunCompleted, RunFailed, TimerSet
+from flowforge.events import (
+    ForkedFrom,
+    NodeCancelled,
+    NodeCompleted,
+    NodeFailed,
+    NodeSkipped,
+    NodeStarted,
+    RunCompleted,
+    RunFailed,
+    TimerSet,
+)
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
 
+from services.execution import decide
 from services.execution.plan import Plan
-from services.execution.state import Run, Source, recorded_in, source_of
+from services.execution.state import Run, Source, fold, recorded_in, source_of
 from tests.unit.execution.given import NOW, RUN, Scenario, edge, job, kinds
-from tests.unit.execution.test_forks import FORK
+from tests.unit.execution.random_histories import Chances, RandomHistory
+from tests.unit.execution.random_workflows import FLAGS, random_workflow
+from tests.unit.execution.test_forks import FORK, TIMES
 
 SUM = {"id": "sum", "type": "data_transform", "expressions": {"n": "${nodes.b.output + 1}"}}
 CHAIN = {"nodes": [job("a"), job("b"), SUM], "edges": [edge("a", "b"), edge("b", "sum")]}
@@ -194,3 +210,46 @@ def test_a_shadow_run_misses_no_sla():
     source = completed(CHAIN | {"settings": {"sla_ms": 5, "timeout_ms": 1_000}}, a=1, b=2)
     purposes = [event.purpose for event in Shadow(source).start() if isinstance(event, TimerSet)]
     assert purposes == ["run_timeout"]
+
+
+@pytest.mark.timeout(7_200)
+@pytest.mark.parametrize(("nodes_max", "examples"), [(8, 200), (40, 40)])
+def test_a_shadow_of_any_run_acts_on_nothing_and_ends_in_one_step(nodes_max: int, examples: int):
+    @settings(max_examples=examples * TIMES, deadline=None, database=None, derandomize=TIMES == 1)
+    @given(st.integers(0, 2**63), st.integers(1, nodes_max))
+    def ends_as_it_did(seed: int, size: int) -> None:
+        note(f"shadow_of({seed}, {size})")
+        shadow_of(seed, size)
+
+    ends_as_it_did()
+
+
+def shadow_of(seed: int, size: int) -> None:
+    """One workflow, its run to the end, and a shadow of it from a moment at random."""
+    rng = Random(seed)
+    flags = {flag: rng.random() < 0.5 for flag in FLAGS}
+    origin = RandomHistory(
+        random_workflow(rng, size), seed, Chances(failure=rng.choice([0, 0, 0.2]), pause=0), flags, None
+    )
+    origin.start()
+    origin.go_on()
+    past = origin.events[: rng.randint(1, len(origin.events))]
+    fork = ForkedFrom(run_id=RUN, version=len(past), position=len(past), shadow_version=len(origin.events))
+    run = fold(origin.plan, [(msgspec.structs.replace(past[0][0], run_id=FORK, fork=fork), NOW)])
+    run.source, run.recorded = source_of(origin.plan, past), recorded_in(event for event, _ in origin.events)
+    step = decide.Step(run, NOW, events_max=1_000_000)
+    decide.start(step)
+    assert not ACTS & {type(event).__name__ for event in step.events}
+    assert run.is_ended
+    assert not run.jobs
+    lost = any(isinstance(event, NodeCancelled) or _is_lost(event) for event, _ in origin.events)
+    if origin.run.status == "completed" and not lost:
+        assert run.status == "completed"
+        assert {name: node.status for name, node in run.nodes.items()} == {
+            name: node.status for name, node in origin.run.nodes.items()
+        }
+
+
+def _is_lost(event: Any) -> bool:
+    """Of a contest, who wins may be another one: in a shadow all come in at once."""
+    return isinstance(event, NodeSkipped) and event.reason == "branch_lost"
