@@ -38,7 +38,7 @@ class Operating(Room):
         """A new run from a past moment of another (now, where none is named); its id.
 
         What had completed then is taken over, but for what is changed and all below it. Changes: input_data, variables,
-        node_outputs, rerun, version (a number or "latest"), labels, priority, breakpoints.
+        node_outputs, rerun, version (a number or "latest"), labels, priority, breakpoints, shadow.
         """
         answer = await self._write("POST", f"/api/runs/{run_id}/fork", {"at": moment(at), "changes": changes})
         return answer["run_id"]

@@ -64,7 +64,7 @@ class Runs(Room):
 
     async def runs(self, **filters: Any) -> dict[str, Any]:
         """One page, newest first: `{items, next_cursor}`. Filters: workflow_id, status, trigger_type, label, since,
-        until, parent_run_id, active_at; limit, cursor."""
+        until, parent_run_id, active_at, shadow; limit, cursor."""
         return await self._read("/api/runs", **filters)
 
     async def events(self, run_id: RunId, *, limit: int | None = None) -> AsyncGenerator[dict[str, Any]]:
