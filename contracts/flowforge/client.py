@@ -34,6 +34,7 @@ from flowforge.events import NULL
 from flowforge.identity import new_uuid
 from flowforge.operating import Operating, idempotent
 from flowforge.subjects import Subjects
+from flowforge.subscribed import Subscribed
 
 NATS_CONNECT_TIMEOUT_S = 3.0
 NATS_ACK_TIMEOUT_S = 2.0
@@ -45,7 +46,7 @@ Definition = definition.Workflow | Mapping[str, Any] | str | bytes
 """A workflow: the type, plain data, or a JSON or YAML text."""
 
 
-class Client(Operating):
+class Client(Operating, Subscribed):
     """A connection to one FlowForge, opened by its first use.
 
     `url`, `key`, `nats_url` and `home` are found, where not given, in FLOWFORGE_URL, FLOWFORGE_KEY and under
