@@ -32,6 +32,8 @@ READY_PATH = "/health/ready"
 READY_INTERVAL_S = 0.05
 DRAIN_S = 2.0
 BACKLOG_CONNECTIONS_MAX = 1024
+REQUESTS_MAX = 8_192
+"""Under way at once, live streams among them; the server's own default would be the backlog, which they can fill."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -140,6 +142,7 @@ def _server(app: App, settings: Settings) -> Server:
         http=HTTPModes.http1,
         websockets=False,
         backlog=BACKLOG_CONNECTIONS_MAX,
+        backpressure=REQUESTS_MAX,
         log_enabled=False,
     )
 

@@ -61,6 +61,7 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("triggers", "triggers:app", _EVENTS, "Try triggers, and see what they decided."),
     ("decisions", "triggers:decisions", _EVENTS, "Why a trigger fired, or why not."),
     ("secrets", "secrets:app", _DEFINITIONS, "Set, list and delete the secrets that workflows name."),
+    ("subscriptions", "subscriptions:app", _EVENTS, "Have run events posted to an address; see what was delivered."),
     ("dead-letters", "dead_letters:app", _EVENTS, "Messages that could not be handled; once more."),
     ("up", "system:up", _SYSTEM, "Run everything on this machine."),
     ("worker", "system:worker", _SYSTEM, "Serve job types of your own: MODULE:worker."),

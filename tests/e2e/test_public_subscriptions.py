@@ -280,3 +280,26 @@ def test_a_replay_of_what_will_be_is_refused(stranger: Stranger, server: Server)
     told = problem(stranger.send("POST", f"/api/subscriptions/{made['id']}/replay", {"since": "yesterday"}), 422)
     assert told["errors"][0]["path"] == "$.since"
     stranger.send("DELETE", f"/api/subscriptions/{made['id']}")
+
+
+def test_a_person_at_the_terminal(stranger: Stranger, server: Server, slug: str):
+    name = fresh("cli")
+    words = ("subscriptions", "add", f"{server.url}/hook", "--id", name, "--workflow", slug, "--type", "RunCompleted")
+    made = stranger.cli(*words)
+    assert made.status == 0, made.err
+    assert "whsec_" in made.out
+    stranger.execute(slug)
+    until(lambda: types(server) == ["RunCompleted"], "it is posted")
+    assert name in stranger.cli("subscriptions", "list").out
+    assert "RunCompleted" in stranger.cli("subscriptions", "deliveries", name).out
+    assert stranger.cli("subscriptions", "replay", name, "0").status == 0
+    until(lambda: types(server) == ["RunCompleted"] * 2, "it is posted again")
+    server.answer = lambda _: (410, {})
+    assert stranger.cli("subscriptions", "test", name).status == 1
+    stranger.execute(slug)
+    until(lambda: stranger.get(f"/api/subscriptions/{name}")["paused"], "it is paused")
+    told = stranger.cli("doctor")
+    assert f"{name} is paused" in told.out
+    assert f"subscriptions resume {name}" in told.out
+    assert stranger.cli("subscriptions", "delete", name).status == 0
+    assert f"there is no subscription {name}" in stranger.cli("subscriptions", "pause", name).err

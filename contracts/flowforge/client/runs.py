@@ -103,7 +103,7 @@ class Runs(Room):
         Goes on by itself after a disconnect or a restart of the server.
         """
         asking = self._asking()
-        query = {"after": asking.position} if asking.position else {}
+        query: dict[str, Any] = {"after": asking.position} if asking.position else {}
         position = 0
         async with contextlib.aclosing(following.follow(asking, f"/api/runs/{run_id}/stream", **query)) as told:
             async for message in told:
@@ -113,6 +113,25 @@ class Runs(Room):
                 position = event["position"]
                 asking.remember(position)
                 yield event
+
+    async def follow_all(
+        self, workflow_id: str | None = None, *, after: int | None = None, types: Sequence[str] = ()
+    ) -> AsyncGenerator[dict[str, Any]]:
+        """Every event, or those of one workflow and its runs, as they happen, each once, without end; `types`: only these.
+
+        From now on, or from after a position of the log. Goes on by itself as `follow` does; raises Refused where the
+        server comes back with another log.
+        """
+        asking = self._asking()
+        position, last_id = after or 0, "" if after is None else str(after)
+        query: dict[str, Any] = {"workflow_id": workflow_id} if workflow_id is not None else {}
+        query |= {"types": ",".join(types)} if types else {}
+        async with contextlib.aclosing(following.follow(asking, "/api/stream", last_id, **query)) as told:
+            async for message in told:
+                event: dict[str, Any] = msgspec.json.decode(message.data)
+                if event["position"] > position:
+                    position = event["position"]
+                    yield event
 
     async def wait(self, run_id: RunId, timeout_s: float | None = None) -> Run:
         """The run once it has ended. Raises TimeoutError when `timeout_s` is up first."""
