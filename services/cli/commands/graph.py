@@ -87,4 +87,4 @@ def _tell(session: Session, text: str) -> None:
     if session.output.as_json:
         session.output.json({"text": text})
     else:
-        print(text, end="")  # noqa: T201  as it is, unwrapped: it is read by other programs
+        print(text, end="")

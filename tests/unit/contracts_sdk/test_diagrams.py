@@ -2,8 +2,9 @@
 
 import itertools
 import re
+from collections.abc import Callable
 from pathlib import Path
-from xml.etree import ElementTree as Xml
+from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
@@ -35,9 +36,17 @@ def run(**statuses: str) -> Run:
     return Run(workflow_id="w", status="failed", duration_ms=5, node_runs=rows)
 
 
+def shown(value: object) -> str:
+    """What a notebook shows."""
+    draw: Callable[[], str] = getattr(value, "_repr_svg_")  # noqa: B009  its name is for notebooks, not for programs
+    return draw()
+
+
 def boxes(svg: str) -> list[tuple[float, float, float, float]]:
-    found = Xml.fromstring(svg).iter(f"{SVG}rect")
-    return [(float(r.get("x", 0)), float(r.get("y", 0)), float(r.get("width", 0)), float(r.get("height", 0))) for r in found]
+    found = ET.fromstring(svg).iter(f"{SVG}rect")
+    return [
+        (float(r.get("x", 0)), float(r.get("y", 0)), float(r.get("width", 0)), float(r.get("height", 0))) for r in found
+    ]
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda file: file.stem)
@@ -57,7 +66,7 @@ def test_names_may_hold_what_means_something_in_svg_and_mermaid() -> None:
 
 def test_a_run_tells_by_colour_and_words_how_each_node_stands() -> None:
     svg = run(a="completed", b="failed", c="something_new").to_svg()
-    fills = [rect.get("fill") for rect in Xml.fromstring(svg).iter(f"{SVG}rect")]
+    fills = [rect.get("fill") for rect in ET.fromstring(svg).iter(f"{SVG}rect")]
     assert len(set(fills)) == 3
     assert "failed · 1 min" in svg
     assert "classDef failed " in run(b="failed").to_mermaid()
@@ -65,9 +74,9 @@ def test_a_run_tells_by_colour_and_words_how_each_node_stands() -> None:
 
 def test_dictionaries_that_show_themselves_are_still_plain_data() -> None:
     assert msgspec.json.decode(msgspec.json.encode(run(a="idle"))) == run(a="idle")
-    assert run(a="idle")._repr_svg_().startswith("<svg ")
+    assert shown(run(a="idle")).startswith("<svg ")
     saved = SavedWorkflow(definition.document(workflow(("a", "b"))) | {"version": 3, "created_by": "ada"})
-    assert len(boxes(saved._repr_svg_())) == 2
+    assert len(boxes(shown(saved))) == 2
 
 
 def test_a_definition_that_cannot_be_read_shows_its_nodes() -> None:
@@ -82,7 +91,7 @@ def test_of_a_great_workflow_a_part_is_drawn_and_the_rest_counted() -> None:
 
 
 def test_a_long_chain_goes_down_instead_of_out_of_sight() -> None:
-    width = float(Xml.fromstring(workflow(*itertools.pairwise("abcdefghijklmnop")).to_svg()).get("width", "0"))
+    width = float(ET.fromstring(workflow(*itertools.pairwise("abcdefghijklmnop")).to_svg()).get("width", "0"))
     assert width < 400
 
 
