@@ -1,7 +1,8 @@
 """Where FlowForge runs and what it connects to: `FLOWFORGE_*` and `flowforge.toml` as one strict value.
 
-The environment wins over the file; the file is looked for in FLOWFORGE_HOME, then in the working folder. A key that
-nobody knows or a value that makes no sense is refused with the name under which it was given. What a service limits
+The environment wins over the file; the file is looked for in FLOWFORGE_HOME, then in the working folder. What holds a
+secret may be named by `<VARIABLE>_FILE` instead, a file that holds it, as containers are given theirs. A key that nobody
+knows or a value that makes no sense is refused with the name under which it was given. What a service limits
 for itself stands in its own `settings.py`.
 """
 
@@ -88,12 +89,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 _NAMES = tuple(Settings.__struct_fields__)
 _NUMBERS = frozenset({"http_port", "nats_port", "max_concurrent_jobs", "user_max_concurrent_jobs", "cache_kept_ms"})
 _COUNTS_BY_NAME = frozenset({"pools", "queue_limits"})
+IN_FILES = ("database_url", "nats_url", "secrets_key")
+"""Settings with a login or a key in them."""
+FILE_VARIABLES = frozenset(f"{PREFIX}{name.upper()}_FILE" for name in IN_FILES)
+_FILE_BYTES_MAX = 64 * 1024
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings in force. Raises SettingsError."""
     environ = os.environ if environ is None else environ
     given = {name: environ[key] for name in _NAMES if environ.get(key := PREFIX + name.upper())}
+    given |= {name: text for name in IN_FILES if (text := given_as_file(name, environ)) is not None}
     home = Path(given.get("home", ".flowforge")).expanduser()
     filed = _read_file(home)
     values = {name: _parsed(name, text, f"{PREFIX}{name.upper()}") for name, text in given.items()}
@@ -106,6 +112,25 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     )
     _check(settings, origins)
     return settings
+
+
+def given_as_file(name: str, environ: Mapping[str, str]) -> str | None:
+    """What stands in the file that `FLOWFORGE_<NAME>_FILE` names; None where it names none. Raises SettingsError."""
+    variable = f"{PREFIX}{name.upper()}"
+    path = environ.get(f"{variable}_FILE")
+    if not path:
+        return None
+    if environ.get(variable):
+        raise SettingsError(f"{variable} and {variable}_FILE are both given: keep one of them")
+    try:
+        with Path(path).open() as file:
+            text = file.read(_FILE_BYTES_MAX).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"{variable}_FILE: {path} cannot be read: {reason}") from None
+    if not text:
+        raise SettingsError(f"{variable}_FILE: {path} is empty: write the value of {variable} into it")
+    return text
 
 
 def _read_file(home: Path) -> dict[str, object]:

@@ -9,10 +9,10 @@ from infra.embedded.home import Credentials, Endpoints, Home
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.services import Service
 from infra.embedded.stale import SUPERVISED
-from infra.settings import Settings
+from infra.settings import FILE_VARIABLES, Settings
 
 EVENT_LOG = "eventlog.events"
-_GIVEN_TO_SOME = frozenset({"FLOWFORGE_DATABASE_URL", "FLOWFORGE_SECRETS_KEY"})
+_GIVEN_TO_SOME = frozenset({"FLOWFORGE_DATABASE_URL", "FLOWFORGE_SECRETS_KEY"}) | FILE_VARIABLES
 _BETWEEN_URLS = re.compile(r",(?=\w+://)")
 _EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  compared with, not listened on
 

@@ -186,13 +186,21 @@ def _chain(parts: Iterable[tuple[str, ...]]) -> list[str]:
     return [subject for part in parts for subject in part]
 
 
-def config_text(port: int, store: Path, passwords: Mapping[str, str], namespace: str) -> str:
+def config_text(
+    port: int,
+    store: Path,
+    passwords: Mapping[str, str],
+    namespace: str,
+    *,
+    host: str = LOOPBACK,
+    written_by: str = "up",
+) -> str:
     """nats.conf: `passwords` by login name; the file holds them, so it must be ours alone."""
     users = ",\n".join(_user_text(user, passwords[user], namespace) for user in USERS)
     return f"""\
-# Written at every start by `flowforge up`.
+# Written by `flowforge {written_by}`.
 server_name: flowforge
-listen: "{LOOPBACK}:{port}"
+listen: "{host}:{port}"
 max_payload: {PAYLOAD_BYTES_MAX}
 ping_interval: "{PING_INTERVAL_S}s"
 jetstream {{

@@ -26,6 +26,7 @@ from services.gateway.routes import (
     CALLBACKS,
     DEAD_LETTERS,
     EVENTS,
+    HEALTH,
     PROMPTS,
     RUNS,
     SECRETS,
@@ -77,6 +78,7 @@ def create_app(settings: Settings) -> Litestar:
     return Litestar(
         [*_routers("/api/workflows", "/workflows", WORKFLOWS), *_routers("/api/runs", "/api/workflow-executions", RUNS),
          *_routers("/api/templates", "/api/workflow-templates", TEMPLATES),
+         Router("/health", route_handlers=HEALTH, include_in_schema=False),
          Router("/api/events", route_handlers=EVENTS), Router("/api/triggers", route_handlers=TRIGGERS),
          Router("/api/webhooks", route_handlers=WEBHOOKS), Router("/api/callbacks", route_handlers=CALLBACKS),
          Router("/api/secrets", route_handlers=SECRETS), Router("/api/approvals", route_handlers=APPROVALS),

@@ -38,6 +38,10 @@ class Gateway:
         self._secrets = secrets
         self._tokens = tokens
 
+    async def answers(self) -> None:
+        """Return when what a write needs is there. Raises what the database's client raises."""
+        await self._store.answers()
+
     def secrets(self) -> Secrets:
         """Where secrets are kept. Raises a 503 `Problem` where there is no key for them."""
         if self._secrets is None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 CANCEL_WAIT_S = 2.0
 """How long a call that was interrupted may take to end."""
+THREAD_NAME = "flowforge-client"
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -35,6 +36,7 @@ class _LoopThread:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def result(self, coroutine: Coroutine[Any, Any, R]) -> R:
@@ -57,15 +59,18 @@ class _LoopThread:
 
     def stop(self) -> None:
         with self._lock:
-            loop, self._loop = self._loop, None
-        if loop is not None:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
+            thread.join(CANCEL_WAIT_S)
 
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=_run, args=(self._loop,), name="flowforge-client", daemon=True).start()
+                self._thread = threading.Thread(target=_run, args=(self._loop,), name=THREAD_NAME, daemon=True)
+                self._thread.start()
             return self._loop
 
 

@@ -15,6 +15,7 @@ from flowforge import home as installation
 from rich.live import Live
 from rich.text import Text
 
+from infra.settings import given_as_file
 from services.cli.connect import START_IT, Session
 from services.cli.glyphs import duration
 from services.cli.output import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, EXIT_USAGE, Failure
@@ -196,7 +197,7 @@ def _progress(session: Session, said: dict[str, Any], command: str) -> Text:
 
 def database_url(session: Session) -> str:
     """The services' login of the database: FLOWFORGE_DATABASE_URL, or that of the running installation."""
-    if given := os.environ.get("FLOWFORGE_DATABASE_URL"):
+    if given := os.environ.get("FLOWFORGE_DATABASE_URL") or given_as_file("database_url", os.environ):
         return given
     address = installation.endpoints(session.folder).database
     if not address:

@@ -7,6 +7,7 @@ from services.gateway.routes.dead_letters import retry_dead_letter
 from services.gateway.routes.dry_runs import try_trigger, what_if
 from services.gateway.routes.events import publish
 from services.gateway.routes.forks import fork
+from services.gateway.routes.health import live, ready
 from services.gateway.routes.operations import (
     change,
     complete_node,
@@ -78,6 +79,9 @@ SECRETS = [set_secret, delete_secret]
 
 APPROVALS = [decide]
 """Below `/api/approvals`."""
+
+HEALTH = [live, ready]
+"""Below `/health`."""
 
 DEAD_LETTERS = [retry_dead_letter]
 """Below `/api/dead-letters`."""

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -33,6 +34,12 @@ def run(**statuses: str) -> Run:
         for name, status in statuses.items()
     ]
     return Run(workflow_id="w", status="failed", duration_ms=5, node_runs=rows)
+
+
+def shown(value: object) -> str:
+    """What a notebook shows."""
+    draw: Callable[[], str] = getattr(value, "_repr_svg_")  # noqa: B009  its name is for notebooks, not for programs
+    return draw()
 
 
 def boxes(svg: str) -> list[tuple[float, float, float, float]]:
@@ -67,11 +74,9 @@ def test_a_run_tells_by_colour_and_words_how_each_node_stands() -> None:
 
 def test_dictionaries_that_show_themselves_are_still_plain_data() -> None:
     assert msgspec.json.decode(msgspec.json.encode(run(a="idle"))) == run(a="idle")
-    shown = run(a="idle")._repr_svg_()  # pyright: ignore[reportPrivateUsage]  the name that notebooks ask for
-    assert shown.startswith("<svg ")
+    assert shown(run(a="idle")).startswith("<svg ")
     saved = SavedWorkflow(definition.document(workflow(("a", "b"))) | {"version": 3, "created_by": "ada"})
-    shown = saved._repr_svg_()  # pyright: ignore[reportPrivateUsage]
-    assert len(boxes(shown)) == 2
+    assert len(boxes(shown(saved))) == 2
 
 
 def test_a_definition_that_cannot_be_read_shows_its_nodes() -> None:
