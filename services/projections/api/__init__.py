@@ -25,6 +25,7 @@ from services.projections.api import (
     prometheus,
     prompts,
     runs,
+    statistics,
     templates,
     workflows,
 )
@@ -63,6 +64,7 @@ def create_app(settings: Settings, limits: ReadSettings | None = None) -> Litest
             *prompts.routers(),
             *health.routers(),
             *prometheus.routers(),
+            *statistics.routers(),
             *documents.routers(),
         ],
         lifespan=[reads.lifespan],
