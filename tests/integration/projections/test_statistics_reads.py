@@ -15,7 +15,6 @@ from flowforge.events import (
     RunRetried,
     RunRetryRequested,
     RunStarted,
-    TriggerRef,
 )
 from flowforge.identity import derived_uuid, event_id
 from histories import START, Clock, append_chain_run, chain_events, created, failing_events, new, received, triggered
@@ -138,7 +137,7 @@ async def append_caused(log: EventLog, clock: Clock, by: UUID, name: str, **fiel
     cause = Cause(
         event_id=event_id(stream, 1, at), type="RunCompleted", id=name, source=f"/flowforge/run/{by}", stream_id=by
     )
-    first = triggered(cause, at, trigger=TriggerRef("dependency", "after"), depth=2, **fields)
+    first = triggered(cause, at, depth=2, **fields)
     await log.append([Append([StreamAppend("run", first.run_id, 0, new(first))], recorded_at=at)])
     return first.run_id
 
