@@ -50,6 +50,7 @@ def run_view(row: Mapping[str, Any], graph: Graph, path: Sequence[tuple[str, str
             current_step=running[-1] if running and completed_at is None else None,
         ),
         estimated_time_remaining_ms=None,
+        estimate=None,
         execution_path=[node_id for node_id, _ in path],
         breakpoints=raw(row["breakpoints"] or "[]"),
         paused_at=row["paused_at"],

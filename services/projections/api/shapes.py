@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from infra.http.paging import Page
 from services.projections.differences import Difference, Summary
+from services.projections.estimating import Estimate
 from services.projections.graph import Body, GraphNode
 
 
@@ -169,7 +170,8 @@ class AsOf(msgspec.Struct):
 class Run(msgspec.Struct):
     """A run. It halts before its `breakpoints`, and `paused_before` are those that it stands before. `forked_from` is the
     moment of another run at which it began, `{run_id, position}`; of a `shadow` run, what its nodes would have done outside
-    was not done, but taken from there.
+    was not done, but taken from there. `estimate`, of a running one whose workflow's nodes are known, tells how sure
+    `estimated_time_remaining_ms` is.
 
     `node_runs` and `causes`, from the run itself back to the first event of all, are left out of lists; `as_of` is of a
     run that is told as it was at a past moment.
@@ -201,6 +203,7 @@ class Run(msgspec.Struct):
     duration_ms: int | None
     progress: Progress
     estimated_time_remaining_ms: int | None
+    estimate: Estimate | None
     execution_path: list[str]
     breakpoints: msgspec.Raw
     paused_at: datetime | None
@@ -375,12 +378,14 @@ class Approval(msgspec.Struct):
 
 
 class AuditEntry(msgspec.Struct):
-    """Who asked for what."""
+    """Who asked for what: `action` was done to `subject`, which is of kind `resource`; `workflow_id` is its workflow."""
 
     position: int
     actor: str | None
     action: str
+    resource: str
     subject: str
+    workflow_id: str | None
     at: datetime
 
 
@@ -404,17 +409,6 @@ class LogLine(msgspec.Struct):
     text: str
     job_id: UUID
     at: datetime
-
-
-class Stats(msgspec.Struct):
-    """The installation in numbers."""
-
-    workflows: dict[str, int]
-    runs: dict[str, int]
-    received_events: int
-    dead_letters: int
-    log_position: int
-    projected_position: int
 
 
 class Health(msgspec.Struct):

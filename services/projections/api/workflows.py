@@ -15,7 +15,7 @@ from msgspec import structs
 from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
-from services.projections.api import moments, triggers
+from services.projections.api import moments, statistics, triggers
 from services.projections.api.reads import Reads
 from services.projections.api.runs import active_runs
 from services.projections.api.shapes import Active, DiffView, GraphView, Version
@@ -192,7 +192,7 @@ HANDLERS = [list_workflows, list_trigger_blueprints, read_workflow, read_graph, 
 
 def routers() -> list[Router]:
     """Under today's name and the older one."""
-    handlers = [*HANDLERS, *triggers.HANDLERS]
+    handlers = [*HANDLERS, *triggers.HANDLERS, statistics.read_workflow_stats]
     return [
         Router("/api/workflows", route_handlers=handlers, tags=["workflows"]),
         Router("/workflows", route_handlers=handlers, guards=[not_for_browsers], include_in_schema=False),

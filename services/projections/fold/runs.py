@@ -1,6 +1,7 @@
 """Runs, from their first event on."""
 
 import re
+from datetime import datetime
 from typing import Any, assert_never
 from uuid import UUID
 
@@ -87,9 +88,7 @@ def triggered(models: ReadModels, stored: StoredEvent, event: WorkflowTriggered)
     )
     models.runs[row.run_id] = RunState(row)
     models.changes.runs.append(row)
-    models.changes.seen.runs.append(
-        RunSeen(row.workflow_id, row.trigger_type, row.trigger_id, row.created_at, "created", None, 1, stored.position)
-    )
+    _note(models, row, row.created_at, "created", None, 1)
     if row.actor is not None:
         models.changes.seen.used.append(Used("actor", row.actor, row.created_at, stored.position))
     if event.waits is not None:
@@ -174,8 +173,16 @@ def count_ending(models: ReadModels, row: RunRow, position: int, by: int = 1) ->
     duration = None
     if row.status in WITH_OUTPUT:
         duration = took_ms(row.started_at or row.created_at, row.completed_at)
-    seen = (row.workflow_id, row.trigger_type, row.trigger_id, row.completed_at, row.status, duration, by, position)
-    models.changes.seen.runs.append(RunSeen(*seen))
+    _note(models, row, row.completed_at, row.status, duration, by, position)
+
+
+def _note(
+    models: ReadModels, row: RunRow, at: datetime, status: str, duration_ms: int | None, by: int, position: int = 0
+) -> None:
+    """Each fork names its origin as its trigger: they are counted together."""
+    trigger_id = "" if row.trigger_type == "fork" else row.trigger_id
+    seen = RunSeen(row.workflow_id, row.trigger_type, trigger_id, at, status, duration_ms, by, position or row.position)
+    models.changes.seen.runs.append(seen)
 
 
 def _note_recovery(row: RunRow, stored: StoredEvent, event: RecoveryTaken) -> None:

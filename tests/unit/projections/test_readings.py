@@ -133,7 +133,7 @@ def test_every_attempt_is_told_with_its_own_times_and_error():
 
 
 def test_the_critical_path_is_the_longest_chain():
-    metrics = metrics_of(graph_of(diamond()), {"a": 10, "b": 50, "c": 20, "d": 10}, 70)
+    metrics = metrics_of(graph_of(diamond()), {"a": 10, "b": 50, "c": 20, "d": 10}, 70, {})
     assert metrics.critical_path == ["a", "b", "d"]
     assert (metrics.critical_path_duration_ms, metrics.sequential_duration_ms) == (70, 90)
     assert metrics.bottleneck_nodes == ["b"]
@@ -142,7 +142,7 @@ def test_the_critical_path_is_the_longest_chain():
 
 
 def test_a_run_of_which_nothing_ran_has_no_metrics():
-    metrics = metrics_of(graph_of(diamond()), {}, None)
+    metrics = metrics_of(graph_of(diamond()), {}, None, {})
     assert (metrics.average_node_duration_ms, metrics.longest_running_node, metrics.critical_path) == (None, None, [])
 
 
