@@ -50,6 +50,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     script_paths: tuple[Path, ...] = ()
     """Folders that scripts may use besides their own."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] | None = None
+    """None: for people at a terminal, else one JSON object per line."""
     public_url: str | None = None
     """Under which address other systems reach the HTTP server; None: this machine's."""
     webhook_allow: tuple[str, ...] = ()

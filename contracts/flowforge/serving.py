@@ -31,7 +31,7 @@ from flowforge.reports import JobRequested, ReportedError
 from flowforge.room import Offer, Room, need_of
 from flowforge.subjects import JOB_DELIVERIES_MAX, JOB_HEARTBEAT_S, Subjects
 from flowforge.taking import Taking
-from flowforge.tracing import JobSpan, JobTracer, about
+from flowforge.tracing import JobSpan, JobTracer, about, about_job
 
 STARTED_AFTER_S = 0.02
 """A job that ends sooner sends no JobStarted; its ending report carries the time."""
@@ -278,9 +278,8 @@ class Serving:
 
     async def _run(self, running: Running) -> None:
         handler = self._handlers.get(running.request.job_type)
-        request = running.request
-        about.set({"run_id": str(request.run_id), "node_id": request.node_id, "job_id": str(request.job_id)})
         span, code = self._span(running), None
+        about.set(about_job(running.job))
         try:
             outcome = await perform(running, handler, self._pool, self._blobs)
             code = outcome.code if isinstance(outcome, ReportedError) else None

@@ -30,3 +30,10 @@ JobTracer = Callable[["Job"], "JobSpan | None"]
 NOTHING: Mapping[str, str] = MappingProxyType({})
 about: ContextVar[Mapping[str, str]] = ContextVar("flowforge_about", default=NOTHING)
 """What the log records of this task are about: `run_id`, `node_id`, `job_id` of the job in hand."""
+
+
+def about_job(job: "Job") -> Mapping[str, str]:
+    """The same for a job; with the id of its trace, where it is in one."""
+    told = {"run_id": str(job.run_id), "node_id": job.node_id, "job_id": str(job.job_id)}
+    trace = (job.traceparent or "").split("-")
+    return {**told, "trace_id": trace[1]} if len(trace) > 1 else told

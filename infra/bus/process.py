@@ -20,6 +20,7 @@ from infra.embedded.readiness import say_ready
 from infra.eventlog import EventLog, PostgresEventLog, Unavailable
 from infra.settings import Settings, load_settings
 from infra.telemetry import start_tracing
+from infra.telemetry.logs import write_logs
 
 GRACEFUL_TIMEOUT_S = 4.0
 PING_INTERVAL_S = 10
@@ -134,7 +135,7 @@ async def _ready_once(shell: Shell) -> None:
 def run_service(name: str, build: Build, around: Callable[[FastStream], Awaitable[None]] | None = None) -> None:
     """Run the process until SIGTERM or SIGINT."""
     settings = load_settings()
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    write_logs(name, settings)
     gc.set_threshold(*GARBAGE_LOOKED_FOR_AFTER_COUNTS)
     app = service_app(settings, name, build)
     uvloop.run(app.run() if around is None else around(app))  # type: ignore[arg-type]

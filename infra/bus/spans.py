@@ -87,15 +87,14 @@ class GroupSpans:
         return [link for link in links if link is not None]
 
 
-def _attributes(events: Sequence[StoredEvent]) -> dict[str, str | int | list[str]]:
+def _attributes(events: Sequence[StoredEvent]) -> dict[str, str | int]:
     first = events[0]
-    told: dict[str, str | int | list[str]] = {
+    told: dict[str, str | int] = {
         "flowforge.stream": f"{first.stream_type}/{first.stream_id}",
         "flowforge.position": first.position,
-        "flowforge.events": [event.type for event in events[:TYPES_TOLD_MAX]],
-        "flowforge.events_count": len(events),
+        "flowforge.events": " ".join(event.type for event in events[:TYPES_TOLD_MAX]),
     }
     runs = [str(event.stream_id) for event in events if event.type == "WorkflowTriggered"]
     if runs:
-        told["flowforge.run.ids"] = runs[:TYPES_TOLD_MAX]
+        told["flowforge.run.ids"] = " ".join(runs[:TYPES_TOLD_MAX])
     return told

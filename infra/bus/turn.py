@@ -25,6 +25,7 @@ from flowforge.events import MessageQuarantined, encode
 from flowforge.identity import derived_uuid
 from flowforge.refusals import Refusal, Rejected, unavailable
 from flowforge.subjects import Subjects
+from flowforge.tracing import NOTHING, about
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
@@ -49,6 +50,7 @@ from infra.eventlog import (
     Unavailable,
 )
 from infra.failpoints import failpoint
+from infra.telemetry.logs import AboutWork
 from infra.telemetry.measures import MEASURES
 
 BATCH_MAX = 500
@@ -135,9 +137,11 @@ class Turn:
         self._point = service.name
         self._running: asyncio.Task[None] | None = None
         self._stopping = False
+        self._in_hand = AboutWork()
 
     async def run(self) -> None:
         """Turn after turn. Ends with `stop`; a bug of the shell itself is logged, and the next turn tried."""
+        about.set(self._in_hand)
         while not self._stopping or len(self._intake):
             self._running = None
             batch = await self._intake.take(BATCH_MAX)
@@ -256,6 +260,7 @@ class Turn:
     async def _settle(
         self, batch: Sequence[Message], publication: Publication, position: int, before: asyncio.Task[None] | None
     ) -> None:
+        about.set(NOTHING)  # the next turn goes on meanwhile
         try:
             await self._publisher.arrive(publication)
             await self._acknowledgements.due(batch)
@@ -315,6 +320,7 @@ class Turn:
             broken = True
         for key in pending if self._ranks is None else self._ranks.ranked(pending):
             messages = pending[key]
+            self._in_hand_is(messages[0])
             try:
                 if broken:
                     await service.load([key], messages)
@@ -328,7 +334,12 @@ class Turn:
                 work = await self._decide_one_by_one(key, messages)
                 if work is not None:
                     works[key] = work
+        self._in_hand.clear()
         return again
+
+    def _in_hand_is(self, message: Message) -> None:
+        event = message.event
+        self._in_hand.set(message.subject, event.type, event.id, event.traceparent)
 
     async def _decide_one_by_one(self, key: Hashable, messages: Sequence[Message]) -> Work | None:
         good: list[Message] = []
@@ -350,6 +361,7 @@ class Turn:
 
     async def _bug(self, message: Message, bug: Exception) -> None:
         MEASURES.add("bugs_total")
+        self._in_hand_is(message)
         text = "".join(traceback.format_exception(bug))
         _log.error("%s cannot handle %s on %s: %s", self.service.name, message.event.type, message.subject, text)
         refusal = Refusal(

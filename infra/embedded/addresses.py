@@ -91,6 +91,7 @@ class Addresses:
             "FLOWFORGE_AUTH": settings.auth,
             "FLOWFORGE_SCRIPT_PATHS": os.pathsep.join(map(str, settings.script_paths)),
             "FLOWFORGE_LOG_LEVEL": settings.log_level,
+            "FLOWFORGE_LOG_FORMAT": settings.log_format or "",
             "FLOWFORGE_PUBLIC_URL": settings.public_url or "",
             "FLOWFORGE_WEBHOOK_ALLOW": ",".join(settings.webhook_allow),
             "FLOWFORGE_WEBHOOK_DENY": ",".join((*settings.webhook_deny, *self._own_servers())),

@@ -26,6 +26,7 @@ from granian.server.embed import Server
 from infra.embedded.ports import LOOPBACK, is_free
 from infra.embedded.readiness import say_ready
 from infra.settings import Settings, SettingsError, load_settings
+from infra.telemetry.logs import write_logs
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 READY_PATH = "/health/ready"
@@ -185,7 +186,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         settings = load_settings()
-        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        write_logs("front", settings)
         reads = load_app(arguments.reads, settings)
         writes = reads if arguments.writes == arguments.reads else load_app(arguments.writes, settings)
         uvloop.run(_serve_and_leave(reads, writes, settings))

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from flowforge.tracing import about
 from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
@@ -13,6 +14,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from infra.http.problems import Problem
 from infra.telemetry import Kind, TraceContext, Tracing
+from infra.telemetry.logs import trace_of
 from infra.telemetry.measures import MEASURES
 from infra.telemetry.tracing import new_span
 
@@ -36,6 +38,7 @@ class Observed(ASGIMiddleware):
         seen = _Seen(send)
         tracing = self._tracing()
         began_ns, parent, own = 0, None, None
+        about.set(_about(scope))
         if tracing is not None:
             began_ns = time.time_ns()
             parent, own = self._trace(tracing, scope)
@@ -101,6 +104,17 @@ class _Seen:
     def is_over(self) -> None:
         if not self._is_stream:
             self.took_s = time.perf_counter() - self._began
+
+
+def _about(scope: Scope) -> dict[str, str]:
+    """What the log records of a request are about."""
+    told = {
+        "method": str(scope.get("method")),
+        "route": scope["path_template"],
+        **trace_of(_header(scope, b"traceparent")),
+    }
+    run_id = scope["path_params"].get("run_id")
+    return told if run_id is None else {**told, "run_id": str(run_id)}
 
 
 def _header(scope: Scope, wanted: bytes) -> str | None:

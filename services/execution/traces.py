@@ -85,10 +85,8 @@ class RunTraces:
             f"execution {cause.event.type}", own.child(new_span()), own,
             began_ns=_ns(stored[0].recorded_at), links=[link] if link is not None and link != own else (),
             attributes={
-                "flowforge.run.id": str(run.id),
                 "flowforge.position": stored[0].position,
-                "flowforge.events": [one.type for one in stored[:EVENT_TYPES_TRACED_MAX]],
-                "flowforge.events_count": len(stored),
+                "flowforge.events": " ".join(one.type for one in stored[:EVENT_TYPES_TRACED_MAX]),
             },
         )  # fmt: skip
         for event, one in zip(events, stored, strict=True):

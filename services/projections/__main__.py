@@ -6,7 +6,6 @@ python -m services.projections verify     build them beside the live ones and co
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Callable
 
@@ -17,6 +16,7 @@ from flowforge.events import UnknownEvent
 from infra.eventlog import PostgresEventLog, Unavailable
 from infra.eventlog.connections import UnsuitableServer
 from infra.settings import Settings, SettingsError, load_settings
+from infra.telemetry.logs import write_logs
 from services.projections.projector import LogBroken, LogChanged
 from services.projections.rebuild import Busy, Difference, Progress, Rebuilt, Verified, rebuild, verify
 from services.projections.wiring import Projections
@@ -33,7 +33,7 @@ def main() -> int:
     except SettingsError as fault:
         print(fault, file=sys.stderr)
         return 2
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    write_logs("projections", settings)
     if arguments.command == "serve":
         return _serve(settings)
     try:

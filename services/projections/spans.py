@@ -32,7 +32,6 @@ class ProjectorSpans:
                     "projections batch", parent.child(new_span()), parent, began_ns=began_ns, ended_ns=ended_ns,
                     kind=Kind.CONSUMER,
                     attributes={
-                        "flowforge.stream": f"{its[0].stream_type}/{its[0].stream_id}",
                         "flowforge.position": its[-1].position,
                         "flowforge.events_count": len(its),
                         "flowforge.batch.events_count": len(events),

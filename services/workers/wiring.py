@@ -3,7 +3,6 @@ failpoints, signals."""
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import socket
@@ -19,6 +18,7 @@ from infra.failpoints import failpoint
 from infra.settings import SettingsError
 from infra.telemetry import start_tracing
 from infra.telemetry.jobs import JobSpans
+from infra.telemetry.logs import write_logs
 from services.workers import settings
 from services.workers.confinement import Confinement
 from services.workers.prompts import PromptRunner
@@ -113,11 +113,7 @@ def main() -> None:
         configured = settings.load()
     except SettingsError as fault:
         sys.exit(str(fault))
-    logging.basicConfig(
-        level=configured.common.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    for name in ("httpx", "httpcore"):  # they write addresses and headers of calls, in which secrets are
-        logging.getLogger(name).setLevel(logging.WARNING)
+    write_logs("workers", configured.common)
     try:
         uvloop.run(serve(configured))
     except FlowForgeError as fault:

@@ -73,16 +73,15 @@ def worker(reference: str, /, *, session: Annotated[Session, Hidden]) -> int:
     reference
         MODULE:NAME of a `flowforge.Worker`, such as jobs:worker; the module is looked for here first.
     """
-    import logging
-
     from flowforge.errors import FlowForgeError
     from flowforge.worker import load_worker
 
     from infra.telemetry import start_tracing
     from infra.telemetry.jobs import JobSpans
+    from infra.telemetry.logs import configure
 
     _name_home(session)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    configure("worker", "info", "json" if os.environ.get("FLOWFORGE_LOG_FORMAT") == "json" else "text")
     try:
         served = load_worker(reference)
     except FlowForgeError as fault:
