@@ -10,6 +10,7 @@ import msgspec
 
 from flowforge.events import NULL, ForkedFrom
 from flowforge.raw import ABSENT
+from flowforge.refusals import ExpectedVersion
 
 UNPACKED_BYTES_MAX = 16 * 1024 * 1024
 
@@ -37,7 +38,7 @@ class UpdateWorkflow(Command, kw_only=True, frozen=True):
     workflow_id: str
     definition: msgspec.Raw = NULL
     definition_packed: str = ""
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class RollbackWorkflow(Command, kw_only=True, frozen=True):
@@ -45,14 +46,14 @@ class RollbackWorkflow(Command, kw_only=True, frozen=True):
 
     workflow_id: str
     version: int
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class ArchiveWorkflow(Command, kw_only=True, frozen=True):
     """To catalog."""
 
     workflow_id: str
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class ValidateWorkflow(Command, kw_only=True, frozen=True):
@@ -67,7 +68,7 @@ class AddTrigger(Command, kw_only=True, frozen=True):
 
     workflow_id: str
     trigger: msgspec.Raw
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class ChangeTrigger(Command, kw_only=True, frozen=True):
@@ -76,7 +77,7 @@ class ChangeTrigger(Command, kw_only=True, frozen=True):
     workflow_id: str
     trigger_id: str
     patch: msgspec.Raw
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class RemoveTrigger(Command, kw_only=True, frozen=True):
@@ -84,7 +85,7 @@ class RemoveTrigger(Command, kw_only=True, frozen=True):
 
     workflow_id: str
     trigger_id: str
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class SetTriggerConfigs(Command, kw_only=True, frozen=True):
@@ -92,7 +93,7 @@ class SetTriggerConfigs(Command, kw_only=True, frozen=True):
 
     workflow_id: str
     configs: msgspec.Raw = NULL
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class TriggerChange(msgspec.Struct, frozen=True):
@@ -127,12 +128,14 @@ class SaveTemplate(Command, kw_only=True, frozen=True):
     definition_packed: str = ""
     workflow_id: str | None = None
     workflow_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class DeleteTemplate(Command, kw_only=True, frozen=True):
     """To catalog. Answers `{id, position}`."""
 
     template_id: str
+    expected_version: ExpectedVersion = None
 
 
 class InstantiateTemplate(Command, kw_only=True, frozen=True):
@@ -187,13 +190,14 @@ class SavePrompt(Command, kw_only=True, frozen=True):
     description: str = ""
     prompt: msgspec.Raw = NULL
     system: msgspec.Raw = NULL
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class DeletePrompt(Command, kw_only=True, frozen=True):
     """To catalog. Answers `{id, position}`."""
 
     prompt_id: str
+    expected_version: ExpectedVersion = None
 
 
 class RequestRun(Command, kw_only=True, frozen=True):

@@ -17,6 +17,7 @@ from litestar.response import Stream
 
 from infra.eventlog import StoredEvent
 from infra.http.authentication import VIEWER
+from infra.http.described import STREAMED
 from infra.http.problems import bad_request, not_found
 from services.projections.api.reads import Reads
 from services.projections.api.workflows import newest_version
@@ -31,7 +32,7 @@ _NO_LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 LastEventId = Annotated[str | None, Parameter(header="Last-Event-ID")]
 
 
-@get("/{run_id:uuid}/stream", opt=VIEWER)
+@get("/{run_id:uuid}/stream", opt=VIEWER | STREAMED)
 async def stream_run(reads: Reads, run_id: UUID, last_event_id: LastEventId = None) -> Response[None] | Stream:
     """A run's events from its first one, or from after `Last-Event-ID`, until it has ended."""
     after = await _position(reads, last_event_id)
@@ -96,4 +97,4 @@ def message(event: StoredEvent | None) -> bytes:
 
 def routers() -> list[Router]:
     """The wide stream; that of a run is among the runs."""
-    return [Router("/api", route_handlers=[get("/stream", opt=VIEWER)(stream_all)], tags=["streams"])]
+    return [Router("/api", route_handlers=[get("/stream", opt=VIEWER | STREAMED)(stream_all)], tags=["streams"])]
