@@ -70,7 +70,8 @@ async def try_trigger(request: AnyRequest) -> Response[bytes]:
 
     The trigger may be new or changed. With `workflow_id`, or a trigger as it was read, the workflow's status, variables
     and input schema count as they would. `specversion` and `id` of the event may be left out; for a webhook all but
-    `data`, which is the body. 422 with every fault of the trigger.
+    `data`, which is the body. 404 for an unknown workflow; 422 with every fault of
+    the trigger.
     """
     wanted = shaped(await definition_body(request), Try)
     trigger, workflow_id = await _sound(request, wanted.trigger, wanted.workflow_id)
@@ -107,7 +108,7 @@ async def what_if(
 
     `evaluated` counts the events whose type and source concern the trigger; `did_fire` what the trigger of that id in
     `workflow_id` started in the same time, and each of the decisions, newest first, says whether it did. Asked for as
-    `text/event-stream`, it tells its `progress` first, then its `answer` (or `problem`).
+    `text/event-stream`, it tells its `progress` first, then its `answer` (or `problem`). 404 for an unknown workflow.
     """
     wanted = shaped(await definition_body(request), WhatIf)
     trigger, workflow_id = await _sound(request, wanted.trigger, wanted.workflow_id)

@@ -192,7 +192,7 @@ def _retried_from(wanted: Retry) -> list[str]:
     summary="Change a run",
 )
 async def change(request: AnyRequest, run_id: str) -> Response[bytes]:
-    """202; its priority, its labels (all of them) or its breakpoints (all of them). Of an ended run only the labels."""
+    """202; its priority, its labels (all of them) or its breakpoints (all of them). 409 for an ended run, labels aside."""
     run_id, body = known_run(run_id), await json_body(request)
     wanted = shaped(body, Change)
     if wanted.priority is None and wanted.labels is None and wanted.breakpoints is None:
@@ -218,7 +218,7 @@ async def change(request: AnyRequest, run_id: str) -> Response[bytes]:
     summary="Set a run's breakpoints",
 )
 async def set_breakpoints(request: AnyRequest, run_id: str) -> Response[bytes]:
-    """202; the run halts before each of these nodes, and before no other."""
+    """202; the run halts before each of these nodes, and before no other. 409 once it has ended."""
     run_id, body = known_run(run_id), await json_body(request)
     breakpoints = shaped(body, Breakpoints).breakpoints
     return await _operate(

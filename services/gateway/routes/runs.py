@@ -95,7 +95,7 @@ async def execute(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     summary="End a run",
 )
 async def cancel(request: AnyRequest, run_id: str) -> Response[bytes]:
-    """202 `{run_id, position}`; running jobs are told, cleanup nodes still run."""
+    """202 `{run_id, position}`; running jobs are told, cleanup nodes still run. 409 once it has ended."""
     body = await json_body(request)
     wanted = shaped(body, Cancel)
     try:

@@ -84,7 +84,7 @@ async def create_template(request: AnyRequest) -> Response[bytes]:
     summary="Save a template anew",
 )
 async def update_template(request: AnyRequest, template_id: str) -> Response[bytes]:
-    """200 `{id, version, position, warnings}`; 404 for an unknown id. Workflows that were made of it stay as they are."""
+    """200 `{id, version, position, warnings}`; 404 for an unknown id, 409 for a ready-made one. Workflows that were made of it stay as they are."""
     body = await definition_body(request)
     return await _save(request, body, template_id, shaped(body, Template), is_new=False)
 
