@@ -1,7 +1,8 @@
 """Where FlowForge runs and what it connects to: `FLOWFORGE_*` and `flowforge.toml` as one strict value.
 
-The environment wins over the file; the file is looked for in FLOWFORGE_HOME, then in the working folder. A key that
-nobody knows or a value that makes no sense is refused with the name under which it was given. What a service limits
+The environment wins over the file; the file is looked for in FLOWFORGE_HOME, then in the working folder. What holds a
+secret may be named by `<VARIABLE>_FILE` instead, a file that holds it, as containers are given theirs. A key that nobody
+knows or a value that makes no sense is refused with the name under which it was given. What a service limits
 for itself stands in its own `settings.py`.
 """
 
@@ -49,13 +50,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     script_paths: tuple[Path, ...] = ()
     """Folders that scripts may use besides their own."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] | None = None
+    """None: for people at a terminal, else one JSON object per line."""
     public_url: str | None = None
     """Under which address other systems reach the HTTP server; None: this machine's."""
     webhook_allow: tuple[str, ...] = ()
-    """Targets of `webhook` nodes beyond the public internet: networks, addresses, names of hosts, each with or without
-    a port."""
+    """Targets of `webhook` nodes and of subscriptions beyond the public internet: networks, addresses, names of hosts,
+    each with or without a port."""
     webhook_deny: tuple[str, ...] = ()
-    """Addresses of FlowForge's own servers, `host:port`, which `webhook` nodes never reach."""
+    """Addresses of FlowForge's own servers, `host:port`, which neither of them reaches."""
     pools: dict[str, int] = {}
     """How many jobs of the nodes that name a pool may be under way at once, in all workflows together."""
     queue_limits: dict[str, int] = {}
@@ -86,6 +89,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return self.archive_dir or self.home / "archives"
 
     @property
+    def own_servers(self) -> tuple[str, ...]:
+        """FlowForge's own addresses, `host:port`, to which no call goes that somebody else may choose."""
+        host = f"[{self.http_host}]" if ":" in self.http_host else self.http_host
+        return (*self.webhook_deny, f"{host}:{self.http_port}")
+
+    @property
     def callbacks_url(self) -> str:
         """The address of the HTTP server, for those who are to call back."""
         return (self.public_url or f"http://127.0.0.1:{self.http_port}").rstrip("/")
@@ -105,12 +114,17 @@ _NUMBERS = frozenset(
     }
 )
 _COUNTS_BY_NAME = frozenset({"pools", "queue_limits"})
+IN_FILES = ("database_url", "nats_url", "secrets_key")
+"""Settings with a login or a key in them."""
+FILE_VARIABLES = frozenset(f"{PREFIX}{name.upper()}_FILE" for name in IN_FILES)
+_FILE_BYTES_MAX = 64 * 1024
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings in force. Raises SettingsError."""
     environ = os.environ if environ is None else environ
     given = {name: environ[key] for name in _NAMES if environ.get(key := PREFIX + name.upper())}
+    given |= {name: text for name in IN_FILES if (text := given_as_file(name, environ)) is not None}
     home = Path(given.get("home", ".flowforge")).expanduser()
     filed = _read_file(home)
     values = {name: _parsed(name, text, f"{PREFIX}{name.upper()}") for name, text in given.items()}
@@ -124,6 +138,25 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     )
     _check(settings, origins)
     return settings
+
+
+def given_as_file(name: str, environ: Mapping[str, str]) -> str | None:
+    """What stands in the file that `FLOWFORGE_<NAME>_FILE` names; None where it names none. Raises SettingsError."""
+    variable = f"{PREFIX}{name.upper()}"
+    path = environ.get(f"{variable}_FILE")
+    if not path:
+        return None
+    if environ.get(variable):
+        raise SettingsError(f"{variable} and {variable}_FILE are both given: keep one of them")
+    try:
+        with Path(path).open() as file:
+            text = file.read(_FILE_BYTES_MAX).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"{variable}_FILE: {path} cannot be read: {reason}") from None
+    if not text:
+        raise SettingsError(f"{variable}_FILE: {path} is empty: write the value of {variable} into it")
+    return text
 
 
 def _read_file(home: Path) -> dict[str, object]:

@@ -176,6 +176,7 @@ async def cluster(server_home: Path, tmp_path_factory: pytest.TempPathFactory) -
     env = {
         "FLOWFORGE_WEBHOOK_ALLOW": "127.0.0.0/8",
         "FLOWFORGE_SCRIPT_PATHS": os.pathsep.join(map(str, shared)),
+        "FLOWFORGE_SUBSCRIPTION_WAITS_S": "0.2,0.3,0.4",
     }
     async with Cluster(server_home / "cluster", env=env) as whole:
         yield whole

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from flowforge.errors import Refused, Unreachable
+from flowforge.errors import Unreachable, refusal
 
 CONNECT_TIMEOUT_S = 3.0
 ANSWER_TIMEOUT_S = 30.0
@@ -28,7 +28,10 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 class Asking:
     """One server. Requests that repeat must be harmless: reads, and writes that carry an Idempotency-Key."""
 
-    def __init__(self, url: str, key: str | None) -> None:
+    def __init__(
+        self, url: str, key: str | None, *, timeout_s: float = ANSWER_TIMEOUT_S, patience_s: float = PATIENCE_S
+    ) -> None:
+        self._timeout_s, self._patience_s = timeout_s, patience_s
         self.url = url.rstrip("/")
         self.position = 0
         """Of the last write that was answered; reads wait until they show it."""
@@ -37,7 +40,7 @@ class Asking:
         self._http = httpx.AsyncClient(
             base_url=self.url,
             headers=headers,
-            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
             trust_env=urlsplit(self.url).hostname not in _LOOPBACK,  # a proxy does not know this machine's loopback
         )
 
@@ -65,12 +68,12 @@ class Asking:
         body: object = None,
         headers: Mapping[str, str] | None = None,
         *,
-        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+        answer_timeout_s: float | None = None,
     ) -> dict[str, Any]:
         """What the write answers, its position remembered. Raises Refused, Unreachable."""
         content = b"" if body is None else msgspec.json.encode(body)
         sent = {"Content-Type": "application/json", **(headers or {})}
-        timeout = httpx.Timeout(answer_timeout_s, connect=CONNECT_TIMEOUT_S)
+        timeout = httpx.Timeout(answer_timeout_s or self._timeout_s, connect=CONNECT_TIMEOUT_S)
         answer = _json(await self._patiently(method, path, content=content, headers=sent, timeout=timeout))
         if isinstance(answer, dict):
             known = cast("dict[str, Any]", answer)
@@ -115,7 +118,7 @@ class Asking:
 
     async def _patiently(self, method: str, path: str, **request: Any) -> httpx.Response:
         """Ask; while a server that has answered before is away, ask again."""
-        give_up_at = time.monotonic() + PATIENCE_S
+        give_up_at = time.monotonic() + self._patience_s
         wait_s = RETRY_WAIT_S
         while True:
             try:
@@ -146,7 +149,7 @@ class Asking:
             raise Unreachable(f"{self.url} answers {response.status_code}: {problem['detail']}; see `flowforge doctor`")
         self._has_answered = True
         if response.is_error:
-            raise Refused(_problem(response))
+            raise refusal(_problem(response))
 
 
 def _json(response: httpx.Response) -> Any:

@@ -8,17 +8,13 @@ from uuid import UUID
 
 import msgspec
 
+from flowforge.command import Command
 from flowforge.events import NULL, ForkedFrom
 from flowforge.raw import ABSENT
+from flowforge.refusals import ExpectedVersion
+from flowforge.subscribing import SUBSCRIPTION_COMMANDS
 
 UNPACKED_BYTES_MAX = 16 * 1024 * 1024
-
-
-class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Anything asked for. `command_id` is the same however often it is sent; `actor` is who asks."""
-
-    command_id: str
-    actor: str = ""
 
 
 class CreateWorkflow(Command, kw_only=True, frozen=True):
@@ -37,7 +33,7 @@ class UpdateWorkflow(Command, kw_only=True, frozen=True):
     workflow_id: str
     definition: msgspec.Raw = NULL
     definition_packed: str = ""
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class RollbackWorkflow(Command, kw_only=True, frozen=True):
@@ -45,14 +41,14 @@ class RollbackWorkflow(Command, kw_only=True, frozen=True):
 
     workflow_id: str
     version: int
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class ArchiveWorkflow(Command, kw_only=True, frozen=True):
     """To catalog."""
 
     workflow_id: str
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class ValidateWorkflow(Command, kw_only=True, frozen=True):
@@ -67,7 +63,7 @@ class AddTrigger(Command, kw_only=True, frozen=True):
 
     workflow_id: str
     trigger: msgspec.Raw
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class ChangeTrigger(Command, kw_only=True, frozen=True):
@@ -76,7 +72,7 @@ class ChangeTrigger(Command, kw_only=True, frozen=True):
     workflow_id: str
     trigger_id: str
     patch: msgspec.Raw
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class RemoveTrigger(Command, kw_only=True, frozen=True):
@@ -84,7 +80,7 @@ class RemoveTrigger(Command, kw_only=True, frozen=True):
 
     workflow_id: str
     trigger_id: str
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class SetTriggerConfigs(Command, kw_only=True, frozen=True):
@@ -92,7 +88,7 @@ class SetTriggerConfigs(Command, kw_only=True, frozen=True):
 
     workflow_id: str
     configs: msgspec.Raw = NULL
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class TriggerChange(msgspec.Struct, frozen=True):
@@ -127,12 +123,14 @@ class SaveTemplate(Command, kw_only=True, frozen=True):
     definition_packed: str = ""
     workflow_id: str | None = None
     workflow_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class DeleteTemplate(Command, kw_only=True, frozen=True):
     """To catalog. Answers `{id, position}`."""
 
     template_id: str
+    expected_version: ExpectedVersion = None
 
 
 class InstantiateTemplate(Command, kw_only=True, frozen=True):
@@ -187,13 +185,14 @@ class SavePrompt(Command, kw_only=True, frozen=True):
     description: str = ""
     prompt: msgspec.Raw = NULL
     system: msgspec.Raw = NULL
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class DeletePrompt(Command, kw_only=True, frozen=True):
     """To catalog. Answers `{id, position}`."""
 
     prompt_id: str
+    expected_version: ExpectedVersion = None
 
 
 class RequestRun(Command, kw_only=True, frozen=True):
@@ -223,7 +222,7 @@ class ForkRun(Command, kw_only=True, frozen=True):
 
     What is left out is as it was: `input_data`, `version` (`is_newest`: the newest one), `labels`, `priority`,
     `breakpoints`; `variables` lie over those of the run. `node_outputs` are the outputs of nodes that are not to run, `rerun`
-    are nodes that are to run anew.
+    are nodes that are to run anew. `is_shadow`: nothing is done outside; what came of it in the other run is taken instead.
     """
 
     run_id: str
@@ -239,6 +238,7 @@ class ForkRun(Command, kw_only=True, frozen=True):
     priority: int | None = None
     breakpoints: list[str] | None = None
     override_running: bool = False
+    is_shadow: bool = False
 
 
 class TryTrigger(Command, kw_only=True, frozen=True):
@@ -503,6 +503,7 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
             ReceiveCallback,
         ),
         "projections": (FindDeadLetter, FindRuns),
+        "subscriptions": SUBSCRIPTION_COMMANDS,
     }.items()
     for kind in kinds
 }

@@ -5,12 +5,19 @@
     FlowForgeError
     ├── DefinitionInvalid     the text is no workflow definition; says where and why
     ├── Refused               the server understood and refused; carries the problem document
+    │   ├── Unauthorized      401: no key, or one that it does not know
+    │   ├── Forbidden         403: the key's role may not do that
+    │   ├── Missing           404, 410: there is no such thing
+    │   ├── Conflict          409, 412: not in this state, or changed by somebody else
+    │   ├── TooLarge          413
+    │   ├── Invalid           400, 422: what was sent makes no sense; `errors` says where and why
+    │   └── TooMany           429: asked too often
     ├── Unreachable           no answer from the HTTP address or NATS
     └── JobError              raised by a job handler to fail its attempt with a code of its own
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -73,6 +80,64 @@ class Refused(FlowForgeError):
         super().__init__(str(detail))
         self.problem = problem
         self.status = int(str(problem.get("status", 400)))
+
+    @property
+    def code(self) -> str:
+        """What kind of refusal, such as `INVALID_FLOW_STATE`; empty where the server names none."""
+        return str(self.problem.get("code") or "")
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        """Every single thing that is wrong, with its path and how to mend it."""
+        found = self.problem.get("errors")
+        return cast("list[dict[str, Any]]", found) if isinstance(found, list) else []
+
+
+class Unauthorized(Refused):
+    """There was no key, or the server does not know it (401)."""
+
+
+class Forbidden(Refused):
+    """The role of the key may not do that (403)."""
+
+
+class Missing(Refused):
+    """There is no such thing (404), or no longer (410)."""
+
+
+class Conflict(Refused):
+    """Not possible in this state, or somebody else changed it meanwhile (409, 412)."""
+
+
+class TooLarge(Refused):
+    """More than the server takes (413)."""
+
+
+class Invalid(Refused):
+    """What was sent makes no sense (400, 422); `errors` says where and why."""
+
+
+class TooMany(Refused):
+    """Asked more often than is allowed (429)."""
+
+
+_BY_STATUS: dict[int, type[Refused]] = {
+    400: Invalid,
+    401: Unauthorized,
+    403: Forbidden,
+    404: Missing,
+    409: Conflict,
+    410: Missing,
+    412: Conflict,
+    413: TooLarge,
+    422: Invalid,
+    429: TooMany,
+}
+
+
+def refusal(problem: dict[str, object]) -> Refused:
+    """The exception for a problem document, by its status."""
+    return _BY_STATUS.get(int(str(problem.get("status", 400))), Refused)(problem)
 
 
 class Unreachable(FlowForgeError):

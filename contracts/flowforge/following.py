@@ -13,7 +13,12 @@ import httpx
 import msgspec
 
 from flowforge.asking import RETRY_WAIT_MAX_S, RETRY_WAIT_S, Asking
-from flowforge.errors import Refused, Unreachable
+from flowforge.errors import Unreachable, refusal
+
+INCARNATION = "FlowForge-Incarnation"
+"""The header in which a server says which log its positions are of."""
+POSITION = "FlowForge-Position"
+"""The header in which a server says after which position a stream begins."""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -55,23 +60,28 @@ async def messages(lines: AsyncIterator[str], last_id: str = "") -> AsyncGenerat
                 pass  # a comment, or `retry`: when to come back is decided here
 
 
-async def follow(asking: Asking, path: str, **query: Any) -> AsyncGenerator[Message]:
-    """Every message of a stream once, across disconnects and restarts of the server; ends when the server says that
-    nothing more will come (204).
+async def follow(asking: Asking, path: str, last_id: str = "", **query: Any) -> AsyncGenerator[Message]:
+    """Every message of a stream once, from after `last_id`, across disconnects and restarts of the server; ends when the
+    server says that nothing more will come (204).
 
-    Raises Refused, and Unreachable when the first connection already fails.
+    Raises Refused, also (409) when the server comes back with another log, in which positions mean something else; and
+    Unreachable when the first connection already fails.
     """
-    last_id, is_known, wait_s = "", False, RETRY_WAIT_S
+    is_known, wait_s, incarnation = False, RETRY_WAIT_S, ""
     while True:
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         if last_id:
             headers["Last-Event-ID"] = last_id
+        if incarnation:
+            headers[INCARNATION] = incarnation
         before = last_id
         try:
             async with asking.stream(path, headers, **query) as response:
                 if response.status_code == HTTPStatus.NO_CONTENT:
                     return
                 is_known = True
+                incarnation = incarnation or response.headers.get(INCARNATION, "")
+                last_id = last_id or response.headers.get(POSITION, "").removeprefix("0")
                 async for message in messages(lines_of(response.aiter_bytes()), last_id):
                     last_id, wait_s = message.id, RETRY_WAIT_S
                     yield message
@@ -102,7 +112,7 @@ async def answer_of(
                 if message.event == "answer":
                     return content
                 if message.event == "problem":
-                    raise Refused(content)
+                    raise refusal(content)
                 progress(content)
     except httpx.TransportError as fault:
         raise asking.unreachable(fault) from fault

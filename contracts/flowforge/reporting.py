@@ -63,6 +63,8 @@ class Reporting:
         self.usage: JobUsage | None = None
         self.masking = Masking()
         """What must not be told of this job."""
+        self.traceparent = cause.traceparent
+        """The trace that the job belongs to."""
         self._publisher = publisher
         self._subject = subject
         self._job = job
@@ -82,11 +84,6 @@ class Reporting:
         self._started_count += 1
         suffix = "started" if self._started_count == 1 else f"started-{self._started_count}"
         await self._tell(JobStarted(at=self.started_at, isolation=self.isolation, **self._who()), suffix)
-
-    @property
-    def traceparent(self) -> str | None:
-        """The trace that the job belongs to."""
-        return self._cause.traceparent
 
     async def completed(self, output: msgspec.Raw) -> asyncio.Future[None]:
         """Tell the good end; the future is done once it is stored. What the output must not show is masked already."""
@@ -182,7 +179,7 @@ class Reporting:
                 data=msgspec.Raw(_encode(report)),
                 correlationid=cause.correlationid,
                 causationid=cause.id or None,
-                traceparent=cause.traceparent,
+                traceparent=self.traceparent,
             )
         )
         return await self._publisher.publish(self._subject + kind, body, message_id)

@@ -31,6 +31,7 @@ from flowforge.reports import JobRequested, ReportedError
 from flowforge.room import Offer, Room, need_of
 from flowforge.subjects import JOB_DELIVERIES_MAX, JOB_HEARTBEAT_S, Subjects
 from flowforge.taking import Taking
+from flowforge.tracing import JobSpan, JobTracer, about, about_job
 
 STARTED_AFTER_S = 0.02
 """A job that ends sooner sends no JobStarted; its ending report carries the time."""
@@ -61,6 +62,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     stop_grace_s: float
     passed: Callable[[str], None]
     """Called at `before_report` and `after_report`; what it raises hands the job back."""
+    tracer: JobTracer | None = None
 
 
 class Serving:
@@ -276,15 +278,26 @@ class Serving:
 
     async def _run(self, running: Running) -> None:
         handler = self._handlers.get(running.request.job_type)
+        span, code = self._span(running), None
+        about.set(about_job(running.job))
         try:
             outcome = await perform(running, handler, self._pool, self._blobs)
+            code = outcome.code if isinstance(outcome, ReportedError) else None
             if not running.is_abandoned:
                 await self._finish(running, outcome)
         except Exception:  # noqa: BLE001 - a bug here must not end the worker; the job goes to another
             _log.exception("%r could not be brought to its end; handing it back", running.job)
             await self._settle(running.reply, arriving.nak(NAK_DELAY_S))
         finally:
+            if span is not None:
+                span.ended(code)
             self._release(running)
+
+    def _span(self, running: Running) -> JobSpan | None:
+        span = None if self._options.tracer is None else self._options.tracer(running.job)
+        if span is not None:
+            running.reporting.traceparent = span.traceparent
+        return span
 
     async def _finish(self, running: Running, outcome: Outcome) -> None:
         """Report, wait until the report is stored, acknowledge."""

@@ -66,6 +66,10 @@ class Subjects:
     def trigger_timer(self, workflow_id: str) -> str:
         return f"{self.namespace}.timers.triggers.{workflow_id}"
 
+    def health(self, service: str) -> str:
+        """Where each process of a service says how it is, by request and reply."""
+        return f"{self.namespace}.health.{service}"
+
     def command(self, service: str, command: str) -> str:
         return f"{self.namespace}.commands.{service}.{command}"
 

@@ -27,6 +27,7 @@ from flowforge.errors import FlowForgeError
 from flowforge.performing import Handler, HandlerFunction
 from flowforge.room import Offer
 from flowforge.serving import Options, Serving
+from flowforge.tracing import JobTracer
 
 STOP_GRACE_S = 30.0
 JOB_TYPE_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -72,6 +73,8 @@ class Worker:
         self.name = name or f"{socket.gethostname().partition('.')[0]}-{os.getpid()}"
         self.is_ready = asyncio.Event()
         """Set once the worker takes jobs of every type it serves."""
+        self.tracer: JobTracer | None = None
+        """Records a span per job, where one is given (see `flowforge.tracing`)."""
         self._offer = Offer(concurrency, concurrency if slots is None else slots, memory_mb)
         self._nats_url = nats_url
         self._namespace = namespace
@@ -117,6 +120,7 @@ class Worker:
             namespace=home.namespace(self._namespace),
             stop_grace_s=self._stop_grace_s,
             passed=self._passed,
+            tracer=self.tracer,
         )
         serving = Serving(options, self._handlers, self.is_ready.set)
         _log.info("worker %s serves %s on queue %s", self.name, ", ".join(self._handlers), self.queue)

@@ -20,6 +20,8 @@ from infra.bus.shell import Shell, ShellService
 from infra.embedded.readiness import say_ready
 from infra.eventlog import EventLog, PostgresEventLog, Unavailable
 from infra.settings import Settings, load_settings
+from infra.telemetry import start_tracing
+from infra.telemetry.logs import write_logs
 
 GRACEFUL_TIMEOUT_S = 4.0
 PING_INTERVAL_S = 10
@@ -98,14 +100,14 @@ def service_app(settings: Settings, name: str, build: Build) -> FastStream:
     )
     async def on_command(message: NatsMessage) -> None:
         raw = message.raw_message
-        if not raw.subject.endswith(".Health"):
-            await shells[0].command(raw.subject, raw.data, raw.reply)
+        await shells[0].command(raw.subject, raw.data, raw.reply)
 
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:
         log = await opened(settings)
         client = await connected(nats)
-        shell = Shell(build(settings, log), log, client, settings.namespace, settings.database_url)
+        tracing = start_tracing(name, settings.namespace)
+        shell = Shell(build(settings, log), log, client, settings.namespace, settings.database_url, tracing)
         shells.append(shell)
         await shell.start()
         ready = asyncio.create_task(_ready_once(shell))
@@ -115,6 +117,8 @@ def service_app(settings: Settings, name: str, build: Build) -> FastStream:
             ready.cancel()
             await shell.stop()
             await log.close()
+            if tracing is not None:
+                await asyncio.to_thread(tracing.end)
 
     return FastStream(nats, lifespan=lifespan, logger=None)
 
@@ -132,7 +136,7 @@ async def _ready_once(shell: Shell) -> None:
 def run_service(name: str, build: Build, around: Callable[[FastStream], Awaitable[None]] | None = None) -> None:
     """Run the process until SIGTERM or SIGINT."""
     settings = load_settings()
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    write_logs(name, settings)
     gc.set_threshold(*GARBAGE_LOOKED_FOR_AFTER_COUNTS)
     app = service_app(settings, name, build)
     uvloop.run(app.run() if around is None else around(app))  # type: ignore[arg-type]

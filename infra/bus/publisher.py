@@ -13,6 +13,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from infra.bus.message import Outgoing
+from infra.telemetry.measures import MEASURES
 
 ACKS_WAIT_S = 5.0
 RETRY_WAIT_S = 0.1
@@ -66,8 +67,10 @@ class Publisher:
             try:
                 await asyncio.wait_for(publication.arrived.wait(), ACKS_WAIT_S)
             except TimeoutError:
+                MEASURES.add("publishes_repeated_total", len(publication.missing))
                 _log.warning("%d messages not acknowledged, sending again", len(publication.missing))
             if publication.refused:
+                MEASURES.add("publishes_refused_total")
                 _log.warning("publishing refused, trying again: %s", publication.refused)
                 publication.refused = ""
                 publication.arrived.clear()

@@ -24,14 +24,18 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from infra.bus.dead_letters import DeadLetters, matches
+from infra.bus.health import Health, answer_health
 from infra.bus.intake import Intake, StandingPull
 from infra.bus.message import Decode, Message, Outgoing, envelope, logged_event
 from infra.bus.ownership import Ownership
 from infra.bus.publisher import Publisher
+from infra.bus.spans import GroupSpans
 from infra.bus.topology import Hearing, hearings
 from infra.bus.turn import Service, Turn
 from infra.eventlog import EventLog, StoredEvent, Unavailable
 from infra.failpoints import failpoint
+from infra.telemetry import Tracing
+from infra.telemetry.measures import MEASURES
 
 PAGE_COUNT = 1_000
 TICK_S = 1.0
@@ -88,10 +92,27 @@ class HearsDefinitions(Protocol):
         ...
 
 
+@runtime_checkable
+class RecordsSpans(Protocol):
+    """A service that knows better than the shell what is a span; the shell records none of its groups."""
+
+    def traced_by(self, tracing: Tracing) -> None:
+        """Called once, before anything else, where traces are recorded."""
+        ...
+
+
 class Shell:
     """Runs one service on one connection to NATS and one event log."""
 
-    def __init__(self, service: ShellService, log: EventLog, client: Client, namespace: str, dsn: str | None) -> None:
+    def __init__(
+        self,
+        service: ShellService,
+        log: EventLog,
+        client: Client,
+        namespace: str,
+        dsn: str | None,
+        tracing: Tracing | None = None,
+    ) -> None:
         self.service = service
         self.log = log
         self.client = client
@@ -115,6 +136,14 @@ class Shell:
         self.is_ready = asyncio.Event()
         if isinstance(service, Attached):
             service.attached(self)
+        if tracing is not None:
+            self._trace(tracing)
+
+    def _trace(self, tracing: Tracing) -> None:
+        if isinstance(self.service, RecordsSpans):
+            self.service.traced_by(tracing)
+        else:
+            self.turn.spans = GroupSpans(tracing, self.service.name)
 
     async def say(self, messages: Sequence[Outgoing]) -> None:
         """Publish outside a turn, until each message is acknowledged."""
@@ -152,7 +181,7 @@ class Shell:
 
     async def _live(self) -> None:
         await self.publisher.start()
-        await self.client.subscribe(self.subjects.command(self.service.name, "Health"), cb=self._health)
+        await self.client.subscribe(self.subjects.health(self.service.name), cb=self._health)
         if isinstance(self.service, HearsDefinitions):
             await self.client.subscribe(self.subjects.defined, cb=self._defined)
         while True:
@@ -364,16 +393,17 @@ class Shell:
         self.service.defined(int(message.data))
 
     async def _health(self, request: Msg) -> None:
-        state = {
-            "service": self.service.name,
-            "is_owner": self._ownership is None or self._ownership.is_held,
-            "is_ready": self.is_ready.is_set(),
-            "waiting": len(self.intake),
-            "said_position": self.turn.said_position,
-            "last_turn_at": self.turn.last_turn_at,
-            "silent_consumers": [pull.hearing.durable for pull in self._pulls if pull.is_silent],
-        }
-        await request.respond(msgspec.json.encode(state))
+        health = Health(
+            service=self.service.name,
+            measured=MEASURES.now(),
+            is_owner=self._ownership is None or self._ownership.is_held,
+            is_ready=self.is_ready.is_set(),
+            waiting=len(self.intake),
+            said_position=self.turn.said_position,
+            last_turn_at_s=self.turn.last_turn_at.timestamp(),
+            silent_consumers=[pull.hearing.durable for pull in self._pulls if pull.is_silent],
+        )
+        await answer_health(request, health)
 
 
 def run_types(types: Collection[type]) -> frozenset[str]:

@@ -14,6 +14,7 @@ what was logged and not said is said (`infra/bus/resaying.py`).
 
 import asyncio
 import logging
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from typing import Protocol, runtime_checkable
@@ -24,6 +25,7 @@ from flowforge.events import MessageQuarantined, encode
 from flowforge.identity import derived_uuid
 from flowforge.refusals import Refusal, Rejected, unavailable
 from flowforge.subjects import Subjects
+from flowforge.tracing import NOTHING, about
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
@@ -34,6 +36,7 @@ from infra.bus.intake import Intake
 from infra.bus.message import Message, Outgoing, Work, readable, without_secrets
 from infra.bus.nudging import Nudges
 from infra.bus.publisher import Publication, Publisher
+from infra.bus.spans import GroupSpans
 from infra.eventlog import (
     Answer,
     Append,
@@ -47,6 +50,8 @@ from infra.eventlog import (
     Unavailable,
 )
 from infra.failpoints import failpoint
+from infra.telemetry.logs import AboutWork
+from infra.telemetry.measures import MEASURES
 
 BATCH_MAX = 500
 RACES_MAX = 20
@@ -119,6 +124,8 @@ class Turn:
         self.handled_position = 0
         self.last_turn_at = now()
         self.on_unknown_outcome: Callable[[], Awaitable[None]] | None = None
+        self.spans: GroupSpans | None = None
+        """Where what is logged is traced."""
         self._client = client
         self._publisher = publisher
         self._intake = intake
@@ -130,24 +137,31 @@ class Turn:
         self._point = service.name
         self._running: asyncio.Task[None] | None = None
         self._stopping = False
+        self._in_hand = AboutWork()
 
     async def run(self) -> None:
         """Turn after turn. Ends with `stop`; a bug of the shell itself is logged, and the next turn tried."""
+        about.set(self._in_hand)
         while not self._stopping or len(self._intake):
             self._running = None
             batch = await self._intake.take(BATCH_MAX)
             self._running = asyncio.current_task()
+            began = time.perf_counter()
             try:
                 await self._turn(batch)
             except Unavailable as fault:
+                MEASURES.add("turns_failed_total")
                 _log.warning(
                     "%s: the log is unavailable, %d messages put back: %s", self.service.name, len(batch), fault
                 )
                 await self._put_back(batch)
             except Exception:  # noqa: BLE001 - the pull loop is one of the two places that catch everything
+                MEASURES.add("turns_failed_total")
                 _log.exception("%s: a turn failed, %d messages put back", self.service.name, len(batch))
                 await self._put_back(batch)
             self.last_turn_at = now()
+            MEASURES.time("turn_duration_seconds", time.perf_counter() - began)
+            MEASURES.add("messages_total", len(batch))
 
     @property
     def is_busy(self) -> bool:
@@ -186,6 +200,8 @@ class Turn:
     async def _turn(self, batch: Sequence[Message]) -> None:
         service, point = self.service, self._point
         failpoint(f"{point}.turn_taken")
+        if self.spans is not None:
+            self.spans.begin()
         pending = await self._by_key(batch)
         try:
             said, position = await self._decide_and_log(pending)
@@ -228,6 +244,8 @@ class Turn:
                     lost[key] = pending[key]
                     continue
                 events = _stored(work.append, answer)
+                if self.spans is not None:
+                    self.spans.logged(key, events)
                 position = max(position, events[-1].position)
                 if work.append.changes_definitions:
                     await self._publisher.tell(self._subjects.defined, b"%d" % position)
@@ -242,6 +260,7 @@ class Turn:
     async def _settle(
         self, batch: Sequence[Message], publication: Publication, position: int, before: asyncio.Task[None] | None
     ) -> None:
+        about.set(NOTHING)  # the next turn goes on meanwhile
         try:
             await self._publisher.arrive(publication)
             await self._acknowledgements.due(batch)
@@ -301,6 +320,7 @@ class Turn:
             broken = True
         for key in pending if self._ranks is None else self._ranks.ranked(pending):
             messages = pending[key]
+            self._in_hand_is(messages[0])
             try:
                 if broken:
                     await service.load([key], messages)
@@ -314,7 +334,12 @@ class Turn:
                 work = await self._decide_one_by_one(key, messages)
                 if work is not None:
                     works[key] = work
+        self._in_hand.clear()
         return again
+
+    def _in_hand_is(self, message: Message) -> None:
+        event = message.event
+        self._in_hand.set(message.subject, event.type, event.id, event.traceparent)
 
     async def _decide_one_by_one(self, key: Hashable, messages: Sequence[Message]) -> Work | None:
         good: list[Message] = []
@@ -335,6 +360,8 @@ class Turn:
         return self.service.decide(key, good)
 
     async def _bug(self, message: Message, bug: Exception) -> None:
+        MEASURES.add("bugs_total")
+        self._in_hand_is(message)
         text = "".join(traceback.format_exception(bug))
         _log.error("%s cannot handle %s on %s: %s", self.service.name, message.event.type, message.subject, text)
         refusal = Refusal(
@@ -355,6 +382,7 @@ class Turn:
 
         Under an `identity` that the log knows already it is taken out of circulation, and nothing is logged.
         """
+        MEASURES.add("quarantined_total")
         whole = without_secrets(message.body) if message.origin == "command" else message.body
         body, body_encoding = readable(whole[:QUARANTINED_BODY_BYTES_MAX])
         fact = MessageQuarantined(
@@ -388,6 +416,8 @@ class Turn:
         groups = {key: work.append for key, work in works.items() if work.append is not None}
         if not groups:
             return {}
+        if self.spans is not None:
+            self.spans.decided(works, pending)
         for work in works.values():
             for blob in work.blobs:
                 await self.log.put_blob(blob)
@@ -426,6 +456,7 @@ class Turn:
 
     async def _append_again(self, groups: list[Append], fault: Unavailable) -> list[Answer]:
         for wait_s in UNAVAILABLE_WAIT_S:
+            MEASURES.add("appends_failed_total")
             _log.warning("%s: append failed, trying again: %s", self.service.name, fault)
             await asyncio.sleep(wait_s)
             try:

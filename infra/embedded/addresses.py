@@ -9,10 +9,10 @@ from infra.embedded.home import Credentials, Endpoints, Home
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.services import Service
 from infra.embedded.stale import SUPERVISED
-from infra.settings import Settings
+from infra.settings import FILE_VARIABLES, Settings
 
 EVENT_LOG = "eventlog.events"
-_GIVEN_TO_SOME = frozenset({"FLOWFORGE_DATABASE_URL", "FLOWFORGE_SECRETS_KEY"})
+_GIVEN_TO_SOME = frozenset({"FLOWFORGE_DATABASE_URL", "FLOWFORGE_SECRETS_KEY"}) | FILE_VARIABLES
 _BETWEEN_URLS = re.compile(r",(?=\w+://)")
 _EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  compared with, not listened on
 
@@ -91,6 +91,7 @@ class Addresses:
             "FLOWFORGE_AUTH": settings.auth,
             "FLOWFORGE_SCRIPT_PATHS": os.pathsep.join(map(str, settings.script_paths)),
             "FLOWFORGE_LOG_LEVEL": settings.log_level,
+            "FLOWFORGE_LOG_FORMAT": settings.log_format or "",
             "FLOWFORGE_PUBLIC_URL": settings.public_url or "",
             "FLOWFORGE_WEBHOOK_ALLOW": ",".join(settings.webhook_allow),
             "FLOWFORGE_WEBHOOK_DENY": ",".join((*settings.webhook_deny, *self._own_servers())),

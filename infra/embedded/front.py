@@ -26,12 +26,15 @@ from granian.server.embed import Server
 from infra.embedded.ports import LOOPBACK, is_free
 from infra.embedded.readiness import say_ready
 from infra.settings import Settings, SettingsError, load_settings
+from infra.telemetry.logs import write_logs
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 READY_PATH = "/health/ready"
 READY_INTERVAL_S = 0.05
 DRAIN_S = 2.0
 BACKLOG_CONNECTIONS_MAX = 1024
+REQUESTS_MAX = 8_192
+"""Under way at once, live streams among them; the server's own default would be the backlog, which they can fill."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -140,6 +143,7 @@ def _server(app: App, settings: Settings) -> Server:
         http=HTTPModes.http1,
         websockets=False,
         backlog=BACKLOG_CONNECTIONS_MAX,
+        backpressure=REQUESTS_MAX,
         log_enabled=False,
     )
 
@@ -182,7 +186,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         settings = load_settings()
-        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        write_logs("front", settings)
         reads = load_app(arguments.reads, settings)
         writes = reads if arguments.writes == arguments.reads else load_app(arguments.writes, settings)
         uvloop.run(_serve_and_leave(reads, writes, settings))

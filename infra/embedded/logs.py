@@ -4,6 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
+from infra.telemetry.logs import readable
+
 LOG_BYTES_MAX = 16 * 1024 * 1024
 TAIL_LINES = 15
 TAIL_BYTES = 8192
@@ -23,13 +25,13 @@ def cap(log: Path) -> None:
 
 
 def tail(log: Path) -> str:
-    """The last lines, for a message."""
+    """The last lines, for a message to a person."""
     if not log.exists():
         return ""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - TAIL_BYTES))
         lines = file.read().decode(errors="replace").splitlines()
-    return "\n".join(lines[-TAIL_LINES:])
+    return "\n".join(readable(line) for line in lines[-TAIL_LINES:])
 
 
 def _previous(log: Path) -> Path:

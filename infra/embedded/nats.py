@@ -37,7 +37,7 @@ EXTERNAL = "external"
 WORKER = "worker"
 FRONT = "front"
 GATEWAY = "gateway"
-SERVICES = ("catalog", "triggers", "execution", "scheduler", "projections")
+SERVICES = ("catalog", "triggers", "execution", "scheduler", "projections", "subscriptions")
 BUILT_IN = "workers"
 """The built-in worker, which alone may ask for secrets."""
 WORKERS = (BUILT_IN, WORKER)
@@ -80,15 +80,16 @@ def _own_subjects(user: str, namespace: str) -> tuple[str, ...]:
         "execution": ("runs", "jobs", "cancels", "timers"),
         "scheduler": ("timers", "runs"),
         "projections": (),
+        "subscriptions": (),
         GATEWAY: ("commands", "inbox"),
-        FRONT: ("commands", "inbox"),
+        FRONT: ("commands", "inbox", "health"),
     }[user]
     return tuple(f"{namespace}.{kind}.>" for kind in (*own, "log", "quarantine"))
 
 
 def _service(user: str, subjects: Subjects) -> Permissions:
     namespace = subjects.namespace
-    heard = ("log", "runs", "workflows", "timers", "inbox", "quarantine", f"commands.{user}")
+    heard = ("log", "runs", "workflows", "timers", "inbox", "quarantine", f"commands.{user}", "health")
     objects = _bucket(subjects.blobs_bucket, may_write=True)
     return Permissions(
         publish=(
@@ -185,13 +186,21 @@ def _chain(parts: Iterable[tuple[str, ...]]) -> list[str]:
     return [subject for part in parts for subject in part]
 
 
-def config_text(port: int, store: Path, passwords: Mapping[str, str], namespace: str) -> str:
+def config_text(
+    port: int,
+    store: Path,
+    passwords: Mapping[str, str],
+    namespace: str,
+    *,
+    host: str = LOOPBACK,
+    written_by: str = "up",
+) -> str:
     """nats.conf: `passwords` by login name; the file holds them, so it must be ours alone."""
     users = ",\n".join(_user_text(user, passwords[user], namespace) for user in USERS)
     return f"""\
-# Written at every start by `flowforge up`.
+# Written by `flowforge {written_by}`.
 server_name: flowforge
-listen: "{LOOPBACK}:{port}"
+listen: "{host}:{port}"
 max_payload: {PAYLOAD_BYTES_MAX}
 ping_interval: "{PING_INTERVAL_S}s"
 jetstream {{

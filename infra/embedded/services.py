@@ -5,8 +5,8 @@ import sys
 import msgspec
 
 FRONT = "front"
-_NAMED = ("catalog", "triggers", "execution", "scheduler", "projections")
-_WITH_SECRETS = ("catalog", "execution")
+_NAMED = ("catalog", "triggers", "execution", "scheduler", "projections", "subscriptions")
+_WITH_SECRETS = ("catalog", "execution", "subscriptions")
 _APPLICATIONS = ("--reads", "services.projections.api:create_app", "--writes", "services.gateway.api:create_app")
 
 

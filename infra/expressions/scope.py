@@ -30,6 +30,8 @@ class Scope(Enum):
     RUN_START = ("input", "variables", "run", "event", "events", "now")
     """Fields that are read before any node runs, as `concurrency.key`."""
     CORRELATE = ("run",)
+    SUBSCRIPTION = ("event", "run")
+    """The condition of a subscription."""
 
     @property
     def names(self) -> tuple[str, ...]:

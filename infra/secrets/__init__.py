@@ -4,9 +4,10 @@ A reference is the secret's owner and a fingerprint that only a holder of the ke
 owner has one reference, however often it is stored, and nobody can try out guesses on it. What opens a secret is the
 one key of the installation, in `FLOWFORGE_HOME/secrets.key` or `FLOWFORGE_SECRETS_KEY`.
 
-Who reads the key: the gateway, which verifies signatures with secrets of webhooks and seals those that are set by name;
-catalog, which takes secrets out of definitions and gives those that jobs name to the built-in workers (`asking`); and
-execution, which keeps of it only what it makes tokens of callbacks with (`tokens`). Workers never do.
+Who reads the key: the gateway, which verifies signatures with secrets of webhooks and seals those that are set by name
+and those of subscriptions; subscriptions, which signs what it posts; catalog, which takes secrets out of definitions and
+gives those that jobs name to the built-in workers (`asking`); and execution, which keeps of it only what it makes tokens
+of callbacks with (`tokens`). Workers never do.
 """
 
 from infra.secrets.key import NoKey, SecretKey, WrongKey, find_key, new_key_text
@@ -17,6 +18,7 @@ from infra.secrets.store import (
     Secrets,
     check_key,
     owner_of_named,
+    owner_of_subscription,
     owner_of_webhook,
 )
 
@@ -32,5 +34,6 @@ __all__ = [
     "find_key",
     "new_key_text",
     "owner_of_named",
+    "owner_of_subscription",
     "owner_of_webhook",
 ]

@@ -45,6 +45,11 @@ def owner_of_named(name: str) -> str:
     return f"named/{name}"
 
 
+def owner_of_subscription(subscription_id: str) -> str:
+    """Under which owner the signing secrets of a subscription are kept."""
+    return f"subscriptions/{subscription_id}"
+
+
 class Secrets(Protocol):
     """What both promise. Every method but `fingerprint` may raise `Unavailable`."""
 

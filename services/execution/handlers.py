@@ -21,6 +21,7 @@ from nats.aio.client import Client
 from infra.bus import Aside, Envelopes, Message, Outgoing, Shell, Work
 from infra.bus.stranded import free_all
 from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend
+from infra.telemetry import Tracing
 from services.execution import decide as deciding
 from services.execution import jobs, meaning
 from services.execution.awaited import AwaitedWorkers
@@ -33,6 +34,7 @@ from services.execution.runs import Runs
 from services.execution.sharing import BREAKER_KEY, Sharing
 from services.execution.spent_jobs import ADVISORY, SpentJobs, decode_advisory, spent_sequence
 from services.execution.state import Run
+from services.execution.traces import RunTraces
 from services.execution.waits import Offer, Waits
 
 _log = logging.getLogger(__name__)
@@ -77,7 +79,9 @@ class ExecutionService:
         self._envelopes = Envelopes(namespace)
         self._open = OpenRuns(log)
         self._is_nudged = False
-        self._steps: dict[UUID, deciding.Step] = {}
+        self._traces = RunTraces(log)
+        self._steps: dict[UUID, tuple[deciding.Step, Message]] = {}
+        """What is decided and not logged yet, and by which message it came about."""
         self._offers: dict[UUID, list[Offer]] = {}
         """Events that steps were decided on which are not logged yet."""
         self.inbound = {self._subjects.advisories_stream: decode_advisory}
@@ -92,6 +96,10 @@ class ExecutionService:
         self._waits = Waits(self._log, self._put, self._sharing.holds)
         self._lost = LostJobs(self._log, shell, self._subjects, self._runs, self._open, self._job_message)
         self._spent = SpentJobs(shell, self._subjects)
+
+    def traced_by(self, tracing: Tracing) -> None:
+        """Traces are recorded."""
+        self._traces = RunTraces(self._log, tracing)
 
     # --- the shell asks --------------------------------------------------------------------------------------------
 
@@ -162,7 +170,7 @@ class ExecutionService:
         if not step.events:
             self._waits.answered(offers)
             return Work(answers=[(m, body or _accepted(run, 0)) for m, body in answers], aside=aside)
-        self._steps[key] = step
+        self._steps[key] = step, first
         if offers:
             self._offers[key] = offers
         stream = StreamAppend(
@@ -174,6 +182,7 @@ class ExecutionService:
             correlation_id=run.triggered.cause.event_id,
             causation_id=_causation(first),
             actor=_actor(first),
+            traceparent=self._traces.traceparent(run),
         )
         return Work(append=append, answers=answers, aside=aside, later=later, blobs=list(step.blobs.values()))
 
@@ -184,7 +193,7 @@ class ExecutionService:
             return []
         run = self._runs.get(key)
         assert run is not None
-        step = self._steps.pop(run.id)
+        step, cause = self._steps.pop(run.id)
         position = events[-1].position
         work.answers = [(message, body or _accepted(run, position)) for message, body in work.answers]
         said: list[Outgoing] = []
@@ -196,6 +205,7 @@ class ExecutionService:
         if step.around is not None:
             self._sharing.logged(run, step.events, events)
         self._open.note(run, step.events, events[0].position)
+        self._traces.logged(run, cause, step.events, events)
         if run.is_ended:
             self._runs.drop(run.id)
         return said
@@ -231,6 +241,7 @@ class ExecutionService:
         self._outputs.forget()
         self._sharing.forget()
         self._awaited.forget()
+        self._traces.forget()
         self._lost.look_soon()
 
     async def nats_was_away(self) -> None:
@@ -292,7 +303,8 @@ class ExecutionService:
         return [message]
 
     def _job_message(self, run: Run, queued: NodeQueued, stored: StoredEvent, again: str = "") -> Outgoing:
-        return jobs.job_message(run, queued, stored, self._subjects, self._callbacks, again)
+        trace = self._traces.of_attempt(run, queued)
+        return jobs.job_message(run, queued, stored, self._subjects, self._callbacks, again, trace)
 
     def _event_message(self, run: Run, stored: StoredEvent) -> Outgoing:
         subject = self._subjects.run(run.plan.workflow_id, run.id, stored.type)

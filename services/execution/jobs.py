@@ -41,8 +41,12 @@ def job_message(
     subjects: Subjects,
     callbacks: Callbacks = NO_CALLBACKS,
     again: str = "",
+    traceparent: str | None = None,
 ) -> Outgoing:
-    """The job of a queued attempt. `again` makes a repeat distinct, when the first copy is known to be lost."""
+    """The job of a queued attempt. `again` makes a repeat distinct, when the first copy is known to be lost.
+
+    `traceparent`: of the attempt's own span, where one is recorded; else its event's.
+    """
     assert queued.job_id is not None
     deadline = stored.recorded_at + timedelta(milliseconds=queued.deadline_ms) if queued.deadline_ms else None
     job = JobRequested(
@@ -68,7 +72,7 @@ def job_message(
             time=stored.recorded_at,
             data=msgspec.Raw(_encode(job)),
             correlationid=None if stored.correlation_id is None else str(stored.correlation_id),
-            traceparent=stored.traceparent,
+            traceparent=traceparent or stored.traceparent,
             position=stored.position,
         )
     )

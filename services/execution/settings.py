@@ -45,3 +45,7 @@ WOKEN_BEFORE_BREAKER_MAX = 10
 """Runs that are woken when a breaker lets one attempt through; the first that comes has it."""
 BREAKER_EVENTS_READ_MAX = 200
 """Of a longer stream only the end is read from the next start on."""
+ATTEMPTS_TRACED_MAX = 20_000
+"""Attempts under way whose beginning is remembered for their span; those of more are not recorded."""
+EVENT_TYPES_TRACED_MAX = 20
+"""How many events of a step its span names."""

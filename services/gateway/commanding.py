@@ -24,6 +24,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from infra.bus.health import answer_health, healthy
 from infra.failpoints import failpoint
 from infra.http.problems import Problem, of_refusal, unavailable
 from infra.settings import Settings
@@ -41,6 +42,10 @@ _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _HEADROOM_BYTES = 1024
 _NOBODY_LISTENS = "503"
 _NOT_NOW = 503
+
+
+async def _tell_health(request: Msg) -> None:
+    await answer_health(request, healthy("gateway"))
 
 
 class _Answer(msgspec.Struct):
@@ -86,8 +91,9 @@ class Services:
         self._heard: dict[str, asyncio.Queue[Msg]] = {}
 
     async def start(self) -> None:
-        """Begin to hear answers."""
+        """Begin to hear answers, and whoever asks how the gateway is."""
         await self._client.subscribe(f"{self._inbox}.*", cb=self._arrived)
+        await self._client.subscribe(self._subjects.health("gateway"), cb=_tell_health)
 
     async def ask(
         self, command: Command, traceparent: str | None = None, wait_s: float | None = None

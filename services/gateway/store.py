@@ -87,6 +87,10 @@ class Store:
         """Remember the answer; the first one counts."""
         await self._pool.execute(_KEEP, key, answer)
 
+    async def answers(self) -> None:
+        """Return when the database does. Raises what asyncpg raises."""
+        await self._pool.execute("select 1")
+
     async def sweep(self) -> None:
         """Forget what is older than it must be, again and again, until cancelled."""
         while True:

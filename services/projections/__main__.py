@@ -7,7 +7,6 @@ python -m services.projections archive    move runs that ended `--older-than` se
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from infra.archive.moving import ArchivingBusy
 from infra.eventlog import Unavailable
 from infra.eventlog.connections import UnsuitableServer
 from infra.settings import Settings, SettingsError, load_settings
+from infra.telemetry.logs import write_logs
 from services.projections.archiving import Archived, ArchiveProgress, archive_older
 from services.projections.projector import LogBroken, LogChanged
 from services.projections.rebuild import Busy, Difference, Progress, Rebuilt, Verified, rebuild, verify
@@ -47,7 +47,7 @@ def main() -> int:
     except SettingsError as fault:
         print(fault, file=sys.stderr)
         return 2
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    write_logs("projections", settings)
     if arguments.command == "serve":
         return _serve(settings)
     if arguments.command == "archive" and not (arguments.older_than is not None and arguments.older_than >= 0):

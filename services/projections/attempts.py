@@ -1,6 +1,6 @@
 """Every attempt of every node of a run, from its events: what the jobs list and the timeline show. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,8 +24,20 @@ from infra.eventlog import StoredEvent
 _TYPES = frozenset(
     {"NodeQueued", "NodeStarted", "NodeWaiting", "NodeCompleted", "NodeFailed", "NodeRetried", "NodeCancelled"}
 )
-_BEGINNINGS = (NodeQueued, NodeStarted, NodeWaiting)
+_BEGINNINGS = frozenset({"NodeQueued", "NodeStarted", "NodeWaiting"})
 _AttemptEvent = NodeQueued | NodeStarted | NodeWaiting | NodeCompleted | NodeFailed | NodeRetried | NodeCancelled
+
+
+class _Place(msgspec.Struct):
+    """What names an attempt in any of these events."""
+
+    node_id: str
+    instance: str = ""
+    attempt: int = 1
+    job_id: UUID | None = None
+
+
+_place = msgspec.json.Decoder(_Place)
 
 
 class Attempt(msgspec.Struct):
@@ -47,24 +59,66 @@ class Attempt(msgspec.Struct):
     error: dict[str, Any] | None = None
 
 
+class _Begun:
+    """An attempt that has begun: followed where it is shown, else only known to be there."""
+
+    __slots__ = ("attempt", "has_ended", "has_job", "position")
+
+    def __init__(self, position: int, attempt: Attempt | None) -> None:
+        self.position = position
+        self.attempt = attempt
+        self.has_ended = False
+        self.has_job = False
+
+
+class Trace:
+    """The attempts of a run, taken event by event from its first one on. Of the others than those that `shows` tells, by
+    the position at which they began, next to nothing is read and nothing is kept but that they are there."""
+
+    def __init__(self, shows: Callable[[int], bool]) -> None:
+        self.shown: list[Attempt] = []
+        self.job_positions: list[int] = []
+        """Where the attempts that are jobs began, in the order in which they were queued."""
+        self.open_count = 0
+        """How many of those shown have not ended."""
+        self._shows = shows
+        self._begun: dict[tuple[str, str, int], _Begun] = {}
+
+    def take(self, events: Iterable[StoredEvent]) -> None:
+        """The next events of the run."""
+        for stored in events:
+            if stored.type in _TYPES:
+                self._take(stored)
+
+    def _take(self, stored: StoredEvent) -> None:
+        place = _place.decode(stored.data)
+        number = place.attempt - 1 if stored.type == "NodeRetried" else place.attempt
+        key = (place.node_id, place.instance, number)
+        begun = self._begun.get(key)
+        # again: a retry repeats the iteration of a loop, its attempts included
+        if begun is None or (begun.has_ended and stored.type in _BEGINNINGS):
+            attempt = Attempt(*key, stored.position) if self._shows(stored.position) else None
+            begun = self._begun[key] = _Begun(stored.position, attempt)
+            if attempt is not None:
+                self.shown.append(attempt)
+                self.open_count += 1
+        if place.job_id is not None and not begun.has_job:
+            begun.has_job = True
+            self.job_positions.append(begun.position)
+        if begun.attempt is not None:
+            event = decode(stored.type, stored.data)
+            assert isinstance(event, _AttemptEvent)
+            _evolve(begun.attempt, stored.recorded_at, event)
+        if stored.type not in _BEGINNINGS and not begun.has_ended:
+            begun.has_ended = True
+            self.open_count -= begun.attempt is not None
+
+
 def attempts_of(events: Iterable[StoredEvent]) -> list[Attempt]:
-    """In the order in which they began."""
-    attempts: dict[tuple[str, str, int], Attempt] = {}
-    begun: list[Attempt] = []
-    for stored in events:
-        if stored.type not in _TYPES:
-            continue
-        event = decode(stored.type, stored.data)
-        assert isinstance(event, _AttemptEvent)
-        number = event.attempt - 1 if isinstance(event, NodeRetried) else event.attempt
-        key = (event.node_id, event.instance, number)
-        attempt = attempts.get(key)
-        is_again = attempt is not None and attempt.completed_at is not None and isinstance(event, _BEGINNINGS)
-        if attempt is None or is_again:  # again: a retry repeats the iteration of a loop, its attempts included
-            attempt = attempts[key] = Attempt(event.node_id, event.instance, number, stored.position)
-            begun.append(attempt)
-        _evolve(attempt, stored.recorded_at, event)
-    return begun
+    """All of them, in the order in which they began."""
+    trace = Trace(lambda _: True)
+    trace.take(events)
+    return trace.shown
 
 
 def _evolve(

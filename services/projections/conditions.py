@@ -1,5 +1,6 @@
 """A `where` that is put together from what was asked for. Pure."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -27,3 +28,8 @@ class Conditions:
         where = f" where {' and '.join(self._terms)}" if self._terms else ""
         self.values.append(limit + 1)
         return f"{where} order by {order} limit ${len(self.values)}"
+
+
+def utc(at: datetime | None) -> datetime | None:
+    """A time without zone is taken as UTC."""
+    return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)

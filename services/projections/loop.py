@@ -13,9 +13,11 @@ import asyncpg
 
 from infra.bus.ownership import lock_key
 from infra.eventlog import EventLog, Unavailable
+from infra.telemetry import Tracing
 from services.projections import store
 from services.projections.projector import Projector, check_log
 from services.projections.settings import LoopSettings
+from services.projections.spans import ProjectorSpans
 
 # A statement that waited for the lock would keep Postgres from cleaning up as long as it waits.
 _TRY_LOCK = "select pg_try_advisory_lock($1)"
@@ -43,7 +45,15 @@ class Loop:
     """Keeps the live read models at the head of the log. `tell` says the position they stand at."""
 
     def __init__(
-        self, log: EventLog, dsn: str, *, namespace: str, tell: Tell, renew: Renew, settings: LoopSettings
+        self,
+        log: EventLog,
+        dsn: str,
+        *,
+        namespace: str,
+        tell: Tell,
+        renew: Renew,
+        settings: LoopSettings,
+        tracing: Tracing | None = None,
     ) -> None:
         self.position = 0
         self.is_ready = asyncio.Event()
@@ -53,6 +63,7 @@ class Loop:
         self._tell = tell
         self._renew = renew
         self._settings = settings
+        self._spans = None if tracing is None else ProjectorSpans(tracing)
         self._nudged = asyncio.Event()
 
     def nudge(self, position: int) -> None:
@@ -89,6 +100,7 @@ class Loop:
         head = await self._event_log.head()
         await store.create_tables(connection, store.LIVE_SCHEMA, head.incarnation)
         projector = Projector(self._event_log, connection, self._settings.cached_runs_max)
+        projector.spans = self._spans
         checkpoint = await projector.start()
         if checkpoint.tables_version != store.TABLES_VERSION:
             _log.warning("the read models have another shape than this code writes: building them anew")

@@ -14,6 +14,8 @@ class Metrics(msgspec.Struct):
     """`critical_path` is the chain of dependencies with the longest total duration, first node first.
 
     `parallelism_utilization` is the mean number of nodes at work, as a share of what the workflow allows at once.
+    `sequential_duration_ms` is what everything would take one after the other: of a map or a loop what its instances took.
+    `time_saved_ms` is how much less the run took; below 0 where waiting took more. Both count what has ended.
     """
 
     average_node_duration_ms: float | None
@@ -23,17 +25,23 @@ class Metrics(msgspec.Struct):
     critical_path: list[str]
     critical_path_duration_ms: int
     sequential_duration_ms: int
+    run_duration_ms: int | None
+    time_saved_ms: int | None
 
 
-def metrics_of(graph: Graph, durations_ms: Mapping[str, int], run_duration_ms: int | None) -> Metrics:
-    """From the durations of the nodes that ran, by node id."""
+def metrics_of(
+    graph: Graph, durations_ms: Mapping[str, int], run_duration_ms: int | None, inner_ms: Mapping[str, int]
+) -> Metrics:
+    """From the durations of the nodes that ran, by node id; `inner_ms` is what all instances took together of a
+    map, or of a node inside of a loop."""
+    work_ms = _work_ms(graph, durations_ms, inner_ms)
     total = sum(durations_ms.values())
     path = _critical_path(graph, durations_ms)
     path_ms = sum(durations_ms.get(node, 0) for node in path)
     utilization = None
     if run_duration_ms:
         at_once = max(1, min(graph.max_parallel_jobs, len(graph.nodes)))
-        utilization = round(min(1.0, total / run_duration_ms / at_once), 4)
+        utilization = round(min(1.0, work_ms / run_duration_ms / at_once), 4)
     return Metrics(
         average_node_duration_ms=round(total / len(durations_ms), 3) if durations_ms else None,
         longest_running_node=max(durations_ms, key=lambda node: durations_ms[node]) if durations_ms else None,
@@ -41,8 +49,18 @@ def metrics_of(graph: Graph, durations_ms: Mapping[str, int], run_duration_ms: i
         parallelism_utilization=utilization,
         critical_path=path,
         critical_path_duration_ms=path_ms,
-        sequential_duration_ms=total,
+        sequential_duration_ms=work_ms,
+        run_duration_ms=run_duration_ms,
+        time_saved_ms=None if run_duration_ms is None else work_ms - run_duration_ms,
     )
+
+
+def _work_ms(graph: Graph, durations_ms: Mapping[str, int], inner_ms: Mapping[str, int]) -> int:
+    inside: dict[str, int] = {}
+    for node, duration in inner_ms.items():
+        outermost = next((loop.node_id for loop in reversed(graph.around(node))), node)
+        inside[outermost] = inside.get(outermost, 0) + duration
+    return sum(inside.get(node, duration) for node, duration in durations_ms.items())
 
 
 def _critical_path(graph: Graph, durations_ms: Mapping[str, int]) -> list[str]:

@@ -4,6 +4,7 @@ Rows and checkpoint are one transaction. Killed at any line, the next one starts
 again; what is in memory is a cache of rows that the tables have.
 """
 
+import time
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -30,7 +31,9 @@ from services.projections import store
 from services.projections.fold import RUN_ENDED, WITHOUT_ROWS, fold
 from services.projections.fold.nodes import NODE_ENDINGS
 from services.projections.past import folded, until
+from services.projections.spans import ProjectorSpans
 from services.projections.state import Changes, ReadModels
+from services.projections.statistics import Statistics, count
 
 
 class LogChanged(Exception):
@@ -47,6 +50,8 @@ class Projector:
     def __init__(self, log: EventLog, connection: asyncpg.Connection, cached_runs_max: int) -> None:
         self.position = 0
         self.log = log
+        self.spans: ProjectorSpans | None = None
+        """Where what is taken is traced."""
         self._connection = connection
         self._cached_runs_max = cached_runs_max
         self._models = ReadModels()
@@ -70,10 +75,13 @@ class Projector:
         """Take these events, the next of the log."""
         if events[0].position != self.position + 1 or events[-1].position != self.position + len(events):
             raise LogBroken(f"after position {self.position} the log has a gap; run `flowforge verify`")
+        began_ns = 0 if self.spans is None else time.time_ns()
         decoded = [decode(event.type, event.data) for event in events]
         await self._load(events, decoded)
         self._fold(events, decoded)
         await self._write(events[-1].position)
+        if self.spans is not None:
+            self.spans.taken(events, began_ns)
 
     async def _load(self, events: Sequence[StoredEvent], decoded: Sequence[AnyEvent]) -> None:
         runs = self._models.runs
@@ -141,13 +149,15 @@ class Projector:
 
     async def _write(self, position: int) -> None:
         changes, self._models.changes = self._models.changes, Changes()
+        await store.load_statistics(self._connection, self._models.statistics, changes.seen)
+        counted = count(self._models.statistics, changes.seen)
         async with self._connection.transaction():
             await store.move_checkpoint(self._connection, self.position, position)
-            await store.write(self._connection, changes)
+            await store.write(self._connection, changes, counted)
             failpoint("projections.before_commit")
         failpoint("projections.after_commit")
         self.position = position
-        store.as_written(changes)
+        store.as_written(changes, counted)
         self._forget(changes)
 
     def _forget(self, changes: Changes) -> None:
@@ -166,6 +176,8 @@ class Projector:
                 slots.pop(row.run_id, None)
         if len(slots) > self._cached_runs_max:
             slots.clear()
+        if len(self._models.statistics) > self._cached_runs_max:
+            self._models.statistics = Statistics()
         excess = len(runs) - self._cached_runs_max
         if excess > 0:
             oldest: list[UUID] = [run_id for run_id, _ in zip(runs, range(excess), strict=False)]

@@ -4,11 +4,9 @@ All statements name tables without their schema: the connection's search path sa
 the live one or one that is being built. Statements derive from the rows in `state.py`, so that the two cannot drift.
 """
 
-import types
-from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import cast
 from uuid import UUID
 
 import asyncpg
@@ -22,7 +20,6 @@ from services.projections.state import (
     Changes,
     DeadLetterRow,
     DecisionRow,
-    Json,
     NodeRow,
     PromptRow,
     PromptVersionRow,
@@ -37,17 +34,25 @@ from services.projections.state import (
     VersionRow,
     WorkflowRow,
 )
+from services.projections.statistics import (
+    Counted,
+    NodeStatisticsRow,
+    RunHourRow,
+    Seen,
+    Statistics,
+    UsageRow,
+    hour_key,
+)
+from services.projections.table import Table
 
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 12
+TABLES_VERSION = 14
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _GO_ON = "status not in ('completed', 'failed', 'skipped', 'cancelled')"
 _SQL = Path(__file__).with_name("tables.sql")
-_SCALARS = {int: "bigint", str: "text", Json: "json", UUID: "uuid", datetime: "timestamptz", float: "float8"}
-RowT = TypeVar("RowT")
 
 
 class CheckpointMoved(Exception):
@@ -60,84 +65,6 @@ class Checkpoint(msgspec.Struct, frozen=True):
     position: int
     incarnation: UUID
     tables_version: int
-
-
-class Table:
-    """One table and its statements. The first `key_count` columns are its key, the first `fixed_count` never change.
-
-    `unique` is what its unique index is over, where that is not the key as it stands.
-    """
-
-    def __init__(
-        self, name: str, row: type[Any], key_count: int = 1, fixed_count: int | None = None, unique: str | None = None
-    ) -> None:
-        hints = get_type_hints(row)
-        self.name = name
-        self.row = row
-        self.columns = tuple(field for field in row.__struct_fields__ if field != "change")
-        self.columns_count = len(self.columns)
-        self.key_count = key_count
-        self.fixed_count = key_count if fixed_count is None else fixed_count
-        changing = self.columns[self.fixed_count :]
-        given = (*self.columns[:key_count], *changing)
-        arrays = ", ".join(f"${number}::{_column_type(hints[name])}[]" for number, name in enumerate(given, 1))
-        named = ", ".join(given)
-        sets = ", ".join(f"{column} = given.{column}" for column in changing)
-        keys = " and ".join(f"kept.{column} = given.{column}" for column in self.columns[:key_count])
-        # Every name in these statements is a constant of this package.
-        self.update = f"update {name} kept set {sets} from unnest({arrays}) as given ({named}) where {keys}"  # noqa: S608
-        all_arrays = ", ".join(
-            f"${number}::{_column_type(hints[name])}[]" for number, name in enumerate(self.columns, 1)
-        )
-        key, taken = (
-            unique or ", ".join(self.columns[:key_count]),
-            ", ".join(f"{name} = excluded.{name}" for name in changing),
-        )
-        self.upsert = (
-            f"insert into {name} ({', '.join(self.columns)}) select * from unnest({all_arrays}) "  # noqa: S608
-            f"on conflict ({key}) do update set {taken}"
-        )
-        self.select = f"select {', '.join(self.columns)} from {name}"  # noqa: S608
-
-    async def insert_rows(self, connection: asyncpg.Connection, rows: Iterable[Sequence[Any]]) -> None:
-        """COPY rows, tuples of all columns."""
-        await connection.copy_records_to_table(self.name, records=rows, columns=self.columns)
-
-    async def update_rows(self, connection: asyncpg.Connection, rows: Iterable[Sequence[Any]]) -> None:
-        """Bring rows that are there to this form, in one statement."""
-        given = zip(*rows, strict=True)
-        columns = [list(column) for column in given]
-        await connection.execute(self.update, *columns[: self.key_count], *columns[self.fixed_count :])
-
-    async def write(self, connection: asyncpg.Connection, rows: Sequence[Any]) -> None:
-        """Insert the new rows, update the changed ones."""
-        end = self.columns_count
-        new = [msgspec.structs.astuple(row)[:end] for row in rows if row.change == NEW]
-        changed = [msgspec.structs.astuple(row)[:end] for row in rows if row.change != NEW]
-        if new:
-            await self.insert_rows(connection, new)
-        if changed:
-            await self.update_rows(connection, changed)
-
-    async def put(self, connection: asyncpg.Connection, rows: Sequence[Any]) -> None:
-        """Have these rows in the table, whether it has older forms of them or not."""
-        if rows:
-            end = self.columns_count
-            given = zip(*(msgspec.structs.astuple(row)[:end] for row in rows), strict=True)
-            await connection.execute(self.upsert, *(list(column) for column in given))
-
-    async def append(self, connection: asyncpg.Connection, rows: Sequence[Any]) -> None:
-        """Insert rows that never change."""
-        if rows:
-            await self.insert_rows(connection, [msgspec.structs.astuple(row) for row in rows])
-
-
-def _column_type(hint: Any) -> str:
-    if get_origin(hint) in (Union, types.UnionType):
-        hint = next(part for part in get_args(hint) if part is not type(None))
-    if get_origin(hint) is list:
-        return "text"  # never in an update by array: see WORKFLOWS
-    return _SCALARS[hint]
 
 
 _RUN_FIXED = RunRow.__struct_fields__.index("created_position") + 1
@@ -160,11 +87,26 @@ DEAD_LETTERS = Table("dead_letters", DeadLetterRow, fixed_count=DeadLetterRow.__
 AUDIT = Table("audit", AuditRow)
 SECRET_CHANGES = Table("secret_changes", SecretChangeRow)
 BREAKERS = Table("breakers", BreakerRow)
+NODE_STATISTICS = Table("node_statistics", NodeStatisticsRow, key_count=2)
+RUN_HOURS = Table("run_hours", RunHourRow, key_count=4)
+USAGE = Table("usage", UsageRow, key_count=2, fixed_count=2)
 TABLES = (
     WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, APPROVALS, SLOTS, TEMPLATES, PROMPTS, PROMPT_VERSIONS,
     DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT, SECRET_CHANGES, BREAKERS,
+    NODE_STATISTICS, RUN_HOURS, USAGE,
 )  # fmt: skip
 TABLE_NAMES = ("checkpoint", *(table.name for table in TABLES))
+
+
+_NODE_STATISTICS = (
+    f"{NODE_STATISTICS.select} join unnest($1::text[], $2::text[]) wanted (workflow_id, node_id) "
+    "using (workflow_id, node_id)"
+)
+_RUN_HOURS = (
+    f"{RUN_HOURS.select} join unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[]) "
+    "wanted (workflow_id, hour, trigger_type, trigger_id) using (workflow_id, hour, trigger_type, trigger_id)"
+)
+_USAGE = f"{USAGE.select} join unnest($1::text[], $2::text[]) wanted (kind, id) using (kind, id)"
 
 
 async def connect(dsn: str, schema: str) -> asyncpg.Connection:
@@ -296,12 +238,28 @@ async def load_prompts(connection: asyncpg.Connection, models: ReadModels, ids: 
         models.prompts[record["id"]] = PromptRow(*record)
 
 
-async def write(connection: asyncpg.Connection, changes: Changes) -> None:
+async def load_statistics(connection: asyncpg.Connection, rows: Statistics, seen: Seen) -> None:
+    """Have the rows that what was seen is counted in, as far as the tables have them."""
+    nodes = {(node.workflow_id, node.node_id) for node in seen.nodes} - rows.nodes.keys()
+    if nodes:
+        for record in await connection.fetch(_NODE_STATISTICS, *map(list, zip(*nodes, strict=True))):
+            row = NodeStatisticsRow(*record)
+            rows.nodes[row.workflow_id, row.node_id] = row
+    hours = {hour_key(run) for run in seen.runs} - rows.hours.keys()
+    if hours:
+        for record in await connection.fetch(_RUN_HOURS, *map(list, zip(*hours, strict=True))):
+            hour = RunHourRow(*record)
+            rows.hours[hour.workflow_id, hour.hour, hour.trigger_type, hour.trigger_id] = hour
+    used = {(one.kind, one.id) for one in seen.used} - rows.usage.keys()
+    if used:
+        for record in await connection.fetch(_USAGE, *map(list, zip(*used, strict=True))):
+            usage = UsageRow(*record)
+            rows.usage[usage.kind, usage.id] = usage
+
+
+async def write(connection: asyncpg.Connection, changes: Changes, counted: Counted) -> None:
     """Write what changed, inside the caller's transaction."""
-    for table in (NODES, INSTANCES) if changes.archived else ():  # first: what comes back is written after
-        await connection.execute(f"delete from {table.name} where run_id = any($1)", changes.archived)  # noqa: S608
-    for table in (DECISIONS, RECEIVED) if changes.listed_from_position else ():
-        await connection.execute(f"delete from {table.name} where position < $1", changes.listed_from_position)  # noqa: S608
+    await _remove(connection, changes)  # first: what comes back is written after
     for row in changes.workflows:
         await _write_workflow(connection, row)
     await VERSIONS.append(connection, changes.versions)
@@ -328,6 +286,20 @@ async def write(connection: asyncpg.Connection, changes: Changes) -> None:
     await AUDIT.append(connection, changes.audits)
     await SECRET_CHANGES.append(connection, changes.secret_changes)
     await BREAKERS.put(connection, list(changes.breakers.values()))
+    if counted.nodes:
+        await NODE_STATISTICS.write(connection, counted.nodes)
+    if counted.hours:
+        await RUN_HOURS.write(connection, counted.hours)
+    if counted.usage:
+        await USAGE.write(connection, counted.usage)
+
+
+async def _remove(connection: asyncpg.Connection, changes: Changes) -> None:
+    """The rows that retention has taken away."""
+    for table in (NODES, INSTANCES) if changes.archived else ():
+        await connection.execute(f"delete from {table.name} where run_id = any($1)", changes.archived)  # noqa: S608
+    for table in (DECISIONS, RECEIVED) if changes.listed_from_position else ():
+        await connection.execute(f"delete from {table.name} where position < $1", changes.listed_from_position)  # noqa: S608
 
 
 async def _write_workflow(connection: asyncpg.Connection, row: WorkflowRow) -> None:
@@ -349,8 +321,11 @@ def _split(rows: Sequence[NodeRow]) -> tuple[list[NodeRow], list[NodeRow]]:
     return nodes, instances
 
 
-def as_written(changes: Changes) -> None:
+def as_written(changes: Changes, counted: Counted) -> None:
     """The transaction is committed: the tables now have these rows as they are."""
+    for statistics in counted:
+        for counted_row in cast("list[NodeStatisticsRow | RunHourRow | UsageRow]", statistics):
+            counted_row.change = 0
     for rows in (
         cast(
             "list[WorkflowRow | RunRow | NodeRow | ApprovalRow | SlotRow | TemplateRow | PromptRow | DeadLetterRow]",

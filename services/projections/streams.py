@@ -1,11 +1,15 @@
 """Live events for many listeners: one reader of the log per process, and a short queue for each listener.
 
+What is read in one go is one batch, written as text once, whoever listens to it. Under load the reader pauses between two
+batches, so that no listener gets more than some twenty a second; a lone event waits for nobody.
+
 A listener that is slower than the log is not buffered: its queue is dropped and it is caught up from the log, page by
 page, at its own pace. Nothing is ever skipped or told twice: every listener goes strictly by position.
 """
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from uuid import UUID
@@ -49,6 +53,47 @@ def logged_event(stored: StoredEvent) -> LoggedEvent:
         causation_id=stored.causation_id,
         actor=stored.actor,
     )
+
+
+_NO_LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
+
+
+def message(event: StoredEvent) -> bytes:
+    """The event as one server-sent message. JSON has line ends only where it may have blanks."""
+    data = msgspec.json.encode(logged_event(event)).translate(_NO_LINE_ENDS)
+    return b"event: %s\nid: %d\ndata: %s\n\n" % (event.type.encode(), event.position, data)
+
+
+class Batch:
+    """Events in order of position, each written once for all who are told of it."""
+
+    __slots__ = ("_text", "events", "messages", "size_bytes")
+
+    def __init__(self, events: Sequence[StoredEvent], messages: Sequence[bytes] | None = None) -> None:
+        self.events = events
+        self.messages = [message(event) for event in events] if messages is None else messages
+        self.size_bytes = sum(map(len, self.messages))
+        self._text: bytes | None = None
+
+    @property
+    def text(self) -> bytes:
+        """All of them, one after the other."""
+        if self._text is None:
+            self._text = b"".join(self.messages)
+        return self._text
+
+    def where(self, is_wanted: Callable[[StoredEvent], bool]) -> "Batch":
+        """Those that are wanted; itself where all are."""
+        pairs = [pair for pair in zip(self.events, self.messages, strict=True) if is_wanted(pair[0])]
+        if len(pairs) == len(self.events):
+            return self
+        return Batch([event for event, _ in pairs], [text for _, text in pairs])
+
+    def after(self, position: int) -> "Batch":
+        """Those above a position."""
+        if self.events and self.events[0].position > position:
+            return self
+        return self.where(lambda event: event.position > position)
 
 
 class _Named(msgspec.Struct):
@@ -109,32 +154,40 @@ class Places:
 class Listener:
     """One who follows: a run, a workflow, or everything."""
 
-    def __init__(self, run_id: UUID | None, workflow_id: str | None, backlog_max: int) -> None:
+    def __init__(self, run_id: UUID | None, workflow_id: str | None, settings: ReadSettings) -> None:
         self.run_id = run_id
         self.workflow_id = workflow_id
         self.is_behind = False
-        self._backlog_max = backlog_max
-        self._queue: deque[StoredEvent] = deque()
+        self._settings = settings
+        self._queue: deque[Batch] = deque()
+        self._events_count = 0
+        self._bytes_count = 0
         self._arrived = asyncio.Event()
 
-    def offer(self, event: StoredEvent) -> None:
+    def offer(self, batch: Batch) -> None:
         """Called by the tailer, in order of position."""
         if self.is_behind:
             return
-        if len(self._queue) >= self._backlog_max:
-            self._queue.clear()
+        self._events_count += len(batch.events)
+        self._bytes_count += batch.size_bytes
+        if (
+            self._events_count > self._settings.listener_backlog_max
+            or self._bytes_count > self._settings.listener_backlog_bytes_max
+        ):
+            self.start_afresh()
             self.is_behind = True
         else:
-            self._queue.append(event)
+            self._queue.append(batch)
         self._arrived.set()
 
     def start_afresh(self) -> None:
         """From here on the queue is complete again; what came before must be read from the log."""
         self._queue.clear()
+        self._events_count = self._bytes_count = 0
         self.is_behind = False
 
-    async def next(self, timeout_s: float) -> StoredEvent | None:
-        """The next event; None after `timeout_s` without one, or when the listener has fallen behind."""
+    async def next(self, timeout_s: float) -> Batch | None:
+        """The next batch; None after `timeout_s` without one, or when the listener has fallen behind."""
         while not self._queue:
             if self.is_behind:
                 return None
@@ -144,7 +197,33 @@ class Listener:
                     await self._arrived.wait()
             except TimeoutError:
                 return None
-        return self._queue.popleft()
+        batch = self._queue.popleft()
+        self._events_count -= len(batch.events)
+        self._bytes_count -= batch.size_bytes
+        return batch
+
+
+class _Pages:
+    """How many events are read at once: as many as may be, fewer where they are large."""
+
+    def __init__(self, settings: ReadSettings) -> None:
+        self.count = self._count_max = settings.stream_page_count
+        self._bytes_max = settings.stream_page_bytes_max
+
+    def cut(self, events: list[StoredEvent]) -> list[StoredEvent]:
+        """The first of them, as many as may be kept at once, and at least one; the others are read again."""
+        size = 0
+        for place, event in enumerate(events):
+            size += len(event.data)
+            if size > self._bytes_max and place:
+                self.count = place
+                return events[:place]
+        self.count = min(self._count_max, self.count * 2)
+        return events
+
+
+class TooManyListeners(Exception):
+    """As many listen as may."""
 
 
 class Tailer:
@@ -154,39 +233,53 @@ class Tailer:
         self._event_log = log
         self._places = places
         self._settings = settings
+        self._pages = _Pages(settings)
         self._position = 0
         self._by_run: dict[UUID, list[Listener]] = {}
-        self._wide: list[Listener] = []
+        self._wide: dict[str | None, list[Listener]] = {}
+        self._count = 0
         self._nudged = asyncio.Event()
         self._lock = asyncio.Lock()
 
     @property
     def listeners_count(self) -> int:
-        return len(self._wide) + sum(map(len, self._by_run.values()))
+        return self._count
+
+    @property
+    def pause_s(self) -> float:
+        """Between two batches; longer where many listen, since each batch is sent to every one of them."""
+        return max(self._settings.stream_pause_s, self._settings.stream_pause_per_listener_s * self._count)
 
     def nudge(self) -> None:
         """The log grew."""
         self._nudged.set()
 
     async def add(self, listener: Listener) -> None:
-        """From now on it is offered every event that is logged after this call."""
+        """From now on it is offered every event that is logged after this call. Raises TooManyListeners."""
         async with self._lock:
-            if not self.listeners_count:
+            if self._count >= self._settings.listeners_max:
+                raise TooManyListeners
+            if not self._count:
                 self._position = (await self._event_log.head()).position
-            if listener.run_id is None:
-                self._wide.append(listener)
-            else:
-                self._by_run.setdefault(listener.run_id, []).append(listener)
+            self._group(listener).append(listener)
+            self._count += 1
 
     def remove(self, listener: Listener) -> None:
         """It is offered nothing more."""
-        if listener.run_id is None:
-            self._wide.remove(listener)
-            return
-        listeners = self._by_run[listener.run_id]
+        listeners = self._group(listener)
         listeners.remove(listener)
-        if not listeners:
+        self._count -= 1
+        if listeners:
+            return
+        if listener.run_id is None:
+            del self._wide[listener.workflow_id]
+        else:
             del self._by_run[listener.run_id]
+
+    def _group(self, listener: Listener) -> list[Listener]:
+        if listener.run_id is None:
+            return self._wide.setdefault(listener.workflow_id, [])
+        return self._by_run.setdefault(listener.run_id, [])
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -197,31 +290,57 @@ class Tailer:
             except TimeoutError:
                 pass
             self._nudged.clear()
+            began_s = time.monotonic()
             try:
-                await self._catch_up()
+                has_told = await self._catch_up()
             except Unavailable as fault:
                 _log.warning("live streams stand still: %s", fault)
+                has_told = False
+            if has_told:
+                await asyncio.sleep(max(0.0, began_s + self.pause_s - time.monotonic()))
 
-    async def _catch_up(self) -> None:
+    async def _catch_up(self) -> bool:
+        """Whether there was anything to tell."""
+        has_told = False
         while True:
             async with self._lock:
-                if not self.listeners_count:
-                    return
-                events = await self._event_log.read(self._position, self._settings.stream_page_count)
-                if any(listener.workflow_id is not None for listener in self._wide):
+                if not self._count:
+                    return False
+                count = self._pages.count
+                found = await self._event_log.read(self._position, count)
+                events = self._pages.cut(found)
+                if any(workflow_id is not None for workflow_id in self._wide):
                     await self._places.learn(events)
-                for event in events:
-                    self._offer(event)
-                    self._position = event.position
-            if len(events) < self._settings.stream_page_count:
-                return
+                if events:
+                    has_told = True
+                    self._offer(events)
+                    self._position = events[-1].position
+            if len(events) == len(found) < count:
+                return has_told
 
-    def _offer(self, event: StoredEvent) -> None:
-        for listener in self._by_run.get(event.stream_id, ()):
-            listener.offer(event)
-        for listener in self._wide:
-            if listener.workflow_id is None or self._places.is_of(event, listener.workflow_id):
-                listener.offer(event)
+    def _offer(self, events: Sequence[StoredEvent]) -> None:
+        """To each group of listeners what concerns it, in one batch."""
+        of_runs = [event for event in events if event.stream_id in self._by_run] if self._by_run else []
+        if not self._wide and not of_runs:
+            return
+        page = Batch(events if self._wide else of_runs)
+        for workflow_id, listeners in self._wide.items():
+            _tell(listeners, page if workflow_id is None else self._of_workflow(page, workflow_id))
+        for run_id in {event.stream_id for event in of_runs}:
+            _tell(self._by_run[run_id], _of_run(page, run_id))
+
+    def _of_workflow(self, page: Batch, workflow_id: str) -> Batch:
+        return page.where(lambda event: self._places.is_of(event, workflow_id))
+
+
+def _of_run(page: Batch, run_id: UUID) -> Batch:
+    return page.where(lambda event: event.stream_id == run_id)
+
+
+def _tell(listeners: Sequence[Listener], batch: Batch) -> None:
+    if batch.events:
+        for listener in listeners:
+            listener.offer(batch)
 
 
 class Streams:
@@ -233,56 +352,66 @@ class Streams:
         self._places = places
         self._settings = settings
 
-    async def of_run(self, run_id: UUID, after_position: int) -> AsyncIterator[StoredEvent | None]:
-        """All events of a run above that position, then live ones; without end."""
-        listener = Listener(run_id, None, self._settings.listener_backlog_max)
+    @property
+    def is_full(self) -> bool:
+        """Whether as many listen as may."""
+        return self._tailer.listeners_count >= self._settings.listeners_max
+
+    async def of_run(self, run_id: UUID, after_position: int) -> AsyncIterator[Batch | None]:
+        """All events of a run above that position, then live ones; without end. Raises TooManyListeners."""
+        listener = Listener(run_id, None, self._settings)
         version = 0
 
-        async def page() -> list[StoredEvent]:
+        async def page(_: int, pages: _Pages) -> list[StoredEvent]:
             nonlocal version
-            events = await self._event_log.read_stream(run_id, version, self._settings.stream_page_count)
+            events = pages.cut(await self._event_log.read_stream(run_id, version, pages.count))
             version = events[-1].version if events else version
             return events
 
-        async for event in self._follow(listener, after_position, lambda _: page()):
-            if event is not None:
-                version = max(version, event.version)
-            yield event
+        async for batch in self._follow(listener, after_position, page):
+            if batch is not None:
+                version = max(version, batch.events[-1].version)
+            yield batch
 
-    async def of_all(self, workflow_id: str | None, after_position: int) -> AsyncIterator[StoredEvent | None]:
-        """All events above that position, or those that concern one workflow, then live ones; without end."""
-        listener = Listener(None, workflow_id, self._settings.listener_backlog_max)
+    async def of_all(self, workflow_id: str | None, after_position: int) -> AsyncIterator[Batch | None]:
+        """All events above that position, or those that concern one workflow, then live ones; without end. Raises
+        TooManyListeners."""
+        listener = Listener(None, workflow_id, self._settings)
 
-        async def page(position: int) -> list[StoredEvent]:
-            return await self._event_log.read(position, self._settings.stream_page_count)
+        async def page(position: int, pages: _Pages) -> list[StoredEvent]:
+            return pages.cut(await self._event_log.read(position, pages.count))
 
-        async for event in self._follow(listener, after_position, page):
-            yield event
+        async for batch in self._follow(listener, after_position, page):
+            yield batch
 
     async def _follow(
-        self, listener: Listener, position: int, page: Callable[[int], Awaitable[list[StoredEvent]]]
-    ) -> AsyncIterator[StoredEvent | None]:
+        self, listener: Listener, position: int, page: Callable[[int, _Pages], Awaitable[list[StoredEvent]]]
+    ) -> AsyncIterator[Batch | None]:
+        """Batches, none of them empty."""
         await self._tailer.add(listener)
         told = position
         try:
             while True:
                 listener.start_afresh()
-                read = told
-                while events := await page(read):
+                read, pages = told, _Pages(self._settings)
+                while events := await page(read, pages):
                     read = events[-1].position
-                    for event in await self._wanted(listener, events):
-                        if event.position > told:
-                            told = event.position
-                            yield event
+                    wanted = [event for event in await self._wanted(listener, events) if event.position > told]
+                    del events  # a listener that reads nothing holds little
+                    if wanted:
+                        told = wanted[-1].position
+                        batch = Batch(wanted)
+                        del wanted
+                        yield batch
                 while True:
-                    event = await listener.next(self._settings.stream_keep_alive_s)
-                    if event is None:
+                    batch = await listener.next(self._settings.stream_keep_alive_s)
+                    if batch is None:
                         if listener.is_behind:
                             break
                         yield None
-                    elif event.position > told:
-                        told = event.position
-                        yield event
+                    elif (new := batch.after(told)).events:
+                        told = new.events[-1].position
+                        yield new
         finally:
             self._tailer.remove(listener)
 

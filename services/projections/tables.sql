@@ -13,7 +13,8 @@
 -- `decisions` has every answer of a trigger, the fired ones too; `received_events`
 -- what came from outside; `webhook_rejections` how many deliveries were turned away; `dead_letters` what could not be
 -- handled; `audit` who asked for what; `secret_changes` which secrets there are, and who changed them when;
--- `breakers` how each circuit breaker stands that has ever opened.
+-- `breakers` how each circuit breaker stands that has ever opened; `node_statistics`, `run_hours` and `usage` are counts:
+-- see statistics.py.
 --
 -- Columns, their order and names are the fields of the rows in state.py. JSON is `json`: the text as it was.
 -- Rows that change leave room on their page for it (fillfactor), so that most updates touch no index.
@@ -30,6 +31,7 @@ create table workflows (
     created_at       timestamptz not null,
     created_by       text,
     created_position bigint not null unique,
+    template_id      text,
     version          int not null,
     status           text not null,
     name             text not null,
@@ -63,11 +65,13 @@ create table runs (
     parent_run_id    uuid,
     parent_node_id   text,
     parent_instance  text,
+    caused_by_run_id uuid,
     actor            text,
     input_data       json not null,
     depth            int not null,
     from_node        text,
     forked_from      json,
+    is_shadow        boolean not null,
     created_at       timestamptz not null,
     created_position bigint not null,
     labels           jsonb not null,
@@ -93,7 +97,9 @@ create table runs (
 create unique index runs_created on runs (created_position);
 create index runs_of_workflow on runs (workflow_id, created_position);
 create index runs_with_status on runs (status, created_position);
+create index runs_in_shadow on runs (created_position) where is_shadow;
 create index runs_of_parent on runs (parent_run_id, created_position) where parent_run_id is not null;
+create index runs_caused_by on runs (caused_by_run_id, created_position) where caused_by_run_id is not null;
 create index runs_labelled on runs using gin (labels jsonb_path_ops) where labels <> '{}';
 
 create table node_runs (
@@ -287,9 +293,55 @@ create table audit (
     position bigint primary key,
     actor    text,
     action   text not null,
+    resource text not null,
     subject  text not null,
+    workflow_id text,
     at       timestamptz not null
 );
+create index audit_of_actor on audit (actor, position);
+create index audit_of_action on audit (action, position);
+create index audit_of_subject on audit (subject, position);
+create index audit_of_workflow on audit (workflow_id, position) where workflow_id is not null;
+
+create table node_statistics (
+    workflow_id     text not null,
+    node_id         text not null,
+    completed_count bigint not null,
+    failed_count    bigint not null,
+    skipped_count   bigint not null,
+    timed_count     bigint not null,
+    mean_ms         float8 not null,
+    variance_ms2    float8 not null,
+    position        bigint not null,
+    primary key (workflow_id, node_id)
+) with (fillfactor = 50);
+
+create table run_hours (
+    workflow_id  text not null,
+    hour         timestamptz not null,
+    trigger_type text not null,
+    trigger_id   text not null,
+    created      bigint not null,
+    completed    bigint not null,
+    failed       bigint not null,
+    cancelled    bigint not null,
+    partial      bigint not null,
+    duration_ms  bigint not null,
+    durations    json not null,
+    position     bigint not null,
+    primary key (workflow_id, hour, trigger_type, trigger_id)
+) with (fillfactor = 50);
+create index run_hours_of_hour on run_hours (hour);
+
+create table usage (
+    kind     text not null,
+    id       text not null,
+    count    bigint not null,
+    first_at timestamptz not null,
+    last_at  timestamptz not null,
+    position bigint not null,
+    primary key (kind, id)
+) with (fillfactor = 50);
 
 create table secret_changes (
     position   bigint primary key,

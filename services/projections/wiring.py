@@ -13,10 +13,12 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from infra.bus.health import answer_health, healthy
 from infra.bus.process import broker, connected, opened
 from infra.embedded.readiness import say_ready
 from infra.eventlog import EventLog
 from infra.settings import Settings
+from infra.telemetry import start_tracing
 from services.projections.answers import Answers
 from services.projections.job_logs import JobLogs
 from services.projections.loop import Loop
@@ -37,6 +39,7 @@ class Projections:
         self._job_logs: JobLogs | None = None
         self._broker = broker(settings, "projections", self._reconnected)
         self._background: set[asyncio.Task[None]] = set()
+        self._tracing = start_tracing("projections", settings.namespace)
         self.app = FastStream(self._broker, lifespan=self._life, logger=None)
 
     @asynccontextmanager
@@ -56,6 +59,8 @@ class Projections:
                 await working
             pool.terminate()
             await log.close()
+            if self._tracing is not None:
+                await asyncio.to_thread(self._tracing.end)
 
     async def _work(self, log: EventLog, dsn: str, pool: asyncpg.Pool, client: Client) -> None:
         answers = Answers(log, pool, AnswerSettings())
@@ -71,6 +76,7 @@ class Projections:
             tell=tell,
             renew=_renew,
             settings=LoopSettings(),
+            tracing=self._tracing,
         )
         lines = job_log_settings(retention_days=self._settings.retention_log_lines_days)
         self._job_logs = JobLogs(log, pool, client, namespace=self._settings.namespace, settings=lines)
@@ -81,6 +87,7 @@ class Projections:
             loop.nudge(int(message.data) if message.data.isdigit() else 0)
 
         await client.subscribe(self._subjects.appended, cb=on_appended)
+        await client.subscribe(self._subjects.health("projections"), cb=_tell_health)
         await client.subscribe(self._subjects.command("projections", "*"), queue="projections", cb=answers.heard)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -103,6 +110,10 @@ class Projections:
 async def _say_ready(loop: Loop) -> None:
     await loop.is_ready.wait()
     say_ready()
+
+
+async def _tell_health(request: Msg) -> None:
+    await answer_health(request, healthy("projections"))
 
 
 async def _renew(log: EventLog, dsn: str) -> None:

@@ -180,7 +180,9 @@ class ScriptRunner:
 
     def _environment(self, job: Job, env: dict[str, str], folder: PurePath) -> dict[str, str]:
         """The node's own names, and ours; `folder` is where the job's own folder is for the script."""
+        trace = {} if job.traceparent is None else {"TRACEPARENT": job.traceparent}
         return {
+            **trace,
             **env,
             "HOME": str(folder),
             "TMPDIR": str(folder),

@@ -8,8 +8,8 @@ from typing import Literal
 import msgspec
 from flowforge.reports import OUTPUT_BYTES_MAX
 
+from infra.calls import read_entry
 from infra.settings import Settings, SettingsError, load_settings
-from services.workers.targets import read_entry
 
 JOB_TYPE = "script"
 WEBHOOK = "webhook"
@@ -83,12 +83,6 @@ stderr_chars_shown = 2_000
 call_s_default = 60.0
 """For a call whose node has no `timeout_ms`."""
 
-call_connect_s = 10.0
-redirects_max = 5
-
-response_bytes_max = 16 * 1024 * 1024
-"""Of the answer to a call."""
-
 body_chars_shown = 300
 """Of an unexpected answer's body in the error's message."""
 
@@ -144,8 +138,7 @@ class WorkersSettings(msgspec.Struct, frozen=True):
     @property
     def own_servers(self) -> tuple[str, ...]:
         """FlowForge's own addresses, `host:port`, to which no call goes."""
-        host = self.common.http_host
-        return (*self.common.webhook_deny, f"{f'[{host}]' if ':' in host else host}:{self.common.http_port}")
+        return self.common.own_servers
 
 
 def load(environ: Mapping[str, str] | None = None) -> WorkersSettings:

@@ -10,10 +10,9 @@ from flowforge.errors import ErrorCode, JobError
 from flowforge.job import Job
 from msgspec import UNSET, UnsetType
 
-from services.workers.calls import Answer, Calls, Misled, Request, TooLarge, Unreached, Unusable, within
+from infra.calls import Answer, Calls, Misled, Request, TargetRefused, TooLarge, Unreached, Unusable, within
 from services.workers.secrets import Asks, JobSecrets
 from services.workers.settings import body_chars_kept, body_chars_shown, call_s_default
-from services.workers.targets import TargetRefused
 
 CALLBACK_HEADER = "flowforge-callback-url"
 _FORM = "application/x-www-form-urlencoded"

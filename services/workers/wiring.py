@@ -3,7 +3,6 @@ failpoints, signals."""
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import socket
@@ -13,11 +12,14 @@ import uvloop
 from flowforge.errors import FlowForgeError
 from flowforge.worker import Worker
 
+from infra.calls import Calls, Targets
 from infra.embedded.readiness import say_ready
 from infra.failpoints import failpoint
 from infra.settings import SettingsError
+from infra.telemetry import start_tracing
+from infra.telemetry.jobs import JobSpans
+from infra.telemetry.logs import write_logs
 from services.workers import settings
-from services.workers.calls import Calls
 from services.workers.confinement import Confinement
 from services.workers.prompts import PromptRunner
 from services.workers.script import ScriptRunner
@@ -25,7 +27,6 @@ from services.workers.secrets import SecretsOverNats
 from services.workers.settings import WorkersSettings
 from services.workers.sql import SqlRunner
 from services.workers.strays import Strays
-from services.workers.targets import Targets
 from services.workers.webhook import WebhookCaller
 
 FAILPOINTS = ("workers.before_report", "workers.after_report")
@@ -78,6 +79,10 @@ async def serve(configured: WorkersSettings) -> None:
     strays.adopt()
     secrets = SecretsOverNats(configured.common.nats_url, configured.common.namespace)
     served = workers(configured, strays, secrets)
+    tracing = start_tracing("workers", configured.common.namespace)
+    if tracing is not None:
+        for worker in served:
+            worker.tracer = JobSpans(tracing)
 
     def stop() -> None:
         for worker in served:
@@ -93,6 +98,8 @@ async def serve(configured: WorkersSettings) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await telling
         await secrets.close()
+        if tracing is not None:
+            await asyncio.to_thread(tracing.end)
 
 
 async def _tell_when_ready(served: list[Worker]) -> None:
@@ -106,11 +113,7 @@ def main() -> None:
         configured = settings.load()
     except SettingsError as fault:
         sys.exit(str(fault))
-    logging.basicConfig(
-        level=configured.common.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    for name in ("httpx", "httpcore"):  # they write addresses and headers of calls, in which secrets are
-        logging.getLogger(name).setLevel(logging.WARNING)
+    write_logs("workers", configured.common)
     try:
         uvloop.run(serve(configured))
     except FlowForgeError as fault:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -148,11 +148,16 @@ def wide(name: str, width: int) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def running(home: Path) -> AsyncGenerator[Bench]:
-    """The system up, its worker at work, and a publisher connected."""
-    async with Cluster(home) as cluster:
+async def running(home: Path, env: Mapping[str, str] | None = None) -> AsyncGenerator[Bench]:
+    """The system up, its worker at work, and a publisher connected. `env`: what they get besides."""
+    async with Cluster(home, env=env) as cluster:
         endpoints = cluster.endpoints
-        environment = {**os.environ, "FLOWFORGE_NATS_URL": endpoints.worker_nats, "FLOWFORGE_HOME": str(home)}
+        environment = {
+            **os.environ,
+            "FLOWFORGE_NATS_URL": endpoints.worker_nats,
+            "FLOWFORGE_HOME": str(home),
+            **(env or {}),
+        }
         worker = subprocess.Popen([sys.executable, str(HERE / "worker.py")], env=environment)
         client = await nats.connect(endpoints.nats)
         headers = {"Authorization": f"Bearer {cluster.admin_key}"}

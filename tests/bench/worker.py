@@ -2,6 +2,9 @@
 
 from flowforge import Job, Worker
 
+from infra.telemetry import start_tracing
+from infra.telemetry.jobs import JobSpans
+
 worker = Worker(queue="default", concurrency=1000)
 
 
@@ -11,4 +14,6 @@ async def step(_job: Job) -> dict[str, int]:
 
 
 if __name__ == "__main__":
+    tracing = start_tracing("worker", "flowforge")
+    worker.tracer = None if tracing is None else JobSpans(tracing)
     worker.run_forever()

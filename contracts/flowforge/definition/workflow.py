@@ -31,3 +31,20 @@ class Workflow(Part, kw_only=True, frozen=True):
     def effective_edges(self) -> list[Edge]:
         """The edges as written, and those that are implied."""
         return effective_edges(self.nodes, self.edges)
+
+    def to_svg(self) -> str:
+        """Its graph as an SVG document, which a notebook shows by itself."""
+        from flowforge.diagram import of_workflow  # noqa: PLC0415  which knows this type
+        from flowforge.diagram.svg import svg  # noqa: PLC0415
+
+        return svg(of_workflow(self))
+
+    def to_mermaid(self) -> str:
+        """Its graph as a Mermaid flowchart."""
+        from flowforge.diagram import of_workflow  # noqa: PLC0415  which knows this type
+        from flowforge.diagram.mermaid import mermaid  # noqa: PLC0415
+
+        return mermaid(of_workflow(self))
+
+    def _repr_svg_(self) -> str:
+        return self.to_svg()

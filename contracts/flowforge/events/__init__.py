@@ -29,6 +29,7 @@ from flowforge.events.known import (
     ScheduleEvent,
     SecretEvent,
     SlotEvent,
+    SubscriptionEvent,
     TemplateEvent,
     TimerEvent,
     TriggerEvent,
@@ -107,6 +108,16 @@ from flowforge.events.slots import (
     SlotTaken,
     SlotWait,
 )
+from flowforge.events.subscriptions import (
+    DeliveryAbandoned,
+    PauseReason,
+    SubscriptionDeleted,
+    SubscriptionFilter,
+    SubscriptionPaused,
+    SubscriptionReplayed,
+    SubscriptionResumed,
+    SubscriptionSaved,
+)
 from flowforge.events.templates import (
     TemplateDeleted,
     TemplateSaved,
@@ -161,6 +172,15 @@ from flowforge.events.workflows import (
 from flowforge.raw import NULL
 
 __all__ = [
+    "DeliveryAbandoned",
+    "PauseReason",
+    "SubscriptionDeleted",
+    "SubscriptionFilter",
+    "SubscriptionPaused",
+    "SubscriptionReplayed",
+    "SubscriptionResumed",
+    "SubscriptionSaved",
+    "SubscriptionEvent",
     "RunRetryRefused",
     "BreakerOpened",
     "BreakerHalfOpened",

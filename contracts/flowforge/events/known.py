@@ -77,6 +77,14 @@ from flowforge.events.slots import (
     SlotRefused,
     SlotTaken,
 )
+from flowforge.events.subscriptions import (
+    DeliveryAbandoned,
+    SubscriptionDeleted,
+    SubscriptionPaused,
+    SubscriptionReplayed,
+    SubscriptionResumed,
+    SubscriptionSaved,
+)
 from flowforge.events.templates import (
     TemplateDeleted,
     TemplateSaved,
@@ -169,6 +177,14 @@ SecretEvent = SecretSet | SecretDeleted
 TimerEvent = TimerFired | TriggerTimerFired
 ScheduleEvent = ScheduleFired | ScheduleMissed
 BackfillEvent = BackfillRequested
+SubscriptionEvent = (
+    SubscriptionSaved
+    | SubscriptionPaused
+    | SubscriptionResumed
+    | SubscriptionReplayed
+    | DeliveryAbandoned
+    | SubscriptionDeleted
+)
 QuarantineEvent = MessageQuarantined | DeadLetterRetried
 RetentionEvent = RunsArchived | RunsRestored | RetentionApplied
 AnyEvent = (
@@ -188,6 +204,7 @@ AnyEvent = (
     | BackfillEvent
     | QuarantineEvent
     | RetentionEvent
+    | SubscriptionEvent
 )
 
 EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(AnyEvent)}

@@ -26,6 +26,8 @@ DISK_FREE_BYTES_MIN = 1024**3
 LAG_EVENTS_MAX = 1_000
 PENDING_MESSAGES_MAX = 1_000
 STARTS_MAX = 3
+LISTED_MAX = 1_000
+NAMED_MAX = 3
 
 
 class Check(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -128,9 +130,26 @@ async def _http(session: Session) -> list[Check]:
             health = await client.health()
             checks = [_ready(session, health)]
             await client.list_workflows(limit=1)
+            checks.append(_subscriptions((await client.subscriptions(limit=LISTED_MAX))["items"]))
     except Failure as failure:
         return [Check(name="server", verdict="error", seen=failure.message, next_step=failure.next_step)]
     return [*checks, Check(name="key", verdict="ok", seen="accepted")]
+
+
+def _subscriptions(items: list[dict[str, Any]]) -> Check:
+    """Whether those who want to be told of runs are."""
+    paused = [item for item in items if item["paused"] and item["paused"]["reason"] != "by_hand"]
+    failing = [item for item in items if item["deliveries"]["failing_since"] and not item["paused"]]
+    if paused:
+        seen = "; ".join(f"{item['id']} is paused: {item['paused']['detail']}" for item in paused[:NAMED_MAX])
+        step = f"mend the receiver, then: flowforge subscriptions resume {paused[0]['id']}"
+        return Check(name="subscriptions", verdict="warning", seen=seen, next_step=step)
+    if failing:
+        seen = "; ".join(f"{item['id']} fails: {item['deliveries']['last_error']}" for item in failing[:NAMED_MAX])
+        step = f"it is tried again; see: flowforge subscriptions deliveries {failing[0]['id']}"
+        return Check(name="subscriptions", verdict="warning", seen=seen, next_step=step)
+    owed = sum(item["deliveries"]["pending"] for item in items)
+    return Check(name="subscriptions", verdict="ok", seen=f"{len(items)}, {owed:,} deliveries owed")
 
 
 def _ready(session: Session, health: dict[str, Any]) -> Check:

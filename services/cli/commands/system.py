@@ -15,6 +15,7 @@ from flowforge import home as installation
 from rich.live import Live
 from rich.text import Text
 
+from infra.settings import given_as_file
 from services.cli.connect import START_IT, Session
 from services.cli.glyphs import duration
 from services.cli.output import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, EXIT_USAGE, Failure
@@ -75,20 +76,29 @@ def worker(reference: str, /, *, session: Annotated[Session, Hidden]) -> int:
     reference
         MODULE:NAME of a `flowforge.Worker`, such as jobs:worker; the module is looked for here first.
     """
-    import logging
-
     from flowforge.errors import FlowForgeError
     from flowforge.worker import load_worker
 
+    from infra.telemetry import start_tracing
+    from infra.telemetry.jobs import JobSpans
+    from infra.telemetry.logs import configure
+
     _name_home(session)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    configure("worker", "info", "json" if os.environ.get("FLOWFORGE_LOG_FORMAT") == "json" else "text")
     try:
         served = load_worker(reference)
     except FlowForgeError as fault:
         raise Failure(str(fault), status=EXIT_USAGE) from fault
     names = ", ".join(served.job_types) or "nothing"
     session.output.note(session.output.state("running", ("serving ", "bold"), f"{names} on queue {served.queue}"))
-    served.run_forever()
+    tracing = start_tracing("worker", installation.namespace())
+    if tracing is not None and served.tracer is None:
+        served.tracer = JobSpans(tracing)
+    try:
+        served.run_forever()
+    finally:
+        if tracing is not None:
+            tracing.end()
     return EXIT_OK
 
 
@@ -200,7 +210,7 @@ def settings_of(session: Session) -> "Settings":
 
 def database_url(session: Session) -> str:
     """The services' login of the database: FLOWFORGE_DATABASE_URL, or that of the running installation."""
-    if given := os.environ.get("FLOWFORGE_DATABASE_URL"):
+    if given := os.environ.get("FLOWFORGE_DATABASE_URL") or given_as_file("database_url", os.environ):
         return given
     address = installation.endpoints(session.folder).database
     if not address:

@@ -1,7 +1,7 @@
 """The run as a whole."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -16,7 +16,7 @@ from services.execution.plan import Plan
 from services.execution.state.units import Frame, NodeState, Unit
 
 if TYPE_CHECKING:
-    from services.execution.state.source import Source
+    from services.execution.state.source import Ending, Source
 
 RUN_ENDED = frozenset({"completed", "failed", "cancelled", "partial"})
 _decode = msgspec.json.Decoder().decode
@@ -64,6 +64,7 @@ class Run:
         "priority",
         "prompts",
         "queue_due_at",
+        "recorded",
         "retries",
         "root",
         "source",
@@ -71,18 +72,23 @@ class Run:
         "status",
         "steps_left",
         "timeout_due_at",
+        "traceparent",
         "triggered",
         "variables",
         "version",
         "waiting_slot",
     )
 
-    def __init__(self, plan: Plan, triggered: WorkflowTriggered, position: int = 0, actor: str | None = None) -> None:
+    def __init__(  # noqa: PLR0915  one line for each thing that is remembered
+        self, plan: Plan, triggered: WorkflowTriggered, position: int = 0, actor: str | None = None
+    ) -> None:
         self.id = triggered.run_id
         self.actor = actor
         """Who caused it; nobody where an event or a clock did."""
         self.archive: str | None = None
         """The archive that has its events: nothing can be added to them there."""
+        self.traceparent: str | None = None
+        """The trace that it was caused in, as its first event has it."""
         self.position = position
         self.plan = plan
         self.triggered = triggered
@@ -131,6 +137,8 @@ class Run:
         self.cause_events: list[dict[str, Any]] | None = None
         self.source: Source | None = None
         """The run that it begins from, until it has begun."""
+        self.recorded: Mapping[tuple[str, str], Ending] | None = None
+        """Of a shadow run: how each node, and each instance, ended in the run that it was forked from."""
 
     @property
     def nodes(self) -> dict[str, NodeState]:
@@ -149,6 +157,11 @@ class Run:
     def is_stopping(self) -> bool:
         """Nothing new starts but what exists for failure."""
         return self.root.failing is not None or self.is_cancelling
+
+    @property
+    def is_shadow(self) -> bool:
+        """Nothing is done outside: what would come of it is taken from history."""
+        return self.triggered.is_shadow
 
     def begins_at(self, unit: Unit) -> bool:
         """Whether the run was asked to begin there: nothing above it was selected, and it is given the run's input."""

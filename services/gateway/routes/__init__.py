@@ -7,6 +7,7 @@ from services.gateway.routes.dead_letters import retry_dead_letter
 from services.gateway.routes.dry_runs import try_trigger, what_if
 from services.gateway.routes.events import publish
 from services.gateway.routes.forks import fork
+from services.gateway.routes.health import live, ready
 from services.gateway.routes.operations import (
     change,
     complete_node,
@@ -21,6 +22,15 @@ from services.gateway.routes.operations import (
 from services.gateway.routes.prompts import delete_prompt, save_prompt, update_prompt
 from services.gateway.routes.runs import cancel, execute
 from services.gateway.routes.secrets import delete_secret, set_secret
+from services.gateway.routes.subscriptions import (
+    change_subscription,
+    create_subscription,
+    delete_subscription,
+    pause_subscription,
+    replay_subscription,
+    resume_subscription,
+    try_subscription,
+)
 from services.gateway.routes.templates import create_template, delete_template, instantiate, update_template
 from services.gateway.routes.triggers import (
     add_trigger,
@@ -70,5 +80,14 @@ SECRETS = [set_secret, delete_secret]
 APPROVALS = [decide]
 """Below `/api/approvals`."""
 
+HEALTH = [live, ready]
+"""Below `/health`."""
+
 DEAD_LETTERS = [retry_dead_letter]
 """Below `/api/dead-letters`."""
+
+SUBSCRIPTIONS = [
+    create_subscription, change_subscription, delete_subscription, pause_subscription, resume_subscription,
+    replay_subscription, try_subscription,
+]  # fmt: skip
+"""Below `/api/subscriptions`."""

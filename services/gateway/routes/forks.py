@@ -14,6 +14,7 @@ from infra.http.authentication import OPERATOR
 from infra.http.described import takes
 from infra.http.problems import Problem
 from services.gateway import reply
+from services.gateway.answers import STARTED
 from services.gateway.body import AnyRequest, json_body, shaped
 from services.gateway.context import gateway
 from services.gateway.routes.operations import known_run
@@ -26,7 +27,8 @@ _POSITION_DIGITS_MAX = 18
 class Changes(msgspec.Struct, forbid_unknown_fields=True):
     """What a fork has otherwise than its origin had. `variables` lie over those of the origin; `node_outputs` are given to
     nodes, which then do not run; `rerun` are nodes that run anew though nothing about them changed; `version`: a number, or
-    `latest`. With other `input_data` every node runs anew.
+    `latest`. With other `input_data` every node runs anew. `shadow`: what nodes would do outside is not done, but taken from
+    what came of it in the origin.
     """
 
     input_data: msgspec.Raw = ABSENT
@@ -37,6 +39,7 @@ class Changes(msgspec.Struct, forbid_unknown_fields=True):
     labels: Annotated[dict[Label, LabelValue], Meta(max_length=labels_max)] | None = None
     priority: Annotated[int, Meta(ge=-priority_max, le=priority_max)] | None = None
     breakpoints: Annotated[list[Slug], Meta(max_length=breakpoints_max)] | None = None
+    shadow: bool = False
 
 
 class ForkOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -54,7 +57,10 @@ class Fork(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @post(
-    "/{run_id:str}/fork", opt=OPERATOR | takes(Fork), status_code=202, summary="Go on from a past moment in a new run"
+    "/{run_id:str}/fork",
+    opt=OPERATOR | takes(Fork, {"at": 4711, "changes": {"node_outputs": {"extract": {"rows": 3}}}}) | STARTED,
+    status_code=202,
+    summary="Go on from a past moment in a new run",
 )
 async def fork(request: AnyRequest, run_id: str) -> Response[bytes]:
     """202 `{run_id, position}`: a new run. What had completed then is taken over, but for what is changed and all that lies
@@ -83,6 +89,7 @@ async def fork(request: AnyRequest, run_id: str) -> Response[bytes]:
             priority=changes.priority,
             breakpoints=None if changes.breakpoints is None else list(dict.fromkeys(changes.breakpoints)),
             override_running=wanted.options.override_running,
+            is_shadow=changes.shadow,
         ),
         lambda answer: reply.of(202, answer, Location=f"/api/runs/{answer['run_id']}"),
     )

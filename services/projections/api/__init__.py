@@ -12,6 +12,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from infra.http.authentication import PUBLIC, VIEWER, Authentication, KeyRing
+from infra.http.observed import Observed
 from infra.http.problems import bad_request, exception_handlers, unavailable
 from infra.http.queries import only_known_queries
 from infra.settings import Settings
@@ -25,6 +26,8 @@ from services.projections.api import (
     prometheus,
     prompts,
     runs,
+    statistics,
+    subscriptions,
     templates,
     workflows,
 )
@@ -61,12 +64,17 @@ def create_app(settings: Settings, limits: ReadSettings | None = None) -> Litest
             *live.routers(),
             *templates.routers(),
             *prompts.routers(),
+            *subscriptions.routers(),
             *health.routers(),
             *prometheus.routers(),
+            *statistics.routers(),
             *documents.routers(),
         ],
         lifespan=[reads.lifespan],
-        middleware=[Authentication(KeyRing(reads.holder), is_on=settings.auth_is_on)],
+        middleware=[
+            Observed(lambda: reads.tracing, begins=False),
+            Authentication(KeyRing(reads.holder), is_on=settings.auth_is_on),
+        ],
         guards=[only_known_queries, read_own_writes],
         dependencies={"reads": Provide(provide_reads)},
         exception_handlers={

@@ -1,4 +1,4 @@
-"""Reading what came in, what could not be handled, who did what, and the installation in numbers."""
+"""Reading what came in, what could not be handled, and who did what."""
 
 from datetime import datetime
 from typing import Any, Literal, cast
@@ -7,12 +7,12 @@ from uuid import UUID
 from litestar import Response, Router, get
 
 from infra.http.authentication import ADMIN, EDITOR, VIEWER
+from infra.http.etags import IfNoneMatch, tagged
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
 from services.projections.api.reads import Reads, raw
-from services.projections.api.runs import utc
-from services.projections.api.shapes import AuditEntry, DeadLetter, Effect, ReceivedEvent, SecretView, Stats
-from services.projections.conditions import Conditions
+from services.projections.api.shapes import AuditEntry, DeadLetter, Effect, ReceivedEvent, SecretView
+from services.projections.conditions import Conditions, utc
 
 _RECEIVED = """
     select position, event_id, id, source, type, subject, time, datacontenttype, data, extensions, received_at
@@ -27,7 +27,7 @@ _DEAD_LETTERS = """
         retried_at, retried_by, first_position
     from projections.dead_letters
 """
-_AUDIT = "select position, actor, action, subject, at from projections.audit"
+_AUDIT = "select position, actor, action, resource, subject, workflow_id, at from projections.audit"
 _SECRETS = """
     select name, version, created_at, changed_at, changed_by, position from (
         select distinct on (name) name, version, changed_at, changed_by, position,
@@ -37,10 +37,6 @@ _SECRETS = """
         from projections.secret_changes changed order by name, position desc
     ) newest
 """
-_COUNTS = (
-    "select status, count(*) from projections.workflows group by status",
-    "select status, count(*) from projections.runs group by status",
-)
 _HASH_LENGTH = 64
 
 
@@ -96,13 +92,20 @@ async def list_audit(
     reads: Reads,
     actor: str | None = None,
     action: str | None = None,
+    resource: str | None = None,
     subject: str | None = None,
+    workflow_id: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
 ) -> Page[AuditEntry]:
-    """Every write with its actor, newest first."""
-    cursors = await reads.cursors("audit", actor, action, subject)
+    """Every write that was accepted, with its actor, newest first. `resource` is the kind of its subject: `workflow`,
+    `trigger`, `run`, `node`, `approval`, `event`, `template`, `prompt`, `secret` or `dead_letter`."""
+    cursors = await reads.cursors("audit", actor, action, resource, subject, workflow_id, since, until)
     conditions = Conditions().add("actor = {}", actor).add("action = {}", action).add("subject = {}", subject)
+    conditions.add("resource = {}", resource).add("workflow_id = {}", workflow_id)
+    conditions.add("at >= {}", utc(since)).add("at < {}", utc(until))
     if (before := cursors.read(cursor, int)) is not None:
         conditions.add("position < {}", before[0])
     rows = await reads.pool.fetch(_AUDIT + conditions.page("position desc", limit), *conditions.values)
@@ -121,22 +124,8 @@ async def list_secrets(reads: Reads, limit: Limit = LIMIT_DEFAULT, cursor: Curso
     return cursors.page(shown, limit, [[row["position"]] for row in rows])
 
 
-@get("/stats", opt=VIEWER)
-async def read_stats(reads: Reads) -> Stats:
-    """How much there is of everything."""
-    workflows, runs = [dict(await reads.pool.fetch(query)) for query in _COUNTS]
-    return Stats(
-        workflows=workflows,
-        runs=runs,
-        received_events=await reads.pool.fetchval("select count(*) from projections.received_events"),
-        dead_letters=await reads.pool.fetchval("select count(*) from projections.dead_letters"),
-        log_position=(await reads.log.head()).position,
-        projected_position=await reads.position(),
-    )
-
-
 @get("/blobs/{blob_hash:str}", opt=VIEWER)
-async def read_blob(reads: Reads, blob_hash: str) -> Response[bytes]:
+async def read_blob(reads: Reads, blob_hash: str, if_none_match: IfNoneMatch = None) -> Response[bytes]:
     """A payload that travelled by reference; it never changes."""
     if len(blob_hash) != _HASH_LENGTH or set(blob_hash) - set("0123456789abcdef"):
         raise bad_request("path.hash", "a blob's name is its SHA-256, 64 lower-case hexadecimal digits")
@@ -145,14 +134,13 @@ async def read_blob(reads: Reads, blob_hash: str) -> Response[bytes]:
         raise not_found("blob", blob_hash)
     headers = {
         "Cache-Control": "private, max-age=31536000, immutable",
-        "ETag": f'"{blob_hash}"',
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "sandbox",
     }
-    return Response(content, media_type="application/json", headers=headers)
+    return tagged(content, f'"{blob_hash}"', if_none_match, headers, media_type="application/json")
 
 
 def routers() -> list[Router]:
     """All under /api."""
-    handlers = [list_received, list_dead_letters, list_audit, list_secrets, read_stats, read_blob]
+    handlers = [list_received, list_dead_letters, list_audit, list_secrets, read_blob]
     return [Router("/api", route_handlers=handlers, tags=["activity"])]

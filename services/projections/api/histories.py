@@ -9,18 +9,26 @@ import msgspec
 from litestar import get
 
 from infra.http.authentication import VIEWER
-from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
+from infra.http.paging import LIMIT_DEFAULT, LIMIT_MAX, CursorText, Limit, Page
 from infra.http.problems import not_found
 from services.projections.api.archived import node_rows
 from services.projections.api.reads import Reads, graph_of_run, run_row
 from services.projections.api.shapes import LogLine
-from services.projections.attempts import Attempt, attempts_of, duration_ms
+from services.projections.attempts import Attempt, Trace, duration_ms
 from services.projections.conditions import Conditions
 from services.projections.metrics import Metrics, metrics_of
 from services.projections.streams import LoggedEvent, logged_event
 
 _LINES = """
     select run_id, node_id, instance, attempt, first_line, job_id, lines, logged_at from projections_kept.job_log_lines
+"""
+_TRACED_COUNT = 2_000
+"""So many events are read before others have their turn."""
+# instances that are no maps or loops themselves
+_INNER = """
+    select node_id, sum(round(extract(epoch from completed_at - started_at) * 1000))::bigint
+    from projections.node_instances where run_id = $1 and instances_count is null and completed_at >= started_at
+    group by node_id
 """
 
 
@@ -31,11 +39,25 @@ async def list_jobs(
     """The jobs that the run handed to workers, each try one item, newest first."""
     await run_row(reads, run_id)
     cursors = await reads.cursors("jobs", run_id)
-    jobs = [attempt for attempt in attempts_of(await reads.log.read_stream(run_id)) if attempt.job_id is not None]
-    jobs.reverse()
-    if (last := cursors.read(cursor, int)) is not None:
-        jobs = [job for job in jobs if job.position < last[0]]
+    last = cursors.read(cursor, int)
+    whole = await _traced(reads, run_id, Trace(lambda _: False))
+    positions = [at for at in whole.job_positions if last is None or at < last[0]][-limit - 1 :]
+    chosen = frozenset(positions)
+    jobs = (await _traced(reads, run_id, Trace(chosen.__contains__), len(chosen))).shown
+    jobs.sort(key=lambda job: job.position, reverse=True)
     return cursors.page(jobs, limit, [[job.position] for job in jobs])
+
+
+async def _traced(reads: Reads, run_id: UUID, trace: Trace, shown_max: int | None = None) -> Trace:
+    """The run's events taken page by page: to their end, or until so many attempts are shown and all of them have ended."""
+    version = 0
+    while shown_max is None or trace.open_count or len(trace.shown) < shown_max:
+        events = await reads.log.read_stream(run_id, version, _TRACED_COUNT)
+        trace.take(events)
+        if len(events) < _TRACED_COUNT:
+            break
+        version = events[-1].version
+    return trace
 
 
 @get("/{run_id:uuid}/events", opt=VIEWER)
@@ -115,25 +137,33 @@ async def read_metrics(reads: Reads, run_id: UUID) -> Metrics:
         for row in await node_rows(reads, run)
         if (duration := duration_ms(row["started_at"], row["completed_at"])) is not None
     }
-    return metrics_of(await graph_of_run(reads, run), durations, duration_ms(run["started_at"], run["completed_at"]))
+    inner = dict(await reads.pool.fetch(_INNER, run_id))
+    took_ms = duration_ms(run["started_at"], run["completed_at"])
+    return metrics_of(await graph_of_run(reads, run), durations, took_ms, inner)
 
 
 class Timeline(msgspec.Struct):
-    """Gantt data: every attempt of every node and iteration, in the order in which they began."""
+    """Gantt data: attempts of nodes, items and iterations, in the order in which they began; a page of them."""
 
     run_id: UUID
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
     items: list[Attempt]
+    next_cursor: str | None
 
 
 @get("/{run_id:uuid}/timeline", opt=VIEWER)
-async def read_timeline(reads: Reads, run_id: UUID) -> Timeline:
-    """When what ran, from the log."""
+async def read_timeline(reads: Reads, run_id: UUID, limit: Limit = LIMIT_MAX, cursor: CursorText = None) -> Timeline:
+    """When what ran. Runs of more than 1,000 attempts are read page by page."""
     run = await run_row(reads, run_id)
-    items = attempts_of(await reads.log.read_stream(run_id))
-    return Timeline(run_id, run["created_at"], run["started_at"], run["completed_at"], items)
+    cursors = await reads.cursors("timeline", run_id)
+    last = cursors.read(cursor, int)
+    after = last[0] if last else 0
+    trace = Trace(lambda position: position > after and len(trace.shown) <= limit)
+    found = (await _traced(reads, run_id, trace, limit + 1)).shown
+    page = cursors.page(found, limit, [[attempt.position] for attempt in found])
+    return Timeline(run_id, run["created_at"], run["started_at"], run["completed_at"], page.items, page.next_cursor)
 
 
 HANDLERS = [list_jobs, list_events, list_lines, read_metrics, read_timeline]

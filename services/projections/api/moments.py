@@ -15,7 +15,7 @@ from infra.eventlog import StoredEvent
 from infra.http.authentication import VIEWER
 from infra.http.problems import Problem, bad_request, not_found
 from services.projections.api import nodes
-from services.projections.api.causes import causes_of
+from services.projections.api.lineage import causes_of
 from services.projections.api.reads import Reads, graph_of_run
 from services.projections.api.run_views import path_of, run_view
 from services.projections.api.shapes import AsOf, Run

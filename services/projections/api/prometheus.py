@@ -3,8 +3,8 @@
 from flowforge.subjects import Subjects
 from litestar import Response, Router, get
 
-from infra.bus.topology import hearings
 from infra.http.authentication import VIEWER
+from infra.telemetry.measures import MEASURES
 from services.projections.api.reads import Reads
 from services.projections.measured import CONTENT_TYPE, exposed, gather
 
@@ -18,7 +18,7 @@ async def read_metrics(reads: Reads) -> Response[bytes]:
     """
     await reads.tally.catch_up()
     standing = await gather(reads.pool, reads.client, Subjects(reads.namespace), (await reads.log.head()).position)
-    page = exposed(reads.tally, standing, hearings(Subjects(reads.namespace)))
+    page = exposed(reads.tally, standing, MEASURES.now())
     return Response(page, media_type=CONTENT_TYPE)
 
 

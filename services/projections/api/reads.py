@@ -27,8 +27,9 @@ from infra.bus.topology import hearings
 from infra.eventlog import PostgresEventLog
 from infra.http.authentication import Principal, key_holder
 from infra.http.paging import Cursors
-from infra.http.problems import not_found, of_refusal, unavailable
+from infra.http.problems import bad_request, not_found, of_refusal, unavailable
 from infra.settings import Settings
+from infra.telemetry import Tracing, start_tracing
 from services.projections.graph import Graph, graph_of
 from services.projections.measured import Tally
 from services.projections.settings import ReadSettings
@@ -46,8 +47,9 @@ _DEFINITION = "select definition from projections.workflow_versions where workfl
 _PLACES = "select run_id, workflow_id from projections.runs where run_id = any($1)"
 RUN_COLUMNS = """
     run_id, workflow_id, workflow_version, trigger_type, trigger_id, cause_event_id, cause_type, cause_id, cause_source,
-    parent_run_id, parent_node_id, parent_instance, actor, labels, input_data, priority, depth, from_node, forked_from,
-    created_at, created_position, status, variables, output_data, error, started_at, completed_at, total_nodes,
+    parent_run_id, parent_node_id, parent_instance, caused_by_run_id, actor, labels, input_data, priority, depth, from_node,
+    forked_from, is_shadow, created_at, created_position, status, variables, output_data, error, started_at, completed_at,
+    total_nodes,
     completed_nodes, ended_nodes, breakpoints, paused_at, paused_before, retries, sla_missed_at, recovery_actions, archive,
     position
 """
@@ -72,12 +74,14 @@ class Reads:
         self._position = 0
         self._incarnation: UUID | None = None
         self._client: Client | None = None
+        self.tracing: Tracing | None = None
 
     @asynccontextmanager
     async def lifespan(self, _app: Litestar) -> AsyncGenerator[None]:
         """Connections to Postgres and, as soon as it answers, NATS; without NATS everything works, a little later."""
         assert self._settings.database_url, "FLOWFORGE_DATABASE_URL names no server"
         dsn = self._settings.database_url
+        self.tracing = start_tracing("reads", self._settings.namespace)
         self.pool = asyncpg.create_pool(
             dsn,
             min_size=0,
@@ -100,6 +104,8 @@ class Reads:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.log.close()
             self.pool.terminate()
+            if self.tracing is not None:
+                await asyncio.to_thread(self.tracing.end)
 
     async def _hear(self, tailer: Tailer) -> None:
         """Nudges, from as soon as NATS is there; without them log and checkpoint are looked at now and then."""
@@ -176,7 +182,10 @@ class Reads:
         return self._position
 
     async def wait_for(self, position: int) -> None:
-        """Until the read models have what was logged at `position`. Raises a 503 `Problem` after `after_wait_s`."""
+        """Until the read models have what was logged at `position`. Raises a 503 `Problem` after `after_wait_s`, and a 400
+        one at once for a position that this log has not reached: a write is answered once it is in the log."""
+        if position > self._position and position > (head := await self.log.head()).position:
+            raise bad_request("query.after", f"{position} lies beyond the end of this log ({head.position})")
         if not await self._have(position, self.limits.after_wait_s):
             raise unavailable(f"the read models stand at {self._position} and do not have position {position} yet")
 

@@ -1,6 +1,6 @@
 """Reading runs: the list, and one run with its nodes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -11,28 +11,25 @@ from litestar.params import Parameter
 
 from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
-from services.projections.api import histories, moments, nodes
+from services.projections.api import histories, lineage, moments, nodes
 from services.projections.api.archived import node_rows
-from services.projections.api.causes import causes_of
 from services.projections.api.comparing import RunDiff, difference
+from services.projections.api.lineage import causes_of
 from services.projections.api.reads import RUN_COLUMNS, Reads, graph_of_run, run_row
 from services.projections.api.run_views import path_of, run_view
 from services.projections.api.shapes import Run
 from services.projections.api.slots import waiting_for
-from services.projections.conditions import Conditions
+from services.projections.api.statistics import usual_of
+from services.projections.conditions import Conditions, utc
+from services.projections.estimating import NodeStands, estimate
+from services.projections.graph import Graph
 
 RunStatus = Literal["pending", "running", "paused", "completed", "failed", "cancelled", "partial"]
 ACTIVE = ("pending", "running", "paused")
-_RECENT_RUNS = 50
 _RUNS = f"select {RUN_COLUMNS} from projections.runs"  # noqa: S608  constants
 _PATHS = """
-    select run_id, node_id, status from projections.node_runs
-    where run_id = any($1) and started_position is not null order by started_position
-"""
-_USUAL_DURATION = """
-    select avg(extract(epoch from completed_at - started_at)) * 1000 from (
-        select * from projections.runs where workflow_id = $1 order by created_position desc limit $2
-    ) recent where status = 'completed' and retries = 0
+    select run_id, node_id, status, started_at, started_position from projections.node_runs
+    where run_id = any($1) and (started_position is not null or status = 'skipped') order by started_position
 """
 
 
@@ -46,6 +43,7 @@ async def list_runs(
     since: datetime | None = None,
     until: datetime | None = None,
     parent_run_id: UUID | None = None,
+    shadow: Annotated[bool | None, Parameter(description="only shadow runs, or none of them")] = None,
     active_at: Annotated[str | None, Parameter(description="what had not ended then: a position or a time")] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
@@ -53,13 +51,15 @@ async def list_runs(
     """Runs, newest first; `since` and `until` are about when they were created. With `active_at`, the runs that had not
     ended at that moment, each as it was then; a page may then have fewer runs than asked for, and another after it."""
     cursors = await reads.cursors(
-        "runs", workflow_id, status, trigger_type, label, since, until, parent_run_id, active_at
+        "runs", workflow_id, status, trigger_type, label, since, until, parent_run_id, active_at, shadow
     )
     conditions = Conditions().add("workflow_id = {}", workflow_id).add("status = {}", status)
     conditions.add("trigger_type = {}", trigger_type).add("parent_run_id = {}", parent_run_id)
     if label is not None:
         name, _, value = label.partition("=")
         conditions.add("labels <> '{{}}' and labels @> {}::jsonb", msgspec.json.encode({name: value}).decode())
+    if shadow is not None:
+        conditions.require("is_shadow" if shadow else "not is_shadow")
     conditions.add("created_at >= {}", utc(since)).add("created_at < {}", utc(until))
     if (before := cursors.read(cursor, int)) is not None:
         conditions.add("created_position < {}", before[0])
@@ -85,14 +85,23 @@ async def active_runs(reads: Reads, workflow_id: str, limit: int, cursor: str | 
 
 
 async def _runs(reads: Reads, rows: Sequence[Mapping[str, Any]]) -> list[Run]:
-    paths: dict[UUID, list[tuple[str, str]]] = {row["run_id"]: [] for row in rows}
-    for run_id, node_id, status in await reads.pool.fetch(_PATHS, list(paths)):
-        paths[run_id].append((node_id, status))
+    found: dict[UUID, list[Mapping[str, Any]]] = {row["run_id"]: [] for row in rows}
+    for node in await reads.pool.fetch(_PATHS, list(found)):
+        found[node["run_id"]].append(node)
     waiting = await waiting_for(reads, [row["run_id"] for row in rows if row["status"] == "pending"])
-    runs = [run_view(row, await graph_of_run(reads, row), paths[row["run_id"]]) for row in rows]
-    for run in runs:
+    told: list[tuple[Run, Graph, Mapping[str, NodeStands]]] = []
+    for row in rows:
+        graph = await graph_of_run(reads, row)
+        nodes_found = found[row["run_id"]]
+        told.append((run_view(row, graph, path_of(nodes_found)), graph, _stands(nodes_found)))
+    await _estimate(reads, told)
+    for run, _, _ in told:
         run.waiting_for = waiting.get(run.run_id)
-    return runs
+    return [run for run, _, _ in told]
+
+
+def _stands(rows: Iterable[Mapping[str, Any]]) -> dict[str, NodeStands]:
+    return {row["node_id"]: NodeStands(row["status"], row["started_at"]) for row in rows}
 
 
 @get("/{run_id:uuid}", opt=VIEWER)
@@ -108,21 +117,20 @@ async def _whole(reads: Reads, run_id: UUID) -> Run:
     run = run_view(row, graph, path_of(rows))
     run.node_runs = nodes.node_runs(graph, row, rows)
     run.causes = await causes_of(reads, row)
-    run.estimated_time_remaining_ms = await _remaining_ms(reads, run)
+    await _estimate(reads, [(run, graph, _stands(rows))])
     if run.status == "pending":
         run.waiting_for = (await waiting_for(reads, [run_id])).get(run_id)
     return run
 
 
-async def _remaining_ms(reads: Reads, run: Run) -> int | None:
-    """From how long the workflow's last runs took."""
-    if run.status != "running" or run.started_at is None:
-        return None
-    usual_ms = await reads.pool.fetchval(_USUAL_DURATION, run.workflow_id, _RECENT_RUNS)
-    if usual_ms is None:
-        return None
-    elapsed_ms = (datetime.now(UTC) - run.started_at).total_seconds() * 1000
-    return max(0, round(float(usual_ms) - elapsed_ms))
+async def _estimate(reads: Reads, found: Sequence[tuple[Run, Graph, Mapping[str, NodeStands]]]) -> None:
+    """How long those that run will still take, from how long their workflows' nodes took before."""
+    running = [each for each in found if each[0].status == "running"]
+    usual = await usual_of(reads, {run.workflow_id for run, _, _ in running})
+    now = datetime.now(UTC)
+    for run, graph, stands in running:
+        run.estimate = estimate(graph, stands, usual[run.workflow_id], now)
+        run.estimated_time_remaining_ms = None if run.estimate is None else run.estimate.remaining_ms
 
 
 @get("/{run_id:uuid}/diff", opt=VIEWER)
@@ -135,12 +143,15 @@ async def read_run_diff(
     return difference(await _whole(reads, run_id), await _whole(reads, other))
 
 
-def utc(at: datetime | None) -> datetime | None:
-    """A time without zone is taken as UTC."""
-    return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)
-
-
-HANDLERS = [list_runs, read_run, read_run_diff, nodes.read_node, *histories.HANDLERS, *moments.HANDLERS]
+HANDLERS = [
+    list_runs,
+    read_run,
+    read_run_diff,
+    nodes.read_node,
+    *histories.HANDLERS,
+    *moments.HANDLERS,
+    *lineage.HANDLERS,
+]
 
 
 def routers(*more: Any) -> list[Router]:

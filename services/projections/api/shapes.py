@@ -9,7 +9,8 @@ from msgspec import UNSET, UnsetType
 
 from infra.http.paging import Page
 from services.projections.differences import Difference, Summary
-from services.projections.graph import Body, GraphNode
+from services.projections.estimating import Estimate
+from services.projections.graph import BodyGraph, GraphNode
 
 
 class TriggerView(msgspec.Struct):
@@ -168,7 +169,9 @@ class AsOf(msgspec.Struct):
 
 class Run(msgspec.Struct):
     """A run. It halts before its `breakpoints`, and `paused_before` are those that it stands before. `forked_from` is the
-    moment of another run at which it began, `{run_id, position}`. `archive` is the file that its events are in since it
+    moment of another run at which it began, `{run_id, position}`; of a `shadow` run, what its nodes would have done outside
+    was not done, but taken from there. `estimate`, of a running one whose workflow's nodes are known, tells how sure
+    `estimated_time_remaining_ms` is. `archive` is the file that its events are in since it
     ended long ago; all of it can be read still, but lists leave its `execution_path` empty.
 
     `node_runs` and `causes`, from the run itself back to the first event of all, are left out of lists; `as_of` is of a
@@ -194,12 +197,14 @@ class Run(msgspec.Struct):
     depth: int
     from_node: str | None
     forked_from: msgspec.Raw
+    shadow: bool
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
     duration_ms: int | None
     progress: Progress
     estimated_time_remaining_ms: int | None
+    estimate: Estimate | None
     execution_path: list[str]
     breakpoints: msgspec.Raw
     paused_at: datetime | None
@@ -241,7 +246,7 @@ class GraphView(msgspec.Struct):
     version: int
     nodes: list[GraphNode]
     edges: list[Edge]
-    bodies: dict[str, Body]
+    bodies: dict[str, BodyGraph]
 
 
 class DiffView(msgspec.Struct):
@@ -375,12 +380,14 @@ class Approval(msgspec.Struct):
 
 
 class AuditEntry(msgspec.Struct):
-    """Who asked for what."""
+    """Who asked for what: `action` was done to `subject`, which is of kind `resource`; `workflow_id` is its workflow."""
 
     position: int
     actor: str | None
     action: str
+    resource: str
     subject: str
+    workflow_id: str | None
     at: datetime
 
 
@@ -404,17 +411,6 @@ class LogLine(msgspec.Struct):
     text: str
     job_id: UUID
     at: datetime
-
-
-class Stats(msgspec.Struct):
-    """The installation in numbers."""
-
-    workflows: dict[str, int]
-    runs: dict[str, int]
-    received_events: int
-    dead_letters: int
-    log_position: int
-    projected_position: int
 
 
 class Health(msgspec.Struct):

@@ -23,6 +23,7 @@ from flowforge.events import (
     ChildRunRefused,
     ChildRunRequested,
     DeadLetterRetried,
+    DeliveryAbandoned,
     EventMatched,
     EventReceived,
     IterationEnded,
@@ -80,6 +81,12 @@ from flowforge.events import (
     SlotFreed,
     SlotRefused,
     SlotTaken,
+    SubscriptionDeleted,
+    SubscriptionEvent,
+    SubscriptionPaused,
+    SubscriptionReplayed,
+    SubscriptionResumed,
+    SubscriptionSaved,
     TemplateDeleted,
     TemplateEvent,
     TemplateSaved,
@@ -105,18 +112,20 @@ from infra.eventlog import StoredEvent
 from services.projections.fold import operations
 from services.projections.fold.asked import audit
 from services.projections.fold.breakers import breaker_changed
-from services.projections.fold.causes import decided, quarantined, received, rejected, retried
+from services.projections.fold.causes import decided, quarantined, received, rejected, requested, retried
 from services.projections.fold.nodes import fold_node, iteration
 from services.projections.fold.prompts import fold_prompt
 from services.projections.fold.retention import archived_runs, no_longer_listed, restored_runs
-from services.projections.fold.runs import fold_run, triggered
+from services.projections.fold.runs import RUN_ENDED, fold_run, triggered
 from services.projections.fold.secrets import secret_changed
 from services.projections.fold.slots import asked_for_slot, fold_slot
+from services.projections.fold.subscriptions import subscription_asked
 from services.projections.fold.templates import fold_template
 from services.projections.fold.workflows import archived, defined
 from services.projections.state import ReadModels
 
-RUN_ENDED = frozenset({"completed", "failed", "cancelled", "partial"})
+__all__ = ["RUN_ENDED", "WITHOUT_ROWS", "fold"]
+
 WITHOUT_ROWS = frozenset(
     {
         "ReportIgnored",
@@ -127,7 +136,6 @@ WITHOUT_ROWS = frozenset(
         "ChildRunRequested",
         "ChildCancelRequested",
         "ChildRunEnded",
-        "CallbackReceived",
     }
 )
 """Events that change no row of their run. A `TimerSet` does where it is of a wait."""
@@ -149,6 +157,7 @@ _OtherEvent = (
     | TemplateEvent
     | BreakerEvent
     | RetentionEvent
+    | SubscriptionEvent
 )
 
 
@@ -211,9 +220,10 @@ def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> 
         case TriggerDecided():
             decided(models, stored, event)
         case RunRequested():
-            audit(models, stored, "execute" if event.fork is None else "fork", event.workflow_id)
+            requested(models, stored, event)
         case BackfillRequested():
-            audit(models, stored, "backfill", f"{event.workflow_id}/{event.trigger_id}")
+            subject = f"{event.workflow_id}/{event.trigger_id}"
+            audit(models, stored, "backfill", "trigger", subject, event.workflow_id)
         case WorkflowCreated() | WorkflowUpdated():
             defined(models, stored, event)
         case WorkflowArchived():
@@ -236,5 +246,9 @@ def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> 
             restored_runs(models, stored, event)
         case RetentionApplied():
             no_longer_listed(models, event)
+        case SubscriptionSaved() | SubscriptionPaused() | SubscriptionResumed():
+            subscription_asked(models, stored, event)
+        case SubscriptionReplayed() | SubscriptionDeleted() | DeliveryAbandoned():
+            subscription_asked(models, stored, event)
         case _:
             assert_never(event)

@@ -5,6 +5,9 @@ from services.projections.fold.values import clean
 from services.projections.state import AuditRow, ReadModels
 
 
-def audit(models: ReadModels, stored: StoredEvent, action: str, subject: str) -> None:
-    row = AuditRow(stored.position, clean(stored.actor), action, subject, stored.recorded_at)
+def audit(
+    models: ReadModels, stored: StoredEvent, action: str, resource: str, subject: str, workflow_id: str | None = None
+) -> None:
+    """One entry of the audit trail: the actor did `action` to `subject`, which is a `resource` (run, workflow, …)."""
+    row = AuditRow(stored.position, clean(stored.actor), action, resource, subject, workflow_id, stored.recorded_at)
     models.changes.audits.append(row)

@@ -1,6 +1,14 @@
 """Causes, decisions, what was turned away, and what could not be handled."""
 
-from flowforge.events import DeadLetterRetried, EventReceived, MessageQuarantined, TriggerDecided, WebhooksRejected
+from flowforge.events import (
+    DeadLetterRetried,
+    EventReceived,
+    MessageQuarantined,
+    RunRequested,
+    TriggerDecided,
+    WebhookReceived,
+    WebhooksRejected,
+)
 
 from infra.eventlog import StoredEvent
 from services.projections.fold.asked import audit
@@ -15,6 +23,10 @@ from services.projections.state import (
     ReceivedRow,
     RejectionRow,
 )
+from services.projections.statistics import Used
+
+RECEIVED = "events"
+"""The kind of use that counts received events."""
 
 
 def decided(models: ReadModels, stored: StoredEvent, event: TriggerDecided) -> None:
@@ -55,6 +67,34 @@ def received(models: ReadModels, stored: StoredEvent, event: EventReceived) -> N
             received_at=stored.recorded_at,
         )
     )
+    models.changes.seen.used.append(Used(RECEIVED, "", stored.recorded_at, stored.position))
+    if isinstance(event, WebhookReceived):
+        audit(
+            models,
+            stored,
+            "receive_webhook",
+            "trigger",
+            _trigger(event.workflow_id, event.trigger_id),
+            event.workflow_id,
+        )
+    elif stored.actor is not None:
+        audit(models, stored, "publish_event", "event", kept(f"{event.source} {event.id}"))
+
+
+def requested(models: ReadModels, stored: StoredEvent, event: RunRequested) -> None:
+    """Somebody asked for a run, or fired a trigger by hand."""
+    if event.fork is not None:
+        audit(models, stored, "fork", "run", str(event.fork.run_id), event.workflow_id)
+    elif event.trigger_id is not None:
+        audit(
+            models, stored, "fire_trigger", "trigger", _trigger(event.workflow_id, event.trigger_id), event.workflow_id
+        )
+    else:
+        audit(models, stored, "execute", "workflow", event.workflow_id, event.workflow_id)
+
+
+def _trigger(workflow_id: str, trigger_id: str) -> str:
+    return f"{workflow_id}/{trigger_id}"
 
 
 def rejected(models: ReadModels, stored: StoredEvent, event: WebhooksRejected) -> None:
@@ -97,7 +137,7 @@ def retried(models: ReadModels, stored: StoredEvent, event: DeadLetterRetried) -
     row.status, row.retried_at, row.retried_by = "retried", stored.recorded_at, clean(stored.actor)
     row.retries += 1
     _touch_dead_letter(models, row, stored.position)
-    audit(models, stored, "retry_dead_letter", f"{event.service}/{row.id}")
+    audit(models, stored, "retry_dead_letter", "dead_letter", f"{event.service}/{row.id}")
 
 
 def _touch_dead_letter(models: ReadModels, row: DeadLetterRow, position: int) -> None:

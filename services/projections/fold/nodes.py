@@ -30,11 +30,13 @@ from infra.eventlog import StoredEvent
 from services.projections.fold.runs import touch
 from services.projections.fold.values import as_json, clean, error_of, listed, object_of, text
 from services.projections.state import CHANGED, CLEAN, NEW, NULL, NodeRow, ReadModels, RunRow, RunState
+from services.projections.statistics import NodeSeen, took_ms
 
 NODE_ENDINGS = frozenset({"completed", "failed", "skipped", "cancelled"})
 
 _variables = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _counts = msgspec.json.Decoder(dict[str, int])
+_TOLD = frozenset({"completed", "failed", "skipped"})
 _KEEPS = frozenset({"completed", "skipped"})
 _KEPT = ("run_id", "node_id", "instance", "change")
 _FRESH = NodeRow(cast("Any", None), "", "")
@@ -69,6 +71,22 @@ def fold_node(models: ReadModels, stored: StoredEvent, event: _NodeEvent) -> Non
         _count_instance(models, run, row, before)
     else:
         _count(models, run.row, before, row.status, stored.position)
+        if row.status in _TOLD:
+            _note_ending(models, run.row, row)
+
+
+def _note_ending(models: ReadModels, run: RunRow, row: NodeRow) -> None:
+    """For the statistics of the workflow. What came from a cache, or was decided by hand, took no time of its own."""
+    duration = None
+    if (
+        row.status == "completed"
+        and row.started_at
+        and row.completed_at
+        and row.by_hand is None
+        and not row.cached_from
+    ):
+        duration = took_ms(row.started_at, row.completed_at)
+    models.changes.seen.nodes.append(NodeSeen(run.workflow_id, row.node_id, row.status, duration, row.position))
 
 
 def changing(models: ReadModels, run: RunState, node_id: str, instance: str) -> NodeRow:

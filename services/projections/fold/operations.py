@@ -28,7 +28,7 @@ from flowforge.events import (
 from infra.eventlog import StoredEvent
 from services.projections.fold.asked import audit
 from services.projections.fold.nodes import changing, clear, resume_maps
-from services.projections.fold.runs import touch
+from services.projections.fold.runs import count_ending, touch
 from services.projections.fold.values import bounded, clean, kept, labels_of, listed, object_of
 from services.projections.state import CHANGED, CLEAN, NEW, NULL, ApprovalRow, Json, ReadModels, RunRow
 
@@ -55,11 +55,13 @@ def operate(models: ReadModels, stored: StoredEvent, event: RunOperation) -> Non
         case RunResumed():
             _go_on(row)
         case RunRetryRequested():
+            count_ending(models, row, stored.position, by=-1)
             row.status = "pending"
             row.retries += 1
         case RunRetryRefused():
             row.status = event.status
             row.retries -= 1
+            count_ending(models, row, stored.position)
         case RunRetried():
             row.status, row.completed_at, row.output_data, row.error = "running", None, NULL, NULL
             clear(models, run, event.cleared, stored.position)
@@ -70,7 +72,7 @@ def operate(models: ReadModels, stored: StoredEvent, event: RunOperation) -> Non
             assert_never(event)
     touch(models, row, stored.position)
     if (action := _asked(event)) is not None:
-        audit(models, stored, action, str(stored.stream_id))
+        audit(models, stored, action, "run", str(stored.stream_id), row.workflow_id)
 
 
 def _go_on(row: RunRow) -> None:
@@ -115,16 +117,20 @@ def by_hand(models: ReadModels, stored: StoredEvent, event: NodeDecidedByHand) -
     row.position = stored.position
     told = {"action": event.action, "by": stored.actor, "comment": event.comment, "at": stored.recorded_at}
     row.by_hand = object_of(told)
-    audit(models, stored, f"{event.action}_node", _place(stored, event))
+    audit(models, stored, f"{event.action}_node", "node", _place(stored, event), _workflow_id(models, stored))
 
 
 def called_back(models: ReadModels, stored: StoredEvent, event: CallbackReceived) -> None:
-    audit(models, stored, "callback", _place(stored, event))
+    audit(models, stored, "callback", "node", _place(stored, event), _workflow_id(models, stored))
 
 
 def _place(stored: StoredEvent, event: NodeDecidedByHand | CallbackReceived | ApprovalDecided) -> str:
     place = f"{stored.stream_id}/{event.node_id}"
     return f"{place}[{event.instance}]" if event.instance else place
+
+
+def _workflow_id(models: ReadModels, stored: StoredEvent) -> str:
+    return models.runs[stored.stream_id].row.workflow_id
 
 
 # --- approvals --------------------------------------------------------------------------------------------------------
@@ -161,7 +167,7 @@ def approval_decided(models: ReadModels, stored: StoredEvent, event: ApprovalDec
     row.decision, row.comment, row.decided_at = event.decision, clean(event.comment) or None, stored.recorded_at
     if event.command_id:
         row.decided_by = clean(stored.actor)
-        audit(models, stored, event.decision, _place(stored, event))
+        audit(models, stored, event.decision, "approval", _place(stored, event), row.workflow_id)
     _touch_approval(models, row, stored.position)
 
 

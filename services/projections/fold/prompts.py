@@ -18,10 +18,10 @@ def fold_prompt(models: ReadModels, stored: StoredEvent, event: PromptEvent) -> 
         case PromptSaved():
             replace(models.prompts, models.changes.prompts, _row(models, stored, event))
             models.changes.prompt_versions.append(_version(stored, event))
-            audit(models, stored, "save_prompt", event.prompt_id)
+            audit(models, stored, "save_prompt", "prompt", event.prompt_id)
         case PromptDeleted():
             delete(models.changes.prompts, models.prompts[event.prompt_id], stored)
-            audit(models, stored, "delete_prompt", event.prompt_id)
+            audit(models, stored, "delete_prompt", "prompt", event.prompt_id)
         case _:
             assert_never(event)
 

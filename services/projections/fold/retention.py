@@ -16,7 +16,7 @@ def archived_runs(models: ReadModels, stored: StoredEvent, event: RunsArchived) 
         _mark(models, run.row, event.archive)
     changes.nodes = [row for row in changes.nodes if row.run_id not in gone]
     changes.archived += event.runs
-    audit(models, stored, "archive", event.archive)
+    audit(models, stored, "archive", "archive", event.archive)
 
 
 def restored_runs(models: ReadModels, stored: StoredEvent, event: RunsRestored) -> None:
@@ -27,7 +27,7 @@ def restored_runs(models: ReadModels, stored: StoredEvent, event: RunsRestored) 
         for row in run.nodes.values():
             row.change = NEW
             models.changes.nodes.append(row)
-    audit(models, stored, "restore", event.archive)
+    audit(models, stored, "restore", "archive", event.archive)
 
 
 def no_longer_listed(models: ReadModels, event: RetentionApplied) -> None:

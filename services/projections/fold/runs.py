@@ -1,6 +1,9 @@
 """Runs, from their first event on."""
 
+import re
+from datetime import datetime
 from typing import Any, assert_never
+from uuid import UUID
 
 import msgspec
 from flowforge.errors import ErrorCode, RunError
@@ -29,10 +32,15 @@ from services.projections.fold.values import (
     text,
 )
 from services.projections.state import CHANGED, CLEAN, NEW, DecisionRow, Json, ReadModels, RunRow, RunState
+from services.projections.statistics import RunSeen, Used, took_ms
 
 RECOVERY_ACTIONS_MAX = 100
 """So many are shown with their run, the first ones; all of them are events of the run."""
 
+RUN_ENDED = frozenset({"completed", "failed", "cancelled", "partial"})
+WITH_OUTPUT = frozenset({"completed", "partial"})
+
+_RUN_SOURCE = re.compile(r"/run/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$")
 _actions = msgspec.json.Decoder(list[Any])
 _LifeEvent = (
     RunStarted
@@ -62,6 +70,7 @@ def triggered(models: ReadModels, stored: StoredEvent, event: WorkflowTriggered)
         parent_run_id=event.parent_run_id,
         parent_node_id=event.parent_node_id or None,
         parent_instance=event.parent_instance or None,
+        caused_by_run_id=_caused_by(event),
         actor=clean(stored.actor),
         labels=labels_of(event.labels),
         input_data=text(event.input_data),
@@ -69,6 +78,7 @@ def triggered(models: ReadModels, stored: StoredEvent, event: WorkflowTriggered)
         depth=event.depth,
         from_node=event.from_node,
         forked_from=_fork(event),
+        is_shadow=event.is_shadow,
         breakpoints=listed(event.breakpoints),
         created_at=stored.recorded_at,
         created_position=stored.position,
@@ -78,6 +88,9 @@ def triggered(models: ReadModels, stored: StoredEvent, event: WorkflowTriggered)
     )
     models.runs[row.run_id] = RunState(row)
     models.changes.runs.append(row)
+    _note(models, row, row.created_at, "created", None, 1)
+    if row.actor is not None:
+        models.changes.seen.used.append(Used("actor", row.actor, row.created_at, stored.position))
     if event.waits is not None:
         return  # its decision is on record by itself: held, and later another
     models.changes.decisions.append(
@@ -105,6 +118,17 @@ def _fork(event: WorkflowTriggered) -> Json | None:
     return None if fork is None else object_of({"run_id": fork.run_id, "position": fork.position})
 
 
+def _caused_by(event: WorkflowTriggered) -> UUID | None:
+    """The run without which this one would not be. `depth` counts the causes before it: an event from outside that looks
+    like the end of a run has none."""
+    if event.parent_run_id is not None:
+        return event.parent_run_id
+    if event.fork is not None:
+        return event.fork.run_id
+    named = _RUN_SOURCE.search(event.cause.source) if event.depth > 1 else None
+    return None if named is None else UUID(named[1])
+
+
 def fold_run(models: ReadModels, stored: StoredEvent, event: _LifeEvent) -> None:
     """A run begins, fails and ends."""
     row = models.runs[stored.stream_id].row
@@ -121,6 +145,7 @@ def fold_run(models: ReadModels, stored: StoredEvent, event: _LifeEvent) -> None
             row.completed_at = stored.recorded_at
             row.paused_at = row.paused_before = None
             _ended(row, event)
+            count_ending(models, row, stored.position)
         case _:
             assert_never(event)
     touch(models, row, stored.position)
@@ -139,6 +164,25 @@ def _ended(row: RunRow, event: RunCompleted | RunFailed | RunPartiallyCompleted 
             row.status, row.error = "cancelled", error_of(cancelled)
         case _:
             assert_never(event)
+
+
+def count_ending(models: ReadModels, row: RunRow, position: int, by: int = 1) -> None:
+    """The run stands ended as its row says, or with `by` -1 does so no longer."""
+    if row.completed_at is None or row.status not in RUN_ENDED:
+        return
+    duration = None
+    if row.status in WITH_OUTPUT:
+        duration = took_ms(row.started_at or row.created_at, row.completed_at)
+    _note(models, row, row.completed_at, row.status, duration, by, position)
+
+
+def _note(
+    models: ReadModels, row: RunRow, at: datetime, status: str, duration_ms: int | None, by: int, position: int = 0
+) -> None:
+    """Each fork names its origin as its trigger: they are counted together."""
+    trigger_id = "" if row.trigger_type == "fork" else row.trigger_id
+    seen = RunSeen(row.workflow_id, row.trigger_type, trigger_id, at, status, duration_ms, by, position or row.position)
+    models.changes.seen.runs.append(seen)
 
 
 def _note_recovery(row: RunRow, stored: StoredEvent, event: RecoveryTaken) -> None:

@@ -13,4 +13,4 @@ def secret_changed(models: ReadModels, stored: StoredEvent, event: SecretSet | S
     version = event.secret_version if isinstance(event, SecretSet) else None
     row = SecretChangeRow(stored.position, event.name, version, stored.recorded_at, clean(stored.actor))
     models.changes.secret_changes.append(row)
-    audit(models, stored, "set_secret" if version else "delete_secret", event.name)
+    audit(models, stored, "set_secret" if version else "delete_secret", "secret", event.name)

@@ -15,10 +15,10 @@ def fold_template(models: ReadModels, stored: StoredEvent, event: TemplateEvent)
     match event:
         case TemplateSaved():
             replace(models.templates, models.changes.templates, _row(models, stored, event))
-            audit(models, stored, "save_template", event.template_id)
+            audit(models, stored, "save_template", "template", event.template_id)
         case TemplateDeleted():
             delete(models.changes.templates, models.templates[event.template_id], stored)
-            audit(models, stored, "delete_template", event.template_id)
+            audit(models, stored, "delete_template", "template", event.template_id)
         case _:
             assert_never(event)
 

@@ -31,6 +31,7 @@ def defined(models: ReadModels, stored: StoredEvent, event: WorkflowCreated | Wo
             created_at=stored.recorded_at,
             created_by=clean(stored.actor),
             created_position=stored.position,
+            template_id=event.template_id if isinstance(event, WorkflowCreated) else None,
             version=0,
             status="",
             name="",
@@ -56,14 +57,14 @@ def defined(models: ReadModels, stored: StoredEvent, event: WorkflowCreated | Wo
         )
     )
     action = "create_workflow" if isinstance(event, WorkflowCreated) else "update_workflow"
-    audit(models, stored, action, event.workflow_id)
+    audit(models, stored, action, "workflow", event.workflow_id, event.workflow_id)
 
 
 def archived(models: ReadModels, stored: StoredEvent, event: WorkflowArchived) -> None:
     row = models.workflows[event.workflow_id]
     row.status = "archived"
     _touch_workflow(models, row, stored)
-    audit(models, stored, "archive_workflow", event.workflow_id)
+    audit(models, stored, "archive_workflow", "workflow", event.workflow_id, event.workflow_id)
 
 
 def _touch_workflow(models: ReadModels, row: WorkflowRow, stored: StoredEvent) -> None:

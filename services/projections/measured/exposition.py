@@ -4,20 +4,21 @@ from collections.abc import Iterable, Iterator
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.process_collector import ProcessCollector
 
+from infra.telemetry.measures import Measured
 from services.projections.measured.gathered import Standing
+from services.projections.measured.processes import process_families
 from services.projections.measured.tally import Tally
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _BREAKER_STATES = ("closed", "half_open", "open")
 
 
-def exposed(tally: Tally, standing: Standing, services: Iterable[str]) -> bytes:
-    """The whole page. `services` are those whose consumers tell whether they listen."""
+def exposed(tally: Tally, standing: Standing, own: Measured) -> bytes:
+    """The whole page. `own`: what the process that answers counted of itself."""
     registry = CollectorRegistry()
-    ProcessCollector(namespace="flowforge_reads", registry=registry)
-    registry.register(_Families([*_counted(tally), *_stands(standing), *_listens(standing, services)]))
+    families = (*_counted(tally), *_stands(standing), *_listens(standing), *process_families(standing.processes, own))
+    registry.register(_Families([*families]))
     return generate_latest(registry)
 
 
@@ -101,16 +102,11 @@ def _stands(standing: Standing) -> Iterator[Metric]:
     )  # fmt: skip
 
 
-def _listens(standing: Standing, services: Iterable[str]) -> Iterator[Metric]:
+def _listens(standing: Standing) -> Iterator[Metric]:
     yield GaugeMetricFamily("flowforge_nats_up", "Whether NATS answers.", int(standing.is_nats_up))
     yield _labelled(
         "flowforge_consumer_lag_messages", "Messages that a service has yet to handle.", ["stream", "consumer"],
         [([one.stream, one.name], one.pending + one.unacknowledged) for one in standing.consumers],
-    )  # fmt: skip
-    asking = {one.name for one in standing.consumers if one.waiting}
-    yield _labelled(
-        "flowforge_service_up", "Whether a service asks its streams for messages.", ["service"],
-        [([service], int(service in asking)) for service in services] if standing.is_nats_up else [],
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.api import ConsumerInfo
 
+from infra.bus.health import Health, ask_health
 from infra.bus.topology import hearings
 
 _CURSORS = "select name, position from eventlog.cursors"
@@ -26,6 +27,8 @@ _SLOTS = """
 _PROJECTED = "select position from projections.checkpoint"
 _LAST = "select recorded_at from eventlog.log_batches where first_position <= $1 order by first_position desc limit 1"
 _CONSUMERS_PAGE_COUNT = 256
+ANSWERING = ("catalog", "triggers", "execution", "scheduler", "projections", "gateway")
+"""Services whose processes say how they are. Workers do not: whether one is there is seen at its queues."""
 
 
 class Consumer(msgspec.Struct, frozen=True):
@@ -53,15 +56,19 @@ class Standing(msgspec.Struct, frozen=True):
     is_nats_up: bool
     consumers: list[Consumer]
     queues: list[Consumer]
+    processes: list[Health]
+    """Of each service, what its processes answer that do."""
 
 
 async def gather(pool: asyncpg.Pool, client: Client | None, subjects: Subjects, log_position: int) -> Standing:
     """Look now."""
     projected = await pool.fetchval(_PROJECTED) or 0
     found: list[Consumer] | None = None
+    processes: list[Health] = []
     if client is not None and client.is_connected:
         with contextlib.suppress(TimeoutError, NatsError):
             found = [one for stream in _streams(subjects) for one in await _consumers(client, stream)]
+            processes = await ask_health(client, subjects, ANSWERING)
     return Standing(
         log_position=log_position,
         projected_position=projected,
@@ -75,6 +82,7 @@ async def gather(pool: asyncpg.Pool, client: Client | None, subjects: Subjects, 
         is_nats_up=found is not None,
         consumers=[one for one in found or () if one.stream != subjects.jobs_stream],
         queues=[one for one in found or () if one.stream == subjects.jobs_stream],
+        processes=processes,
     )
 
 

@@ -13,12 +13,12 @@ import msgspec
 from flowforge.errors import ErrorCode, JobError
 from flowforge.job import Job
 
+from infra.calls import TargetRefused, Targets
 from services.workers.prompts import claude, ollama, openai
 from services.workers.prompts.asking import Answer, Ask, ProviderFailed, Stream, Wanted
 from services.workers.prompts.fitting import Misfit, check, fitted
 from services.workers.secrets import Asks, JobSecrets
 from services.workers.settings import prompt_s_default
-from services.workers.targets import TargetRefused, Targets
 
 
 class Prompt(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import msgspec
 from flowforge.job import Job
 
-from services.workers.targets import Targets
+from infra.calls import Targets
 
 _TOLD_EVERY_S = 0.5
 _TOKEN_CHARS = 4

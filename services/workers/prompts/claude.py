@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
+from infra.calls import Targets
 from services.workers.prompts.asking import Answer, ProviderFailed, Stream, Wanted, no_client, unreached
-from services.workers.targets import Targets
 
 TOKENS_DEFAULT = 4_096
 """The interface wants a limit, whether the node names one or not."""

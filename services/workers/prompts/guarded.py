@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import httpx2
 
+from infra.calls import Targets
+from infra.calls.limits import response_bytes_max
 from services.workers.prompts.asking import ProviderFailed
-from services.workers.settings import response_bytes_max
-from services.workers.targets import Targets
 
 _SENT = frozenset({"accept", "authorization", "connection", "content-length", "content-type", "transfer-encoding"})
 """Of what the provider's client sends; the rest is about us, or of variables that it reads by itself."""

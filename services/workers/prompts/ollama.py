@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 
+from infra.calls import Targets
 from services.workers.prompts.asking import Answer, ProviderFailed, Stream, Wanted, no_client
-from services.workers.targets import Targets
 
 HOST_DEFAULT = "http://127.0.0.1:11434"
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from infra.calls import Targets
 from services.workers.prompts.asking import Answer, ProviderFailed, Stream, Wanted, no_client, unreached
-from services.workers.targets import Targets
 
 
 async def ask(wanted: Wanted, stream: Stream, targets: Targets, environ: Mapping[str, str]) -> Answer:

@@ -1,16 +1,13 @@
 """Live events over HTTP: from the first or from where one was, each once, in order, to the end of the run."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 from uuid import UUID
 
-import msgspec
 import pytest
 from flowforge.events import RunCompleted, RunStarted, TriggerDecided
 from histories import Clock, append_chain_run, append_chain_runs, chain_events, created, new, received, triggered
 from httpx import AsyncClient
+from listening import listening
 from serving import served
 
 from infra.eventlog import Append, EventLog, StreamAppend
@@ -18,54 +15,6 @@ from infra.settings import Settings
 from services.projections.api import create_app
 from services.projections.loop import Loop
 from services.projections.settings import ReadSettings
-
-
-class Heard(msgspec.Struct):
-    type: str
-    position: int
-    data: dict[str, Any]
-
-
-class Listening:
-    """The messages of one stream, parsed as the HTML standard says."""
-
-    def __init__(self, lines: AsyncIterator[str]) -> None:
-        self._lines = lines
-        self.comments: list[str] = []
-
-    async def next(self) -> Heard | None:
-        """The next message; None at the end."""
-        fields: dict[str, str] = {}
-        async for line in self._lines:
-            if line == "" and fields:
-                return Heard(fields["event"], int(fields["id"]), msgspec.json.decode(fields["data"]))
-            if line.startswith(":"):
-                self.comments.append(line)
-            elif line:
-                name, _, value = line.partition(": ")
-                assert name not in fields, line
-                fields[name] = value
-        return None
-
-    async def rest(self) -> list[Heard]:
-        heard: list[Heard] = []
-        while (message := await self.next()) is not None:
-            heard.append(message)
-        return heard
-
-    async def take(self, count: int) -> list[Heard]:
-        heard = [await self.next() for _ in range(count)]
-        assert None not in heard
-        return [message for message in heard if message is not None]
-
-
-@asynccontextmanager
-async def listening(client: AsyncClient, path: str, after: int | None = None) -> AsyncGenerator[Listening]:
-    headers = {} if after is None else {"Last-Event-ID": str(after)}
-    async with client.stream("GET", path, headers=headers) as response:
-        assert response.status_code == 200, await response.aread()
-        assert response.headers["content-type"].startswith("text/event-stream")
-        yield Listening(response.aiter_lines())
 
 
 async def begin(log: EventLog, number: int, clock: Clock, workflow_id: str = "chain") -> UUID:

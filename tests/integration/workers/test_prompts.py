@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from flowforge import Worker
 
+from infra.calls import Targets
+from infra.calls.limits import response_bytes_max
 from services.workers.prompts import PromptRunner
-from services.workers.settings import response_bytes_max
-from services.workers.targets import Targets
 from tests.integration.workers.executing import Execution, Told, serving
 from tests.integration.workers.test_webhooks import Kept
 from tests.integration.workers.web import Said, Web, json_said

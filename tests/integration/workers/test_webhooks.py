@@ -10,11 +10,10 @@ import pytest
 from flowforge import Worker
 from flowforge.reports import JobRequested
 
+from infra.calls import Calls, Targets
+from infra.calls.limits import redirects_max, response_bytes_max
 from infra.secrets.asking import Question, SecretsGiven, sealed_for
-from services.workers.calls import Calls
 from services.workers.secrets import Unanswered
-from services.workers.settings import redirects_max, response_bytes_max
-from services.workers.targets import Targets
 from services.workers.webhook import WebhookCaller
 from tests.integration.workers.executing import Execution, Told, serving
 from tests.integration.workers.web import Asked, Said, Web, json_said

@@ -41,4 +41,4 @@ def test_only_who_needs_it_gets_the_key_of_secrets(tmp_path: Path) -> None:
         for service in default_services()
         if "FLOWFORGE_SECRETS_KEY" in environment(tmp_path, service.name, secrets_key="k")
     ]
-    assert holding == ["catalog", "execution", "front"]
+    assert holding == ["catalog", "execution", "subscriptions", "front"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.workers.targets import TargetRefused, Targets, read_entry
+from infra.calls import TargetRefused, Targets, read_entry
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "203.0.114.1", "2606:4700::1111", "2a00:1450:4001::1"]
 NOT_PUBLIC = [

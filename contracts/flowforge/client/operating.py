@@ -1,62 +1,46 @@
 """What people do to runs, from Python: the part of `Client` for it."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any, Literal
-from uuid import UUID
 
-from flowforge.asking import Asking
-from flowforge.identity import new_uuid
+from flowforge.client.room import Moment, Room, RunId, moment
 
-RunId = str | UUID
 BulkAction = Literal["cancel", "retry", "pause", "resume"]
 
 
-def idempotent(key: str | None = None) -> dict[str, str]:
-    """The header under which a request is carried out once."""
-    return {"Idempotency-Key": key or str(new_uuid())}
-
-
-class Operating:
+class Operating(Room):
     """Operations on runs, nodes, approvals and dead letters. Each answers `{run_id, status, position}`, and raises
-    `Refused` where the run's state forbids it."""
-
-    def _asking(self) -> Asking:
-        raise NotImplementedError
-
-    async def _operate(self, path: str, body: object, method: str = "POST") -> dict[str, Any]:
-        return await self._asking().write(method, path, body, idempotent())
+    `Conflict` where the run's state forbids it, `Missing` where it is not there."""
 
     async def cancel(self, run_id: RunId, reason: str = "") -> dict[str, Any]:
         """End a run: running jobs are told, cleanup nodes still run."""
-        return await self._operate(f"/api/runs/{run_id}/cancel", {"reason": reason})
+        return await self._write("POST", f"/api/runs/{run_id}/cancel", {"reason": reason})
 
     async def pause(self, run_id: RunId, reason: str = "") -> dict[str, Any]:
         """Nothing new starts; running jobs finish, timeouts stand still."""
-        return await self._operate(f"/api/runs/{run_id}/pause", {"reason": reason})
+        return await self._write("POST", f"/api/runs/{run_id}/pause", {"reason": reason})
 
     async def resume(self, run_id: RunId) -> dict[str, Any]:
         """A paused run goes on."""
-        return await self._operate(f"/api/runs/{run_id}/resume", {})
+        return await self._write("POST", f"/api/runs/{run_id}/resume", {})
 
     async def step(self, run_id: RunId, steps: int = 1) -> dict[str, Any]:
         """A paused run goes on until so many nodes have started."""
-        return await self._operate(f"/api/runs/{run_id}/step", {"steps": steps})
+        return await self._write("POST", f"/api/runs/{run_id}/step", {"steps": steps})
 
     async def retry(self, run_id: RunId, node_ids: Iterable[str] = (), reason: str = "") -> dict[str, Any]:
         """An ended run goes on, from what failed, or from these nodes on."""
         names = list(node_ids)
         body = {"from": "node", "node_ids": names, "reason": reason} if names else {"from": "failed", "reason": reason}
-        return await self._operate(f"/api/runs/{run_id}/retry", body)
+        return await self._write("POST", f"/api/runs/{run_id}/retry", body)
 
-    async def fork(self, run_id: RunId, at: str | int | datetime | None = None, **changes: Any) -> str:
+    async def fork(self, run_id: RunId, at: Moment | None = None, **changes: Any) -> str:
         """A new run from a past moment of another (now, where none is named); its id.
 
         What had completed then is taken over, but for what is changed and all below it. Changes: input_data, variables,
-        node_outputs, rerun, version (a number or "latest"), labels, priority, breakpoints.
+        node_outputs, rerun, version (a number or "latest"), labels, priority, breakpoints, shadow.
         """
-        moment = at.isoformat() if isinstance(at, datetime) else at
-        answer = await self._operate(f"/api/runs/{run_id}/fork", {"at": moment, "changes": changes})
+        answer = await self._write("POST", f"/api/runs/{run_id}/fork", {"at": moment(at), "changes": changes})
         return answer["run_id"]
 
     async def change_run(
@@ -74,7 +58,7 @@ class Operating:
             "breakpoints": None if breakpoints is None else list(breakpoints),
         }
         body = {name: value for name, value in given.items() if value is not None}
-        return await self._operate(f"/api/runs/{run_id}", body, "PATCH")
+        return await self._write("PATCH", f"/api/runs/{run_id}", body)
 
     async def bulk(self, action: BulkAction, reason: str = "", **filters: Any) -> dict[str, Any]:
         """The same done to many runs: `{matched, accepted, run_ids, refused, has_more, position}`.
@@ -82,49 +66,53 @@ class Operating:
         Filters: workflow_id, status, trigger_type, label, since, until, run_ids.
         """
         given = {name: value for name, value in filters.items() if value is not None}
-        return await self._operate("/api/runs/bulk", {"filter": given, "action": action, "reason": reason})
+        return await self._write("POST", "/api/runs/bulk", {"filter": given, "action": action, "reason": reason})
 
     # --- nodes ------------------------------------------------------------------------------------------------------
 
     async def node(self, run_id: RunId, node_id: str, **filters: Any) -> dict[str, Any]:
         """A node of a run, with one page of what lies below it in `instances`. Filters: instance, status; limit, cursor."""
-        return await self._asking().read(f"/api/runs/{run_id}/nodes/{node_id}", **filters)
+        return await self._read(f"/api/runs/{run_id}/nodes/{node_id}", **filters)
 
     async def complete_node(
         self, run_id: RunId, node_id: str, output: Any = None, *, instance: str = "", comment: str = ""
     ) -> dict[str, Any]:
         """Complete a node by hand, whatever it is doing."""
         body = {"output": output, "instance": instance, "comment": comment}
-        return await self._operate(f"/api/runs/{run_id}/nodes/{node_id}/complete", body)
+        return await self._write("POST", f"/api/runs/{run_id}/nodes/{node_id}/complete", body)
 
     async def fail_node(
         self, run_id: RunId, node_id: str, message: str = "", *, instance: str = "", comment: str = ""
     ) -> dict[str, Any]:
         """Fail a node by hand, for good."""
         body = {"message": message, "instance": instance, "comment": comment}
-        return await self._operate(f"/api/runs/{run_id}/nodes/{node_id}/fail", body)
+        return await self._write("POST", f"/api/runs/{run_id}/nodes/{node_id}/fail", body)
 
     async def skip_node(self, run_id: RunId, node_id: str, *, instance: str = "", comment: str = "") -> dict[str, Any]:
         """Skip a node by hand."""
         body = {"instance": instance, "comment": comment}
-        return await self._operate(f"/api/runs/{run_id}/nodes/{node_id}/skip", body)
+        return await self._write("POST", f"/api/runs/{run_id}/nodes/{node_id}/skip", body)
 
     # --- approvals and dead letters ---------------------------------------------------------------------------------
 
     async def approvals(self, **filters: Any) -> dict[str, Any]:
         """One page of what waits for a person, newest first. Filters: run_id, workflow_id, status; limit, cursor."""
-        return await self._asking().read("/api/approvals", **filters)
+        return await self._read("/api/approvals", **filters)
+
+    async def approval(self, approval_id: str) -> dict[str, Any]:
+        """What one approval asks, of whom, and what was decided."""
+        return await self._read(f"/api/approvals/{approval_id}")
 
     async def decide(
         self, approval_id: str, decision: Literal["approve", "reject"], comment: str = ""
     ) -> dict[str, Any]:
         """Approve or reject."""
-        return await self._operate(f"/api/approvals/{approval_id}", {"decision": decision, "comment": comment})
+        return await self._write("POST", f"/api/approvals/{approval_id}", {"decision": decision, "comment": comment})
 
     async def dead_letters(self, **filters: Any) -> dict[str, Any]:
         """One page of messages that could not be handled, newest first. Filters: service, status; limit, cursor."""
-        return await self._asking().read("/api/dead-letters", **filters)
+        return await self._read("/api/dead-letters", **filters)
 
     async def retry_dead_letter(self, dead_letter_id: RunId) -> dict[str, Any]:
         """Have a message handled once more: answers `{id, service, position}`."""
-        return await self._operate(f"/api/dead-letters/{dead_letter_id}/retry", {})
+        return await self._write("POST", f"/api/dead-letters/{dead_letter_id}/retry", {})

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import msgspec
 
-from services.workers.settings import call_connect_s, redirects_max, response_bytes_max
-from services.workers.targets import Targets
+from infra.calls.limits import call_connect_s, redirects_max, response_bytes_max
+from infra.calls.targets import Targets
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
@@ -37,7 +37,7 @@ class Unreached(Exception):
 
 
 class TooLarge(Exception):
-    """The answer is larger than `response_bytes_max`."""
+    """The answer is larger than it may be."""
 
 
 class Request(msgspec.Struct):
@@ -72,8 +72,9 @@ class Answer(msgspec.Struct):
 class Calls:
     """Makes calls to where `targets` lets them go."""
 
-    def __init__(self, targets: Targets) -> None:
+    def __init__(self, targets: Targets, answer_bytes_max: int = response_bytes_max) -> None:
         self._targets = targets
+        self._answer_bytes_max = answer_bytes_max
 
     async def send(self, request: Request, is_expected: Callable[[int], bool]) -> Answer:
         """The answer at the end of all redirects; one that `is_expected` is the end too.
@@ -105,7 +106,7 @@ class Calls:
         ) as client:
             for place, address in enumerate(addresses, 1):
                 try:
-                    return await _asked(client, request, url, address)
+                    return await _asked(client, request, url, address, self._answer_bytes_max)
                 except (httpx.ConnectError, httpx.ConnectTimeout) as fault:
                     if place == len(addresses):
                         raise Unreached(f"{shown(url)} cannot be connected to: {_said(fault)}") from fault
@@ -117,7 +118,7 @@ class Calls:
 
 
 async def _asked(
-    client: httpx.AsyncClient, request: Request, url: httpx.URL, address: str
+    client: httpx.AsyncClient, request: Request, url: httpx.URL, address: str, bytes_max: int
 ) -> tuple[Answer, str | None]:
     """One request to one address, its answer read to the end, and where it redirects to."""
     made = client.build_request(
@@ -136,7 +137,7 @@ async def _asked(
     )
     response = await client.send(made, stream=True)
     try:
-        content = await _read(response, url)
+        content = await _read(response, url, bytes_max)
     finally:
         await response.aclose()
     headers = {name.lower(): value for name, value in response.headers.items()}
@@ -144,25 +145,25 @@ async def _asked(
     return Answer(response.status_code, headers, content, shown(url), request.method), location
 
 
-async def _read(response: httpx.Response, url: httpx.URL) -> bytes:
+async def _read(response: httpx.Response, url: httpx.URL, bytes_max: int) -> bytes:
     """The body; one that was compressed although we asked for none is taken apart within the same limit."""
     parts: list[bytes] = []
     size = 0
     async for chunk in response.aiter_raw():
         size += len(chunk)
-        if size > response_bytes_max:
-            raise TooLarge(_too_large(url))
+        if size > bytes_max:
+            raise TooLarge(_too_large(url, bytes_max))
         parts.append(chunk)
     body = b"".join(parts)
     if response.headers.get("content-encoding", "").strip().lower() not in ("gzip", "x-gzip", "deflate"):
         return body
     inflating = zlib.decompressobj(_GZIP_OR_ZLIB)
     try:
-        plain = inflating.decompress(body, response_bytes_max + 1)
+        plain = inflating.decompress(body, bytes_max + 1)
     except zlib.error as fault:
         raise Unreached(f"{shown(url)} answered with what cannot be decompressed: {fault}") from fault
-    if len(plain) > response_bytes_max:
-        raise TooLarge(_too_large(url))
+    if len(plain) > bytes_max:
+        raise TooLarge(_too_large(url, bytes_max))
     return plain
 
 
@@ -210,8 +211,9 @@ def _said(fault: Exception) -> str:
     return str(fault) or type(fault).__name__
 
 
-def _too_large(url: httpx.URL) -> str:
-    return f"the answer of {shown(url)} has more than {response_bytes_max // 1024 // 1024} MiB, which is the limit"
+def _too_large(url: httpx.URL, bytes_max: int) -> str:
+    most = f"{bytes_max // 1024**2} MiB" if bytes_max >= 1024**2 else f"{bytes_max // 1024} KiB"
+    return f"the answer of {shown(url)} has more than {most}, which is the limit"
 
 
 @cache

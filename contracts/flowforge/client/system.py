@@ -1,0 +1,33 @@
+"""The system as a whole: its health, counts, audit trail, what it received. The part of `Client` for it."""
+
+from typing import Any
+
+from flowforge.client.room import Room
+
+
+class System(Room):
+    """Lists answer one page, newest first: `{items, next_cursor}`."""
+
+    async def health(self) -> dict[str, Any]:
+        """What `/health/ready` answers, also when it is not ready."""
+        return await self._asking().peek("/health/ready")
+
+    async def stats(self) -> dict[str, Any]:
+        """How many workflows and runs there are, by status."""
+        return await self._read("/api/stats")
+
+    async def audit(self, **filters: Any) -> dict[str, Any]:
+        """Who did what when. Filters: actor, action, subject; limit, cursor."""
+        return await self._read("/api/audit", **filters)
+
+    async def received_events(self, **filters: Any) -> dict[str, Any]:
+        """What came from outside, and what it started. Filters: type, source, id, since, until; limit, cursor."""
+        return await self._read("/api/events", **filters)
+
+    async def breakers(self, **filters: Any) -> dict[str, Any]:
+        """Circuit breakers and how they stand. Filters: status; limit, cursor."""
+        return await self._read("/api/breakers", **filters)
+
+    async def blob(self, name: str) -> Any:
+        """The JSON data that travels as `{"$blob": name}`."""
+        return await self._read(f"/api/blobs/{name}")

@@ -1,0 +1,84 @@
+"""The deliverers of all subscriptions, alive while this process owns the service."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+
+from services.subscriptions.delivering import Deliverer, Tools
+from services.subscriptions.loaded import Loaded
+from services.subscriptions.settings import SWEPT_EVERY_S
+from services.subscriptions.views import Seen
+
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Started with what there is; told of every change."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._deliverers: dict[str, Deliverer] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._reading: asyncio.Task[None] | None = None
+        self._swept_at_s = time.monotonic()
+        self._gone: set[str] = set()
+        """Deleted, their rows perhaps not yet."""
+
+    @property
+    def is_running(self) -> bool:
+        return self._reading is not None
+
+    def start(self, subscriptions: Mapping[str, Loaded]) -> None:
+        """Begin to deliver."""
+        self._reading = asyncio.create_task(self._tools.recent.run())
+        for name, loaded in subscriptions.items():
+            self.changed(name, loaded)
+
+    def stop(self) -> None:
+        """Another process may deliver from now on."""
+        for task in (*self._tasks.values(), *([self._reading] if self._reading else [])):
+            task.cancel()
+        self._deliverers.clear()
+        self._tasks.clear()
+        self._reading = None
+
+    def changed(self, name: str, loaded: Loaded) -> None:
+        """It was made, changed or deleted."""
+        if not self.is_running:
+            return
+        deliverer = self._deliverers.get(name)
+        if loaded.state.subscription is None:
+            self._end(name)
+        elif deliverer is not None:
+            deliverer.changed(loaded)
+        else:
+            self._deliverers[name] = Deliverer(loaded, self._tools)
+            self._tasks[name] = asyncio.create_task(self._deliverers[name].run())
+            self._tasks[name].add_done_callback(self._look_at)
+
+    def seen(self, name: str) -> Seen:
+        """What is known of it in memory only."""
+        deliverer = self._deliverers.get(name)
+        return Seen() if deliverer is None else Seen(deliverer.position, deliverer.filter_fault)
+
+    async def tick(self) -> None:
+        """Forget what was deleted; now and then, deliveries that ended long ago. May raise `Unavailable`."""
+        for name in self._gone - self._deliverers.keys():
+            await self._tools.store.forget(name)
+        self._gone.clear()
+        if time.monotonic() > self._swept_at_s + SWEPT_EVERY_S:
+            self._swept_at_s = time.monotonic()
+            await self._tools.store.sweep(list(self._deliverers))
+
+    def _end(self, name: str) -> None:
+        self._deliverers.pop(name, None)
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+        self._gone.add(name)
+
+    def _look_at(self, task: asyncio.Task[None]) -> None:
+        """A deliverer that ended by a bug is told of; the next start of the service tries it again."""
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            _log.critical("deliveries of a subscription end: %s", fault, exc_info=fault)
