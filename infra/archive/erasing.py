@@ -23,9 +23,7 @@ from infra.archive.record import Record
 from infra.failpoints import failpoint
 
 _OURS = re.compile(r"\.?runs-(\d{6,})(?:\.e(\d+))?\.jsonl\.gz(?:\.draft)?")
-_OF_STREAMS = """
-    select archive, array_agg(stream_id) from eventlog.archived_streams where stream_id = any ($1::uuid[]) group by archive
-"""
+_OF_STREAMS = "select distinct archive from eventlog.archived_streams where stream_id = any ($1::uuid[])"
 _REWRITE = "select eventlog.rewrite_archive($1, $2, $3, $4, $5, $6)"
 
 
@@ -36,34 +34,59 @@ class Erased(msgspec.Struct, frozen=True):
     events_count: int
 
 
-async def erase_from_archive(
-    dsn: str, folder: Path, *, streams: Collection[UUID] = (), positions: Collection[int] = ()
-) -> list[Erased]:
-    """Take the payloads (data and salt) of all events of these streams, and of those at these positions, out of every
-    archive that has them; digests stay. Blobs of the file that none of its payloads refers to any more go too.
+async def find_in_archives(
+    connection: Any, folder: Path, *, streams: Collection[UUID] = (), texts: Collection[str] = ()
+) -> list[Record]:
+    """The archived events of these streams, and those with one of these texts in their payload or in a blob that it refers
+    to. With texts every archive is read. Raises `ArchiveDamaged` and OSError."""
+    kept = [each for each in await archives(connection) if each.restored_at is None]
+    if not texts:
+        numbers = {row[0] for row in await connection.fetch(_OF_STREAMS, list(streams))}
+        kept = [each for each in kept if each.number in numbers]
+    wanted = frozenset(streams)
+    found: list[Record] = []
+    for archive in kept:
+        found += await asyncio.to_thread(_found, folder / archive.file, wanted, tuple(texts))
+    return found
+
+
+def _found(path: Path, streams: Collection[UUID], texts: tuple[str, ...]) -> list[Record]:
+    opened = ArchiveFile.open(path)
+    encoded = [text.encode() for text in texts]
+    blobs = {name for name in opened.footer.blobs if any(text in (opened.blob(name) or b"") for text in encoded)}
+
+    def is_wanted(record: Record) -> bool:
+        data = record.data or ""
+        return (
+            record.stream_id in streams
+            or any(text in data for text in texts)
+            or (bool(blobs) and not blobs.isdisjoint(record.blobs))
+        )
+
+    return [record for record in opened.records() if is_wanted(record)]
+
+
+async def erase_from_archive(dsn: str, folder: Path, left: Mapping[int, bytes]) -> list[Erased]:
+    """Take the payloads of the events at these positions out of the archives that have them, and the salts with which one
+    could try what they were; what is `left` of each (JSON) takes their place, and the digest stays for the chain. Blobs of
+    the file that none of its payloads refers to any more go too. Positions that no archive has are passed over.
 
     Done twice, it changes nothing the second time. `dsn` has the right to `eventlog.rewrite_archive`. Raises
     `ArchivingBusy`, `ArchiveDamaged` and OSError: what was written anew until then is.
     """
     async with moving(dsn) as connection:
         await sweep_leftovers(connection, folder)
-        kept = [each for each in await archives(connection) if each.restored_at is None]
-        of_streams: Mapping[int, list[UUID]] = dict(await connection.fetch(_OF_STREAMS, list(streams)))
-        wanted_positions = frozenset(positions)
         erased: list[Erased] = []
-        for archive in kept:
-            inside = any(archive.first_position <= position <= archive.last_position for position in wanted_positions)
-            wanted_streams = frozenset(of_streams.get(archive.number, ()))
-            if inside or wanted_streams:
-                erased += await _rewrite(connection, folder, archive, wanted_streams, wanted_positions)
+        for archive in await archives(connection):
+            mine = {at: rest for at, rest in left.items() if archive.first_position <= at <= archive.last_position}
+            if mine and archive.restored_at is None:
+                erased += await _rewrite(connection, folder, archive, mine)
     return erased
 
 
-async def _rewrite(
-    connection: Any, folder: Path, archive: Archive, streams: Collection[UUID], positions: Collection[int]
-) -> list[Erased]:
+async def _rewrite(connection: Any, folder: Path, archive: Archive, left: Mapping[int, bytes]) -> list[Erased]:
     path = folder / archive.file
-    written = await asyncio.to_thread(_written_anew, path, archive, streams, positions)
+    written = await asyncio.to_thread(_written_anew, path, archive, left)
     if written is None:
         return []
     new_path, footer, count = written
@@ -77,9 +100,7 @@ async def _rewrite(
     return [Erased(new_path.name, count)]
 
 
-def _written_anew(
-    path: Path, archive: Archive, streams: Collection[UUID], positions: Collection[int]
-) -> tuple[Path, Footer, int] | None:
+def _written_anew(path: Path, archive: Archive, left: Mapping[int, bytes]) -> tuple[Path, Footer, int] | None:
     """The new file, proven, under its name; None where nothing is to be erased."""
     opened = ArchiveFile.open(path)
     opened.check()
@@ -87,9 +108,10 @@ def _written_anew(
         raise ArchiveDamaged(f"{path.name} has other events than were archived")
     records, count = list[Record](), 0
     for record in opened.records():
-        is_wanted = record.stream_id in streams or record.position in positions
-        count += is_wanted and record.data is not None
-        records.append(record.without_payload() if is_wanted else record)
+        rest = left.get(record.position)
+        is_due = rest is not None and (record.salt is not None or record.data != rest.decode())
+        count += is_due
+        records.append(record.erased(rest) if rest is not None and is_due else record)
     if not count:
         return None
     still = {name for record in records for name in record.blobs}

@@ -19,7 +19,8 @@ _BLOB = re.compile(rb'"\$blob"\s*:\s*"([0-9a-f]{64})"')
 
 
 class Record(msgspec.Struct, gc=False, omit_defaults=True):
-    """A logged event, as text. `data` is the JSON text byte for byte; of an erased payload there is only the digest."""
+    """A logged event, as text. `data` is the JSON text byte for byte. An erased payload has no salt, and in its place the
+    digest of what was there; its data is what was left."""
 
     position: int
     stream_type: str
@@ -39,9 +40,9 @@ class Record(msgspec.Struct, gc=False, omit_defaults=True):
     @property
     def payload_digest(self) -> bytes:
         """What the chain has of the payload."""
-        if self.data is None:
+        if self.salt is None:
             return bytes.fromhex(self.digest or "")
-        return hashlib.sha256(bytes.fromhex(self.salt or "") + self.data.encode()).digest()
+        return hashlib.sha256(bytes.fromhex(self.salt) + (self.data or "null").encode()).digest()
 
     @property
     def header(self) -> bytes:
@@ -91,9 +92,9 @@ class Record(msgspec.Struct, gc=False, omit_defaults=True):
             self.recorded_at,
         )
 
-    def without_payload(self) -> "Record":
-        """The same event for the chain, with nothing in it."""
-        return msgspec.structs.replace(self, data=None, salt=None, digest=self.payload_digest.hex())
+    def erased(self, left: bytes) -> "Record":
+        """The same event for the chain, with only this in it."""
+        return msgspec.structs.replace(self, data=left.decode(), salt=None, digest=self.payload_digest.hex())
 
 
 def blobs_in(data: bytes) -> list[str]:

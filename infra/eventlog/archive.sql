@@ -77,7 +77,7 @@ begin
            pg_catalog.sha256(string_agg(eventlog.event_header(
                g.position, g.stream_id, g.version, g.stream_type, g.type, g.schema_version, g.recorded_at,
                g.correlation_id, g.causation_id, g.traceparent, g.actor,
-               case when g.data is null then g.digest
+               case when g.salt is null then g.digest
                     else pg_catalog.sha256(g.salt || convert_to(g.data::text, 'UTF8')) end),
                ''::bytea order by g.position)),
            count(distinct g.stream_id) filter (
@@ -160,7 +160,7 @@ begin
     select pg_catalog.sha256(string_agg(eventlog.event_header(
                g.position, g.stream_id, g.version, g.stream_type, g.type, g.schema_version, g.recorded_at,
                g.correlation_id, g.causation_id, g.traceparent, g.actor,
-               case when g.data is null then g.digest else pg_catalog.sha256(g.salt || g.data) end),
+               case when g.salt is null then g.digest else pg_catalog.sha256(g.salt || g.data) end),
                ''::bytea order by g.position))
     into given_hash from given g;
     if given_hash is distinct from kept.content_hash then

@@ -69,7 +69,7 @@ _BATCHES = """
         select count(*) as events_count, string_agg(eventlog.event_header(
                    e.position, e.stream_id, e.version, e.stream_type, e.type, e.schema_version, e.recorded_at,
                    e.correlation_id, e.causation_id, e.traceparent, e.actor,
-                   case when e.data is null then e.digest
+                   case when e.salt is null then e.digest
                         else sha256(e.salt || convert_to(e.data::text, 'UTF8')) end),
                ''::bytea order by e.position) as chained
         from eventlog.events e where e.position between b.first_position and b.last_position
@@ -80,7 +80,7 @@ _HEADERS = """
     select e.position, eventlog.event_header(
                e.position, e.stream_id, e.version, e.stream_type, e.type, e.schema_version, e.recorded_at,
                e.correlation_id, e.causation_id, e.traceparent, e.actor,
-               case when e.data is null then e.digest else sha256(e.salt || convert_to(e.data::text, 'UTF8')) end)
+               case when e.salt is null then e.digest else sha256(e.salt || convert_to(e.data::text, 'UTF8')) end)
     from eventlog.events e where e.position between $1 and $2
 """
 _VERSION_GAPS = """

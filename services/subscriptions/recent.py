@@ -102,7 +102,7 @@ class Recent:
             is_whole = place + PAGE_COUNT >= len(self._kept)
             return Page(max(position, self._end) if is_whole else events[-1].stored.position, events)
         head = (await self._log.head()).position
-        stored = await self._log.read(position, PAGE_COUNT, types=types, stream_types=_RUNS)
+        stored = await self._log.read(position, PAGE_COUNT, types=types, stream_types=_RUNS, archived=True)
         end = stored[-1].position if len(stored) == PAGE_COUNT else max(head, position)
         return Page(end, await self._with_runs([event for event in stored if event.position <= end]))
 

@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import pytest
 from flowforge.identity import derived_uuid
 from histories import START
 
 from infra.archive import ArchivedEventLog
-from infra.archive.erasing import Erased, erase_from_archive
+from infra.archive.erasing import Erased, erase_from_archive, find_in_archives
 from infra.archive.moving import archive, moving, restore
 from infra.archive.proof import ProvenArchives
 from infra.eventlog import Append, NewEvent, StreamAppend
@@ -20,6 +21,7 @@ from infra.eventlog.verify import verify
 from infra.failpoints import KILLED_EXIT_STATUS
 
 CANARY = "Ada-Lovelace-1815"
+LEFT = b'{"left":"nothing"}'
 
 
 @pytest.fixture
@@ -35,6 +37,23 @@ async def person(log: ArchivedEventLog, runs: list[UUID], service_dsn: str, fold
     return run_id
 
 
+async def everything_of(run_id: UUID, log: ArchivedEventLog) -> dict[int, bytes]:
+    return {event.position: LEFT for event in await log.read_stream(run_id)}
+
+
+async def test_what_a_person_has_in_archives_is_found_inline_and_in_blobs(
+    log: ArchivedEventLog, person: UUID, runs: list[UUID], service_dsn: str, folder: Path
+):
+    connection = await asyncpg.connect(service_dsn)
+    by_text = await find_in_archives(connection, folder, texts=[CANARY])
+    by_blob = await find_in_archives(connection, folder, texts=["blob of Ada"])
+    by_stream = await find_in_archives(connection, folder, streams=[person])
+    assert [record.version for record in by_text] == [record.version for record in by_stream] == [1, 2]
+    assert [record.version for record in by_blob] == [1]
+    assert await find_in_archives(connection, folder, streams=[derived_uuid(START, "nobody")], texts=()) == []
+    await connection.close()
+
+
 def texts_in(folder: Path) -> list[bytes]:
     return [gzip.decompress(path.read_bytes()) for path in folder.iterdir()]
 
@@ -44,45 +63,46 @@ async def test_a_persons_payloads_leave_the_archive_and_the_chain_still_verifies
 ):
     others = await log.read_streams(runs)
     assert CANARY.encode() in texts_in(folder)[0]
-    assert await erase_from_archive(service_dsn, folder, streams=[person]) == [Erased("runs-000001.e1.jsonl.gz", 2)]
+    left = await everything_of(person, log)
+    assert await erase_from_archive(service_dsn, folder, left) == [Erased("runs-000001.e1.jsonl.gz", 2)]
     [text] = texts_in(folder)
     assert CANARY.encode() not in text
-    assert [event.data for event in await log.read_stream(person)] == [b"null", b"null"]
+    assert [event.data for event in await log.read_stream(person)] == [LEFT, LEFT]
     assert await log.read_streams(runs) == others
     report = await verify(service_dsn, await ProvenArchives.of(service_dsn, folder))
     assert report.problems == []
-    assert await erase_from_archive(service_dsn, folder, streams=[person]) == []
+    assert await erase_from_archive(service_dsn, folder, left) == []
 
 
 async def test_single_events_are_erased_by_their_position(
     log: ArchivedEventLog, person: UUID, service_dsn: str, folder: Path
 ):
     first, second = await log.read_stream(person)
-    assert await erase_from_archive(service_dsn, folder, positions=[first.position]) == [
+    assert await erase_from_archive(service_dsn, folder, {first.position: LEFT}) == [
         Erased("runs-000001.e1.jsonl.gz", 1)
     ]
-    assert [event.data for event in await log.read_stream(person)] == [b"null", second.data]
-    await erase_from_archive(service_dsn, folder, positions=[second.position, 10**9])
+    assert [event.data for event in await log.read_stream(person)] == [LEFT, second.data]
+    await erase_from_archive(service_dsn, folder, {second.position: LEFT, 10**9: LEFT})
     assert [path.name for path in folder.iterdir()] == ["runs-000001.e2.jsonl.gz"]
 
 
 async def test_an_archive_without_some_payloads_is_restored_without_them(
     log: ArchivedEventLog, person: UUID, service_dsn: str, folder: Path
 ):
-    [erased] = await erase_from_archive(service_dsn, folder, streams=[person])
+    [erased] = await erase_from_archive(service_dsn, folder, await everything_of(person, log))
     async with moving(service_dsn) as connection:
         await restore(connection, folder / erased.archive)
     (folder / erased.archive).unlink()
-    assert [event.data for event in await log.read_stream(person)] == [b"null", b"null"]
+    assert [event.data for event in await log.read_stream(person)] == [LEFT, LEFT]
     assert (await verify(service_dsn)).problems == []
 
 
 _ERASE = """
 import asyncio, sys
 from pathlib import Path
-from uuid import UUID
 from infra.archive.erasing import erase_from_archive
-asyncio.run(erase_from_archive(sys.argv[1], Path(sys.argv[2]), streams=[UUID(sys.argv[3])]))
+left = {int(position): b"{}" for position in sys.argv[3].split(",")}
+asyncio.run(erase_from_archive(sys.argv[1], Path(sys.argv[2]), left))
 """
 
 
@@ -90,9 +110,10 @@ asyncio.run(erase_from_archive(sys.argv[1], Path(sys.argv[2]), streams=[UUID(sys
 async def test_a_kill_while_erasing_leaves_a_log_that_is_whole_and_nothing_after_the_next_try(
     log: ArchivedEventLog, person: UUID, service_dsn: str, folder: Path, point: str
 ):
+    positions = ",".join(str(position) for position in await everything_of(person, log))
     for armed, status in ((f"{point}=die", KILLED_EXIT_STATUS), ("", 0)):
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _ERASE, service_dsn, str(folder), str(person),
+            sys.executable, "-c", _ERASE, service_dsn, str(folder), positions,
             env={**os.environ, "FLOWFORGE_FAILPOINTS": armed},
         )  # fmt: skip
         assert await process.wait() == status
