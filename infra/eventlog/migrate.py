@@ -20,7 +20,7 @@ from infra.eventlog.connections import UnsuitableServer
 SCHEMA_VERSION = 1
 """Raise it with every change to a .sql file that code of before could not live with."""
 POSTGRES_VERSION_MIN = 160000
-LOG_FILES = ("schema.sql", "append.sql")
+LOG_FILES = ("schema.sql", "append.sql", "erase.sql")
 STORE_PACKAGES = ("infra", "services")
 
 _logger = logging.getLogger(__name__)

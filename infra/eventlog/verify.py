@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 import asyncpg
 import msgspec
+from flowforge.events.erasure import ERASURES_STREAM
 
 BATCHES_PER_STATEMENT = 500
 PROBLEMS_MAX = 100
 """So many are named; more say nothing more."""
 
-Kind = Literal["chain", "missing_events", "missing_batch", "stray_events", "version_gap", "identity", "head"]
+Kind = Literal["chain", "missing_events", "missing_batch", "stray_events", "version_gap", "identity", "head", "erasure"]
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -53,7 +54,7 @@ _BATCHES = """
         select count(*) as events_count, string_agg(eventlog.event_header(
                    e.position, e.stream_id, e.version, e.stream_type, e.type, e.schema_version, e.recorded_at,
                    e.correlation_id, e.causation_id, e.traceparent, e.actor,
-                   case when e.data is null then e.digest
+                   case when e.salt is null then e.digest
                         else sha256(e.salt || convert_to(e.data::text, 'UTF8')) end),
                ''::bytea order by e.position) as chained
         from eventlog.events e where e.position between b.first_position and b.last_position
@@ -74,6 +75,20 @@ _IDENTITIES = """
     where not exists (select from eventlog.events e where e.position = i.position) order by i.position limit $1
 """
 
+_ERASURES = """
+    with told as (
+        select distinct on (p.position) p.position::bigint as position, k.hash
+        from eventlog.events e
+        cross join lateral json_array_elements_text(e.data -> 'positions') with ordinality as p (position, n)
+        join lateral json_array_elements_text(e.data -> 'left') with ordinality as k (hash, n) on k.n = p.n
+        where e.stream_id = $2 and e.type = 'PayloadErased'
+        order by p.position, e.position desc
+    )
+    select e.position from eventlog.events e left join told t using (position)
+    where e.salt is null and t.hash is distinct from encode(sha256(convert_to(e.data::text, 'UTF8')), 'hex')
+    order by e.position limit $1
+"""
+
 
 async def verify(dsn: str) -> Report:
     """Look at everything that was logged when the call began. About 400,000 events a second."""
@@ -89,6 +104,7 @@ async def verify(dsn: str) -> Report:
             problems.append(Problem("head", last_position, head_position, message))
         await _verify_versions(connection, problems)
         await _verify_identities(connection, problems)
+        await _verify_erasures(connection, problems)
     finally:
         await connection.close()
     problems.sort(key=lambda problem: problem.first_position)
@@ -136,3 +152,10 @@ async def _verify_versions(connection: Any, problems: list[Problem]) -> None:
 async def _verify_identities(connection: Any, problems: list[Problem]) -> None:
     for (position,) in await connection.fetch(_IDENTITIES, PROBLEMS_MAX):
         problems.append(Problem("identity", position, position, "an identity is held by an event that is not there"))
+
+
+async def _verify_erasures(connection: Any, problems: list[Problem]) -> None:
+    """The chain has the digest of what was erased; what was left in its place is in the event that tells of it."""
+    for (position,) in await connection.fetch(_ERASURES, PROBLEMS_MAX, ERASURES_STREAM):
+        message = "this payload was erased, or changed after that, and no PayloadErased in the log says so"
+        problems.append(Problem("erasure", position, position, message))

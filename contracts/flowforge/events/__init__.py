@@ -9,6 +9,9 @@ from flowforge.events.breakers import (
     BreakerHalfOpened,
     BreakerOpened,
 )
+from flowforge.events.erasure import (
+    PayloadErased,
+)
 from flowforge.events.event import (
     Event,
     Instance,
@@ -22,6 +25,7 @@ from flowforge.events.known import (
     CauseEvent,
     ChainEvent,
     ChildEvent,
+    ErasureEvent,
     PromptEvent,
     QuarantineEvent,
     RunEvent,
@@ -243,6 +247,8 @@ __all__ = [
     "NodeSkipped",
     "NodeStarted",
     "QuarantineEvent",
+    "ErasureEvent",
+    "PayloadErased",
     "QueueLeft",
     "RUN_ENDINGS",
     "ReportIgnored",

@@ -9,6 +9,9 @@ from flowforge.events.breakers import (
     BreakerHalfOpened,
     BreakerOpened,
 )
+from flowforge.events.erasure import (
+    PayloadErased,
+)
 from flowforge.events.event import (
     Event,
 )
@@ -181,6 +184,7 @@ SubscriptionEvent = (
     | SubscriptionDeleted
 )
 QuarantineEvent = MessageQuarantined | DeadLetterRetried
+ErasureEvent = PayloadErased
 AnyEvent = (
     WorkflowEvent
     | TemplateEvent
@@ -198,6 +202,7 @@ AnyEvent = (
     | BackfillEvent
     | QuarantineEvent
     | SubscriptionEvent
+    | ErasureEvent
 )
 
 EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(AnyEvent)}

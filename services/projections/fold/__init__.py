@@ -24,6 +24,7 @@ from flowforge.events import (
     ChildRunRequested,
     DeadLetterRetried,
     DeliveryAbandoned,
+    ErasureEvent,
     EventMatched,
     EventReceived,
     IterationEnded,
@@ -40,6 +41,7 @@ from flowforge.events import (
     NodeSkipped,
     NodeStarted,
     NodeWaiting,
+    PayloadErased,
     PromptDeleted,
     PromptEvent,
     PromptSaved,
@@ -152,6 +154,7 @@ _OtherEvent = (
     | TemplateEvent
     | BreakerEvent
     | SubscriptionEvent
+    | ErasureEvent
 )
 
 
@@ -238,5 +241,7 @@ def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> 
             subscription_asked(models, stored, event)
         case SubscriptionReplayed() | SubscriptionDeleted() | DeliveryAbandoned():
             subscription_asked(models, stored, event)
+        case PayloadErased():
+            audit(models, stored, "erase", "payload", str(event.erasure_id))
         case _:
             assert_never(event)
