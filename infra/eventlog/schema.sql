@@ -4,8 +4,8 @@
 -- whole log, its `position` (1, 2, 3 … without gaps, in the order of commits), and a place in its stream, `stream_id`
 -- and `version` (1, 2, 3 … without gaps). Streams with a name, such as workflows, have ids below
 -- 00000001-0000-0000-0000-000000000000 and live in the partition `events_named`, which stays small, so that reading all
--- definitions never looks at runs; all others have time-ordered ids and live in `events_timed`, where inserts therefore
--- fall on hot pages. `data` is the JSON text as it came, byte for byte; with a random `salt` it is hashed into the
+-- definitions never looks at runs; all others have time-ordered ids, and live in one partition per month in which a stream
+-- began (`events_2026_11`), where inserts therefore fall on hot pages. `events_timed` has those that no month's has. `data` is the JSON text as it came, byte for byte; with a random `salt` it is hashed into the
 -- chain. Only an erased payload has no salt, and in its place the `digest` of what was there; its `data` is what was left.
 --
 -- `head` is one row: the last position, the hash of the chain up to there, the position of the last change of a

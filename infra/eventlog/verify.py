@@ -85,7 +85,8 @@ _ERASURES = """
         order by p.position, e.position desc
     )
     select e.position from eventlog.events e left join told t using (position)
-    where e.salt is null and t.hash is distinct from encode(sha256(convert_to(e.data::text, 'UTF8')), 'hex')
+    where e.salt is null and e.position <= (select position from eventlog.head)
+        and (t.hash is null or t.hash is distinct from encode(sha256(convert_to(e.data::text, 'UTF8')), 'hex'))
     order by e.position limit $1
 """
 
