@@ -65,7 +65,9 @@ async def erase(connection: Any, found: Preview, *, actor: str | None = None, re
         )
     positions = [piece.position for piece in found.pieces]
     names = [str(run) for run in found.runs]
-    copies = {what: _count(await connection.execute(statement, [*names, *found.texts])) for what, statement in _COPIES}
+    copies = {
+        what: _count(await connection.execute(statement, [*names, *found.texts])) for what, statement in _COPIES.items()
+    }
     copies["outputs for other runs"] = _count(
         await connection.execute("delete from execution.outputs where position = any ($1::bigint[])", positions)
     )

@@ -41,21 +41,20 @@ def files_with(folder: Path, text: str) -> list[str]:
     ]
 
 
-def telling(stranger: Stranger) -> Object:
+def telling() -> Object:
     """A workflow whose every part repeats what it is given, its log lines too."""
-    definition = workflow(
+    return workflow(
         transform("a", expressions={"mail": "${input.mail}"}),
         bash("b", 'cat "$FLOWFORGE_INPUT"; cat "$FLOWFORGE_INPUT" > "$FLOWFORGE_OUTPUT"'),
         bash("c", 'cat "$FLOWFORGE_INPUT" >&2; exit 1'),
         edges=[edge("a", "b"), edge("b", "c")],
     )
-    stranger.save(definition)
-    return definition
 
 
 async def test_a_text_is_erased_from_all_that_keeps_it(stranger: Stranger):
     canary = f"{fresh('ada')}@example.org"
-    definition = telling(stranger)
+    definition = telling()
+    stranger.save(definition)
     run_id = stranger.execute(definition["id"], input_data={"mail": canary}, labels={"who": canary})
     other = stranger.execute(definition["id"], input_data={"mail": "grace@example.org"})
     before = {key: stranger.ended(run_id)[key] for key in ("status", "execution_path", "created_at")}
@@ -88,7 +87,7 @@ async def test_a_text_is_erased_from_all_that_keeps_it(stranger: Stranger):
 
 
 def test_an_erased_run_cannot_go_on(stranger: Stranger):
-    run = stranger.run(telling(stranger), input_data={"mail": "x@example.org"})
+    run = stranger.run(telling(), input_data={"mail": "x@example.org"})
     assert stranger.cli("erase", run["run_id"], "--yes").status == 0
     for act in ("retry", "fork"):
         refused = problem(stranger.http.post(f"/api/runs/{run['run_id']}/{act}", json={}), 409)
