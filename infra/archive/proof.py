@@ -1,6 +1,8 @@
 """The chain over what is in archives, for `verify` of the log: every file is read, and what is wrong with one is named."""
 
 import asyncio
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ class ProvenArchives:
         self._catalogue = catalogue
         self._bad: dict[int, Archive] = {}
         self._looked_at: set[int] = set()
+        self._erased: dict[int, str] = {}
 
     @classmethod
     async def of(cls, dsn: str, folder: Path) -> "ProvenArchives":
@@ -50,6 +53,10 @@ class ProvenArchives:
             for archive in self._bad.values()
         )
 
+    def erased(self) -> Mapping[int, str]:
+        """As `Elsewhere` of infra/eventlog/verify.py has it."""
+        return self._erased
+
     def _look_at(self, archive: Archive, problems: list[Problem]) -> None:
         try:
             self._catalogue.file(archive)
@@ -64,6 +71,8 @@ class ProvenArchives:
         try:
             for record in self._catalogue.between(archive, first, last):
                 found[record.position] = record.header
+                if record.salt is None:
+                    self._erased[record.position] = hashlib.sha256((record.data or "null").encode()).hexdigest()
         except ArchiveUnreadable as fault:
             self._give_up(archive, max(first, archive.first_position), fault, problems)
         return found

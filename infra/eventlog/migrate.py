@@ -20,7 +20,7 @@ from infra.eventlog.connections import UnsuitableServer
 SCHEMA_VERSION = 1
 """Raise it with every change to a .sql file that code of before could not live with."""
 POSTGRES_VERSION_MIN = 160000
-LOG_FILES = ("schema.sql", "append.sql", "archive.sql")
+LOG_FILES = ("schema.sql", "append.sql", "erase.sql", "partitions.sql", "archive.sql")
 STORE_PACKAGES = ("infra", "services")
 
 _logger = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ async def migrate(
             await _check_version(connection)
             files = _log_files() + _store_files()
             applied = await _apply(connection, files)
+            await connection.execute("select eventlog.make_partitions()")
             schemas = [schema for file in files for schema in file.schemas if schema != "eventlog"]
             service, reader = f"{namespace}_service", f"{namespace}_reader"
             has_service = await _has_login(connection, service, service_password)
@@ -165,7 +166,7 @@ async def _execute(connection: Any, template: str, *names: str) -> None:
 async def _grant_to_service(connection: Any, role: str, schemas: list[str]) -> None:
     for privilege in (
         "usage on schema eventlog",
-        "execute on function eventlog.append, eventlog.append_one",
+        "execute on function eventlog.append, eventlog.append_one, eventlog.make_partitions",
         "execute on function eventlog.archive_runs, eventlog.restore_runs, eventlog.rewrite_archive",
         "execute on function eventlog.sweep_blobs",
         "select on all tables in schema eventlog",

@@ -4,9 +4,9 @@
 -- whole log, its `position` (1, 2, 3 … without gaps, in the order of commits), and a place in its stream, `stream_id`
 -- and `version` (1, 2, 3 … without gaps). Streams with a name, such as workflows, have ids below
 -- 00000001-0000-0000-0000-000000000000 and live in the partition `events_named`, which stays small, so that reading all
--- definitions never looks at runs; all others have time-ordered ids and live in `events_timed`, where inserts therefore
--- fall on hot pages. `data` is the JSON text as it came, byte for byte; with a random `salt` it is hashed into the
--- chain. Only an erased payload has neither, and in their place the `digest` they had.
+-- definitions never looks at runs; all others have time-ordered ids, and live in one partition per month in which a stream
+-- began (`events_2026_11`), where inserts therefore fall on hot pages. `events_timed` has those that no month's has. `data` is the JSON text as it came, byte for byte; with a random `salt` it is hashed into the
+-- chain. Only an erased payload has no salt, and in its place the `digest` of what was there; its `data` is what was left.
 --
 -- `head` is one row: the last position, the hash of the chain up to there, the position of the last change of a
 -- definition, and the `incarnation` of this log. `eventlog.append` (append.sql) locks this row first and holds it until
@@ -30,7 +30,8 @@
 --
 -- A service's role may execute `append`, read everything here, and write blobs, cursors and snapshots. Changing or
 -- emptying `events`, `log_batches` and `identities` is refused to everybody, their owner included, by triggers. The one
--- exception are runs that ended long ago: archive.sql says how their events move into files, and back.
+-- exceptions are payloads of a person that must go (erase.sql), and runs that ended long ago, whose events move into files
+-- and back (archive.sql).
 
 create schema if not exists eventlog;
 
@@ -113,6 +114,9 @@ create or replace function eventlog.refuse_change() returns trigger language plp
 begin
     if tg_op = 'DELETE' and current_setting('eventlog.archiving', true) = 'on' then
         return null; -- into a file that was proven to have them: see archive.sql
+    end if;
+    if tg_op = 'UPDATE' and tg_table_name like 'events%' and current_setting('eventlog.erasing', true) = 'on' then
+        return null; -- by the one function that says so in the log: see erase.sql
     end if;
     raise exception '% of %.% refused: the event log is append-only', tg_op, tg_table_schema, tg_table_name
         using errcode = 'insufficient_privilege';

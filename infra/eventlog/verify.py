@@ -10,12 +10,15 @@ from typing import Any, Literal, Protocol
 
 import asyncpg
 import msgspec
+from flowforge.events.erasure import ERASURES_STREAM
 
 BATCHES_PER_STATEMENT = 500
 PROBLEMS_MAX = 100
 """So many are named; more say nothing more."""
 
-Kind = Literal["chain", "missing_events", "missing_batch", "stray_events", "version_gap", "identity", "head", "archive"]
+Kind = Literal[
+    "chain", "missing_events", "missing_batch", "stray_events", "version_gap", "identity", "head", "archive", "erasure"
+]
 Headers = Mapping[int, bytes]
 """By position, what the chain has of an event (`eventlog.event_header`)."""
 
@@ -29,6 +32,10 @@ class Elsewhere(Protocol):
 
     def is_lost(self, first_position: int, last_position: int) -> bool:
         """Whether events at these positions may be where nothing could be read: that is told already."""
+        ...
+
+    def erased(self) -> Mapping[int, str]:
+        """Of the erased payloads that were read, by position: the SHA-256 (hex) of what was left."""
         ...
 
 
@@ -100,6 +107,29 @@ _IDENTITIES = """
     order by i.position limit $1
 """
 
+_TOLD = """
+    select distinct on (p.position) p.position::bigint as position, k.hash
+    from eventlog.events e
+    cross join lateral json_array_elements_text(e.data -> 'positions') with ordinality as p (position, n)
+    join lateral json_array_elements_text(e.data -> 'left') with ordinality as k (hash, n) on k.n = p.n
+    where e.stream_id = $1 and e.type = 'PayloadErased' and p.position::bigint = any ($2)
+    order by p.position, e.position desc
+"""
+_ERASURES = """
+    with told as (
+        select distinct on (p.position) p.position::bigint as position, k.hash
+        from eventlog.events e
+        cross join lateral json_array_elements_text(e.data -> 'positions') with ordinality as p (position, n)
+        join lateral json_array_elements_text(e.data -> 'left') with ordinality as k (hash, n) on k.n = p.n
+        where e.stream_id = $2 and e.type = 'PayloadErased'
+        order by p.position, e.position desc
+    )
+    select e.position from eventlog.events e left join told t using (position)
+    where e.salt is null and e.position <= (select position from eventlog.head)
+        and (t.hash is null or t.hash is distinct from encode(sha256(convert_to(e.data::text, 'UTF8')), 'hex'))
+    order by e.position limit $1
+"""
+
 
 async def verify(dsn: str, elsewhere: Elsewhere | None = None) -> Report:
     """Look at everything that was logged when the call began. About 400,000 events a second, a third of that where they are
@@ -116,6 +146,7 @@ async def verify(dsn: str, elsewhere: Elsewhere | None = None) -> Report:
             problems.append(Problem("head", last_position, head_position, message))
         await _verify_versions(connection, problems)
         await _verify_identities(connection, problems)
+        await _verify_erasures(connection, problems, {} if elsewhere is None else elsewhere.erased())
     finally:
         await connection.close()
     problems.sort(key=lambda problem: problem.first_position)
@@ -187,3 +218,14 @@ async def _verify_versions(connection: Any, problems: list[Problem]) -> None:
 async def _verify_identities(connection: Any, problems: list[Problem]) -> None:
     for (position,) in await connection.fetch(_IDENTITIES, PROBLEMS_MAX):
         problems.append(Problem("identity", position, position, "an identity is held by an event that is not there"))
+
+
+async def _verify_erasures(connection: Any, problems: list[Problem], elsewhere: Mapping[int, str]) -> None:
+    """The chain has the digest of what was erased; what was left in its place is in the event that tells of it."""
+    wrong = [row[0] for row in await connection.fetch(_ERASURES, PROBLEMS_MAX, ERASURES_STREAM)]
+    if elsewhere:
+        told = dict(await connection.fetch(_TOLD, ERASURES_STREAM, list(elsewhere)))
+        wrong += [position for position, left in elsewhere.items() if told.get(position) != left]
+    for position in sorted(wrong)[:PROBLEMS_MAX]:
+        message = "this payload was erased, or changed after that, and no PayloadErased in the log says so"
+        problems.append(Problem("erasure", position, position, message))

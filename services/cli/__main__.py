@@ -67,6 +67,7 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("prepare", "prepare:app", _SYSTEM, "Credentials, tables and streams of a deployment on your own servers."),
     ("worker", "system:worker", _SYSTEM, "Serve job types of your own: MODULE:worker."),
     ("rebuild", "system:rebuild", _SYSTEM, "Build the read models anew from the log."),
+    ("erase", "erasing:erase", _SYSTEM, "Erase what a person left in runs and events, for good."),
     ("verify", "system:verify", _SYSTEM, "Check the log's hash chain, and the read models against it."),
     ("archive", "keeping:archive", _SYSTEM, "Move runs that ended long ago from the log into compressed files."),
     ("restore", "keeping:restore", _SYSTEM, "Put an archive back into the log; or make a new home of a backup."),

@@ -71,6 +71,8 @@ class Runs:
 
     async def load(self, run_ids: Collection[UUID], messages: Sequence[Message], known: Collection[UUID] = ()) -> None:
         """Have these runs in memory, with what their templates may look at. `known`: runs that have begun already."""
+        if any(message.event.type == "RetryRun" for message in messages):
+            self._forget_ended(run_ids)
         missing = {run_id for run_id in run_ids if run_id not in self._runs}
         if missing:
             fresh = await self._begin(missing, messages, known)
@@ -84,6 +86,12 @@ class Runs:
             if (run := self._runs.get(run_id)) is not None:
                 self._runs.move_to_end(run_id)
                 await self._load_values(run)
+
+    def _forget_ended(self, run_ids: Collection[UUID]) -> None:
+        """A run that is to go on after its end is read anew: what it was given may have been erased from the log since."""
+        for run_id in run_ids:
+            if (run := self._runs.get(run_id)) is not None and run.is_ended:
+                del self._runs[run_id]
 
     async def _begin(
         self, missing: Collection[UUID], messages: Sequence[Message], known: Collection[UUID]

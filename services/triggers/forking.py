@@ -8,7 +8,7 @@ from uuid import UUID
 from flowforge.commands import ForkRun, RequestRun
 from flowforge.events import ForkedFrom, WorkflowTriggered, decode
 from flowforge.raw import present
-from flowforge.refusals import Refusal, invalid, not_found
+from flowforge.refusals import Refusal, invalid, invalid_state, not_found
 
 from infra.eventlog import EventLog, StoredEvent
 from services.triggers.recalling import whole
@@ -32,6 +32,10 @@ class Forking:
         if not past:
             return _not_yet(history[0], command)
         run = cast("WorkflowTriggered", decode(history[0].type, history[0].data))
+        if run.is_erased:
+            return invalid_state(
+                f"what run {run.run_id} was given and made was erased: there is nothing to fork; start a new run"
+            )
         given = present(command.input_data)
         fork = ForkedFrom(
             run_id=run.run_id,

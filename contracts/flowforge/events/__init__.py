@@ -9,6 +9,9 @@ from flowforge.events.breakers import (
     BreakerHalfOpened,
     BreakerOpened,
 )
+from flowforge.events.erasure import (
+    PayloadErased,
+)
 from flowforge.events.event import (
     Event,
     Instance,
@@ -22,6 +25,7 @@ from flowforge.events.known import (
     CauseEvent,
     ChainEvent,
     ChildEvent,
+    ErasureEvent,
     PromptEvent,
     QuarantineEvent,
     RetentionEvent,
@@ -253,6 +257,8 @@ __all__ = [
     "RetentionApplied",
     "RunsArchived",
     "RunsRestored",
+    "ErasureEvent",
+    "PayloadErased",
     "QueueLeft",
     "RUN_ENDINGS",
     "ReportIgnored",

@@ -9,6 +9,9 @@ from flowforge.events.breakers import (
     BreakerHalfOpened,
     BreakerOpened,
 )
+from flowforge.events.erasure import (
+    PayloadErased,
+)
 from flowforge.events.event import (
     Event,
 )
@@ -187,6 +190,7 @@ SubscriptionEvent = (
 )
 QuarantineEvent = MessageQuarantined | DeadLetterRetried
 RetentionEvent = RunsArchived | RunsRestored | RetentionApplied
+ErasureEvent = PayloadErased
 AnyEvent = (
     WorkflowEvent
     | TemplateEvent
@@ -205,6 +209,7 @@ AnyEvent = (
     | QuarantineEvent
     | RetentionEvent
     | SubscriptionEvent
+    | ErasureEvent
 )
 
 EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(AnyEvent)}

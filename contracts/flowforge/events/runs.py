@@ -21,6 +21,7 @@ class WorkflowTriggered(Event, kw_only=True, frozen=True):
     `slot`: of a workflow with `concurrency`, the slots of which the run has one (`waits` names them, where it waits).
     A child's parent waits for it at `parent_node_id`. With `from_node` only that node and what lies below it runs.
     The run halts before each of its `breakpoints`. With `fork` it begins where another run stood at a moment.
+    `is_erased`: what the run was given and made was erased later (`PayloadErased`); nothing can go on from it.
     """
 
     run_id: UUID
@@ -46,6 +47,7 @@ class WorkflowTriggered(Event, kw_only=True, frozen=True):
     breakpoints: list[str] = []
     slot: SlotPlace | None = None
     fork: ForkedFrom | None = None
+    is_erased: bool = False
 
     @property
     def is_shadow(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.text import Text
 
-from services.cli.commands.system import database_url, projections, settings_of
+from services.cli.commands.system import database_url, read_models, settings_of
 from services.cli.connect import START_IT, Session
 from services.cli.output import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, EXIT_USAGE, Failure, table
 
@@ -49,7 +49,7 @@ async def archive(
     if older_than is None:
         raise Failure("say of when the runs are", "such as: flowforge archive --older-than 90d", status=EXIT_USAGE)
     options = ["--older-than", str(_seconds(older_than)), "--actor", "admin"]
-    said = await projections(session, "archive", *options, *(["--dry-run"] if dry_run else []))
+    said = await read_models(session, "archive", *options, *(["--dry-run"] if dry_run else []))
     output = session.output
     output.json(said)
     deed = "would be archived" if dry_run else "archived"

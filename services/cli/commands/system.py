@@ -110,7 +110,7 @@ def _name_home(session: Session) -> None:
 
 async def rebuild(*, session: Annotated[Session, Hidden]) -> int:
     """Build the read models anew from the log; readers keep the old ones until the new are complete."""
-    said = await projections(session, "rebuild")
+    said = await read_models(session, "rebuild")
     session.output.json(said)
     session.output.say(session.output.state("completed", ("read models rebuilt", "bold"), _numbers(said)))
     return EXIT_OK
@@ -124,7 +124,7 @@ async def verify(*, session: Annotated[Session, Hidden]) -> int:
     for problem in log["problems"]:
         where = f"positions {problem['first_position']:,} to {problem['last_position']:,}"
         output.say(Text.assemble("  ", (where, "cyan"), f"  {problem['message']}"))
-    models = await projections(session, "verify")
+    models = await read_models(session, "verify")
     difference = models.get("difference")
     output.say(output.state(_verdict(difference is None), ("read models", "bold"), _numbers(models)))
     if difference is not None:
@@ -162,7 +162,7 @@ async def _verify_log(session: Session) -> dict[str, Any]:
     return {"ok": report.ok, **msgspec.to_builtins(report)}
 
 
-async def projections(session: Session, command: str, *options: str) -> dict[str, Any]:
+async def read_models(session: Session, command: str, *options: str) -> dict[str, Any]:
     """Run a maintenance command of the projections service in its own process; its last word, a bar until then."""
     environment = {**os.environ, "FLOWFORGE_DATABASE_URL": database_url(session)}
     environment["FLOWFORGE_HOME"] = str(session.folder.absolute())

@@ -81,6 +81,10 @@ def retry(step: Step, command: RetryRun) -> Refusal | None:
         return None
     if not run.is_ended:
         return _not_now(run, "retried", "only a run that has ended can be")
+    if run.triggered.is_erased:
+        return invalid_state(
+            f"what run {run.id} was given and made was erased: there is nothing to go on from; start a new run"
+        )
     unknown = [node_id for node_id in command.node_ids if node_id not in run.plan.all_nodes]
     if unknown:
         return not_found("node", unknown[0])

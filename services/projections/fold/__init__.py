@@ -24,6 +24,7 @@ from flowforge.events import (
     ChildRunRequested,
     DeadLetterRetried,
     DeliveryAbandoned,
+    ErasureEvent,
     EventMatched,
     EventReceived,
     IterationEnded,
@@ -40,6 +41,7 @@ from flowforge.events import (
     NodeSkipped,
     NodeStarted,
     NodeWaiting,
+    PayloadErased,
     PromptDeleted,
     PromptEvent,
     PromptSaved,
@@ -115,7 +117,7 @@ from services.projections.fold.breakers import breaker_changed
 from services.projections.fold.causes import decided, quarantined, received, rejected, requested, retried
 from services.projections.fold.nodes import fold_node, iteration
 from services.projections.fold.prompts import fold_prompt
-from services.projections.fold.retention import archived_runs, no_longer_listed, restored_runs
+from services.projections.fold.retention import fold_retention
 from services.projections.fold.runs import RUN_ENDED, fold_run, triggered
 from services.projections.fold.secrets import secret_changed
 from services.projections.fold.slots import asked_for_slot, fold_slot
@@ -158,6 +160,7 @@ _OtherEvent = (
     | BreakerEvent
     | RetentionEvent
     | SubscriptionEvent
+    | ErasureEvent
 )
 
 
@@ -240,15 +243,13 @@ def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> 
             breaker_changed(models, stored, event)
         case DeadLetterRetried():
             retried(models, stored, event)
-        case RunsArchived():
-            archived_runs(models, stored, event)
-        case RunsRestored():
-            restored_runs(models, stored, event)
-        case RetentionApplied():
-            no_longer_listed(models, event)
+        case RunsArchived() | RunsRestored() | RetentionApplied():
+            fold_retention(models, stored, event)
         case SubscriptionSaved() | SubscriptionPaused() | SubscriptionResumed():
             subscription_asked(models, stored, event)
         case SubscriptionReplayed() | SubscriptionDeleted() | DeliveryAbandoned():
             subscription_asked(models, stored, event)
+        case PayloadErased():
+            audit(models, stored, "erase", "payload", str(event.erasure_id))
         case _:
             assert_never(event)

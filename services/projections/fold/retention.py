@@ -1,11 +1,25 @@
 """Runs whose events move into an archive, and back. Their rows stay in the lists; the rows of their nodes go, and are made
 again from their events."""
 
-from flowforge.events import RetentionApplied, RunsArchived, RunsRestored
+from typing import assert_never
+
+from flowforge.events import RetentionApplied, RetentionEvent, RunsArchived, RunsRestored
 
 from infra.eventlog import StoredEvent
 from services.projections.fold.asked import audit
 from services.projections.state import CHANGED, CLEAN, NEW, ReadModels, RunRow
+
+
+def fold_retention(models: ReadModels, stored: StoredEvent, event: RetentionEvent) -> None:
+    match event:
+        case RunsArchived():
+            archived_runs(models, stored, event)
+        case RunsRestored():
+            restored_runs(models, stored, event)
+        case RetentionApplied():
+            no_longer_listed(models, event)
+        case _:
+            assert_never(event)
 
 
 def archived_runs(models: ReadModels, stored: StoredEvent, event: RunsArchived) -> None:

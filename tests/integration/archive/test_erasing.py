@@ -2,13 +2,17 @@
 
 import asyncio
 import gzip
+import hashlib
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from flowforge.events import PayloadErased, encode
+from flowforge.events.erasure import ERASURES_STREAM
 from flowforge.identity import derived_uuid
 from histories import START
 
@@ -41,6 +45,18 @@ async def everything_of(run_id: UUID, log: ArchivedEventLog) -> dict[int, bytes]
     return {event.position: LEFT for event in await log.read_stream(run_id)}
 
 
+async def say_so(owner_dsn: str, left: Mapping[int, bytes]) -> None:
+    """Have the log say it, as the erasure of what it has itself does."""
+    hashes = [hashlib.sha256(data).hexdigest() for data in left.values()]
+    event = PayloadErased(erasure_id=uuid4(), positions=list(left), left=hashes)
+    connection = await asyncpg.connect(owner_dsn)
+    await connection.execute(
+        "select eventlog.erase($1, $2, $3, $4, $5, now(), 'me')",
+        event.positions, list(left.values()), ERASURES_STREAM, encode(event), bytes(16),
+    )  # fmt: skip
+    await connection.close()
+
+
 async def test_what_a_person_has_in_archives_is_found_inline_and_in_blobs(
     log: ArchivedEventLog, person: UUID, runs: list[UUID], service_dsn: str, folder: Path
 ):
@@ -59,7 +75,7 @@ def texts_in(folder: Path) -> list[bytes]:
 
 
 async def test_a_persons_payloads_leave_the_archive_and_the_chain_still_verifies(
-    log: ArchivedEventLog, person: UUID, runs: list[UUID], service_dsn: str, folder: Path
+    log: ArchivedEventLog, person: UUID, runs: list[UUID], service_dsn: str, postgres_dsn: str, folder: Path
 ):
     others = await log.read_streams(runs)
     assert CANARY.encode() in texts_in(folder)[0]
@@ -70,7 +86,9 @@ async def test_a_persons_payloads_leave_the_archive_and_the_chain_still_verifies
     assert [event.data for event in await log.read_stream(person)] == [LEFT, LEFT]
     assert await log.read_streams(runs) == others
     report = await verify(service_dsn, await ProvenArchives.of(service_dsn, folder))
-    assert report.problems == []
+    assert {problem.kind for problem in report.problems} == {"erasure"}  # nothing in the log says so
+    await say_so(postgres_dsn, left)
+    assert (await verify(service_dsn, await ProvenArchives.of(service_dsn, folder))).problems == []
     assert await erase_from_archive(service_dsn, folder, left) == []
 
 
@@ -87,8 +105,9 @@ async def test_single_events_are_erased_by_their_position(
 
 
 async def test_an_archive_without_some_payloads_is_restored_without_them(
-    log: ArchivedEventLog, person: UUID, service_dsn: str, folder: Path
+    log: ArchivedEventLog, person: UUID, service_dsn: str, postgres_dsn: str, folder: Path
 ):
+    await say_so(postgres_dsn, await everything_of(person, log))
     [erased] = await erase_from_archive(service_dsn, folder, await everything_of(person, log))
     async with moving(service_dsn) as connection:
         await restore(connection, folder / erased.archive)
@@ -101,16 +120,18 @@ _ERASE = """
 import asyncio, sys
 from pathlib import Path
 from infra.archive.erasing import erase_from_archive
-left = {int(position): b"{}" for position in sys.argv[3].split(",")}
+left = {int(position): b'{"left":"nothing"}' for position in sys.argv[3].split(",")}
 asyncio.run(erase_from_archive(sys.argv[1], Path(sys.argv[2]), left))
 """
 
 
 @pytest.mark.parametrize("point", ["archive.after_rewritten_file", "archive.after_rewrite"])
 async def test_a_kill_while_erasing_leaves_a_log_that_is_whole_and_nothing_after_the_next_try(
-    log: ArchivedEventLog, person: UUID, service_dsn: str, folder: Path, point: str
+    log: ArchivedEventLog, person: UUID, service_dsn: str, postgres_dsn: str, folder: Path, point: str
 ):
-    positions = ",".join(str(position) for position in await everything_of(person, log))
+    left = await everything_of(person, log)
+    positions = ",".join(map(str, left))
+    await say_so(postgres_dsn, left)
     for armed, status in ((f"{point}=die", KILLED_EXIT_STATUS), ("", 0)):
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", _ERASE, service_dsn, str(folder), positions,

@@ -1,10 +1,13 @@
 """Whoever gets past privileges and triggers and changes the log is found out, and the place is named."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import asyncpg
 import pytest
+from flowforge.events.erasure import ERASURES_STREAM
 from flowforge.identity import derived_uuid, identity_key, named_stream
 
 from infra.eventlog import Append, NewEvent, PostgresEventLog, StreamAppend
@@ -127,14 +130,52 @@ async def test_an_event_slipped_in_after_the_head_is_found(intruder: asyncpg.Con
     assert await found(reader_dsn) == [("stray_events", 21, 21)]
 
 
-async def test_an_erased_payload_leaves_a_chain_that_verifies(intruder: asyncpg.Connection, reader_dsn: str):
-    await intruder.execute(
-        """
-        update eventlog.events set digest = sha256(salt || convert_to(data::text, 'UTF8')), data = null, salt = null
-        where position = 10
-        """
-    )
+async def erased(connection: asyncpg.Connection, *positions: int) -> None:
+    left = b'{"amount":0}'
+    told = {
+        "erasure_id": str(STREAMS[0]),
+        "positions": positions,
+        "left": [sha256(left).hexdigest() for _ in positions],
+    }
+    await connection.execute(
+        "select eventlog.erase($1, $2, $3, $4, $5, now(), 'ada')",
+        positions, [left for _ in positions], ERASURES_STREAM, json.dumps(told).encode(), bytes(16),
+    )  # fmt: skip
+
+
+async def test_an_erased_payload_leaves_a_chain_that_verifies(
+    intruder: asyncpg.Connection, postgres_log: PostgresEventLog, reader_dsn: str
+):
+    await erased(intruder, 2, 10)
+    await erased(intruder, 10)
     assert await found(reader_dsn) == []
+    event = await postgres_log.read_position(10)
+    assert event is not None
+    assert event.data == b'{"amount":0}'
+
+
+async def test_a_payload_erased_by_hand_is_found(intruder: asyncpg.Connection, reader_dsn: str):
+    digest = "digest = sha256(salt || convert_to(data::text, 'UTF8'))"
+    await intruder.execute(f"update eventlog.events set {digest}, data = null, salt = null where position = 10")
+    assert await found(reader_dsn) == [("erasure", 10, 10)]
+
+
+async def test_what_is_left_of_an_erased_payload_cannot_be_changed_either(
+    intruder: asyncpg.Connection, reader_dsn: str
+):
+    await erased(intruder, 10)
+    await intruder.execute("""update eventlog.events set data = '{"amount":9}' where position = 10""")
+    assert await found(reader_dsn) == [("erasure", 10, 10)]
+
+
+async def test_a_service_may_not_erase(intruder: asyncpg.Connection, service_dsn: str):
+    service = await asyncpg.connect(service_dsn)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await erased(service, 10)
+    await service.execute("set eventlog.erasing = 'on'")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await service.execute("update eventlog.events set data = null where position = 10")
+    await service.close()
 
 
 async def test_an_erased_payload_is_read_as_null(

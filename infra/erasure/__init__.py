@@ -1,0 +1,8 @@
+"""Erasing a person's data: `blanking` what is left of an event · `finding` which events, and what stands against it ·
+`erasing` out of the log and of all that keeps copies. The database's side is infra/eventlog/erase.sql.
+"""
+
+from infra.erasure.erasing import Erased, erase
+from infra.erasure.finding import NotErasable, Preview, find
+
+__all__ = ["Erased", "NotErasable", "Preview", "erase", "find"]
