@@ -241,9 +241,29 @@ async def _database(session: Session) -> list[Check]:
             Check(name="database", verdict="ok", seen=f"{shown}  Postgres {server}"),
             Check(name="event log", verdict="ok", seen=f"{head or 0:,} events"),
             *await _lag_of_readers(connection, head or 0),
+            *await _archives(connection, session),
         ]
     finally:
         await connection.close()
+
+
+async def _archives(connection: Any, session: Session) -> list[Check]:
+    """What is kept for how long, and whether every archive is where the log needs it."""
+    from infra.archive.catalogue import NOT_RESTORED
+    from services.cli.commands.system import settings_of
+
+    if await connection.fetchval("select to_regclass('eventlog.archives')") is None:
+        return []
+    settings = settings_of(session)
+    found = await connection.fetch(NOT_RESTORED)
+    missing = [row["file"] for row in found if not (settings.archive_folder / row["file"]).is_file()]
+    days = settings.retention_runs_days
+    kept = "runs are kept for ever" if days is None else f"runs are archived {days} days after they ended"
+    count = f"{len(found):,} archives of {sum(row['streams_count'] for row in found):,} runs"
+    if missing:
+        return [Check(name="retention", verdict="error", seen=f"missing in {settings.archive_folder}: {', '.join(missing[:5])}",
+                      next_step="put them back from a backup: they are a part of the log")]  # fmt: skip
+    return [Check(name="retention", verdict="ok", seen=f"{kept}; {count}")]
 
 
 async def _lag_of_readers(connection: Any, head: int) -> list[Check]:

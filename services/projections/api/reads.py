@@ -68,7 +68,7 @@ class Reads:
 
     def __init__(self, settings: Settings, limits: ReadSettings) -> None:
         self.limits = limits
-        self._settings = settings
+        self.settings = settings
         self._graphs: OrderedDict[tuple[UUID | None, str, int], Graph] = OrderedDict()
         self._projected = asyncio.Event()
         self._position = 0
@@ -79,9 +79,9 @@ class Reads:
     @asynccontextmanager
     async def lifespan(self, _app: Litestar) -> AsyncGenerator[None]:
         """Connections to Postgres and, as soon as it answers, NATS; without NATS everything works, a little later."""
-        assert self._settings.database_url, "FLOWFORGE_DATABASE_URL names no server"
-        dsn = self._settings.database_url
-        self.tracing = start_tracing("reads", self._settings.namespace)
+        assert self.settings.database_url, "FLOWFORGE_DATABASE_URL names no server"
+        dsn = self.settings.database_url
+        self.tracing = start_tracing("reads", self.settings.namespace)
         self.pool = asyncpg.create_pool(
             dsn,
             min_size=0,
@@ -90,7 +90,7 @@ class Reads:
             server_settings={"application_name": "flowforge-reads", "timezone": "UTC", "jit": "off"},
         )
         await self.pool
-        self.log = await ArchivedEventLog.open(dsn, self._settings.archive_folder, application_name="flowforge-reads")
+        self.log = await ArchivedEventLog.open(dsn, self.settings.archive_folder, application_name="flowforge-reads")
         places = Places(self.log, self._place_runs, self.limits.runs_placed_max)
         tailer = Tailer(self.log, places, self.limits)
         self.tally = Tally(self.log)
@@ -109,10 +109,10 @@ class Reads:
 
     async def _hear(self, tailer: Tailer) -> None:
         """Nudges, from as soon as NATS is there; without them log and checkpoint are looked at now and then."""
-        if self._settings.nats_url is None:
+        if self.settings.nats_url is None:
             return
-        subjects = Subjects(self._settings.namespace)
-        nats = broker(self._settings, "reads")
+        subjects = Subjects(self.settings.namespace)
+        nats = broker(self.settings, "reads")
 
         async def on_appended(_: Msg) -> None:
             tailer.nudge()
@@ -139,7 +139,7 @@ class Reads:
     @property
     def namespace(self) -> str:
         """The first token of all subjects."""
-        return self._settings.namespace
+        return self.settings.namespace
 
     @property
     def client(self) -> Client | None:
@@ -152,11 +152,11 @@ class Reads:
         service, _ = COMMANDS[name]
         question = CloudEvent(
             id=command.command_id,
-            source=f"/{self._settings.namespace}/reads",
+            source=f"/{self.settings.namespace}/reads",
             type=name,
             data=msgspec.Raw(msgspec.json.encode(command)),
         )
-        subject = Subjects(self._settings.namespace).command(service, name)
+        subject = Subjects(self.settings.namespace).command(service, name)
         for _ in range(self.limits.answer_tries_max):
             if self._client is None:
                 break
@@ -198,7 +198,7 @@ class Reads:
         if self._client is None or not self._client.is_connected:
             return
         jetstream = self._client.jetstream(timeout=self.limits.catch_up_wait_s)
-        [hearing] = hearings(Subjects(self._settings.namespace))["projections"]
+        [hearing] = hearings(Subjects(self.settings.namespace))["projections"]
         with contextlib.suppress(TimeoutError, NatsError):
             async with asyncio.timeout(self.limits.catch_up_wait_s):
                 while True:
