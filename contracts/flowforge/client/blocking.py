@@ -289,4 +289,6 @@ class SyncClient:
     audit = Waited(System.audit)
     received_events = Waited(System.received_events)
     breakers = Waited(System.breakers)
+    archives = Waited(System.archives)
+    retention = Waited(System.retention)
     blob = Waited(System.blob)

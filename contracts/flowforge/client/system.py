@@ -28,6 +28,14 @@ class System(Room):
         """Circuit breakers and how they stand. Filters: status; limit, cursor."""
         return await self._read("/api/breakers", **filters)
 
+    async def archives(self, **filters: Any) -> dict[str, Any]:
+        """The files that runs which ended long ago were moved into. Filters: limit, cursor."""
+        return await self._read("/api/archives", **filters)
+
+    async def retention(self) -> dict[str, Any]:
+        """What is kept for how many days, what is in archives, and what the last daily pass did."""
+        return await self._read("/api/retention")
+
     async def blob(self, name: str) -> Any:
         """The JSON data that travels as `{"$blob": name}`."""
         return await self._read(f"/api/blobs/{name}")
