@@ -11,6 +11,7 @@ import msgspec
 from flowforge.command import Command
 from flowforge.events import NULL, ForkedFrom
 from flowforge.raw import ABSENT
+from flowforge.refusals import ExpectedVersion
 from flowforge.subscribing import SUBSCRIPTION_COMMANDS
 
 UNPACKED_BYTES_MAX = 16 * 1024 * 1024
@@ -32,7 +33,7 @@ class UpdateWorkflow(Command, kw_only=True, frozen=True):
     workflow_id: str
     definition: msgspec.Raw = NULL
     definition_packed: str = ""
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class RollbackWorkflow(Command, kw_only=True, frozen=True):
@@ -40,14 +41,14 @@ class RollbackWorkflow(Command, kw_only=True, frozen=True):
 
     workflow_id: str
     version: int
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class ArchiveWorkflow(Command, kw_only=True, frozen=True):
     """To catalog."""
 
     workflow_id: str
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class ValidateWorkflow(Command, kw_only=True, frozen=True):
@@ -62,7 +63,7 @@ class AddTrigger(Command, kw_only=True, frozen=True):
 
     workflow_id: str
     trigger: msgspec.Raw
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class ChangeTrigger(Command, kw_only=True, frozen=True):
@@ -71,7 +72,7 @@ class ChangeTrigger(Command, kw_only=True, frozen=True):
     workflow_id: str
     trigger_id: str
     patch: msgspec.Raw
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class RemoveTrigger(Command, kw_only=True, frozen=True):
@@ -79,7 +80,7 @@ class RemoveTrigger(Command, kw_only=True, frozen=True):
 
     workflow_id: str
     trigger_id: str
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class SetTriggerConfigs(Command, kw_only=True, frozen=True):
@@ -87,7 +88,7 @@ class SetTriggerConfigs(Command, kw_only=True, frozen=True):
 
     workflow_id: str
     configs: msgspec.Raw = NULL
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class TriggerChange(msgspec.Struct, frozen=True):
@@ -122,12 +123,14 @@ class SaveTemplate(Command, kw_only=True, frozen=True):
     definition_packed: str = ""
     workflow_id: str | None = None
     workflow_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class DeleteTemplate(Command, kw_only=True, frozen=True):
     """To catalog. Answers `{id, position}`."""
 
     template_id: str
+    expected_version: ExpectedVersion = None
 
 
 class InstantiateTemplate(Command, kw_only=True, frozen=True):
@@ -182,13 +185,14 @@ class SavePrompt(Command, kw_only=True, frozen=True):
     description: str = ""
     prompt: msgspec.Raw = NULL
     system: msgspec.Raw = NULL
-    expected_version: int | None = None
+    expected_version: ExpectedVersion = None
 
 
 class DeletePrompt(Command, kw_only=True, frozen=True):
     """To catalog. Answers `{id, position}`."""
 
     prompt_id: str
+    expected_version: ExpectedVersion = None
 
 
 class RequestRun(Command, kw_only=True, frozen=True):

@@ -4,6 +4,9 @@ from typing import Any
 
 import msgspec
 
+ExpectedVersion = int | list[int] | None
+"""What `If-Match` named: a version, or several of which one has to be the newest; None: whichever it is."""
+
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An answer that is final: asking again changes nothing. Becomes an RFC 9457 problem document."""
@@ -29,12 +32,19 @@ def already_exists(what: str, name: str) -> Refusal:
     )
 
 
-def version_changed(name: str, expected: int, actual: int) -> Refusal:
+def is_expected(version: int, expected: ExpectedVersion) -> bool:
+    """Whether a thing at this version may be changed on that condition."""
+    return expected is None or version in (expected if isinstance(expected, list) else (expected,))
+
+
+def version_changed(name: str, expected: ExpectedVersion, actual: int) -> Refusal:
+    wanted = " or ".join(map(str, expected)) if isinstance(expected, list) else str(expected)
     return Refusal(
         code="VERSION_CHANGED",
         status=412,
         title="Changed by somebody else",
-        detail=f"'{name}' is at version {actual}, not {expected}; read it again and save on top of that",
+        detail=f"'{name}' is at version {actual}, not {wanted}; read it again and save on top of that",
+        extra={"current_version": actual},
     )
 
 

@@ -12,10 +12,12 @@ from typing import Literal, cast, get_args
 
 import asyncpg
 import msgspec
+from litestar import Request
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from infra.http.methods import options
 from infra.http.problems import Problem, unavailable
 
 Role = Literal["viewer", "operator", "editor", "admin"]
@@ -102,6 +104,9 @@ class Authentication(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Let the request through to its handler, or raise `Problem`."""
+        if scope["type"] == ScopeType.HTTP and scope["method"] == "OPTIONS":
+            await options(scope["path"]).to_asgi_response(None, Request(scope))(scope, receive, send)
+            return
         opt = scope["route_handler"].opt
         if not is_public(opt):
             principal = await self._principal(scope) if self._is_on else LOCAL

@@ -18,9 +18,11 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from infra.eventlog import Unavailable
+from infra.http.methods import methods_of, options
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
+_NOT_ROUTED = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 _log = logging.getLogger(__name__)
 _BUG = "something went wrong here; the log of this service says what"
 
@@ -100,14 +102,26 @@ def _answer_problem(_: Request[Any, Any, Any], problem: Problem) -> Response[byt
     return problem.response()
 
 
-def _answer_http(request: Request[Any, Any, Any], fault: HTTPException) -> Response[bytes]:
+def _answer_http(request: Request[Any, Any, Any], fault: HTTPException) -> Response[bytes] | Response[None]:
     if fault.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _answer_bug(request, fault)
+    methods = methods_of(request.url.path) if fault.status_code in _NOT_ROUTED else []
+    if methods and request.method not in methods:
+        return _not_allowed(request, methods)
+    if methods and request.method == "OPTIONS":
+        return options(request.url.path)
     detail = fault.detail or HTTPStatus(fault.status_code).phrase
+    if fault.status_code == HTTPStatus.NOT_FOUND:
+        detail = f"there is nothing at {request.url.path[:200]}; /schema describes what there is"
     errors = _faults(fault.extra)
     if errors:  # the framework's own sentence names method and address; what is wrong stands in the list
         detail = "; ".join(f"{error['path']}: {error['message']}" for error in errors)
     return Problem(fault.status_code, detail, errors=errors, headers=fault.headers).response()
+
+
+def _not_allowed(request: Request[Any, Any, Any], methods: list[str]) -> Response[bytes]:
+    detail = f"{request.method} is not known at this address; {', '.join(methods)} are"
+    return Problem(405, detail, headers={"Allow": ", ".join(methods)}).response()
 
 
 def _faults(extra: object) -> list[dict[str, str]]:

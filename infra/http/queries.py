@@ -6,8 +6,9 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 from litestar.params import ParameterKwarg
+from litestar.typing import FieldDefinition
 
-from infra.http.problems import Problem
+from infra.http.problems import Problem, bad_request
 
 _NOT_QUERY = frozenset({"self", "request", "state", "headers", "cookies", "scope", "socket", "data", "body", "query"})
 
@@ -22,6 +23,27 @@ def only_known_queries(connection: ASGIConnection[Any, Any, Any, Any], handler: 
     if unknown:
         faults = [{"path": f"query.{name}", "message": _hint(name, known)} for name in unknown]
         raise Problem(400, f"unknown query parameter '{unknown[0]}'", code="BAD_REQUEST", errors=faults)
+    for name in given:
+        _check_value(connection, handler, name)
+
+
+def _check_value(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler, name: str) -> None:
+    """What the framework would quietly take: the last of several values, and `null` for none at all."""
+    values = connection.query_params.getall(name)
+    if len(values) > 1:
+        raise bad_request(f"query.{name}", f"given {len(values)} times; one value is taken")
+    if values[0] == "null" and name not in _texts(handler):
+        raise bad_request(f"query.{name}", "null is no value; leave the parameter out")
+
+
+def _texts(handler: BaseRouteHandler) -> set[str]:
+    """Parameters that may be any text, `null` too."""
+    fields = handler.parsed_fn_signature.parameters.items()
+    return {
+        _query_name(name, field)
+        for name, field in fields
+        if field.has_inner_subclass_of(str) or field.annotation is str
+    }
 
 
 def _declared(handler: BaseRouteHandler) -> set[str]:
@@ -34,8 +56,13 @@ def _declared(handler: BaseRouteHandler) -> set[str]:
         if not isinstance(kwarg, ParameterKwarg):
             names.add(name)
         elif not (kwarg.header or kwarg.cookie):
-            names.add(kwarg.query or name)
+            names.add(_query_name(name, field))
     return names
+
+
+def _query_name(name: str, field: FieldDefinition) -> str:
+    kwarg = field.kwarg_definition
+    return (kwarg.query if isinstance(kwarg, ParameterKwarg) else None) or name
 
 
 def _hint(name: str, known: set[str]) -> str:

@@ -19,10 +19,12 @@ from flowforge.commands import (
 from flowforge.definition import JobNode, every_node, readable
 from flowforge.events import WorkflowArchived, WorkflowCreated, WorkflowEvent, WorkflowUpdated
 from flowforge.refusals import (
+    ExpectedVersion,
     Refusal,
     already_exists,
     invalid,
     invalid_state,
+    is_expected,
     not_found,
     version_changed,
 )
@@ -215,10 +217,10 @@ def _set_trigger_configs(state: State, command: SetTriggerConfigs, beside: Besid
     return save(state, command.workflow_id, document, beside)
 
 
-def _refusal(state: State, workflow_id: str, expected_version: int | None) -> Refusal | None:
+def _refusal(state: State, workflow_id: str, expected_version: ExpectedVersion) -> Refusal | None:
     if not state.version:
         return not_found("workflow", workflow_id)
-    if expected_version is not None and expected_version != state.version:
+    if not is_expected(state.version, expected_version):
         return version_changed(workflow_id, expected_version, state.version)
     return None
 

@@ -12,6 +12,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from infra.http.authentication import VIEWER, Authentication, KeyRing, Lookup, Principal, key_holder
+from infra.http.methods import OLDER_PATHS
 from infra.http.observed import Observed
 from infra.http.problems import exception_handlers, unavailable
 from infra.http.queries import only_known_queries
@@ -39,6 +40,21 @@ from services.gateway.routes import (
 from services.gateway.settings import body_bytes_max
 from services.gateway.store import Store, open_log, open_pool
 from services.gateway.webhooks import Webhooks
+
+_ROUTES: dict[str, list[HTTPRouteHandler]] = {
+    "workflows": WORKFLOWS,
+    "runs": RUNS,
+    "templates": TEMPLATES,
+    "events": EVENTS,
+    "triggers": TRIGGERS,
+    "webhooks": WEBHOOKS,
+    "callbacks": CALLBACKS,
+    "secrets": SECRETS,
+    "approvals": APPROVALS,
+    "dead-letters": DEAD_LETTERS,
+    "prompts": PROMPTS,
+    "subscriptions": SUBSCRIPTIONS,
+}
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -76,14 +92,8 @@ def create_app(settings: Settings) -> Litestar:
                 await asyncio.to_thread(tracing.end)
 
     return Litestar(
-        [*_routers("/api/workflows", "/workflows", WORKFLOWS), *_routers("/api/runs", "/api/workflow-executions", RUNS),
-         *_routers("/api/templates", "/api/workflow-templates", TEMPLATES),
-         Router("/health", route_handlers=HEALTH, include_in_schema=False),
-         Router("/api/events", route_handlers=EVENTS), Router("/api/triggers", route_handlers=TRIGGERS),
-         Router("/api/webhooks", route_handlers=WEBHOOKS), Router("/api/callbacks", route_handlers=CALLBACKS),
-         Router("/api/secrets", route_handlers=SECRETS), Router("/api/approvals", route_handlers=APPROVALS),
-         Router("/api/dead-letters", route_handlers=DEAD_LETTERS), Router("/api/prompts", route_handlers=PROMPTS),
-         Router("/api/subscriptions", route_handlers=SUBSCRIPTIONS)],
+        [Router("/health", route_handlers=HEALTH, include_in_schema=False),
+         *(router for name, handlers in _ROUTES.items() for router in _routers(name, handlers))],
         lifespan=[lifespan],
         middleware=[Observed(lambda: tracing, begins=True), Authentication(KeyRing(keys.holder), is_on=settings.auth_is_on)],
         guards=[only_known_queries],
@@ -97,10 +107,14 @@ def create_app(settings: Settings) -> Litestar:
     )  # fmt: skip
 
 
-def _routers(path: str, older_path: str, handlers: Sequence[HTTPRouteHandler]) -> list[Router]:
-    """The same routes under their older path name as well."""
-    older = Router(older_path, route_handlers=handlers, include_in_schema=False)
-    return [Router(path, route_handlers=handlers), older]
+def _routers(name: str, handlers: Sequence[HTTPRouteHandler]) -> list[Router]:
+    """The routes below `/api/<name>`, and the same under their older path name where they have one."""
+    path = f"/api/{name}"
+    older = [old for old, new in OLDER_PATHS.items() if new == path]
+    return [
+        Router(path, route_handlers=handlers, tags=[name]),
+        *(Router(old, route_handlers=handlers, include_in_schema=False) for old in older),
+    ]
 
 
 def _key(settings: Settings) -> SecretKey | None:

@@ -15,6 +15,9 @@ from services.gateway.settings import json_depth_max, yaml_values_max
 Shape = TypeVar("Shape")
 JSON_TYPES = frozenset({"application/json", "application/merge-patch+json"})
 YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
+DEFINITION_TYPES = ("application/json", "application/yaml")
+"""As what a definition is best sent."""
+
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _AT_PATH = re.compile(r"^(?P<message>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)

@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 from flowforge.commands import CheckUpstreams, Command, packed
 from flowforge.identity import new_uuid
+from flowforge.refusals import ExpectedVersion
 from litestar import Response
 
+from infra.http.etags import version_of
 from infra.http.observed import traceparent_of
 from infra.http.problems import Problem, bad_request, unavailable
 from infra.secrets import Secrets
@@ -16,7 +18,7 @@ from services.gateway.body import AnyRequest
 from services.gateway.commanding import Services
 from services.gateway.idempotency import once
 from services.gateway.reply import Reply
-from services.gateway.settings import advice_wait_s, definition_plain_bytes_max
+from services.gateway.settings import advice_wait_s, definition_plain_bytes_max, if_match_versions_max
 from services.gateway.store import Store
 from services.gateway.webhooks import Webhooks
 
@@ -125,15 +127,19 @@ def gateway(request: AnyRequest) -> Gateway:
     return request.app.state.gateway
 
 
-def expected_version(request: AnyRequest) -> int | None:
-    """The version that If-Match names, as an ETag of a save does; None without one. Raises a 400 `Problem`."""
+def expected_version(request: AnyRequest) -> ExpectedVersion:
+    """The version that If-Match names, as an ETag does; several where it lists them; None without one or for `*`.
+
+    Raises a 400 `Problem` for what is no version. A tag that a proxy has made weak (`W/"3"`) counts as the version too.
+    """
     given = request.headers.get("if-match", "*").strip()
     if given == "*":
         return None
-    version = given.removeprefix("W/").strip('"')
-    if not version.isascii() or not version.isdecimal() or len(version) > 9:
-        raise bad_request("header.If-Match", 'one version, as in the ETag of a save: "3"')
-    return int(version)
+    versions = [version_of(tag) for tag in given.split(",")]
+    named = list(dict.fromkeys(version for version in versions if version is not None))
+    if None in versions or len(named) > if_match_versions_max:
+        raise bad_request("header.If-Match", 'versions as in an ETag, such as "3" or "3", "4"; or *')
+    return named[0] if len(named) == 1 else named
 
 
 def definition_fields(body: bytes) -> dict[str, Any]:

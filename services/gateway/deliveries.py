@@ -14,6 +14,7 @@ from services.gateway.settings import delivery_id_chars_max, form_fields_max
 from services.gateway.signatures import Signed
 
 FORM = "application/x-www-form-urlencoded"
+DELIVERY_TYPES = ("application/json", FORM)
 _BOM = b"\xef\xbb\xbf"
 
 

@@ -54,6 +54,9 @@ bulk_runs_max = 1_000
 bulk_at_once_max = 50
 """Commands of such a request that are under way at once."""
 
+if_match_versions_max = 20
+"""Named by one If-Match."""
+
 steps_max = 1_000
 labels_max = 50
 label_chars_max = 200

@@ -28,7 +28,7 @@ class GraphNode(msgspec.Struct, frozen=True):
     is_map: bool = False
 
 
-class Body(msgspec.Struct, frozen=True):
+class BodyGraph(msgspec.Struct, frozen=True):
     """What a loop repeats."""
 
     nodes: list[GraphNode]
@@ -42,7 +42,7 @@ class Graph(msgspec.Struct, frozen=True):
     edges: list[Edge]
     variables: dict[str, Any]
     max_parallel_jobs: int
-    bodies: dict[str, Body] = {}
+    bodies: dict[str, BodyGraph] = {}
     inside: dict[str, GraphNode] = {}
     """The nodes of all bodies."""
 
@@ -76,7 +76,7 @@ def graph_of(definition: bytes | str) -> Graph:
         raise ValueError(f"a stored definition cannot be read: {faults[0].path}: {faults[0].message}")
     edges = workflow.effective_edges()
     bodies = {
-        loop.id: Body(_nodes(loop.body.nodes, loop.body.effective_edges(), loop.id), loop.body.effective_edges())
+        loop.id: BodyGraph(_nodes(loop.body.nodes, loop.body.effective_edges(), loop.id), loop.body.effective_edges())
         for loop in _loops(workflow.nodes)
     }
     return Graph(

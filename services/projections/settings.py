@@ -6,8 +6,9 @@ from collections.abc import Mapping
 import msgspec
 
 RETENTION_VARIABLE = "FLOWFORGE_JOB_LOG_RETENTION_DAYS"
-STREAM_CHUNK_BYTES_MAX = 256 * 1024
-"""Of what is sent to a listener of a live stream in one go."""
+STREAM_CHUNK_BYTES_MAX = 64 * 1024
+"""Of what is sent to a listener of a live stream in one go; the HTTP server holds some of these for one that does not
+read."""
 
 
 class LoopSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +60,8 @@ class ReadSettings(msgspec.Struct, frozen=True, kw_only=True):
     stream_keep_alive_s: float = 15.0
     stream_poll_s: float = 1.0
     stream_page_count: int = 500
+    stream_page_bytes_max: int = 512 * 1024
+    """Of the events of one page; larger ones come in smaller pages."""
     stream_pause_s: float = 0.05
     """Between two batches for all listeners under load: so no browser gets more than twenty a second."""
     stream_pause_per_listener_s: float = 0.000_25
@@ -67,7 +70,7 @@ class ReadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Live streams at once; further ones are refused with 503."""
     listener_backlog_max: int = 1_000
     """Events that wait for one listener; one that is slower is caught up from the log."""
-    listener_backlog_bytes_max: int = 1024 * 1024
+    listener_backlog_bytes_max: int = 4 * 1024 * 1024
     """The same in bytes; what waits for several is there once."""
     graphs_cached_max: int = 500
     runs_placed_max: int = 50_000

@@ -203,6 +203,25 @@ class Listener:
         return batch
 
 
+class _Pages:
+    """How many events are read at once: as many as may be, fewer where they are large."""
+
+    def __init__(self, settings: ReadSettings) -> None:
+        self.count = self._count_max = settings.stream_page_count
+        self._bytes_max = settings.stream_page_bytes_max
+
+    def cut(self, events: list[StoredEvent]) -> list[StoredEvent]:
+        """The first of them, as many as may be kept at once, and at least one; the others are read again."""
+        size = 0
+        for place, event in enumerate(events):
+            size += len(event.data)
+            if size > self._bytes_max and place:
+                self.count = place
+                return events[:place]
+        self.count = min(self._count_max, self.count * 2)
+        return events
+
+
 class TooManyListeners(Exception):
     """As many listen as may."""
 
@@ -214,6 +233,7 @@ class Tailer:
         self._event_log = log
         self._places = places
         self._settings = settings
+        self._pages = _Pages(settings)
         self._position = 0
         self._by_run: dict[UUID, list[Listener]] = {}
         self._wide: dict[str | None, list[Listener]] = {}
@@ -286,14 +306,16 @@ class Tailer:
             async with self._lock:
                 if not self._count:
                     return False
-                events = await self._event_log.read(self._position, self._settings.stream_page_count)
+                count = self._pages.count
+                found = await self._event_log.read(self._position, count)
+                events = self._pages.cut(found)
                 if any(workflow_id is not None for workflow_id in self._wide):
                     await self._places.learn(events)
                 if events:
                     has_told = True
                     self._offer(events)
                     self._position = events[-1].position
-            if len(events) < self._settings.stream_page_count:
+            if len(events) == len(found) < count:
                 return has_told
 
     def _offer(self, events: Sequence[StoredEvent]) -> None:
@@ -340,13 +362,13 @@ class Streams:
         listener = Listener(run_id, None, self._settings)
         version = 0
 
-        async def page() -> list[StoredEvent]:
+        async def page(_: int, pages: _Pages) -> list[StoredEvent]:
             nonlocal version
-            events = await self._event_log.read_stream(run_id, version, self._settings.stream_page_count)
+            events = pages.cut(await self._event_log.read_stream(run_id, version, pages.count))
             version = events[-1].version if events else version
             return events
 
-        async for batch in self._follow(listener, after_position, lambda _: page()):
+        async for batch in self._follow(listener, after_position, page):
             if batch is not None:
                 version = max(version, batch.events[-1].version)
             yield batch
@@ -356,14 +378,14 @@ class Streams:
         TooManyListeners."""
         listener = Listener(None, workflow_id, self._settings)
 
-        async def page(position: int) -> list[StoredEvent]:
-            return await self._event_log.read(position, self._settings.stream_page_count)
+        async def page(position: int, pages: _Pages) -> list[StoredEvent]:
+            return pages.cut(await self._event_log.read(position, pages.count))
 
         async for batch in self._follow(listener, after_position, page):
             yield batch
 
     async def _follow(
-        self, listener: Listener, position: int, page: Callable[[int], Awaitable[list[StoredEvent]]]
+        self, listener: Listener, position: int, page: Callable[[int, _Pages], Awaitable[list[StoredEvent]]]
     ) -> AsyncIterator[Batch | None]:
         """Batches, none of them empty."""
         await self._tailer.add(listener)
@@ -371,13 +393,16 @@ class Streams:
         try:
             while True:
                 listener.start_afresh()
-                read = told
-                while events := await page(read):
+                read, pages = told, _Pages(self._settings)
+                while events := await page(read, pages):
                     read = events[-1].position
                     wanted = [event for event in await self._wanted(listener, events) if event.position > told]
+                    del events  # a listener that reads nothing holds little
                     if wanted:
                         told = wanted[-1].position
-                        yield Batch(wanted)
+                        batch = Batch(wanted)
+                        del wanted
+                        yield batch
                 while True:
                     batch = await listener.next(self._settings.stream_keep_alive_s)
                     if batch is None:

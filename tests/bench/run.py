@@ -24,6 +24,7 @@ from infra.embedded.cluster import Cluster
 from infra.eventlog import Append, NewEvent, PostgresEventLog, StreamAppend
 
 sys.path.insert(0, str(Path(__file__).parent))
+import listeners
 import million
 import scale
 import validating
@@ -200,6 +201,7 @@ async def measure(floor_script: Path | None, rounds: int) -> list[Figure]:
             figures.append(await append_rate(bench))
         figures += await scale.measure(home)
         figures += await million.measure(home)
+        figures += await listeners.measure(home)
     return figures
 
 

@@ -17,6 +17,7 @@ from flowforge.client.connection import Connection
 from flowforge.client.library import Library
 from flowforge.client.operating import Operating
 from flowforge.client.runs import Runs
+from flowforge.client.subscriptions import Subscriptions
 from flowforge.client.system import System
 from flowforge.client.triggers import Triggers
 from flowforge.client.workflows import Workflows
@@ -234,6 +235,7 @@ class SyncClient:
     metrics = Waited(Runs.metrics)
     timeline = Waited(Runs.timeline)
     follow = Told(Runs.follow)
+    follow_all = Told(Runs.follow_all)
     wait = Waited(Runs.wait)
 
     cancel = Waited(Operating.cancel)
@@ -253,6 +255,17 @@ class SyncClient:
     decide = Waited(Operating.decide)
     dead_letters = Waited(Operating.dead_letters)
     retry_dead_letter = Waited(Operating.retry_dead_letter)
+
+    subscribe = Waited(Subscriptions.subscribe)
+    subscriptions = Waited(Subscriptions.subscriptions)
+    subscription = Waited(Subscriptions.subscription)
+    deliveries = Waited(Subscriptions.deliveries)
+    change_subscription = Waited(Subscriptions.change_subscription)
+    pause_subscription = Waited(Subscriptions.pause_subscription)
+    resume_subscription = Waited(Subscriptions.resume_subscription)
+    replay_subscription = Waited(Subscriptions.replay_subscription)
+    test_subscription = Waited(Subscriptions.test_subscription)
+    delete_subscription = Waited(Subscriptions.delete_subscription)
 
     triggers = Waited(Triggers.triggers)
     add_trigger = Waited(Triggers.add_trigger)

@@ -8,7 +8,7 @@ from flowforge.commands import DeletePrompt, SavePrompt
 from flowforge.definition import SLUG_PATTERN
 from flowforge.events import NULL, PromptDeleted, PromptEvent, PromptSaved
 from flowforge.raw import ABSENT
-from flowforge.refusals import Refusal, not_found, too_large, version_changed
+from flowforge.refusals import Refusal, is_expected, not_found, too_large, version_changed
 
 from services.catalog.decided import Decided
 from services.catalog.documents import refused
@@ -25,13 +25,15 @@ def decide(state: State, command: Command) -> Decided[PromptEvent] | Refusal:
         return _save(state, command)
     if state.prompt is None:
         return not_found("prompt", command.prompt_id)
+    if not is_expected(state.version, command.expected_version):
+        return version_changed(command.prompt_id, command.expected_version, state.version)
     return Decided([PromptDeleted(prompt_id=command.prompt_id)])
 
 
 def _save(state: State, command: SavePrompt) -> Decided[PromptEvent] | Refusal:
     if state.prompt is None and not command.may_be_new:
         return not_found("prompt", command.prompt_id)
-    if command.expected_version is not None and command.expected_version != state.version:
+    if not is_expected(state.version, command.expected_version):
         return version_changed(command.prompt_id, command.expected_version, state.version)
     if not re.fullmatch(SLUG_PATTERN, command.prompt_id):
         return _bad_id(command.prompt_id)

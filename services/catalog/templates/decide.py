@@ -8,7 +8,7 @@ import msgspec
 from flowforge.commands import DeleteTemplate, InstantiateTemplate, SaveTemplate
 from flowforge.definition import readable
 from flowforge.events import TemplateDeleted, TemplateEvent, TemplateSaved
-from flowforge.refusals import Refusal, already_exists, invalid, invalid_state, not_found
+from flowforge.refusals import Refusal, already_exists, invalid, invalid_state, is_expected, not_found, version_changed
 
 from services.catalog.decided import Decided
 from services.catalog.documents import SET_BY_SERVER, refused, stored, unsound, webhooks
@@ -33,6 +33,8 @@ def decide(
     if isinstance(command, DeleteTemplate):
         if state.template is None:
             return not_found("template", command.template_id)
+        if not is_expected(state.version, command.expected_version):
+            return version_changed(command.template_id, command.expected_version, state.version)
         return Decided([TemplateDeleted(template_id=command.template_id)])
     return _save(state, command, source)
 
@@ -42,6 +44,8 @@ def _save(state: State, command: SaveTemplate, source: WorkflowState) -> Decided
         return already_exists("template", command.template_id)
     if not command.is_new and state.template is None:
         return not_found("template", command.template_id)
+    if not is_expected(state.version, command.expected_version):
+        return version_changed(command.template_id, command.expected_version, state.version)
     if "\x00" in command.category:
         message = "the category holds the character U+0000"
         return invalid("Template invalid", message, [_error("$.category", message, "remove it")])

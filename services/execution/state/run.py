@@ -78,7 +78,9 @@ class Run:
         "waiting_slot",
     )
 
-    def __init__(self, plan: Plan, triggered: WorkflowTriggered, position: int = 0, actor: str | None = None) -> None:
+    def __init__(  # noqa: PLR0915  one line for each thing that is remembered
+        self, plan: Plan, triggered: WorkflowTriggered, position: int = 0, actor: str | None = None
+    ) -> None:
         self.id = triggered.run_id
         self.actor = actor
         """Who caused it; nobody where an event or a clock did."""

@@ -12,9 +12,10 @@ from litestar import Response, post
 from msgspec import Meta
 
 from infra.http.authentication import OPERATOR
-from infra.http.described import takes
+from infra.http.described import gives, takes
 from infra.http.problems import Problem
 from services.gateway import reply
+from services.gateway.answers import OperatedTogether
 from services.gateway.body import AnyRequest, json_body, shaped
 from services.gateway.context import Gateway, gateway
 from services.gateway.reply import Reply
@@ -62,7 +63,15 @@ class Bulk(msgspec.Struct, forbid_unknown_fields=True):
     reason: Reason = ""
 
 
-@post("/bulk", opt=OPERATOR | takes(Bulk), status_code=202, summary="Cancel, retry, pause or resume many runs")
+_EXAMPLE = {"filter": {"workflow_id": "daily-report", "status": "failed"}, "action": "retry"}
+
+
+@post(
+    "/bulk",
+    opt=OPERATOR | takes(Bulk, _EXAMPLE) | gives(OperatedTogether),
+    status_code=202,
+    summary="Cancel, retry, pause or resume many runs",
+)
 async def bulk(request: AnyRequest) -> Response[bytes]:
     """202 `{action, matched, accepted, run_ids, refused: [{run_id, code, detail}], has_more, position}`.
 

@@ -1,21 +1,25 @@
 """Answers to calls that wait for one: no key is needed, the token in the address is the right to answer."""
 
+from typing import Any
+
 from flowforge.commands import ReceiveCallback
 from flowforge.identity import new_uuid
 from litestar import Response, post
 
 from infra.http.authentication import PUBLIC
+from infra.http.described import READS_ONLY, takes
 from infra.http.problems import not_found
 from services.gateway import reply
+from services.gateway.answers import STARTED
 from services.gateway.body import AnyRequest
 from services.gateway.context import gateway
-from services.gateway.deliveries import any_body
+from services.gateway.deliveries import DELIVERY_TYPES, any_body
 from services.gateway.settings import webhook_bytes_max
 
 
 @post(
     "/{token:str}",
-    opt=PUBLIC,
+    opt=PUBLIC | READS_ONLY | takes(Any, {"approved": True}, media_types=DELIVERY_TYPES) | STARTED,
     status_code=202,
     request_max_body_size=webhook_bytes_max,
     summary="Answer a call that waits for it",

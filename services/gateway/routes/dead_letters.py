@@ -7,9 +7,10 @@ from flowforge.commands import FindDeadLetter, RetryDeadLetter
 from litestar import Response, post
 
 from infra.http.authentication import OPERATOR
-from infra.http.described import takes
+from infra.http.described import gives, takes
 from infra.http.problems import not_found
 from services.gateway import reply
+from services.gateway.answers import Retried
 from services.gateway.body import AnyRequest, json_body, shaped
 from services.gateway.context import gateway
 from services.gateway.reply import Reply
@@ -21,7 +22,7 @@ class Retry(msgspec.Struct, forbid_unknown_fields=True):
 
 @post(
     "/{dead_letter_id:str}/retry",
-    opt=OPERATOR | takes(Retry),
+    opt=OPERATOR | takes(Retry, {}) | gives(Retried),
     status_code=202,
     summary="Have a dead letter handled once more",
 )

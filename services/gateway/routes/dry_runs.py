@@ -14,11 +14,12 @@ from litestar.response import Stream
 from msgspec import Meta
 
 from infra.http.authentication import VIEWER
-from infra.http.described import takes
+from infra.http.described import READS_ONLY, STREAMED, gives, takes
 from infra.http.paging import Cursors
 from infra.http.problems import Problem
 from services.gateway import reply
-from services.gateway.body import AnyRequest, definition_body, shaped
+from services.gateway.answers import Rehearsed, Tried
+from services.gateway.body import DEFINITION_TYPES, AnyRequest, definition_body, shaped
 from services.gateway.commanding import Services
 from services.gateway.context import gateway
 from services.gateway.settings import rehearsal_wait_s, what_if_items_default, what_if_items_max
@@ -47,13 +48,30 @@ class WhatIf(msgspec.Struct, forbid_unknown_fields=True):
     until: datetime | None = None
 
 
-@post("/test", opt=VIEWER | takes(Try), status_code=200, summary="Try a trigger on one event")
+_TRIGGER = {
+    "id": "on-order",
+    "type": "event",
+    "config": {"event_type": "order.placed", "filter": "event.data.total > 100"},
+}
+_EVENT = {"type": "order.placed", "source": "/shop", "data": {"total": 120}}
+
+
+@post(
+    "/test",
+    opt=VIEWER
+    | READS_ONLY
+    | takes(Try, {"trigger": _TRIGGER, "event": _EVENT}, media_types=DEFINITION_TYPES)
+    | gives(Tried),
+    status_code=200,
+    summary="Try a trigger on one event",
+)
 async def try_trigger(request: AnyRequest) -> Response[bytes]:
     """200 `{decision, reason, detail, input?}`: what the trigger would answer to the event; nothing is stored.
 
     The trigger may be new or changed. With `workflow_id`, or a trigger as it was read, the workflow's status, variables
     and input schema count as they would. `specversion` and `id` of the event may be left out; for a webhook all but
-    `data`, which is the body. 422 with every fault of the trigger.
+    `data`, which is the body. 404 for an unknown workflow; 422 with every fault of
+    the trigger.
     """
     wanted = shaped(await definition_body(request), Try)
     trigger, workflow_id = await _sound(request, wanted.trigger, wanted.workflow_id)
@@ -72,7 +90,12 @@ async def try_trigger(request: AnyRequest) -> Response[bytes]:
 
 @post(
     "/what-if",
-    opt={**VIEWER, **takes(WhatIf), "also_queries": ("limit", "cursor")},
+    opt=VIEWER
+    | READS_ONLY
+    | STREAMED
+    | takes(WhatIf, {"trigger": _TRIGGER, "since": "2026-01-01T00:00:00Z"}, media_types=DEFINITION_TYPES)
+    | gives(Rehearsed)
+    | {"also_queries": ("limit", "cursor")},
     status_code=200,
     summary="Try a trigger on history",
 )
@@ -85,7 +108,7 @@ async def what_if(
 
     `evaluated` counts the events whose type and source concern the trigger; `did_fire` what the trigger of that id in
     `workflow_id` started in the same time, and each of the decisions, newest first, says whether it did. Asked for as
-    `text/event-stream`, it tells its `progress` first, then its `answer` (or `problem`).
+    `text/event-stream`, it tells its `progress` first, then its `answer` (or `problem`). 404 for an unknown workflow.
     """
     wanted = shaped(await definition_body(request), WhatIf)
     trigger, workflow_id = await _sound(request, wanted.trigger, wanted.workflow_id)

@@ -11,20 +11,38 @@ from flowforge.identity import named_stream
 from litestar import Response, post
 
 from infra.http.authentication import OPERATOR
-from infra.http.described import takes
+from infra.http.described import gives, takes
 from infra.http.problems import Problem
 from services.gateway import reply
+from services.gateway.answers import RECEIVED_EXAMPLE, Received, ReceivedTogether
 from services.gateway.body import AnyRequest, json_body
 from services.gateway.context import Gateway, gateway
 from services.gateway.reply import Reply
 from services.gateway.settings import events_bytes_per_command_max, events_per_request_max
 
-EVENT_TYPES = frozenset({"application/json", "application/cloudevents+json", "application/cloudevents-batch+json"})
 _ATTRIBUTES_BYTES_MAX = 64 * 1024
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-@post("/", opt=OPERATOR | takes(CloudEvent | list[CloudEvent]), status_code=202, summary="Announce events")
+_SENT_AS = ("application/json", "application/cloudevents+json", "application/cloudevents-batch+json")
+EVENT_TYPES = frozenset(_SENT_AS)
+_EXAMPLE = {
+    "specversion": "1.0",
+    "id": "order-17",
+    "source": "/shop",
+    "type": "order.placed",
+    "data": {"total": 120},
+}
+
+
+@post(
+    "/",
+    opt=OPERATOR
+    | takes(CloudEvent | list[CloudEvent], _EXAMPLE, media_types=_SENT_AS)
+    | gives((Received, ReceivedTogether), RECEIVED_EXAMPLE),
+    status_code=202,
+    summary="Announce events",
+)
 async def publish(request: AnyRequest) -> Response[bytes]:
     """202 once they are logged: for one event `{id, source, event_id, position, duplicate, differs}`, for a list
     `{items, position}`.

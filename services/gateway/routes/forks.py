@@ -14,6 +14,7 @@ from infra.http.authentication import OPERATOR
 from infra.http.described import takes
 from infra.http.problems import Problem
 from services.gateway import reply
+from services.gateway.answers import STARTED
 from services.gateway.body import AnyRequest, json_body, shaped
 from services.gateway.context import gateway
 from services.gateway.routes.operations import known_run
@@ -56,7 +57,10 @@ class Fork(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @post(
-    "/{run_id:str}/fork", opt=OPERATOR | takes(Fork), status_code=202, summary="Go on from a past moment in a new run"
+    "/{run_id:str}/fork",
+    opt=OPERATOR | takes(Fork, {"at": 4711, "changes": {"node_outputs": {"extract": {"rows": 3}}}}) | STARTED,
+    status_code=202,
+    summary="Go on from a past moment in a new run",
 )
 async def fork(request: AnyRequest, run_id: str) -> Response[bytes]:
     """202 `{run_id, position}`: a new run. What had completed then is taken over, but for what is changed and all that lies

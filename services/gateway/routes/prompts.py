@@ -10,10 +10,11 @@ from litestar import Response, delete, post, put
 from msgspec import Meta
 
 from infra.http.authentication import EDITOR
-from infra.http.described import takes
+from infra.http.described import VERSIONED, takes
 from infra.http.problems import Problem
 from services.gateway import reply
-from services.gateway.body import AnyRequest, definition_body, shaped
+from services.gateway.answers import DELETED, SAVED
+from services.gateway.body import DEFINITION_TYPES, AnyRequest, definition_body, shaped
 from services.gateway.context import expected_version, gateway
 from services.gateway.routes.workflows import saved
 
@@ -39,7 +40,14 @@ class Prompt(PromptFields, kw_only=True):
     id: str | None = None
 
 
-@post("/", opt=EDITOR | takes(NewPrompt), summary="Save a prompt")
+@post(
+    "/",
+    opt=EDITOR
+    | VERSIONED
+    | takes(NewPrompt, {"id": "greet", "prompt": "Say hello to ${input.name}"}, media_types=DEFINITION_TYPES)
+    | SAVED,
+    summary="Save a prompt",
+)
 async def save_prompt(request: AnyRequest) -> Response[bytes]:
     """201 `{id, version, position, warnings}`, a new version where the id is taken; 422 with every fault of the prompt."""
     body = await definition_body(request)
@@ -47,7 +55,14 @@ async def save_prompt(request: AnyRequest) -> Response[bytes]:
     return await _save(request, body, wanted.id, wanted, may_be_new=True)
 
 
-@put("/{prompt_id:str}", opt=EDITOR | takes(Prompt), summary="Save a new version of a prompt")
+@put(
+    "/{prompt_id:str}",
+    opt=EDITOR
+    | VERSIONED
+    | takes(Prompt, {"prompt": "Say good morning to ${input.name}"}, media_types=DEFINITION_TYPES)
+    | SAVED,
+    summary="Save a new version of a prompt",
+)
 async def update_prompt(request: AnyRequest, prompt_id: str) -> Response[bytes]:
     """200 `{id, version, position, warnings}`; the same prompt again is no new version. 404 for an unknown id."""
     body = await definition_body(request)
@@ -79,12 +94,15 @@ async def _save(
     )
 
 
-@delete("/{prompt_id:str}", opt=EDITOR, status_code=200, summary="Delete a prompt")
+@delete("/{prompt_id:str}", opt=EDITOR | VERSIONED | DELETED, status_code=200, summary="Delete a prompt")
 async def delete_prompt(request: AnyRequest, prompt_id: str) -> Response[bytes]:
     """200; it is offered no more, and nodes that name one of its versions still find that."""
+    version = expected_version(request)
     return await gateway(request).carry_out(
         request,
         b"",
-        lambda command_id, actor: DeletePrompt(command_id=command_id, actor=actor, prompt_id=prompt_id),
+        lambda command_id, actor: DeletePrompt(
+            command_id=command_id, actor=actor, prompt_id=prompt_id, expected_version=version
+        ),
         lambda answer: reply.of(200, {"id": answer["id"], "position": answer["position"]}),
     )

@@ -14,6 +14,7 @@ from infra.http.described import takes
 from infra.http.problems import Problem
 from infra.secrets import Secret, owner_of_named
 from services.gateway import reply
+from services.gateway.answers import SECRET_CHANGED
 from services.gateway.body import AnyRequest, json_body, shaped
 from services.gateway.context import gateway
 from services.gateway.reply import Reply
@@ -29,7 +30,7 @@ class NewValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return "NewValue(…)"
 
 
-@put("/{name:str}", opt=EDITOR | takes(NewValue), summary="Set a secret")
+@put("/{name:str}", opt=EDITOR | takes(NewValue, {"value": "…"}) | SECRET_CHANGED, summary="Set a secret")
 async def set_secret(request: AnyRequest, name: str) -> Response[bytes]:
     """200 `{name, version, position}`; the value that it has already is no new version. 503 where there is no key."""
     _check_name(name)
@@ -46,7 +47,7 @@ async def set_secret(request: AnyRequest, name: str) -> Response[bytes]:
     return await here.once(request, ref.encode(), deed)
 
 
-@delete("/{name:str}", opt=EDITOR, status_code=200, summary="Delete a secret")
+@delete("/{name:str}", opt=EDITOR | SECRET_CHANGED, status_code=200, summary="Delete a secret")
 async def delete_secret(request: AnyRequest, name: str) -> Response[bytes]:
     """200 `{name, version, position}`; jobs that name it fail from now on. 404 where there is none."""
     _check_name(name)

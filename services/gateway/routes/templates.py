@@ -11,10 +11,11 @@ from litestar import Response, delete, post, put
 from msgspec import Meta
 
 from infra.http.authentication import EDITOR
-from infra.http.described import takes
+from infra.http.described import VERSIONED, takes
 from services.gateway import reply
-from services.gateway.body import AnyRequest, definition_body, json_body, shaped
-from services.gateway.context import definition_fields, gateway
+from services.gateway.answers import DELETED, SAVED
+from services.gateway.body import DEFINITION_TYPES, AnyRequest, definition_body, json_body, shaped
+from services.gateway.context import definition_fields, expected_version, gateway
 from services.gateway.reply import Reply
 from services.gateway.routes.workflows import saved
 from services.gateway.settings import category_chars_max, slug_chars_max
@@ -59,7 +60,14 @@ class Instantiate(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     secrets: dict[str, str] = {}
 
 
-@post("/", opt=EDITOR | takes(NewTemplate), summary="Save a template of one's own")
+@post(
+    "/",
+    opt=EDITOR
+    | VERSIONED
+    | takes(NewTemplate, {"id": "report", "workflow_id": "daily-report"}, media_types=DEFINITION_TYPES)
+    | SAVED,
+    summary="Save a template of one's own",
+)
 async def create_template(request: AnyRequest) -> Response[bytes]:
     """201 `{id, version, position, warnings}`; 409 where the id is taken, 422 with every fault of the definition."""
     body = await definition_body(request)
@@ -67,9 +75,17 @@ async def create_template(request: AnyRequest) -> Response[bytes]:
     return await _save(request, body, wanted.id, wanted, is_new=True)
 
 
-@put("/{template_id:str}", opt=EDITOR | takes(Template), summary="Save a template anew")
+@put(
+    "/{template_id:str}",
+    opt=EDITOR
+    | VERSIONED
+    | takes(Template, {"workflow_id": "daily-report", "version": 3}, media_types=DEFINITION_TYPES)
+    | SAVED,
+    summary="Save a template anew",
+)
 async def update_template(request: AnyRequest, template_id: str) -> Response[bytes]:
-    """200 `{id, version, position, warnings}`; 404 for an unknown id. Workflows that were made of it stay as they are."""
+    """200 `{id, version, position, warnings}`; 404 for an unknown id, 409 for a ready-made one. Workflows that were made of it
+    stay as they are."""
     body = await definition_body(request)
     return await _save(request, body, template_id, shaped(body, Template), is_new=False)
 
@@ -77,6 +93,8 @@ async def update_template(request: AnyRequest, template_id: str) -> Response[byt
 async def _save(
     request: AnyRequest, body: bytes, template_id: str, wanted: TemplateFields, *, is_new: bool
 ) -> Response[bytes]:
+    version = expected_version(request)
+
     def replied(answer: dict[str, Any]) -> Reply:
         location = {"Location": f"/api/templates/{template_id}"} if is_new else {}
         return saved(answer, 201 if is_new else 200, **location)
@@ -95,23 +113,33 @@ async def _save(
             workflow_id=wanted.workflow_id,
             workflow_version=wanted.version,
             **definition_fields(bytes(wanted.definition)),
+            expected_version=version,
         ),
         replied,
     )
 
 
-@delete("/{template_id:str}", opt=EDITOR, status_code=200, summary="Delete a template of one's own")
+@delete(
+    "/{template_id:str}", opt=EDITOR | VERSIONED | DELETED, status_code=200, summary="Delete a template of one's own"
+)
 async def delete_template(request: AnyRequest, template_id: str) -> Response[bytes]:
     """200; workflows that were made of it stay. 409 for a ready-made one."""
+    version = expected_version(request)
     return await gateway(request).carry_out(
         request,
         b"",
-        lambda command_id, actor: DeleteTemplate(command_id=command_id, actor=actor, template_id=template_id),
+        lambda command_id, actor: DeleteTemplate(
+            command_id=command_id, actor=actor, template_id=template_id, expected_version=version
+        ),
         lambda answer: reply.of(200, {"id": answer["id"], "position": answer["position"]}),
     )
 
 
-@post("/{template_id:str}/instantiate", opt=EDITOR | takes(Instantiate), summary="Make a workflow of a template")
+@post(
+    "/{template_id:str}/instantiate",
+    opt=EDITOR | takes(Instantiate, {"id": "eu-report", "name": "Report (EU)", "variables": {"region": "eu"}}) | SAVED,
+    summary="Make a workflow of a template",
+)
 async def instantiate(request: AnyRequest, template_id: str) -> Response[bytes]:
     """201 as a save of a workflow; 404 for an unknown template, 409 where the workflow's id is taken."""
     body = await json_body(request)

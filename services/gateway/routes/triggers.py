@@ -17,14 +17,16 @@ from flowforge.commands import (
 from flowforge.definition import Trigger
 from flowforge.envelope import NULL
 from flowforge.identity import new_uuid
+from flowforge.job_types import TRIGGER_TYPES
 from litestar import Response, delete, patch, post, put
 from msgspec import UNSET, Meta, UnsetType
 
 from infra.http.authentication import EDITOR, OPERATOR
-from infra.http.described import takes
+from infra.http.described import VERSIONED, gives, takes
 from infra.http.problems import Problem
 from services.gateway import reply
-from services.gateway.body import AnyRequest, definition_body, json_body, shaped
+from services.gateway.answers import SAVED, STARTED, Backfilled, SavedTogether
+from services.gateway.body import DEFINITION_TYPES, AnyRequest, definition_body, json_body, shaped
 from services.gateway.context import expected_version, gateway, raw
 from services.gateway.routes.runs import Label, LabelValue
 from services.gateway.routes.workflows import saved
@@ -69,7 +71,17 @@ class Backfill(msgspec.Struct, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-@post("/{workflow_id:str}/triggers", opt=EDITOR | takes(Trigger), summary="Add a trigger")
+_TRIGGER = {"id": "nightly", "type": "schedule", "config": {"cron": "0 2 * * *", "timezone": "Europe/Berlin"}}
+_PATCH_TYPES = ("application/merge-patch+json", "application/json")
+_CONFIGS = {"configs": [{"trigger_type": name, "is_enabled": name == "EVAL"} for name in TRIGGER_TYPES]}
+_ITEMS = {"items": [{"workflow_id": "daily-report", "trigger_id": "nightly", "enabled": False}]}
+
+
+@post(
+    "/{workflow_id:str}/triggers",
+    opt=EDITOR | VERSIONED | takes(Trigger, _TRIGGER, media_types=DEFINITION_TYPES) | SAVED,
+    summary="Add a trigger",
+)
 async def add_trigger(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     """201 `{id, version, position, warnings}` of the workflow; 409 where the trigger's id is taken."""
     body, version = await definition_body(request), expected_version(request)
@@ -84,7 +96,9 @@ async def add_trigger(request: AnyRequest, workflow_id: str) -> Response[bytes]:
 
 
 @patch(
-    "/{workflow_id:str}/triggers/{trigger_id:str}", opt=EDITOR | takes(dict[str, object]), summary="Change a trigger"
+    "/{workflow_id:str}/triggers/{trigger_id:str}",
+    opt=EDITOR | VERSIONED | takes(dict[str, object], {"enabled": False}, media_types=_PATCH_TYPES) | SAVED,
+    summary="Change a trigger",
 )
 async def change_trigger(request: AnyRequest, workflow_id: str, trigger_id: str) -> Response[bytes]:
     """200; the body is a JSON merge patch (RFC 7396), such as `{"enabled": false}`."""
@@ -104,7 +118,12 @@ async def change_trigger(request: AnyRequest, workflow_id: str, trigger_id: str)
     )
 
 
-@delete("/{workflow_id:str}/triggers/{trigger_id:str}", opt=EDITOR, status_code=200, summary="Remove a trigger")
+@delete(
+    "/{workflow_id:str}/triggers/{trigger_id:str}",
+    opt=EDITOR | VERSIONED | SAVED,
+    status_code=200,
+    summary="Remove a trigger",
+)
 async def remove_trigger(request: AnyRequest, workflow_id: str, trigger_id: str) -> Response[bytes]:
     """200; its decisions stay."""
     version = expected_version(request)
@@ -122,7 +141,11 @@ async def remove_trigger(request: AnyRequest, workflow_id: str, trigger_id: str)
     )
 
 
-@put("/{workflow_id:str}/trigger_configs", opt=EDITOR | takes(Configs), summary="Set the job-type triggers")
+@put(
+    "/{workflow_id:str}/trigger_configs",
+    opt=EDITOR | VERSIONED | takes(Configs, _CONFIGS) | SAVED,
+    summary="Set the job-type triggers",
+)
 async def set_trigger_configs(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     """200 `{id, version, position, warnings, trigger_configs}`. What stands in `configs` replaces all that was set.
 
@@ -143,7 +166,7 @@ async def set_trigger_configs(request: AnyRequest, workflow_id: str) -> Response
 
 @post(
     "/{workflow_id:str}/triggers/{trigger_id:str}/fire",
-    opt=OPERATOR | takes(Fire),
+    opt=OPERATOR | takes(Fire, {"input_data": {"region": "eu"}}) | STARTED,
     status_code=202,
     summary="Fire a trigger by hand",
 )
@@ -172,7 +195,7 @@ async def fire(request: AnyRequest, workflow_id: str, trigger_id: str) -> Respon
 
 @post(
     "/{workflow_id:str}/triggers/{trigger_id:str}/backfill",
-    opt=OPERATOR | takes(Backfill),
+    opt=OPERATOR | takes(Backfill, {"since": "2026-01-01T00:00:00Z", "dry_run": True}) | gives(Backfilled),
     status_code=202,
     summary="Make up for a schedule's past",
 )
@@ -206,7 +229,7 @@ async def backfill(request: AnyRequest, workflow_id: str, trigger_id: str) -> Re
     return await gateway(request).carry_out(request, body, command, lambda answer: reply.of(202, answer))
 
 
-@put("/", opt=EDITOR | takes(Bulk), summary="Change many triggers")
+@put("/", opt=EDITOR | takes(Bulk, _ITEMS) | gives(SavedTogether), summary="Change many triggers")
 async def change_together(request: AnyRequest) -> Response[bytes]:
     """200 `{items: [{id, version, position, warnings}], position}`, one item per workflow: all are changed, or none.
 

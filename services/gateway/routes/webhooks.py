@@ -1,23 +1,27 @@
 """Deliveries to webhook triggers: no key is needed, the sender's own signature is looked at."""
 
+from typing import Any
+
 import msgspec
 from flowforge.commands import ReceiveWebhook
 from flowforge.identity import new_uuid
 from litestar import Response, post
 
 from infra.http.authentication import PUBLIC
+from infra.http.described import READS_ONLY, gives, takes
 from infra.http.problems import Problem
 from services.gateway import reply
+from services.gateway.answers import RECEIVED_EXAMPLE, Received
 from services.gateway.body import AnyRequest
 from services.gateway.context import gateway
-from services.gateway.deliveries import Challenge
+from services.gateway.deliveries import DELIVERY_TYPES, Challenge
 from services.gateway.settings import webhook_bytes_max
 from services.gateway.webhooks import turned_away
 
 
 @post(
     "/{workflow_id:str}/{trigger_id:str}",
-    opt=PUBLIC,
+    opt=PUBLIC | READS_ONLY | takes(Any, {"order": 17}, media_types=DELIVERY_TYPES) | gives(Received, RECEIVED_EXAMPLE),
     status_code=202,
     request_max_body_size=webhook_bytes_max,
     summary="Deliver to a webhook",

@@ -10,9 +10,10 @@ from litestar import Response, delete, post, put
 from msgspec import Meta
 
 from infra.http.authentication import EDITOR, VIEWER
-from infra.http.described import takes
+from infra.http.described import READS_ONLY, VERSIONED, gives, takes
 from services.gateway import reply
-from services.gateway.body import AnyRequest, definition_body, json_body, shaped
+from services.gateway.answers import SAVED, Report
+from services.gateway.body import DEFINITION_TYPES, AnyRequest, definition_body, json_body, shaped
 from services.gateway.context import definition_fields, expected_version, gateway
 from services.gateway.reply import Reply
 
@@ -28,7 +29,18 @@ def saved(answer: dict[str, Any], status: int = 200, **headers: str) -> Reply:
     return reply.of(status, answer, ETag=f'"{answer["version"]}"', **headers)
 
 
-@post("/", opt=EDITOR | takes(Workflow), summary="Create a workflow")
+_EXAMPLE = {
+    "id": "daily-report",
+    "name": "Daily report",
+    "nodes": [
+        {"id": "extract", "type": "job", "job_type": "extract", "payload": {"region": "${input.region}"}},
+        {"id": "report", "type": "data_transform", "expressions": {"rows": "${input.rows}"}},
+    ],
+    "edges": [{"source_node_id": "extract", "target_node_id": "report"}],
+}
+
+
+@post("/", opt=EDITOR | takes(Workflow, _EXAMPLE, media_types=DEFINITION_TYPES) | SAVED, summary="Create a workflow")
 async def create(request: AnyRequest) -> Response[bytes]:
     """201 `{id, version, position, warnings}`; 409 where the id is taken, 422 with every fault of the definition."""
     body = await definition_body(request)
@@ -40,7 +52,12 @@ async def create(request: AnyRequest) -> Response[bytes]:
     )
 
 
-@post("/validate", opt=VIEWER | takes(Workflow), status_code=200, summary="Check a definition")
+@post(
+    "/validate",
+    opt=VIEWER | READS_ONLY | takes(Workflow, _EXAMPLE, media_types=DEFINITION_TYPES) | gives(Report),
+    status_code=200,
+    summary="Check a definition",
+)
 async def validate(request: AnyRequest) -> Response[bytes]:
     """200 with everything that is wrong with it; nothing is stored."""
     body = await definition_body(request)
@@ -72,7 +89,11 @@ def upstreams_of(body: bytes) -> tuple[str, list[str]] | None:
     return (head.id, [name for name in names if isinstance(name, str)]) if names else None
 
 
-@put("/{workflow_id:str}", opt=EDITOR | takes(Workflow), summary="Save a new version")
+@put(
+    "/{workflow_id:str}",
+    opt=EDITOR | VERSIONED | takes(Workflow, _EXAMPLE, media_types=DEFINITION_TYPES) | SAVED,
+    summary="Save a new version",
+)
 async def update(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     """200 `{id, version, position, warnings}`; the same definition again is no new version. 404 for an unknown id."""
     body, version = await definition_body(request), expected_version(request)
@@ -90,7 +111,7 @@ async def update(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     )
 
 
-@delete("/{workflow_id:str}", opt=EDITOR, status_code=200, summary="Archive a workflow")
+@delete("/{workflow_id:str}", opt=EDITOR | VERSIONED | SAVED, status_code=200, summary="Archive a workflow")
 async def archive(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     """200; it starts no more runs, its versions and runs stay. PUT of a definition revives it."""
     version = expected_version(request)
@@ -105,7 +126,12 @@ async def archive(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     )
 
 
-@post("/{workflow_id:str}/rollback", opt=EDITOR | takes(Rollback), status_code=200, summary="Repeat an old version")
+@post(
+    "/{workflow_id:str}/rollback",
+    opt=EDITOR | VERSIONED | takes(Rollback, {"version": 2}) | SAVED,
+    status_code=200,
+    summary="Repeat an old version",
+)
 async def roll_back(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     """200 with the new version, which has the old one's content."""
     body, version = await json_body(request), expected_version(request)

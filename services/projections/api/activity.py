@@ -7,6 +7,7 @@ from uuid import UUID
 from litestar import Response, Router, get
 
 from infra.http.authentication import ADMIN, EDITOR, VIEWER
+from infra.http.etags import IfNoneMatch, tagged
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
 from services.projections.api.reads import Reads, raw
@@ -124,7 +125,7 @@ async def list_secrets(reads: Reads, limit: Limit = LIMIT_DEFAULT, cursor: Curso
 
 
 @get("/blobs/{blob_hash:str}", opt=VIEWER)
-async def read_blob(reads: Reads, blob_hash: str) -> Response[bytes]:
+async def read_blob(reads: Reads, blob_hash: str, if_none_match: IfNoneMatch = None) -> Response[bytes]:
     """A payload that travelled by reference; it never changes."""
     if len(blob_hash) != _HASH_LENGTH or set(blob_hash) - set("0123456789abcdef"):
         raise bad_request("path.hash", "a blob's name is its SHA-256, 64 lower-case hexadecimal digits")
@@ -133,11 +134,10 @@ async def read_blob(reads: Reads, blob_hash: str) -> Response[bytes]:
         raise not_found("blob", blob_hash)
     headers = {
         "Cache-Control": "private, max-age=31536000, immutable",
-        "ETag": f'"{blob_hash}"',
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "sandbox",
     }
-    return Response(content, media_type="application/json", headers=headers)
+    return tagged(content, f'"{blob_hash}"', if_none_match, headers, media_type="application/json")
 
 
 def routers() -> list[Router]:

@@ -19,6 +19,7 @@ from litestar.params import Parameter
 from litestar.response import Stream
 
 from infra.http.authentication import VIEWER
+from infra.http.described import STREAMED
 from infra.http.problems import Problem, bad_request, not_found
 from services.projections.api.reads import Reads
 from services.projections.api.workflows import newest_version
@@ -29,7 +30,7 @@ MEDIA_TYPE = "text/event-stream"
 INCARNATION, POSITION = "FlowForge-Incarnation", "FlowForge-Position"
 RETRY_AFTER_S = 5
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-_HELLO, _KEEP_ALIVE = b": connected\n\n", b": still here\n\n"
+_HELLO, KEEP_ALIVE = b": connected\n\n", b": still here\n\n"
 _ID_DIGITS_MAX = 18
 _TURNS = RUN_ENDINGS | {"RunRetryRequested"}
 LastEventId = Annotated[str | None, Parameter(header="Last-Event-ID")]
@@ -42,7 +43,7 @@ Types = Annotated[
 ]
 
 
-@get("/{run_id:uuid}/stream", opt=VIEWER)
+@get("/{run_id:uuid}/stream", opt=VIEWER | STREAMED)
 async def stream_run(
     reads: Reads,
     run_id: UUID,
@@ -172,7 +173,7 @@ async def _for_ever(batches: AsyncIterator[Batch | None], types: Collection[str]
 def _chunks(batch: Batch | None, types: Collection[str] | None) -> Iterator[bytes]:
     """What is sent of a batch: as a rule all in one go; a comment for silence."""
     if batch is None:
-        yield _KEEP_ALIVE
+        yield KEEP_ALIVE
         return
     if types is not None:
         batch = batch.where(lambda event: event.type in types)
@@ -193,4 +194,4 @@ def _chunks(batch: Batch | None, types: Collection[str] | None) -> Iterator[byte
 
 def routers() -> list[Router]:
     """The wide stream; that of a run is among the runs."""
-    return [Router("/api", route_handlers=[get("/stream", opt=VIEWER)(stream_all)], tags=["streams"])]
+    return [Router("/api", route_handlers=[get("/stream", opt=VIEWER | STREAMED)(stream_all)], tags=["streams"])]

@@ -9,6 +9,7 @@ from litestar import Response, Router, get
 from litestar.params import Parameter
 
 from infra.http.authentication import VIEWER
+from infra.http.etags import IfNoneMatch, tag_of, tagged
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import not_found
 from services.projections.api.reads import Reads, raw
@@ -83,12 +84,12 @@ async def list_prompts(reads: Reads, limit: Limit = LIMIT_DEFAULT, cursor: Curso
 
 
 @get("/{prompt_id:str}", opt=VIEWER)
-async def read_prompt(reads: Reads, prompt_id: str) -> Response[PromptView]:
+async def read_prompt(reads: Reads, prompt_id: str, if_none_match: IfNoneMatch = None) -> Response[PromptView]:
     """A stored prompt at its newest version, which is the ETag."""
     row = await reads.pool.fetchrow(_ONE, prompt_id)
     if row is None:
         raise not_found("prompt", prompt_id)
-    return Response(_of(PromptView, row), headers={"ETag": f'"{row["version"]}"'})
+    return tagged(_of(PromptView, row), tag_of(row["version"]), if_none_match)
 
 
 @get("/{prompt_id:str}/versions", opt=VIEWER)

@@ -26,7 +26,7 @@ from infra.bus.topology import hearings
 from infra.eventlog import PostgresEventLog
 from infra.http.authentication import Principal, key_holder
 from infra.http.paging import Cursors
-from infra.http.problems import not_found, of_refusal, unavailable
+from infra.http.problems import bad_request, not_found, of_refusal, unavailable
 from infra.settings import Settings
 from infra.telemetry import Tracing, start_tracing
 from services.projections.graph import Graph, graph_of
@@ -180,7 +180,10 @@ class Reads:
         return self._position
 
     async def wait_for(self, position: int) -> None:
-        """Until the read models have what was logged at `position`. Raises a 503 `Problem` after `after_wait_s`."""
+        """Until the read models have what was logged at `position`. Raises a 503 `Problem` after `after_wait_s`, and a 400
+        one at once for a position that this log has not reached: a write is answered once it is in the log."""
+        if position > self._position and position > (head := await self.log.head()).position:
+            raise bad_request("query.after", f"{position} lies beyond the end of this log ({head.position})")
         if not await self._have(position, self.limits.after_wait_s):
             raise unavailable(f"the read models stand at {self._position} and do not have position {position} yet")
 

@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from infra.http.paging import Page
 from services.projections.differences import Difference, Summary
 from services.projections.estimating import Estimate
-from services.projections.graph import Body, GraphNode
+from services.projections.graph import BodyGraph, GraphNode
 
 
 class TriggerView(msgspec.Struct):
@@ -244,7 +244,7 @@ class GraphView(msgspec.Struct):
     version: int
     nodes: list[GraphNode]
     edges: list[Edge]
-    bodies: dict[str, Body]
+    bodies: dict[str, BodyGraph]
 
 
 class DiffView(msgspec.Struct):

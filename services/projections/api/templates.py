@@ -10,6 +10,7 @@ from flowforge.identity import new_uuid
 from litestar import Response, Router, get
 
 from infra.http.authentication import VIEWER
+from infra.http.etags import IfNoneMatch, tag_of, tagged
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import not_found
 from services.projections.api.reads import Reads
@@ -84,12 +85,12 @@ async def list_templates(
 
 
 @get("/{template_id:str}", opt=VIEWER)
-async def read_template(reads: Reads, template_id: str) -> Response[TemplateView]:
+async def read_template(reads: Reads, template_id: str, if_none_match: IfNoneMatch = None) -> Response[TemplateView]:
     """A template with its definition."""
     row = await reads.pool.fetchrow(_ONE, template_id)
     if row is not None:
         view = TemplateView(**_named(row), definition=msgspec.json.decode(row["definition"]))
-        return Response(view, headers={"ETag": f'"{view.version}"'})
+        return tagged(view, tag_of(view.version), if_none_match)
     ready_made = await _ready_made(reads, template_id)
     if not ready_made:
         raise not_found("template", template_id)

@@ -13,6 +13,7 @@ from litestar.params import Parameter
 from msgspec import structs
 
 from infra.http.authentication import VIEWER
+from infra.http.etags import IfNoneMatch, tag_of, tagged
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
 from services.projections.api import moments, statistics, triggers
@@ -91,26 +92,33 @@ async def list_trigger_blueprints() -> Page[Blueprint]:
 
 @get("/{workflow_id:str}", opt=VIEWER)
 async def read_workflow(
-    reads: Reads, workflow_id: str, version: VersionNumber = None, at: moments.At = None
+    reads: Reads,
+    workflow_id: str,
+    version: VersionNumber = None,
+    at: moments.At = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Response[dict[str, Any]]:
     """A workflow at its newest version, at the one asked for, or as it was at a past moment; the ETag is the version."""
     if at is not None:
-        return await _workflow_at(reads, workflow_id, version, at)
+        return await _workflow_at(reads, workflow_id, version, at, if_none_match)
     row = await reads.pool.fetchrow(_AT_VERSION, workflow_id, version)
     if row is None:
         raise _missing(workflow_id, version)
     fields = _workflow(row)
     if row["version"] != row["newest"]:
         fields["status"] = _fields.decode(row["definition"]).get("status", "active")
-    return Response(fields, headers={"ETag": f'"{row["version"]}"'})
+    is_archived = row["status"] == "archived" and row["version"] == row["newest"]
+    return tagged(fields, tag_of(row["version"], is_archived=is_archived), if_none_match)
 
 
-async def _workflow_at(reads: Reads, workflow_id: str, version: int | None, at: str) -> Response[dict[str, Any]]:
+async def _workflow_at(
+    reads: Reads, workflow_id: str, version: int | None, at: str, if_none_match: str | None
+) -> Response[dict[str, Any]]:
     if version is not None:
         raise bad_request("query.at", "a workflow is read at a moment or at a version, not at both")
     workflow, then = await moments.workflow_at(reads, workflow_id, at)
     fields = _workflow({**structs.asdict(workflow), "definition": then.definition})
-    return Response(fields, headers={"ETag": f'"{then.version}"'})
+    return tagged(fields, tag_of(then.version, is_archived=workflow.status == "archived"), if_none_match)
 
 
 @get("/{workflow_id:str}/graph", opt=VIEWER)

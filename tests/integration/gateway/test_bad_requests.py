@@ -89,7 +89,7 @@ async def test_an_unknown_query_parameter_is_refused(http: httpx.AsyncClient) ->
     assert_problem(await http.post("/api/workflows?force=1", json={}), 400, "force")
 
 
-@pytest.mark.parametrize("version", ["x", '"-1"', '"1", "2"', '""'])
+@pytest.mark.parametrize("version", ["x", '"-1"', '"1", "x"', '""'])
 async def test_an_if_match_that_names_no_version_is_refused(http: httpx.AsyncClient, version: str) -> None:
     assert_problem(await http.put("/api/workflows/w", json={}, headers={"If-Match": version}), 400, "If-Match")
 

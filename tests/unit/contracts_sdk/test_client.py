@@ -117,7 +117,7 @@ def arguments(method: Callable[..., Any]) -> list[Any]:
 
 def test_every_route_is_reached_by_a_method(server: Server) -> None:
     """What a new route needs: a method of the client, or a reason why nobody asks for it there."""
-    streams = {"follow", "wait"}
+    streams = {"follow", "follow_all", "wait"}
     with SyncClient(server.url, "k") as client:
         for name in sorted(public(Client) - {"close", "each", "position"} - streams):
             answered = getattr(client, name)(*arguments(getattr(client, name)))
@@ -146,7 +146,7 @@ def _is(asked: tuple[str, str], route: tuple[str, str]) -> bool:
 def test_every_write_can_be_repeated_without_harm(server: Server) -> None:
     harmless = {"/api/workflows/validate", "/api/triggers/test", "/api/triggers/what-if", "/api/events"}
     with SyncClient(server.url) as client:
-        for name in sorted(public(Client) - {"close", "each", "position", "follow", "wait"}):
+        for name in sorted(public(Client) - {"close", "each", "position", "follow", "follow_all", "wait"}):
             answered = getattr(client, name)(*arguments(getattr(client, name)))
             if isinstance(answered, Iterator):
                 list(answered)  # type: ignore[reportUnknownArgumentType]

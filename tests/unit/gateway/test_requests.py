@@ -19,8 +19,20 @@ def request(**headers: str) -> Any:
     return SimpleNamespace(headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
-@pytest.mark.parametrize(("given_text", "version"), [('"3"', 3), ('W/"3"', 3), ("3", 3), ("*", None), (' "12" ', 12)])
-def test_if_match_names_a_version(given_text: str, version: int | None) -> None:
+@pytest.mark.parametrize(
+    ("given_text", "version"),
+    [
+        ('"3"', 3),
+        ('W/"3"', 3),
+        ("3", 3),
+        ("*", None),
+        (' "12" ', 12),
+        ('"1", "2"', [1, 2]),
+        ('"4.archived"', 4),
+        ('"3", W/"3"', 3),
+    ],
+)
+def test_if_match_names_a_version(given_text: str, version: int | list[int] | None) -> None:
     assert expected_version(request(if_match=given_text)) == version
 
 
@@ -28,7 +40,7 @@ def test_without_if_match_any_version_will_do() -> None:
     assert expected_version(request()) is None
 
 
-@pytest.mark.parametrize("text", ["", '"x"', '"1","2"', '"-1"', '"1.0"', '"٣"', '"9999999999"'])
+@pytest.mark.parametrize("text", ["", '"x"', '"1","x"', '"1",', '"-1"', '"1.0"', '"٣"', '"9999999999"'])
 def test_an_if_match_that_names_none_is_refused(text: str) -> None:
     with pytest.raises(Problem, match="If-Match"):
         expected_version(request(if_match=text))
