@@ -35,6 +35,8 @@ _INSERT = f"""
     values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing
 """  # noqa: S608
 _SWEEP = f"delete from {_LINES} where logged_at < now() - make_interval(days => $1)"  # noqa: S608
+_MAKE_PARTITIONS = "select eventlog.make_partitions()"
+"""Of the log, for the months to come."""
 _NANOSECONDS = 1_000_000_000
 LINE_NUMBER_MAX = 2**31
 _NOT_THERE = (
@@ -125,8 +127,9 @@ class JobLogs:
             try:
                 deleted = await self._pool.execute(_SWEEP, self._settings.retention_days)
                 _log.debug("lines older than %d days: %s", self._settings.retention_days, deleted)
-            except _NOT_THERE as fault:
-                _log.warning("old lines not swept out: %s", fault)
+                await self._pool.execute(_MAKE_PARTITIONS)
+            except (*_NOT_THERE, asyncpg.LockNotAvailableError) as fault:
+                _log.warning("old lines not swept out, or no partition made; tried again later: %s", fault)
             await asyncio.sleep(self._settings.sweep_interval_s)
 
     async def _quarantine(self, message: Message, reason: str) -> None:

@@ -37,9 +37,10 @@ async def log_one(log: PostgresEventLog, stream_id: UUID, version: int = 0) -> N
 
 
 async def partition_of(owner: asyncpg.Connection, stream_id: UUID) -> str:
-    return await owner.fetchval(
+    found = await owner.fetchval(
         "select tableoid::regclass::text from eventlog.events where stream_id = $1 limit 1", stream_id
     )
+    return str(found)
 
 
 async def test_each_month_has_its_partition_before_it_comes(owner: asyncpg.Connection, postgres_log: PostgresEventLog):
