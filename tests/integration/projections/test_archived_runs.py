@@ -227,7 +227,9 @@ async def test_any_history_archived_and_restored_gives_the_rows_of_a_rebuild(
 
     loop = asyncio.get_running_loop()
 
-    @hypothesis_settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+    @hypothesis_settings(
+        max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    )
     @given(histories, st.lists(st.integers(1, 50), min_size=2, max_size=2))
     def property_(runs: list[list[Event]], sizes: list[int]) -> None:
         asyncio.run_coroutine_threadsafe(check(runs, sizes), loop).result(60)

@@ -107,3 +107,20 @@ def test_auth_may_be_off_on_loopback() -> None:
 def test_callbacks_come_to_the_public_address_or_to_this_machine() -> None:
     assert load_settings({"FLOWFORGE_HTTP_PORT": "9000"}).callbacks_url == "http://127.0.0.1:9000"
     assert load_settings({"FLOWFORGE_PUBLIC_URL": "https://x.example/ff/"}).callbacks_url == "https://x.example/ff"
+
+
+def test_archives_are_in_the_home_unless_said_otherwise(tmp_path: Path):
+    assert load_settings({"FLOWFORGE_HOME": str(tmp_path)}).archive_folder == tmp_path / "archives"
+    elsewhere = load_settings({"FLOWFORGE_HOME": str(tmp_path), "FLOWFORGE_ARCHIVE_DIR": "relative"})
+    assert elsewhere.archive_folder == Path("relative").absolute()
+
+
+@pytest.mark.parametrize("name", ["RUNS", "LOG_LINES", "DECISIONS"])
+def test_retention_is_a_number_of_days(tmp_path: Path, name: str):
+    home = {"FLOWFORGE_HOME": str(tmp_path)}
+    variable = f"FLOWFORGE_RETENTION_{name}_DAYS"
+    assert getattr(load_settings({**home, variable: "90"}), f"retention_{name.lower()}_days") == 90
+    assert getattr(load_settings(home), f"retention_{name.lower()}_days") is None
+    for wrong in ("0", "-1", "soon"):
+        with pytest.raises(SettingsError, match=variable):
+            load_settings({**home, variable: wrong})
