@@ -134,6 +134,7 @@ class ExecutionService:
             return self._sharing.decide_breaker(name.removeprefix(BREAKER_KEY), messages) if is_breaker else Work()
         run = self._runs.get(key)
         if run is None:
+            self._waits.answered(meaning.offers(messages))
             return _of_no_run(key, messages)
         around = self._sharing.around
         step = deciding.Step(run, now(), around if around.concerns(run) else None)
