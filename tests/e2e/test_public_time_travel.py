@@ -107,10 +107,13 @@ def test_what_was_active_at_a_moment_is_listed_as_it_was(stranger: Stranger, tmp
     runs = [stranger.ended(stranger.execute(slug, input_data={"n": 2})) for _ in range(2)]
     moment = position_of(stranger, runs[0]["run_id"], "NodeQueued")
 
-    def active(at: Any) -> list[tuple[str, str]]:
-        return [(run["run_id"], run["status"]) for run in stranger.all("/api/runs", workflow_id=slug, active_at=at)]
+    def active(at: Any, **filters: str) -> list[tuple[str, str]]:
+        runs = stranger.all("/api/runs", workflow_id=slug, active_at=at, **filters)
+        return [(run["run_id"], run["status"]) for run in runs]
 
     assert active(moment) == [(runs[0]["run_id"], "running")]
+    assert active(moment, status="running") == [(runs[0]["run_id"], "running")]
+    assert active(moment, status="paused") == []
     assert active(runs[0]["position"]) == []
     assert active(stranger.history(runs[1]["run_id"])[0]["position"]) == [(runs[1]["run_id"], "pending")]
     assert active(stranger.history(runs[1]["run_id"])[-1]["recorded_at"]) == []
@@ -284,6 +287,14 @@ def test_the_command_line_steps_back_and_goes_on(stranger: Stranger, by: str, tm
     forking = stranger.cli("fork", run["run_id"], "--at", at, "--output", "b=20", "--watch")
     assert forking.status == 0, forking.err
     assert stranger.cli("fork", run["run_id"], "--version", "newest").status == 2
+
+
+def test_a_loop_under_way_is_shown_as_one_line_with_its_iterations(stranger: Stranger):
+    body = {"nodes": [transform("inner")]}
+    run = stranger.run(workflow({"id": "around", "type": "loop", "loop_type": "count", "count": 3, "body": body}))
+    at = [event for event in stranger.history(run["run_id"]) if event["type"] == "IterationEnded"][1]["position"]
+    shown = stranger.cli("state", run["run_id"], "--at", str(at))
+    assert (shown.status, "around" in shown.out, "inner" in shown.out) == (0, True, False), shown.out
 
 
 def test_a_run_and_its_fork_are_compared_node_by_node(stranger: Stranger, tmp_path: Path):
