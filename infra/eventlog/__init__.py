@@ -5,6 +5,7 @@
 
 from infra.eventlog.connections import UnsuitableServer
 from infra.eventlog.memory import MemoryEventLog
+from infra.eventlog.moments import Moment, beyond, moment_of, until
 from infra.eventlog.postgres import PostgresEventLog
 from infra.eventlog.types import (
     Answer,
@@ -34,6 +35,7 @@ __all__ = [
     "EventLog",
     "Head",
     "MemoryEventLog",
+    "Moment",
     "NewEvent",
     "PostgresEventLog",
     "Snapshot",
@@ -42,5 +44,8 @@ __all__ = [
     "Unavailable",
     "UnsuitableServer",
     "Upcasters",
+    "beyond",
+    "moment_of",
+    "until",
     "upcast",
 ]

@@ -45,10 +45,15 @@ async def _initial(client: "Client", run_id: str) -> RunView:
         if refused.status == 404:
             raise no_run(run_id, refused) from refused
         raise
+    return await view_of(client, read)
+
+
+async def view_of(client: "Client", read: dict[str, Any]) -> RunView:
+    """A run that was read, before its first event: its nodes, and in which loops they stand."""
     rows: list[dict[str, Any]] = read.get("node_runs") or []
     graph = [(row["node_id"], row.get("type") or "", row.get("dependencies") or []) for row in rows]
     has_loops = any(kind == "loop" for _, kind, _ in graph)
-    return view.initial(run_id, graph, await _loops(client, read) if has_loops else None)
+    return view.initial(read["run_id"], graph, await _loops(client, read) if has_loops else None)
 
 
 async def _loops(client: "Client", run: dict[str, Any]) -> dict[str, str]:

@@ -142,6 +142,7 @@ class ExecutionService:
             return self._sharing.decide_breaker(name.removeprefix(BREAKER_KEY), messages) if is_breaker else Work()
         run = self._runs.get(key)
         if run is None:
+            self._waits.answered(meaning.offers(messages))
             return _of_no_run(key, messages)
         if run.archive is not None:
             return _of_archived(run, run.archive, messages)

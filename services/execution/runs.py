@@ -186,6 +186,15 @@ class Runs:
             if (reference := inputs.blob_hash(value)) is not None:
                 run.blobs.setdefault(reference, None)
 
+    async def _started_for(self, triggered: WorkflowTriggered) -> WorkflowTriggered:
+        """Of a fork, what its origin was started as: the events that its templates see are those of the origin."""
+        while triggered.fork is not None:
+            history = await self._log.read_stream(triggered.fork.run_id, limit=1)
+            if not history:
+                break
+            triggered = cast("WorkflowTriggered", facts.decode(history[0].type, history[0].data))
+        return triggered
+
     async def _read_recorded(self, run: Run, fork: ForkedFrom) -> None:
         """Of a shadow run: what came of everything in the run that it was forked from."""
         history = await self._log.read_stream(fork.run_id, 0, fork.shadow_version)
@@ -203,7 +212,7 @@ class Runs:
         if fork is not None and fork.shadow_version is not None and run.recorded is None:
             await self._read_recorded(run, fork)
         if run.plan.uses_event and run.cause_events is None:
-            run.cause_events = await cause_events(self._log, run.triggered)
+            run.cause_events = await cause_events(self._log, await self._started_for(run.triggered))
         for wanted in run.plan.prompts - run.prompts.keys() if run.plan.prompts else ():
             run.prompts[wanted] = await stored_prompt(self._log, *wanted)
         for reference in [reference for reference, value in run.blobs.items() if value is None]:

@@ -10,7 +10,7 @@ from flowforge.events import ForkedFrom, WorkflowTriggered, decode
 from flowforge.raw import present
 from flowforge.refusals import Refusal, invalid, invalid_state, not_found
 
-from infra.eventlog import EventLog, StoredEvent
+from infra.eventlog import EventLog, Moment, StoredEvent, beyond, until
 from services.triggers.recalling import whole
 
 
@@ -26,9 +26,10 @@ class Forking:
         history = await self._history(command.run_id)
         if not history:
             return not_found("run", command.run_id)
-        if (beyond := await self._beyond(command)) is not None:
-            return beyond
-        past = _until(history, command)
+        moment = _moment(command)
+        if moment is not None and (reason := beyond(moment, (await self._log.head()).position, self._clock())):
+            return _no_moment(reason)
+        past = history if moment is None else until(history, moment)
         if not past:
             return _not_yet(history[0], command)
         run = cast("WorkflowTriggered", decode(history[0].type, history[0].data))
@@ -61,14 +62,6 @@ class Forking:
             fork=fork,
         )
 
-    async def _beyond(self, command: ForkRun) -> Refusal | None:
-        """Whether the moment is yet to come."""
-        if command.at is not None and command.at > self._clock():
-            return _no_moment(f"{command.at.isoformat()} lies in the future: what will be is not known")
-        if command.position is not None and command.position > (head := (await self._log.head()).position):
-            return _no_moment(f"position {command.position} lies beyond the end of this log ({head})")
-        return None
-
     async def _history(self, run_id: str) -> Sequence[StoredEvent]:
         try:
             history = await self._log.read_stream(UUID(run_id))
@@ -77,18 +70,13 @@ class Forking:
         return history if history and history[0].type == WorkflowTriggered.__name__ else []
 
 
+def _moment(command: ForkRun) -> Moment | None:
+    """None: as the run stands now."""
+    return command.at if command.position is None else command.position
+
+
 def _no_moment(message: str) -> Refusal:
     return invalid("No such moment", message, [{"path": "$.at", "message": message}])
-
-
-def _until(history: Sequence[StoredEvent], command: ForkRun) -> Sequence[StoredEvent]:
-    """What had happened by then."""
-    for count, event in enumerate(history):
-        if command.position is not None and event.position > command.position:
-            return history[:count]
-        if command.at is not None and event.recorded_at > command.at:
-            return history[:count]
-    return history
 
 
 def _not_yet(first: StoredEvent, command: ForkRun) -> Refusal:

@@ -1,5 +1,7 @@
 """Steps back in time, and runs that go on from there: what was is told as it was read, and what is changed runs anew."""
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.stranger import Object, Stranger, bash, edge, fresh, node_runs, problem, statuses, transform, workflow
+
+WAIT_S_MAX = 20.0
 
 
 def chain(count_in: Path, **fields: Any) -> Object:
@@ -20,6 +24,13 @@ def chain(count_in: Path, **fields: Any) -> Object:
         variables=[{"name": "v", "type": "number", "default_value": 1}],
         **fields,
     )
+
+
+def until(is_so: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + WAIT_S_MAX
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def ran(count_in: Path) -> int:
@@ -96,10 +107,13 @@ def test_what_was_active_at_a_moment_is_listed_as_it_was(stranger: Stranger, tmp
     runs = [stranger.ended(stranger.execute(slug, input_data={"n": 2})) for _ in range(2)]
     moment = position_of(stranger, runs[0]["run_id"], "NodeQueued")
 
-    def active(at: Any) -> list[tuple[str, str]]:
-        return [(run["run_id"], run["status"]) for run in stranger.all("/api/runs", workflow_id=slug, active_at=at)]
+    def active(at: Any, **filters: str) -> list[tuple[str, str]]:
+        runs = stranger.all("/api/runs", workflow_id=slug, active_at=at, **filters)
+        return [(run["run_id"], run["status"]) for run in runs]
 
     assert active(moment) == [(runs[0]["run_id"], "running")]
+    assert active(moment, status="running") == [(runs[0]["run_id"], "running")]
+    assert active(moment, status="paused") == []
     assert active(runs[0]["position"]) == []
     assert active(stranger.history(runs[1]["run_id"])[0]["position"]) == [(runs[1]["run_id"], "pending")]
     assert active(stranger.history(runs[1]["run_id"])[-1]["recorded_at"]) == []
@@ -194,6 +208,40 @@ def test_maps_and_loops_that_had_completed_are_taken_over_whole(stranger: Strang
     assert (ran(count), node_runs(anew)["sum"]["output"]) == (6, {"all": [2, 2, 1, 1]})
 
 
+def test_the_events_that_a_fork_sees_are_those_of_its_origin(stranger: Stranger):
+    kind = fresh("forked")
+    see = {"n": "${event.data.n}", "all": "${events.map(e, e.data.n)}"}
+    trigger = {"id": "on", "type": "event", "config": {"event_type": kind}}
+    definition = workflow(transform("a", expressions=see), triggers=[trigger])
+    stranger.save(definition)
+    event = {"specversion": "1.0", "id": fresh("id"), "source": "/s", "type": kind, "data": {"n": 7}}
+    assert stranger.send("POST", "/api/events", event).status_code == 202
+    until(lambda: stranger.get("/api/runs", workflow_id=definition["id"], status="completed")["items"])
+    [run] = stranger.get("/api/runs", workflow_id=definition["id"])["items"]
+    taken = forked(stranger, run["run_id"])
+    assert node_runs(taken)["a"]["cached_from"] is not None
+    anew = forked(stranger, taken["run_id"], rerun=["a"])
+    assert node_runs(anew)["a"]["output"] == {"n": 7, "all": [7]}
+
+
+def test_a_fork_that_waits_for_a_slot_takes_over_once_it_has_one(stranger: Stranger, tmp_path: Path):
+    count, go = tmp_path / "count", tmp_path / "go"
+    definition = workflow(
+        bash("a", f"echo x >> {count}"),
+        bash("b", f"while [ ! -e {go} ]; do sleep 0.05; done"),
+        edges=[edge("a", "b")],
+        settings={"concurrency": {"limit": 1}},
+    )
+    slug = stranger.save(definition)["id"]
+    run = stranger.execute(slug)
+    until(lambda: statuses(stranger.get(f"/api/runs/{run}"))["b"] == "running")
+    fork = stranger.send("POST", f"/api/runs/{run}/fork", {}).json()["run_id"]
+    assert stranger.get(f"/api/runs/{fork}")["status"] == "pending"
+    go.touch()
+    ended = stranger.ended(fork)
+    assert (ended["status"], node_runs(ended)["a"]["cached_from"]["run_id"], ran(count)) == ("completed", run, 1)
+
+
 def test_forks_that_make_no_sense_are_refused(stranger: Stranger):
     run = stranger.run(workflow(transform("a"), variables=[{"name": "v", "type": "number", "default_value": 1}]))
     before = stranger.history(run["run_id"])[0]["position"] - 1
@@ -239,6 +287,14 @@ def test_the_command_line_steps_back_and_goes_on(stranger: Stranger, by: str, tm
     forking = stranger.cli("fork", run["run_id"], "--at", at, "--output", "b=20", "--watch")
     assert forking.status == 0, forking.err
     assert stranger.cli("fork", run["run_id"], "--version", "newest").status == 2
+
+
+def test_a_loop_under_way_is_shown_as_one_line_with_its_iterations(stranger: Stranger):
+    body = {"nodes": [transform("inner")]}
+    run = stranger.run(workflow({"id": "around", "type": "loop", "loop_type": "count", "count": 3, "body": body}))
+    at = [event for event in stranger.history(run["run_id"]) if event["type"] == "IterationEnded"][1]["position"]
+    shown = stranger.cli("state", run["run_id"], "--at", str(at))
+    assert (shown.status, "around" in shown.out, "inner" in shown.out) == (0, True, False), shown.out
 
 
 def test_a_run_and_its_fork_are_compared_node_by_node(stranger: Stranger, tmp_path: Path):

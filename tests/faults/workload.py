@@ -1,4 +1,4 @@
-"""The load of every case: workflows of each kind, started over NATS and HTTP while a fault is injected.
+"""The load of every case: workflows of each kind (`workflows`), started over NATS and HTTP while a fault is injected.
 
 Every sender does what the promise asks of senders: it sends the same thing under the same identity until it is
 answered. What was answered is remembered, and so is what was only tried.
@@ -10,17 +10,17 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 import httpx
 import msgspec
 from flowforge.envelope import CloudEvent, encode, now
-from flowforge.events import decode
+from flowforge.events import RUN_ENDINGS, decode
 from nats.errors import Error as NatsError
 
 from infra.eventlog import StoredEvent
 from tests.faults import invariants
 from tests.faults.system import SUBJECTS, System
+from tests.faults.workflows import DEFINITIONS, JOINED
 
 SOURCE = "/faults"
 SENT_WITHIN_S = 60.0
@@ -31,207 +31,6 @@ ACK_TIMEOUT_S = 1.0
 STUCK_SHOWN_MAX = 3
 LARGE = 300_000
 """Characters of an output that travels by reference."""
-
-_job = {"type": "job", "job_type": "step"}
-
-
-_start = [{"id": "begin", "type": "start"}]
-
-
-def _on(event_type: str, filter_: str | None = None, batch: Any = None, **settings: Any) -> list[dict[str, Any]]:
-    config = {
-        "event_type": event_type,
-        **({"filter": filter_} if filter_ else {}),
-        **({"batch": batch} if batch else {}),
-    }
-    return [{"id": "on", "type": "event", "config": config, **settings}]
-
-
-DEFINITIONS: list[dict[str, Any]] = [
-    {
-        "id": "chain",
-        "name": "Three jobs in a row, the second with a large output",
-        "nodes": [
-            {"id": "a", **_job, "payload": {"n": "${input.n}"}},
-            {"id": "b", **_job, "payload": {"n": "${input.n}", "size": "${input.size}"}},
-            {"id": "c", **_job, "payload": {"n": "${nodes.b.output.n}"}},
-        ],
-        "edges": [{"source_node_id": "a", "target_node_id": "b"}, {"source_node_id": "b", "target_node_id": "c"}],
-        "output_mapping": {"n": "${nodes.c.output.n}"},
-        "triggers": _on("faults.chain", "event.data.n % 2 == 0"),
-    },
-    {
-        "id": "map",
-        "name": "One instance per item, then a join",
-        "nodes": [
-            {"id": "each", **_job, "for_each": "${input.items}", "max_parallel": 3, "payload": {"n": "${item}"}},
-            {"id": "join", "type": "data_transform", "expressions": {"all": "${nodes.each.output.map(o, o.n)}"}},
-        ],
-        "edges": [{"source_node_id": "each", "target_node_id": "join"}],
-        "triggers": _on("faults.map"),
-    },
-    {
-        "id": "retry",
-        "name": "Succeeds at the second attempt",
-        "nodes": [
-            {
-                "id": "flaky",
-                "type": "job",
-                "job_type": "flaky",
-                "timeout_ms": 30_000,
-                "retry_policy": {"max_attempts": 3, "delay_ms": 100, "backoff_multiplier": 1},
-            }
-        ],
-        "triggers": _on("faults.retry"),
-    },
-    {
-        "id": "script",
-        "name": "A script of the built-in worker",
-        "nodes": [
-            {
-                "id": "shell",
-                "type": "script",
-                "language": "bash",
-                "env": {"N": "${input.n}"},
-                "source": 'echo "working on $N"; printf "%s" "$N" > "$FLOWFORGE_OUTPUT"',
-            }
-        ],
-        "triggers": _on("faults.script"),
-    },
-    {
-        "id": "cleanup",
-        "name": "A branch fails, what exists for failure runs",
-        "nodes": [
-            {"id": "broken", "type": "job", "job_type": "broken"},
-            {"id": "after", **_job, "payload": {}},
-            {"id": "tidy", **_job, "payload": {"n": 0}},
-        ],
-        "edges": [
-            {"source_node_id": "broken", "target_node_id": "after"},
-            {"source_node_id": "broken", "target_node_id": "tidy", "dependency": "on_failure"},
-        ],
-        "triggers": _on("faults.cleanup"),
-    },
-    {
-        "id": "limited",
-        "name": "One at a time for each key, the others wait",
-        "settings": {"concurrency": {"limit": 1, "key": "${input.key}"}},
-        "nodes": [{"id": "a", **_job, "payload": {"n": "${input.n}"}}],
-        "triggers": _on("faults.limited"),
-    },
-    {
-        "id": "pair",
-        "name": "Two at a time",
-        "settings": {"concurrency": {"limit": 2}},
-        "nodes": [{"id": "a", **_job, "payload": {"n": "${input.n}"}}],
-        "triggers": _on("faults.pair"),
-    },
-    {
-        "id": "long",
-        "name": "One job that takes as long as it is told",
-        "nodes": [{"id": "work", "type": "job", "job_type": "long", "payload": {"ms": "${input.ms}"}}],
-        "triggers": _on("faults.long"),
-    },
-    {
-        "id": "loop",
-        "name": "A loop of jobs, one after the other, with a loop side by side within",
-        "nodes": [
-            {
-                "id": "outer",
-                "type": "loop",
-                "loop_type": "for_each",
-                "array_source": "${input.items}",
-                "body": {
-                    "nodes": [
-                        {"id": "one", **_job, "payload": {"n": "${item}"}},
-                        {
-                            "id": "inner",
-                            "type": "loop",
-                            "loop_type": "count",
-                            "count": 2,
-                            "max_parallel": 2,
-                            "body": {
-                                "nodes": [{"id": "two", **_job, "payload": {"n": "${nodes.one.output.n + index}"}}]
-                            },
-                        },
-                    ],
-                    "edges": [{"source_node_id": "one", "target_node_id": "inner"}],
-                },
-            },
-            {
-                "id": "sums",
-                "type": "data_transform",
-                "expressions": {"all": "${nodes.outer.output.map(i, i.map(o, o.n))}"},
-            },
-        ],
-        "edges": [{"source_node_id": "outer", "target_node_id": "sums"}],
-        "triggers": _on("faults.loop"),
-    },
-    {
-        "id": "race",
-        "name": "The first of two branches wins, one of which only waits",
-        "nodes": [
-            {"id": "p", "type": "parallel", "branches": [{"target_node_id": "quick"}, {"target_node_id": "slow"}]},
-            {"id": "quick", **_job, "payload": {"n": "${input.n}"}},
-            {"id": "slow", "type": "delay", "duration_ms": 600_000},
-            {"id": "m", "type": "merge", "parallel_node_id": "p", "mode": "any"},
-        ],
-        "edges": [
-            {"source_node_id": "quick", "target_node_id": "m"},
-            {"source_node_id": "slow", "target_node_id": "m"},
-        ],
-        "triggers": _on("faults.race"),
-    },
-    {
-        "id": "parent",
-        "name": "Runs another one as a child and waits for it",
-        "nodes": [
-            {"id": "child", "type": "workflow", "workflow_id": "map", "input": {"items": "${input.items}"}},
-            {"id": "after", "type": "data_transform", "expressions": {"all": "${nodes.child.output}"}},
-        ],
-        "edges": [{"source_node_id": "child", "target_node_id": "after"}],
-        "triggers": _on("faults.parent"),
-    },
-    {
-        "id": "waits",
-        "name": "Waits a moment, then for its answer, which comes as soon as somebody sees that it waits",
-        "nodes": [
-            {"id": "moment", "type": "delay", "duration_ms": 150},
-            {
-                "id": "answer",
-                "type": "wait_event",
-                "event_type": "answer",
-                "filter": "event.data.n == input.n",
-                "timeout_ms": 60_000,
-            },
-        ],
-        "edges": [{"source_node_id": "moment", "target_node_id": "answer"}],
-        "triggers": _on("faults.waits"),
-    },
-    {"id": "late", "name": "Starts later", "nodes": _start, "triggers": _on("faults.late", delay_ms=300)},
-    {
-        "id": "batched",
-        "name": "Starts for three, or for what has come",
-        "nodes": _start,
-        "triggers": _on("faults.batched", batch={"count": 3, "window_ms": 400}, delay_ms=100),
-    },
-]
-JOINED: dict[str, Any] = {
-    "id": "joined",
-    "name": "Starts when two others have ended, one soon after the other",
-    "nodes": _start,
-    "triggers": [
-        {
-            "id": "on",
-            "type": "dependency",
-            "config": {
-                "upstreams": [{"workflow_id": name, "condition": "on_completion"} for name in ("map", "retry")],
-                "logic": "all",
-                "window_ms": 1_000,
-            },
-        }
-    ],
-}
 UPSTREAMS = {name: invariants.Trigger("joined", "on") for name in ("map", "retry")}
 TRIGGERS = {
     definition["triggers"][0]["config"]["event_type"]: invariants.Trigger(
@@ -287,8 +86,6 @@ class Load:
             partial(self.publish, "faults.loop", {"items": [1, 2]}),
             partial(self.publish, "faults.race", {"n": next(self._number)}),
             partial(self._ask_and_answer, next(self._number)),
-            partial(self.publish, "faults.parent", {"items": [1, 2]}),
-            partial(self._run_and_fork, http),
             partial(self.publish, "faults.late", {"n": next(self._number)}),
             *(partial(self.publish, "faults.batched", {"n": next(self._number)}) for _ in range(4)),
             partial(self.save, http),
@@ -298,6 +95,8 @@ class Load:
             *(partial(self.publish, "faults.limited", {"n": n, "key": f"{self.name}-{n % 2}"}) for n in range(4)),
             partial(self.publish, "faults.script", {"n": next(self._number)}),
             partial(self.execute, http, "map", {"items": [1, 2]}),
+            partial(self._fork_under_way, http),
+            partial(self._fork_in_shadow, http),
             partial(self.save, http),
         ]
 
@@ -331,21 +130,6 @@ class Load:
         await self.system.until(partial(self._waits_for_answer, number), SENT_WITHIN_S, lambda: f"{number} never waits")
         await self.publish("answer", {"n": number})
 
-    async def _run_and_fork(self, http: httpx.AsyncClient) -> None:
-        """A run by hand, and one that goes on from it, wherever that has got to once its first job has ended."""
-        run_id = UUID(await self.execute(http, "chain", {"n": next(self._number), "size": 0}))
-        await self.system.until(partial(self._has_got_on, run_id), SENT_WITHIN_S, lambda: f"{run_id} does not get on")
-        key = f"{self.name}-fork-{next(self._number)}"
-        body = msgspec.json.encode({"changes": {"labels": {"key": key}}})
-        self.sent.requested.setdefault(key, set())
-        for _ in range(2):
-            answer = await self._post(http, "POST", f"/api/runs/{run_id}/fork", body, key)
-            self.sent.requested[key].add(answer["run_id"])
-
-    async def _has_got_on(self, run_id: UUID) -> bool:
-        events = await self.system.read_on()
-        return any(event.stream_id == run_id and event.type == "NodeCompleted" for event in events)
-
     async def _waits_for_answer(self, number: int) -> bool:
         events = await self.system.read_on()
         given = b'"input_data":{"n":%d}' % number
@@ -371,6 +155,35 @@ class Load:
         again = await self._post(http, "POST", f"/api/workflows/{workflow_id}/execute", body, key)
         self.sent.requested[key].add(again["run_id"])
         return answer["run_id"]
+
+    async def _fork_under_way(self, http: httpx.AsyncClient) -> None:
+        """A fork of a run that has hardly begun: what has completed is taken over, whatever that is by then."""
+        origin = await self.execute(http, "chain", {"n": next(self._number), "size": 0})
+        await self._fork(http, origin, {})
+
+    async def _fork_in_shadow(self, http: httpx.AsyncClient) -> None:
+        """A run from its beginning once more, its jobs taken from history."""
+        origin = await self.execute(http, "map", {"items": [1, 2]})
+        await self.system.until(partial(self._has_ended, origin), SENT_WITHIN_S, lambda: f"{origin} does not end")
+        events = await self.system.read_on()
+        first = next(event.position for event in events if str(event.stream_id) == origin)
+        shadow = await self._fork(http, origin, {"shadow": True}, first)
+        await self.system.until(partial(self._has_ended, shadow), SENT_WITHIN_S, lambda: f"{shadow} does not end")
+        kinds = {event.type for event in await self.system.read_on() if str(event.stream_id) == shadow}
+        assert "NodeQueued" not in kinds, f"the shadow run {shadow} handed out a job"
+
+    async def _has_ended(self, run_id: str) -> bool:
+        events = await self.system.read_on()
+        return any(event.type in RUN_ENDINGS and str(event.stream_id) == run_id for event in events)
+
+    async def _fork(self, http: httpx.AsyncClient, origin: str, changes: dict[str, Any], at: int | None = None) -> str:
+        """One fork, asked for twice under one key, which is its label."""
+        key = f"{self.name}-fork-{next(self._number)}"
+        body = msgspec.json.encode({"at": at, "changes": {"labels": {"key": key}, **changes}})
+        self.sent.requested.setdefault(key, set())
+        answers = [await self._post(http, "POST", f"/api/runs/{origin}/fork", body, key) for _ in range(2)]
+        self.sent.requested[key] |= {answer["run_id"] for answer in answers}
+        return answers[0]["run_id"]
 
     async def save(self, http: httpx.AsyncClient) -> None:
         """One workflow of its own."""

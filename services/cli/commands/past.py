@@ -13,7 +13,7 @@ from services.cli.commands.runs import pairs, value_of
 from services.cli.connect import Session, json_argument, no_run
 from services.cli.output import EXIT_OK, EXIT_USAGE, Failure, table
 from services.cli.tree import RunTree
-from services.cli.watching import watch_run
+from services.cli.watching import view_of, watch_run
 
 if TYPE_CHECKING:
     from flowforge.client import Client
@@ -39,8 +39,7 @@ async def state(run: str, /, *, at: str | None = None, session: Annotated[Sessio
         if session.output.as_json:
             return
         as_of = told["as_of"]
-        graph = [(row["node_id"], row["type"], row["dependencies"]) for row in told["node_runs"]]
-        seen = view.initial(run, graph, None)
+        seen = await view_of(client, told)
         async for event in client.events(run):
             if event["position"] > as_of["position"]:
                 break

@@ -1,5 +1,6 @@
 """Errors in the words of interface.md, section 9, each with where it is and what to do about it."""
 
+import msgspec
 from flowforge.errors import ErrorCode, RunError
 from flowforge.events import ForkedFrom
 from flowforge.raw import ABSENT, field
@@ -10,7 +11,6 @@ from services.execution import inputs
 from services.execution.state import Run, Unit
 
 _RESOLUTIONS: dict[str, str] = {
-    ErrorCode.MISSING_DEPENDENCY: "give the node an output (changes.node_outputs), or fork the run without shadow",
     ErrorCode.EXPRESSION_ERROR: "compare it with the run's input, variables and outputs; use has() for what may be absent",
     ErrorCode.INPUT_INVALID: "make the input_mapping give what the node's inputs declare",
     ErrorCode.OUTPUT_INVALID: "make the handler return what the node's outputs declare",
@@ -81,13 +81,15 @@ def lost_source_error(fork: ForkedFrom) -> RunError:
     )
 
 
-def unrecorded_error(run: Run, unit: Unit, ended_as: str) -> ReportedError:
+def unrecorded_error(run: Run, unit: Unit, ended_as: str) -> RunError:
     """A shadow run has nothing to take for this node from the run that it was forked from."""
     fork = run.triggered.fork
     assert fork is not None
     place = f"node '{unit.node_id}'" + (f" ({unit.instance})" if unit.instance else "")
     message = f"nothing was done in this shadow run, and the run {fork.run_id} has no outcome of {place}: {ended_as}"
-    return ReportedError(code=ErrorCode.MISSING_DEPENDENCY, message=message, retryable=False)
+    error = run_error(run, unit, ReportedError(code=ErrorCode.MISSING_DEPENDENCY, message=message, retryable=False))
+    mend = "give the node an output (changes.node_outputs), or fork the run without shadow"
+    return msgspec.structs.replace(error, suggested_resolution=mend)
 
 
 def input_fault(fault: Exception) -> ReportedError:

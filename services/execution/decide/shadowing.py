@@ -11,7 +11,7 @@ from flowforge.raw import field
 
 from services.execution import inputs
 from services.execution.decide import waiting
-from services.execution.decide.ending import complete, fail_at_once, fail_for_good
+from services.execution.decide.ending import complete, fail_for_good
 from services.execution.decide.faults import unrecorded_error
 from services.execution.decide.payload import payload_of
 from services.execution.decide.step import Step
@@ -58,10 +58,10 @@ def _end(step: Step, unit: Unit) -> None:
         case NodeFailed():
             fail_for_good(step, unit, ended.error)
         case None:
-            fail_at_once(step, unit, unrecorded_error(step.run, unit, "it had not ended there"))
+            fail_for_good(step, unit, unrecorded_error(step.run, unit, "it had not ended there"))
         case NodeSkipped():
-            fail_at_once(step, unit, unrecorded_error(step.run, unit, f"it was skipped there ({ended.reason})"))
+            fail_for_good(step, unit, unrecorded_error(step.run, unit, f"it was skipped there ({ended.reason})"))
         case NodeCancelled():
-            fail_at_once(step, unit, unrecorded_error(step.run, unit, f"it was cancelled there ({ended.reason})"))
+            fail_for_good(step, unit, unrecorded_error(step.run, unit, f"it was cancelled there ({ended.reason})"))
         case _:
             assert_never(ended)

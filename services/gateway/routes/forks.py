@@ -1,6 +1,6 @@
 """Forks: a new run from a past moment of another."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -10,6 +10,7 @@ from flowforge.raw import ABSENT
 from litestar import Response, post
 from msgspec import Meta
 
+from infra.eventlog import moment_of
 from infra.http.authentication import OPERATOR
 from infra.http.described import takes
 from infra.http.problems import Problem
@@ -20,8 +21,6 @@ from services.gateway.context import gateway
 from services.gateway.routes.operations import known_run
 from services.gateway.routes.runs import Label, LabelValue
 from services.gateway.settings import breakpoints_max, labels_max, moment_chars_max, priority_max
-
-_POSITION_DIGITS_MAX = 18
 
 
 class Changes(msgspec.Struct, forbid_unknown_fields=True):
@@ -99,12 +98,8 @@ def _moment(given: int | str | None) -> tuple[int | None, datetime | None]:
     """Position or time. Raises a 422 `Problem` for what is neither."""
     if given is None:
         return None, None
-    text = str(given)
-    if text.isascii() and text.isdigit() and len(text) <= _POSITION_DIGITS_MAX:
-        return int(text), None
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        message = f"'{text}' is neither a position of the log nor a time such as 2026-01-31T12:00:00Z"
-        raise Problem(422, f"$.at: {message}", errors=[{"path": "$.at", "message": message}]) from None
-    return None, at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        moment = moment_of(str(given))
+    except ValueError as fault:
+        raise Problem(422, f"$.at: {fault}", errors=[{"path": "$.at", "message": str(fault)}]) from None
+    return (moment, None) if isinstance(moment, int) else (None, moment)

@@ -9,9 +9,9 @@ from uuid import UUID
 from flowforge.identity import named_stream
 from litestar import get
 from litestar.params import Parameter
-from msgspec import UNSET, structs
+from msgspec import structs
 
-from infra.eventlog import StoredEvent
+from infra.eventlog import Moment, StoredEvent, beyond, moment_of, until
 from infra.http.authentication import VIEWER
 from infra.http.problems import Problem, bad_request, not_found
 from services.projections.api import nodes
@@ -21,43 +21,38 @@ from services.projections.api.run_views import path_of, run_view
 from services.projections.api.shapes import AsOf, Run
 from services.projections.conditions import Conditions
 from services.projections.fold import RUN_ENDED
-from services.projections.past import Moment, folded, until
-from services.projections.state import ReadModels, RunState, VersionRow, WorkflowRow
+from services.projections.graph import Graph
+from services.projections.past import folded
+from services.projections.state import ReadModels, VersionRow, WorkflowRow
 
 AT = Parameter(
     query="at",
     description="a position of the log, or an ISO 8601 time (UTC where it names no zone); without it, now",
 )
 At = Annotated[str | None, AT]
-_POSITION_DIGITS_MAX = 18
+Row = Mapping[str, Any]
+READ_AT_ONCE_COUNT = 20
+"""Histories of so many runs are in memory together."""
 
 
-async def moment_of(reads: Reads, at: str | None, name: str = "at") -> Moment:
+async def past_moment(reads: Reads, at: str | None, name: str = "at") -> Moment:
     """The moment that was asked for. Raises a 400 `Problem` for what is none, or lies beyond what has happened."""
     head = await reads.log.head()
     if at is None:
         return head.position
-    if at.isascii() and at.isdigit() and len(at) <= _POSITION_DIGITS_MAX:
-        position = int(at)
-        if position > head.position:
-            raise bad_request(f"query.{name}", f"{position} lies beyond the end of this log ({head.position})")
-        return position
     try:
-        instant = datetime.fromisoformat(at.replace(" ", "+"))
-    except ValueError:
-        raise bad_request(
-            f"query.{name}", f"'{at[:40]}' is neither a position of the log nor a time such as 2026-01-31T12:00:00Z"
-        ) from None
-    instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-    if instant > datetime.now(UTC):
-        raise bad_request(f"query.{name}", f"{instant.isoformat()} lies in the future: what will be is not known")
-    return instant
+        moment = moment_of(at.replace(" ", "+"))  # a plus of a zone that was not encoded
+    except ValueError as fault:
+        raise bad_request(f"query.{name}", str(fault)) from None
+    if (reason := beyond(moment, head.position, datetime.now(UTC))) is not None:
+        raise bad_request(f"query.{name}", reason)
+    return moment
 
 
 @get("/{run_id:uuid}/state", opt=VIEWER)
 async def read_state(reads: Reads, run_id: UUID, at: At = None) -> Run:
     """A run with its nodes as it was read at a past moment; `as_of` is the last event that it had then."""
-    moment = await moment_of(reads, at)
+    moment = await past_moment(reads, at)
     return await run_at(reads, run_id, moment)
 
 
@@ -69,17 +64,22 @@ async def run_at(reads: Reads, run_id: UUID, moment: Moment) -> Run:
     past = until(events, moment)
     if not past:
         raise _not_yet(f"run {run_id}", events[0])
-    state = (await _folded(past)).runs[run_id]
-    return await _shown(reads, state, past[-1])
-
-
-async def _shown(reads: Reads, state: RunState, last: StoredEvent) -> Run:
-    row = structs.asdict(state.row)
-    rows = [structs.asdict(node) for (_, instance), node in state.nodes.items() if not instance]
+    row, rows = await _rows(run_id, past)
     graph = await graph_of_run(reads, row)
-    run = run_view(row, graph, path_of(rows))
+    run = _view(row, graph, rows, past[-1])
     run.node_runs = nodes.node_runs(graph, row, rows)
     run.causes = await causes_of(reads, row)
+    return run
+
+
+async def _rows(run_id: UUID, past: Sequence[StoredEvent]) -> tuple[Row, list[Row]]:
+    """The row of the run as it was, and those of its nodes."""
+    state = (await _folded(past)).runs[run_id]
+    return structs.asdict(state.row), [structs.asdict(node) for (_, name), node in state.nodes.items() if not name]
+
+
+def _view(row: Row, graph: Graph, rows: Sequence[Row], last: StoredEvent) -> Run:
+    run = run_view(row, graph, path_of(rows))
     run.as_of = AsOf(last.position, last.recorded_at, last.type)
     return run
 
@@ -96,20 +96,22 @@ async def only_active(reads: Reads, conditions: Conditions, moment: Moment) -> N
     conditions.add("(completed_at is null or completed_at >= {} or retries > 0)", instant)
 
 
-async def active_then(reads: Reads, rows: Sequence[Mapping[str, Any]], moment: Moment) -> list[Run]:
-    """Those of these runs that had not ended, as they were."""
+async def active_then(reads: Reads, run_ids: Sequence[UUID], moment: Moment, status: str | None) -> list[Run]:
+    """Those of these runs that had not ended, as they were; with `status`, that stood like this then."""
     found: list[Run] = []
-    for row in rows:
-        run = await run_at(reads, row["run_id"], moment)
-        if run.status not in RUN_ENDED:
-            run.node_runs = run.causes = UNSET
-            found.append(run)
+    for at in range(0, len(run_ids), READ_AT_ONCE_COUNT):
+        histories = await reads.log.read_streams(run_ids[at : at + READ_AT_ONCE_COUNT])
+        for run_id in run_ids[at : at + READ_AT_ONCE_COUNT]:
+            if past := until(histories[run_id], moment):
+                row, rows = await _rows(run_id, past)
+                if row["status"] not in RUN_ENDED and status in (None, row["status"]):
+                    found.append(_view(row, await graph_of_run(reads, row), rows, past[-1]))
     return found
 
 
 async def workflow_at(reads: Reads, workflow_id: str, at: str) -> tuple[WorkflowRow, VersionRow]:
     """A workflow, and the version that it was at. Raises a 404 `Problem` where there is no such, or was none yet."""
-    moment = await moment_of(reads, at)
+    moment = await past_moment(reads, at)
     events = await reads.log.read_stream(named_stream("workflow", workflow_id))
     if not events:
         raise not_found("workflow", workflow_id)

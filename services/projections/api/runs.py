@@ -53,7 +53,8 @@ async def list_runs(
     cursors = await reads.cursors(
         "runs", workflow_id, status, trigger_type, label, since, until, parent_run_id, active_at, shadow
     )
-    conditions = Conditions().add("workflow_id = {}", workflow_id).add("status = {}", status)
+    conditions = Conditions().add("workflow_id = {}", workflow_id)
+    conditions.add("status = {}", status if active_at is None else None)
     conditions.add("trigger_type = {}", trigger_type).add("parent_run_id = {}", parent_run_id)
     if label is not None:
         name, _, value = label.partition("=")
@@ -63,13 +64,14 @@ async def list_runs(
     conditions.add("created_at >= {}", utc(since)).add("created_at < {}", utc(until))
     if (before := cursors.read(cursor, int)) is not None:
         conditions.add("created_position < {}", before[0])
-    moment = None if active_at is None else await moments.moment_of(reads, active_at, "active_at")
+    moment = None if active_at is None else await moments.past_moment(reads, active_at, "active_at")
     if moment is not None:
         await moments.only_active(reads, conditions, moment)
     rows = await reads.pool.fetch(_RUNS + conditions.page("created_position desc", limit), *conditions.values)
     page = cursors.page(rows, limit, [[row["created_position"]] for row in rows])
     if moment is not None:
-        return Page(await moments.active_then(reads, page.items, moment), page.next_cursor)
+        run_ids = [row["run_id"] for row in page.items]
+        return Page(await moments.active_then(reads, run_ids, moment, status), page.next_cursor)
     return Page(await _runs(reads, page.items), page.next_cursor)
 
 

@@ -384,6 +384,13 @@ async def test_reading_after_a_position_that_this_log_never_gave_is_refused_at_o
     assert "beyond the end of this log" in response.json()["detail"]
 
 
+async def test_metrics_say_where_nats_is_away_and_nothing_of_services_then(client: AsyncClient):
+    told = (await client.get("/metrics")).text.splitlines()
+    assert "flowforge_nats_up 0.0" in told
+    assert not [line for line in told if line.startswith("flowforge_service_up{")]
+    assert any(line.startswith("flowforge_log_position ") for line in told)
+
+
 async def test_the_schema_describes_the_reads(client: AsyncClient):
     schema = (await client.get("/schema")).json()
     assert "/api/runs/{run_id}" in schema["paths"]

@@ -91,19 +91,16 @@ class Scenario:
 
     def timer(self, purpose: str) -> list[Event]:
         """The last timer of that purpose comes due."""
-        timer = next(e for e, _ in reversed(self.history) if isinstance(e, TimerSet) and e.purpose == purpose)
-        fired = TimerFired(
-            timer_id=timer.timer_id,
-            run_id=RUN,
-            workflow_id="wf",
-            due_at=timer.due_at,
-            purpose=timer.purpose,
-            node_id=timer.node_id,
-            instance=timer.instance,
-            attempt=timer.attempt,
-        )
+        return self.fires(self.timers(purpose)[-1])
+
+    def timers(self, purpose: str) -> list[TimerSet]:
+        """All that were set for that purpose, the first one first."""
+        return [event for event, _ in self.history if isinstance(event, TimerSet) and event.purpose == purpose]
+
+    def fires(self, timer: TimerSet) -> list[Event]:
+        """This one comes due."""
         self.now = max(self.now, timer.due_at)
-        return self.when(lambda step: decide.timer(step, fired))
+        return self.when(lambda step: decide.timer(step, fired(timer)))
 
     def operation(self, command: Any, deed: Any) -> list[Event]:
         """A person's command, which is carried out."""
@@ -138,6 +135,20 @@ class Scenario:
     def output(self) -> Any:
         """The run's output, from its last event."""
         return msgspec.json.decode(self.history[-1][0].output)
+
+
+def fired(timer: TimerSet) -> TimerFired:
+    """What the scheduler says of it."""
+    return TimerFired(
+        timer_id=timer.timer_id,
+        run_id=RUN,
+        workflow_id="wf",
+        due_at=timer.due_at,
+        purpose=timer.purpose,
+        node_id=timer.node_id,
+        instance=timer.instance,
+        attempt=timer.attempt,
+    )
 
 
 def job(node_id: str, **fields: Any) -> dict[str, Any]:

@@ -35,7 +35,6 @@ from flowforge.events import (
     RunCancelRequested,
     RunFailing,
     RunRetried,
-    TimerFired,
     TimerSet,
     TimerWait,
     TriggerRef,
@@ -50,7 +49,7 @@ from services.execution import decide
 from services.execution.decide import operations
 from services.execution.plan import Plan
 from services.execution.state import Run, fold
-from tests.unit.execution.given import CAUSE, NOW, RUN
+from tests.unit.execution.given import CAUSE, NOW, RUN, fired
 from tests.unit.execution.oracle_terms import NEVER, Place
 from tests.unit.execution.run_view import check_limits, view
 
@@ -277,19 +276,9 @@ class RandomHistory:
             days=1
         ):  # else a wait that fails, before others of its kind are too late
             self.now = max(self.now, timer.due_at)
-        fired = TimerFired(
-            timer_id=timer.timer_id,
-            run_id=RUN,
-            workflow_id="wf",
-            due_at=timer.due_at,
-            purpose=timer.purpose,
-            node_id=timer.node_id,
-            instance=timer.instance,
-            attempt=timer.attempt,
-        )
         if timer.purpose != "retry" and timer in self.timers:
             self.timers.remove(timer)
-        told = self.do(lambda step: decide.timer(step, fired))
+        told = self.do(lambda step: decide.timer(step, fired(timer)))
         if told and timer in self.timers:  # else there was no room, and time passes
             self.timers.remove(timer)
 

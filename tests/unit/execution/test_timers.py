@@ -3,9 +3,7 @@
 from typing import Any
 
 from flowforge.commands import RetryRun
-from flowforge.events import TimerFired, TimerSet
 
-from services.execution import decide
 from services.execution.decide import operations
 from tests.unit.execution.given import RUN, Scenario, job, kinds
 
@@ -23,40 +21,21 @@ def retry(run: Scenario, name: str = "again") -> None:
     run.operation(RetryRun(command_id=name, run_id=str(RUN)), operations.retry)
 
 
-def timers(run: Scenario, purpose: str) -> list[TimerSet]:
-    return [event for event, _ in run.history if isinstance(event, TimerSet) and event.purpose == purpose]
-
-
-def fires(run: Scenario, timer: TimerSet) -> list[Any]:
-    fired = TimerFired(
-        timer_id=timer.timer_id,
-        run_id=RUN,
-        workflow_id="wf",
-        due_at=timer.due_at,
-        purpose=timer.purpose,
-        node_id=timer.node_id,
-        instance=timer.instance,
-        attempt=timer.attempt,
-    )
-    run.now = max(run.now, timer.due_at)
-    return run.when(lambda step: decide.timer(step, fired))
-
-
 def test_a_run_that_is_retried_has_timers_of_its_own():
     """The scheduler fires an id once: a timer under an old one would never come."""
     run = begun({"nodes": [job("a")], "settings": {"timeout_ms": 1000}})
     run.timer("run_timeout")
     retry(run)
-    first, second = timers(run, "run_timeout")
+    first, second = run.timers("run_timeout")
     assert first.timer_id != second.timer_id
-    assert kinds(fires(run, second))[-1] == "RunFailed"
+    assert kinds(run.fires(second))[-1] == "RunFailed"
 
 
 def test_a_loop_that_begins_anew_has_timers_of_its_own():
     run = begun({"nodes": [LOOP]})
     run.fails("x", instance="0")
     retry(run)
-    first, second = timers(run, "wait")
+    first, second = run.timers("wait")
     assert (first.node_id, first.instance, first.attempt) == (second.node_id, second.instance, second.attempt)
     assert first.timer_id != second.timer_id
 
@@ -66,10 +45,10 @@ def test_a_timeout_of_an_earlier_round_does_not_end_the_attempt_of_a_later_one()
     run.fails("x", instance="0")
     run.pass_ms(30_000)
     retry(run)
-    first, second = timers(run, "node_timeout")
-    assert fires(run, first) == []
+    first, second = run.timers("node_timeout")
+    assert run.fires(first) == []
     assert run.unit("x", "0").status == "queued"
-    assert "NodeFailed" in kinds(fires(run, second))
+    assert "NodeFailed" in kinds(run.fires(second))
 
 
 def test_a_delay_of_an_earlier_round_does_not_end_that_of_a_later_one():
@@ -77,9 +56,9 @@ def test_a_delay_of_an_earlier_round_does_not_end_that_of_a_later_one():
     run.fails("x", instance="0")
     run.pass_ms(500)
     retry(run)
-    first, second = timers(run, "wait")
-    assert fires(run, first) == []
-    assert kinds(fires(run, second)) == ["NodeCompleted"]
+    first, second = run.timers("wait")
+    assert run.fires(first) == []
+    assert kinds(run.fires(second)) == ["NodeCompleted"]
 
 
 def test_of_two_retries_that_are_due_one_that_ends_the_run_takes_the_other_with_it():

@@ -237,6 +237,21 @@ def test_a_child_that_is_refused_fails_its_node_at_once():
     assert run.run.status == "failed"
 
 
+def test_a_child_that_is_not_there_is_not_told_of_as_if_it_were_a_shadows():
+    run = begun(CHILD, input_data={"n": 1})
+    refused = ChildRunRefused(
+        parent_run_id=RUN,
+        node_id="c",
+        child_run_id=child_id(run),
+        code="MISSING_DEPENDENCY",
+        message="no such workflow",
+    )
+    run.when(lambda step: decide.child_refused(step, refused))
+    error = run.unit("c").error
+    assert error is not None
+    assert "shadow" not in error.suggested_resolution
+
+
 def test_a_child_tells_its_parent_how_it_ended():
     run = Scenario({"nodes": [job("a")]}, parent_run_id=UUID(int=1), parent_node_id="c", parent_instance="2")
     run.start()
