@@ -22,7 +22,8 @@ class Route:
 
     def __init__(self, path: str, method: str, operation: Object) -> None:
         self.template, self.method, self.operation = path, method.upper(), operation
-        self.path = path.replace("{run_id}", NOBODY).replace("{blob_hash}", "0" * 64).replace("{", "").replace("}", "")
+        filled = path.replace("{run_id}", NOBODY).replace("{blob_hash}", "0" * 64).replace("{version}", "1")
+        self.path = filled.replace("{", "").replace("}", "")
         self.parameters = {each["name"] for each in operation["parameters"]}
 
     @property
@@ -68,8 +69,8 @@ def test_a_method_that_an_address_does_not_know_is_405_with_those_that_it_does(s
         assert (options.status_code, set(options.headers["allow"].split(", "))) == (204, allowed), route
         for method in {"GET", "PUT", "POST", "DELETE", "PATCH", "TRACE"} - allowed:
             answer = stranger.http.request(method, route.path)
-            if method == "GET" and answer.status_code == 404:
-                continue  # a name such as `validate` may be that of a workflow
+            if answer.status_code == 404 and "{" not in route.template:
+                continue  # `validate` and `trigger_blueprints` may be names of workflows
             problem(answer, 405)
             assert set(answer.headers["allow"].split(", ")) == allowed, (method, route)
 
