@@ -8,7 +8,8 @@ TEST_PROCESSES ?= $(shell n=$$(nproc); echo $$((n > 4 ? 4 : n)))
 STAMP := $(VENV)/.installed
 APPLICATIONS := --reads services.projections.api:create_app --writes services.gateway.api:create_app
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test check documents format bench test-faults lock clean
+FUZZ_EXAMPLES ?= 50
+.PHONY: help setup up demo test check documents format fuzz bench test-faults lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,6 +47,9 @@ format: setup  ## bring the code into its format
 
 test-faults: setup  ## kill every service at every named point, and the servers under it; then look at what is left
 	@$(BIN)/python -m pytest -m faults -p no:randomly --timeout 1800
+
+fuzz: setup  ## try every HTTP route with a lot of what it should and should not take
+	@FLOWFORGE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/e2e/test_described_http.py
 
 bench: setup  ## measure, beside the floor where that file is present; writes tests/bench/RESULTS.md
 	@$(BIN)/python tests/bench/run.py --floor $(FLOOR)

@@ -1,6 +1,6 @@
 """What travels over NATS, as AsyncAPI: subjects, who publishes, and the schema of what they carry."""
 
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from flowforge.envelope import CloudEvent
 from flowforge.events import AnyEvent, RunEvent, WorkflowEvent
@@ -53,7 +53,7 @@ def document(version: str) -> dict[str, Any]:
         },
         "components": {
             "messages": {kind.__name__: _message(kind) for kind in types},
-            "schemas": dict(sorted(components.items())),
+            "schemas": {name: _named_discriminators(each) for name, each in sorted(components.items())},
         },
     }
 
@@ -66,6 +66,17 @@ def _channel(address: str, text: str, kinds: list[type[Any]]) -> dict[str, Any]:
         "parameters": {name: {} if name != "namespace" else {"default": "flowforge"} for name in names},
         "messages": {kind.__name__: {"$ref": f"#/components/messages/{kind.__name__}"} for kind in kinds},
     }
+
+
+def _named_discriminators(schema: Any) -> Any:
+    """AsyncAPI names the property that tells shapes apart; OpenAPI, for which msgspec writes, maps its values as well."""
+    if isinstance(schema, list):
+        return [_named_discriminators(each) for each in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    fields = {name: _named_discriminators(value) for name, value in cast("dict[str, Any]", schema).items()}
+    told = fields.get("discriminator")
+    return fields | {"discriminator": told["propertyName"]} if isinstance(told, dict) and "mapping" in told else fields
 
 
 def _message(kind: type[Any]) -> dict[str, Any]:

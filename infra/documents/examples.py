@@ -69,7 +69,8 @@ class Sampler:
             case "array":
                 return [self.of(schema["items"], "", depth + 1)] if depth < _DEPTH_MAX and "items" in schema else []
             case "string":
-                return _FORMATS.get(schema.get("format", ""), _text(name))
+                text = _text(name)
+                return _FORMATS.get(schema.get("format", ""), text.replace(" ", "-") if "pattern" in schema else text)
             case "integer" | "number":
                 value = _NAMED.get(name, 1)
                 return value if isinstance(value, int) else schema.get("minimum", 1)

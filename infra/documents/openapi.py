@@ -38,6 +38,7 @@ _TAGS = {
     "secrets": "Set by name, never shown",
     "webhooks": "Deliveries, which sign themselves",
     "callbacks": "Answers to calls that wait for one",
+    "breakers": "What is not tried for a while, since it failed again and again",
     "dead-letters": "Messages that could not be handled",
     "activity": "What came in, who did what, how much there is",
     "health": "Whether it is up, and how it fares",

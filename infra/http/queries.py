@@ -1,6 +1,8 @@
 """A query parameter that nobody reads is a mistake of the caller, and is told, with what would have been understood."""
 
 import difflib
+import re
+from datetime import datetime
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -10,6 +12,7 @@ from litestar.typing import FieldDefinition
 
 from infra.http.problems import Problem, bad_request
 
+_NUMBER = re.compile(r"[+-]?[0-9.eE+-]*[0-9.]")
 _NOT_QUERY = frozenset({"self", "request", "state", "headers", "cookies", "scope", "socket", "data", "body", "query"})
 
 
@@ -34,6 +37,8 @@ def _check_value(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
         raise bad_request(f"query.{name}", f"given {len(values)} times; one value is taken")
     if values[0] == "null" and name not in _texts(handler):
         raise bad_request(f"query.{name}", "null is no value; leave the parameter out")
+    if _NUMBER.fullmatch(values[0]) and name in _times(handler):
+        raise bad_request(f"query.{name}", "a number is no time; write it as 2026-01-31T12:00:00Z")
 
 
 def _texts(handler: BaseRouteHandler) -> set[str]:
@@ -58,6 +63,11 @@ def _declared(handler: BaseRouteHandler) -> set[str]:
         elif not (kwarg.header or kwarg.cookie):
             names.add(_query_name(name, field))
     return names
+
+
+def _times(handler: BaseRouteHandler) -> set[str]:
+    fields = handler.parsed_fn_signature.parameters.items()
+    return {_query_name(name, field) for name, field in fields if field.has_inner_subclass_of(datetime)}
 
 
 def _query_name(name: str, field: FieldDefinition) -> str:

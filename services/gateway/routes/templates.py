@@ -69,7 +69,9 @@ class Instantiate(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     summary="Save a template of one's own",
 )
 async def create_template(request: AnyRequest) -> Response[bytes]:
-    """201 `{id, version, position, warnings}`; 409 where the id is taken, 422 with every fault of the definition."""
+    """201 `{id, version, position, warnings}`; 404 for an unknown workflow, 409 where the id is taken, 422 with every
+    fault of the definition.
+    """
     body = await definition_body(request)
     wanted = shaped(body, NewTemplate)
     return await _save(request, body, wanted.id, wanted, is_new=True)
@@ -84,8 +86,10 @@ async def create_template(request: AnyRequest) -> Response[bytes]:
     summary="Save a template anew",
 )
 async def update_template(request: AnyRequest, template_id: str) -> Response[bytes]:
-    """200 `{id, version, position, warnings}`; 404 for an unknown id, 409 for a ready-made one. Workflows that were made of it
-    stay as they are."""
+    """200 `{id, version, position, warnings}`; 404 for an unknown id, 409 for a ready-made one.
+
+    Workflows that were made of it stay as they are.
+    """
     body = await definition_body(request)
     return await _save(request, body, template_id, shaped(body, Template), is_new=False)
 

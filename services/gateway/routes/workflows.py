@@ -54,7 +54,7 @@ async def create(request: AnyRequest) -> Response[bytes]:
 
 @post(
     "/validate",
-    opt=VIEWER | READS_ONLY | takes(Workflow, _EXAMPLE, media_types=DEFINITION_TYPES) | gives(Report),
+    opt=VIEWER | READS_ONLY | takes(Any, _EXAMPLE, media_types=DEFINITION_TYPES) | gives(Report),
     status_code=200,
     summary="Check a definition",
 )

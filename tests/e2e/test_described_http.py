@@ -1,0 +1,53 @@
+"""The description of the interface and the interface are one: schemathesis tries every route with what is described and
+with what is not. More of it: `make fuzz`.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.stranger import Stranger
+
+CONFIG = Path(__file__).parent / "schemathesis.toml"
+DESCRIPTION = Path(__file__).parents[2] / "contracts" / "flowforge" / "documents" / "openapi.json"
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
+    "unsupported_method,allow_header_conformance,ignored_auth,negative_data_rejection"
+)
+ENDLESS = "stream$"
+"""Streams do not end; tests of their own listen to them."""
+DEFINITIONS = r"^/api/workflows(/validate|/\{workflow_id\}|/\{workflow_id\}/triggers)?$|^/api/events$"
+"""What takes a whole definition: combinations without end; values are drawn, not enumerated."""
+FUZZ_EXAMPLES = os.environ.get("FLOWFORGE_FUZZ_EXAMPLES")
+"""So many for every route (`make fuzz`); otherwise a few, for those whose edges are not enumerated."""
+RUN_S_MAX = 90 if FUZZ_EXAMPLES is None else 3_600
+
+
+def tried(stranger: Stranger, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    words = [
+        str(Path(sys.executable).parent / "st"), "--config-file", str(CONFIG), "--no-color", "run", str(DESCRIPTION),
+        "--url", stranger.endpoints["http"], "--header", f"Authorization: Bearer {stranger.key}",
+        "--checks", CHECKS, "--continue-on-failure", "--request-timeout", "15",
+        "--suppress-health-check", "all", "--warnings", "off", *options,
+    ]  # fmt: skip
+    if FUZZ_EXAMPLES is None:
+        words += ["--seed", "1"]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=RUN_S_MAX, check=False)
+
+
+@pytest.mark.timeout(RUN_S_MAX + 10)
+def test_every_route_keeps_to_its_description_at_the_edges_of_what_it_takes(stranger: Stranger, tmp_path: Path):
+    done = tried(
+        stranger, tmp_path, "--phases", "examples,coverage", "--exclude-path-regex", f"{ENDLESS}|{DEFINITIONS}"
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.timeout(RUN_S_MAX + 10)
+def test_every_route_keeps_to_its_description_whatever_it_is_sent(stranger: Stranger, tmp_path: Path):
+    chosen = ["--include-path-regex", DEFINITIONS] if FUZZ_EXAMPLES is None else ["--exclude-path-regex", ENDLESS]
+    done = tried(stranger, tmp_path, "--phases", "fuzzing", "--max-examples", FUZZ_EXAMPLES or "2", *chosen)
+    assert done.returncode == 0, done.stdout
