@@ -33,9 +33,10 @@ def test_a_file_that_says_nothing_is_refused_by_name(tmp_path: Path, content: by
 
 
 def test_a_wrong_value_in_a_file_is_refused_without_telling_the_password(tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("mysql://x")
-    with pytest.raises(SettingsError, match="FLOWFORGE_DATABASE_URL"):
-        load_settings({"FLOWFORGE_DATABASE_URL_FILE": str(tmp_path / "key")})
+    (tmp_path / "url").write_text("mysql://me:hush@db/x")
+    with pytest.raises(SettingsError, match="FLOWFORGE_DATABASE_URL: mysql://me@db/x is refused") as refused:
+        load_settings({"FLOWFORGE_DATABASE_URL_FILE": str(tmp_path / "url")})
+    assert "hush" not in str(refused.value)
 
 
 async def test_a_file_says_that_a_process_is_ready_and_that_its_loop_turns(
@@ -46,10 +47,10 @@ async def test_a_file_says_that_a_process_is_ready_and_that_its_loop_turns(
     monkeypatch.setattr(readiness, "BEAT_S", 0.01)
     readiness.say_ready()
     async with asyncio.timeout(5):
-        while not file.exists():  # noqa: ASYNC110
+        while not file.exists():
             await asyncio.sleep(0)
         os.utime(file, (0, 0))
-        while file.stat().st_mtime == 0:  # noqa: ASYNC110
+        while file.stat().st_mtime == 0:
             await asyncio.sleep(0)
     for beating in list(readiness._beating):  # pyright: ignore[reportPrivateUsage]
         beating.cancel()
