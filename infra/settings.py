@@ -16,6 +16,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
+from flowforge.home import without_password
 from flowforge.subjects import DEFAULT_NAMESPACE
 
 PREFIX = "FLOWFORGE_"
@@ -228,7 +229,9 @@ def _called(name: str, origins: Mapping[str, str]) -> str:
 def _check(settings: Settings, origins: Mapping[str, str]) -> None:
     for name, is_good, expected in _RULES:
         if not is_good(settings):
-            raise SettingsError(f"{_called(name, origins)}: {getattr(settings, name)!s} is refused: {expected}")
+            shown = str(getattr(settings, name))
+            shown = without_password(shown) if name in IN_FILES else shown
+            raise SettingsError(f"{_called(name, origins)}: {shown} is refused: {expected}")
 
 
 def is_loopback(host: str) -> bool:

@@ -11,7 +11,7 @@ from rich.text import Text
 from services.cli.connect import Session
 from services.cli.output import EXIT_OK, EXIT_USAGE, Failure
 
-app = App(help="Make credentials for a deployment, and prepare its Postgres and NATS.")
+app = App(name="prepare", help="Make credentials for a deployment, and prepare its Postgres and NATS.")
 Hidden = Parameter(parse=False)
 
 
