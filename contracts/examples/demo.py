@@ -222,6 +222,7 @@ def tell(story: Story, system: System) -> None:
     causes(story, system, run_id, event)
     webhook(story, system)
     what_if(story, system)
+    past(story, system, run_id)
     with story.part("Verify", "the log's hash chain, and the read models against a fresh rebuild"):
         story.expect("log and read models are whole", system.type("verify") == 0)
 
@@ -408,6 +409,28 @@ def what_if(story: Story, system: System) -> None:
         told = system.ask(lambda client: client.what_if(trigger, "csv-report", since=story.began_at))
         counts = (told["evaluated"], told["would_fire"], told["did_fire"])
         story.expect("of two events both would have fired, and one did", counts == (2, 2, 1), counts)
+
+
+def past(story: Story, system: System, run_id: str) -> None:
+    """A step back in time, and a run that failed goes on in a fork, from where it had got to."""
+    with story.part("A step back in time", "the run as it was when the first file had been read"):
+        events = system.ask(lambda client: _all_events(client, run_id))
+        moment = next(event for event in events if event["type"] == "NodeCompleted" and event["data"].get("instance"))
+        system.type("state", run_id, "--at", str(moment["position"]))
+        state = system.ask(lambda client: client.state(run_id, moment["position"]))
+        then = {row["node_id"]: row["status"] for row in state["node_runs"]}
+        told = (state["status"], then["statistics"], then["write-report"])
+        story.expect("it was running, and the report was yet to come", told == ("running", "running", "idle"), told)
+    with story.part("And on from there", "the run that failed, forked: what had completed is taken over, two outputs are given"):
+        page = system.ask(lambda client: client.runs(workflow_id="retry-and-cleanup", label="part=failures", limit=1))
+        failed = page["items"][0]["run_id"]
+        status = system.type("fork", failed, "--output", "book={}", "--output", "copy={}", "--label", "part=fork", "--watch")
+        story.expect("the fork completed", status == 0, status)
+        page = system.ask(lambda client: client.runs(workflow_id="retry-and-cleanup", label="part=fork", limit=1))
+        fork = system.ask(lambda client: client.run(page["items"][0]["run_id"]))
+        story.expect("it says where it comes from", fork["forked_from"]["run_id"] == failed, fork["forked_from"])
+        whose = next(row for row in fork["node_runs"] if row["node_id"] == "fetch")["cached_from"]
+        story.expect("fetch did not run again", whose == {"run_id": failed, "node_id": "fetch"}, whose)
 
 
 def end(story: Story, system: System) -> None:

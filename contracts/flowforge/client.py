@@ -318,6 +318,10 @@ class Client(Operating, Subscribed):
         moment = at.isoformat() if isinstance(at, datetime) else at
         return await self._asking().read(f"/api/runs/{run_id}/state", at=moment)
 
+    async def run_diff(self, run_id: str | UUID, other: str | UUID) -> dict[str, Any]:
+        """What differs from a run to another, such as a fork of it: `{fields, nodes, is_fork, …}`."""
+        return await self._asking().read(f"/api/runs/{run_id}/diff", **{"with": str(other)})
+
     async def runs(self, **filters: Any) -> dict[str, Any]:
         """One page, newest first: `{items, next_cursor}`. Filters: workflow_id, status, trigger_type, label, since,
         until, active_at; limit, cursor."""

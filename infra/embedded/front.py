@@ -28,8 +28,6 @@ from infra.embedded.readiness import say_ready
 from infra.settings import Settings, SettingsError, load_settings
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
-WRITES_SCHEMA = "/schema/writes"
-"""The description of the writes is theirs to read out, though it is a GET."""
 READY_PATH = "/health/ready"
 READY_INTERVAL_S = 0.05
 DRAIN_S = 2.0
@@ -58,7 +56,7 @@ def dispatch(reads: App, writes: App, stop: asyncio.Event) -> App:
     """One application out of two; once `stop` is set, its readers hear that their client has gone."""
 
     def app(scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["method"] not in READS or scope["path"].startswith(WRITES_SCHEMA):
+        if scope["method"] not in READS:
             return writes(scope, receive, send)
         if scope["method"] == "HEAD":
             scope["method"] = "GET"

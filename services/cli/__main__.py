@@ -52,6 +52,7 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("why", "runs:why", _RUNS, "Show why a run started, back to the first event."),
     ("state", "past:state", _RUNS, "Show a run as it was at a past moment."),
     ("fork", "past:fork", _RUNS, "Go on from a past moment in a new run."),
+    ("diff", "past:diff", _RUNS, "What differs between two runs, such as a run and its fork."),
     ("cancel", "runs:cancel", _RUNS, "End a run."),
     ("nodes", "nodes:app", _RUNS, "Complete, fail or skip a node by hand."),
     ("approvals", "approvals:app", _RUNS, "See what waits for a person; approve or reject."),

@@ -239,3 +239,18 @@ def test_the_command_line_steps_back_and_goes_on(stranger: Stranger, by: str, tm
     forking = stranger.cli("fork", run["run_id"], "--at", at, "--output", "b=20", "--watch")
     assert forking.status == 0, forking.err
     assert stranger.cli("fork", run["run_id"], "--version", "newest").status == 2
+
+
+def test_a_run_and_its_fork_are_compared_node_by_node(stranger: Stranger, tmp_path: Path):
+    run = stranger.run(chain(tmp_path / "count"), input_data={"n": 2})
+    fork = forked(stranger, run["run_id"], node_outputs={"b": 41}, labels={"why": "more"})
+    told = stranger.get(f"/api/runs/{run['run_id']}/diff", **{"with": fork["run_id"]})
+    assert (told["is_fork"], [one["field"] for one in told["fields"]]) == (True, ["output_data", "labels"])
+    nodes = {node["node_id"]: node for node in told["nodes"]}
+    assert {name: node["is_reused"] for name, node in nodes.items()} == {"a": True, "b": False, "c": False}
+    assert (nodes["a"]["changed"], "output" in nodes["b"]["changed"]) == ([], True)
+    assert (nodes["c"]["before"]["output"], nodes["c"]["after"]["output"]) == ({"m": 8, "v": 1}, {"m": 42, "v": 1})
+    shown = stranger.cli("diff", run["run_id"], fork["run_id"])
+    assert (shown.status, "taken over" in shown.out) == (0, True), shown.err
+    problem(stranger.http.get(f"/api/runs/{run['run_id']}/diff"), 400)
+    problem(stranger.http.get(f"/api/runs/{run['run_id']}/diff?with=01a00000-0000-7000-8000-000000000000"), 404)

@@ -1,4 +1,4 @@
-"""`state`, `fork`: a run as it was at a past moment, and a new one that goes on from there."""
+"""`state`, `fork`, `diff`: a run as it was at a past moment, a new one that goes on from there, and what it changed."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +11,7 @@ from rich.text import Text
 from services.cli import view
 from services.cli.commands.runs import pairs, value_of
 from services.cli.connect import Session, json_argument, no_run
-from services.cli.output import EXIT_OK, EXIT_USAGE, Failure
+from services.cli.output import EXIT_OK, EXIT_USAGE, Failure, table
 from services.cli.tree import RunTree
 from services.cli.watching import watch_run
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Hidden = Parameter(parse=False)
 Several = Parameter(negative=())
+VALUE_CHARS_MAX = 80
 
 
 async def state(run: str, /, *, at: str | None = None, session: Annotated[Session, Hidden]) -> None:
@@ -130,3 +131,39 @@ def _version(text: str) -> int | str:
         return msgspec.convert(text, int, strict=False)
     except msgspec.ValidationError:
         raise Failure(f"--version {text}: expected a number, or latest", status=EXIT_USAGE) from None
+
+
+async def diff(run: str, other: str, /, *, session: Annotated[Session, Hidden]) -> None:
+    """Show what differs from one run to another, such as a fork of it.
+
+    Parameters
+    ----------
+    run
+        Id of the first run.
+    other
+        Id of the run to compare it with.
+    """
+    async with session.client() as client:
+        try:
+            told = await client.run_diff(run, other)
+        except Refused as refused:
+            if refused.status == 404:
+                raise no_run(run if run in str(refused) else other, refused) from refused
+            raise
+    session.output.json(told)
+    for one in told["fields"]:
+        session.output.say(Text.assemble((f"{one['field']:<20}", "bold"), _arrow(one["before"], one["after"])))
+    nodes = table("node", "before", "after", "changed")
+    for node in told["nodes"]:
+        nodes.add_row(*_compared(node))
+    session.output.say(nodes)
+
+
+def _compared(node: dict[str, Any]) -> list[str]:
+    before, after = node["before"] or {}, node["after"] or {}
+    how = "taken over" if node["is_reused"] else ", ".join(node["changed"])
+    return [node["node_id"], before.get("status", "–"), after.get("status", "–"), how]
+
+
+def _arrow(before: Any, after: Any) -> str:
+    return " → ".join(msgspec.json.encode(value).decode()[:VALUE_CHARS_MAX] for value in (before, after))

@@ -19,8 +19,10 @@ from services.projections.api import (
     activity,
     approvals,
     breakers,
+    documents,
     health,
     live,
+    prometheus,
     prompts,
     runs,
     subscriptions,
@@ -62,6 +64,8 @@ def create_app(settings: Settings, limits: ReadSettings | None = None) -> Litest
             *prompts.routers(),
             *subscriptions.routers(),
             *health.routers(),
+            *prometheus.routers(),
+            *documents.routers(),
         ],
         lifespan=[reads.lifespan],
         middleware=[Authentication(KeyRing(reads.holder), is_on=settings.auth_is_on)],
@@ -103,7 +107,7 @@ def _openapi() -> OpenAPIConfig:
             "so that you see what you have just written. A read without it waits a moment for what is logged already, "
             "and answers with what there is."
         ),
-        openapi_router=Router("/schema", route_handlers=[], opt=VIEWER),
+        openapi_router=Router("/schema/reads", route_handlers=[], opt=VIEWER),
         render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
         use_handler_docstrings=True,
     )

@@ -29,6 +29,7 @@ from infra.http.paging import Cursors
 from infra.http.problems import not_found, of_refusal, unavailable
 from infra.settings import Settings
 from services.projections.graph import Graph, graph_of
+from services.projections.measured import Tally
 from services.projections.settings import ReadSettings
 from services.projections.streams import Places, Streams, Tailer
 
@@ -59,6 +60,7 @@ class Reads:
     pool: asyncpg.Pool
     log: PostgresEventLog
     streams: Streams
+    tally: Tally
 
     def __init__(self, settings: Settings, limits: ReadSettings) -> None:
         self.limits = limits
@@ -85,6 +87,7 @@ class Reads:
         self.log = await PostgresEventLog.connect(dsn, application_name="flowforge-reads")
         places = Places(self.log, self._place_runs, self.limits.runs_placed_max)
         tailer = Tailer(self.log, places, self.limits)
+        self.tally = Tally(self.log)
         self.streams = Streams(self.log, tailer, places, self.limits)
         tasks = [asyncio.create_task(tailer.run()), asyncio.create_task(self._hear(tailer))]
         try:
@@ -124,6 +127,16 @@ class Reads:
         finally:
             with contextlib.suppress(Exception):
                 await nats.stop()
+
+    @property
+    def namespace(self) -> str:
+        """The first token of all subjects."""
+        return self._settings.namespace
+
+    @property
+    def client(self) -> Client | None:
+        """The connection to NATS, once it is there."""
+        return self._client
 
     async def ask(self, command: Command) -> dict[str, Any]:
         """What a service answers to a question that is no write. Raises `Problem`: its refusal, 503 where none answers."""

@@ -13,6 +13,7 @@ from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from services.projections.api import histories, moments, nodes
 from services.projections.api.causes import causes_of
+from services.projections.api.comparing import RunDiff, difference
 from services.projections.api.reads import RUN_COLUMNS, Reads, graph_of_run, run_row
 from services.projections.api.run_views import path_of, run_view
 from services.projections.api.shapes import Run
@@ -96,6 +97,10 @@ async def _runs(reads: Reads, rows: Sequence[Mapping[str, Any]]) -> list[Run]:
 @get("/{run_id:uuid}", opt=VIEWER)
 async def read_run(reads: Reads, run_id: UUID) -> Run:
     """One run with one row per node of its workflow's graph."""
+    return await _whole(reads, run_id)
+
+
+async def _whole(reads: Reads, run_id: UUID) -> Run:
     row = await run_row(reads, run_id)
     graph = await graph_of_run(reads, row)
     rows = await reads.pool.fetch(nodes.NODES, run_id)
@@ -119,12 +124,22 @@ async def _remaining_ms(reads: Reads, run: Run) -> int | None:
     return max(0, round(float(usual_ms) - elapsed_ms))
 
 
+@get("/{run_id:uuid}/diff", opt=VIEWER)
+async def read_run_diff(
+    reads: Reads,
+    run_id: UUID,
+    other: Annotated[UUID, Parameter(query="with", description="the run to compare it with")],
+) -> RunDiff:
+    """What differs from this run to another, such as a fork of it: of the runs as such, and node by node."""
+    return difference(await _whole(reads, run_id), await _whole(reads, other))
+
+
 def utc(at: datetime | None) -> datetime | None:
     """A time without zone is taken as UTC."""
     return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
-HANDLERS = [list_runs, read_run, nodes.read_node, *histories.HANDLERS, *moments.HANDLERS]
+HANDLERS = [list_runs, read_run, read_run_diff, nodes.read_node, *histories.HANDLERS, *moments.HANDLERS]
 
 
 def routers(*more: Any) -> list[Router]:
