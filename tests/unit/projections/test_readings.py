@@ -22,12 +22,12 @@ from flowforge.events import (
 )
 
 from infra.eventlog import StoredEvent
-from services.projections.api.live import message
 from services.projections.attempts import attempts_of
 from services.projections.differences import differences
 from services.projections.graph import graph_of
 from services.projections.metrics import metrics_of
 from services.projections.settings import job_log_settings
+from services.projections.streams import message
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ERROR = RunError(code="NODE_EXECUTION_FAILED", message="no")
@@ -172,7 +172,6 @@ def test_a_message_of_a_stream_is_three_lines_whatever_its_json_looks_like():
     assert lines[2].startswith("data: {")
     assert lines[3:] == ["", ""]
     assert json.loads(lines[2].removeprefix("data: "))["data"] == {"node_id": "a\n"}
-    assert message(None).startswith(b":")
 
 
 def test_retention_is_a_number_of_days():
