@@ -9,6 +9,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -210,8 +211,18 @@ class Deliverer:
         for owed in due:
             post = asyncio.create_task(self._post(self._subscription, owed))
             self._posts.add(post)
-            post.add_done_callback(self._posts.discard)
+            post.add_done_callback(partial(self._posted, owed))
         return bool(due)
+
+    def _posted(self, owed: Owed, post: asyncio.Task[None]) -> None:
+        """A post that a bug ended is an attempt that failed: its run goes on all the same."""
+        self._posts.discard(post)
+        if post.cancelled() or (fault := post.exception()) is None:
+            return
+        _log.critical("a post at position %d ended: %s", owed.position, fault, exc_info=fault)
+        told = f"FlowForge itself failed: {type(fault).__name__}; the log of subscriptions says more"
+        self._ended.append((owed, Attempt(self._tools.now(), None, 0, told)))
+        self._wakes.set()
 
     def _free_count(self) -> int:
         return max(0, (1 if self._failing_since else IN_FLIGHT_MAX) - self._lanes.under_way_count)

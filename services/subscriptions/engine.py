@@ -53,9 +53,7 @@ class Engine:
         elif deliverer is not None:
             deliverer.changed(loaded)
         else:
-            self._deliverers[name] = Deliverer(loaded, self._tools)
-            self._tasks[name] = asyncio.create_task(self._deliverers[name].run())
-            self._tasks[name].add_done_callback(self._look_at)
+            self._begin(name, loaded)
 
     def seen(self, name: str) -> Seen:
         """What is known of it in memory only."""
@@ -63,13 +61,22 @@ class Engine:
         return Seen() if deliverer is None else Seen(deliverer.position, deliverer.filter_fault)
 
     async def tick(self) -> None:
-        """Forget what was deleted; now and then, deliveries that ended long ago. May raise `Unavailable`."""
+        """Begin anew what a bug has ended, forget what was deleted; now and then, what was delivered long ago. May raise
+        `Unavailable`."""
+        for name, deliverer in list(self._deliverers.items()):
+            if self._tasks[name].done():
+                self._begin(name, deliverer.loaded)
         for name in self._gone - self._deliverers.keys():
             await self._tools.store.forget(name)
         self._gone.clear()
         if time.monotonic() > self._swept_at_s + SWEPT_EVERY_S:
             self._swept_at_s = time.monotonic()
             await self._tools.store.sweep(list(self._deliverers))
+
+    def _begin(self, name: str, loaded: Loaded) -> None:
+        self._deliverers[name] = Deliverer(loaded, self._tools)
+        self._tasks[name] = asyncio.create_task(self._deliverers[name].run())
+        self._tasks[name].add_done_callback(self._look_at)
 
     def _end(self, name: str) -> None:
         self._deliverers.pop(name, None)
@@ -79,6 +86,6 @@ class Engine:
         self._gone.add(name)
 
     def _look_at(self, task: asyncio.Task[None]) -> None:
-        """A deliverer that ended by a bug is told of; the next start of the service tries it again."""
+        """A deliverer that ended by a bug is told of; the next tick begins it anew, from the tables."""
         if not task.cancelled() and (fault := task.exception()) is not None:
             _log.critical("deliveries of a subscription end: %s", fault, exc_info=fault)

@@ -12,6 +12,7 @@ from tests.faults.workload import register
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def system(server_home: Path) -> AsyncIterator[System]:
     """The whole system with its workflows registered."""
-    async with System(server_home / "faults") as running:
+    environment = {"FLOWFORGE_WEBHOOK_ALLOW": "127.0.0.0/8", "FLOWFORGE_SUBSCRIPTION_WAITS_S": "0.1,0.2,0.5,1,2"}
+    async with System(server_home / "faults", environment) as running:
         await register(running)
         yield running

@@ -13,6 +13,10 @@ LOG_WRITERS = ("catalog", "triggers", "execution", "scheduler")
 """Processes that append to the log in every case (projections do for messages that they cannot read)."""
 BY_ITSELF = frozenset({"archive"})
 """Passed by a command that ends by itself: tried in tests/integration/projections/test_archived_runs.py."""
+SUBSCRIPTIONS = "subscriptions"
+"""Says nothing and hears no stream; what it posts is a suite of its own (test_subscriptions)."""
+TURNED = ("turn_taken", "before_append", "after_append")
+"""What a turn passes that publishes and acknowledges nothing."""
 PROCESSES_OF = {"gateway": "front", "eventlog": ""}
 
 
@@ -28,7 +32,13 @@ def found() -> set[str]:
 def turning() -> set[str]:
     """The services that are the shell's turn around decisions of their own."""
     files = (ROOT / "services").glob("*/*.py")
-    return {name for file in files for name in _RUNS.findall(file.read_text())}
+    return {name for file in files for name in _RUNS.findall(file.read_text())} - {SUBSCRIPTIONS}
+
+
+def of_subscriptions() -> list[str]:
+    """Every point that subscriptions pass."""
+    own = {point for point in found() if point.startswith(f"{SUBSCRIPTIONS}.")}
+    return sorted(own | {f"{SUBSCRIPTIONS}.{step}" for step in TURNED})
 
 
 def told_by_workers() -> set[str]:
@@ -42,6 +52,8 @@ def cases() -> list[tuple[str, str]]:
     pairs: set[tuple[str, str]] = set()
     for point in found():
         owner, _, step = point.partition(".")
+        if owner == SUBSCRIPTIONS:
+            continue
         if point == "workers.*":
             pairs |= {("workers", each) for each in FAILPOINTS}
             pairs |= {("worker", f"worker.{each}") for each in told_by_workers()}

@@ -29,6 +29,10 @@ KNOWN = {
     "projections.job_log_before_commit",
     "scheduler.after_timers_deleted",
     "scheduler.after_timers_kept",
+    "subscriptions.after_post",
+    "subscriptions.before_post",
+    "subscriptions.before_settle",
+    "subscriptions.in_transaction",
     "workers.*",
 }
 

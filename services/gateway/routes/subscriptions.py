@@ -23,6 +23,7 @@ from litestar import Response, delete, patch, post
 from msgspec import UNSET, Meta, UnsetType
 
 from infra.http.authentication import EDITOR, OPERATOR
+from infra.http.described import takes
 from infra.http.problems import Problem
 from infra.secrets import Secret, owner_of_subscription
 from services.gateway import reply
@@ -70,7 +71,7 @@ class Replay(msgspec.Struct, forbid_unknown_fields=True):
     since: int | str
 
 
-@post("/", opt=EDITOR, summary="Subscribe to run events")
+@post("/", opt=EDITOR | takes(NewSubscription), summary="Subscribe to run events")
 async def create_subscription(request: AnyRequest) -> Response[bytes]:
     """201 with the subscription; `secret` where it was made here. 409 where the id is taken; 422 with every fault."""
     body = await json_body(request)
@@ -95,7 +96,7 @@ async def create_subscription(request: AnyRequest) -> Response[bytes]:
     return await _shown(request, await gateway(request).once(request, body, deed), is_made=wanted.secret is None)
 
 
-@patch("/{subscription_id:str}", opt=EDITOR, summary="Change a subscription")
+@patch("/{subscription_id:str}", opt=EDITOR | takes(ChangedSubscription), summary="Change a subscription")
 async def change_subscription(request: AnyRequest, subscription_id: str) -> Response[bytes]:
     """200 with the subscription; what is left out stays. 404 for an unknown id; 422 with every fault."""
     body = await json_body(request)
@@ -134,7 +135,9 @@ async def pause_subscription(request: AnyRequest, subscription_id: str) -> Respo
     return await _carry_out(request, await json_body(request), PauseSubscription, fields)
 
 
-@post("/{subscription_id:str}/resume", opt=OPERATOR, status_code=200, summary="Resume a subscription")
+@post(
+    "/{subscription_id:str}/resume", opt=OPERATOR | takes(Resumption), status_code=200, summary="Resume a subscription"
+)
 async def resume_subscription(request: AnyRequest, subscription_id: str) -> Response[bytes]:
     """200 with the subscription: what is owed is posted at once. `{skip_missed: true}`: only what happens from now on."""
     body = await json_body(request)
@@ -142,7 +145,7 @@ async def resume_subscription(request: AnyRequest, subscription_id: str) -> Resp
     return await _carry_out(request, body, ResumeSubscription, fields)
 
 
-@post("/{subscription_id:str}/replay", opt=OPERATOR, status_code=202, summary="Post past events again")
+@post("/{subscription_id:str}/replay", opt=OPERATOR | takes(Replay), status_code=202, summary="Post past events again")
 async def replay_subscription(request: AnyRequest, subscription_id: str) -> Response[bytes]:
     """202 `{id, since_position, position}`: every event after that is posted again, under the id that it had."""
     body = await json_body(request)

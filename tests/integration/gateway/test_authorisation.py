@@ -49,6 +49,13 @@ NEEDED = {
     "POST /api/events": "operator",
     "PUT /api/secrets/{name}": "editor",
     "DELETE /api/secrets/{name}": "editor",
+    "POST /api/subscriptions": "editor",
+    "PATCH /api/subscriptions/{subscription_id}": "editor",
+    "DELETE /api/subscriptions/{subscription_id}": "editor",
+    "POST /api/subscriptions/{subscription_id}/pause": "operator",
+    "POST /api/subscriptions/{subscription_id}/resume": "operator",
+    "POST /api/subscriptions/{subscription_id}/replay": "operator",
+    "POST /api/subscriptions/{subscription_id}/test": "operator",
 }
 BY_SIGNATURE = {"POST /api/webhooks/{workflow_id}/{trigger_id}"}
 """Whoever calls these signs the request: no key helps, and without a signature they are 401 too."""
