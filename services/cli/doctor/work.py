@@ -31,16 +31,17 @@ _ACTIVE = """
 """
 _QUEUED = """
     select queue, job_type, count(*) jobs, count(distinct run_id) runs, min(queued_at) since,
-        (array_agg(run_id order by queued_at))[1] run_id
+        (array_agg(run_id order by queued_at))[1] run_id,
+        coalesce(bool_or(waiting_for ->> 'for' = 'worker'), false) is_awaited
     from nodes where status = 'queued' group by queue, job_type order by min(queued_at) limit 50
 """
 _HELD = """
-    select waiting_for ->> 'type' kind, coalesce(waiting_for ->> 'pool', waiting_for ->> 'breaker', '') name,
+    select waiting_for ->> 'for' kind, coalesce(waiting_for ->> 'pool', waiting_for ->> 'breaker', '') name,
         count(*) nodes, (array_agg(run_id))[1] run_id
     from nodes where status = 'waiting' and waiting_for is not null group by 1, 2 order by 3 desc limit 20
 """
 _SLOTS = """
-    select coalesce(pool, workflow_id) "of", max(slot_limit) slot_limit,
+    select coalesce(slots.pool, slots.workflow_id) "of", max(slot_limit) slot_limit,
         count(*) filter (where state = 'holds') held, count(*) filter (where state = 'waits') waits,
         min(created_at) filter (where state = 'waits') since
     from projections.slots join projections.runs using (run_id) where state <> 'gone'
@@ -74,21 +75,22 @@ async def work(session: Session) -> list[Check]:
 
 
 async def _jobs(connection: "asyncpg.Connection") -> list[Check]:
-    found = [
-        row
-        for row in await connection.fetch(_ACTIVE + _QUEUED, ACTIVE_RUNS_MAX)
-        if row["since"] and ago_s(row["since"]) > QUEUED_S_MAX
-    ]
-    checks = [
-        Check(
-            name="jobs", verdict="warning", since=row["since"],
-            seen=f"{several(row['jobs'], 'job')} of type {row['job_type']} on queue {row['queue']} taken by nobody",
-            why=f"{several(row['runs'], 'run')} cannot go on, such as {row['run_id']}",
-            next_step=f"start a worker that serves '{row['job_type']}' on this queue: flowforge worker MODULE:worker",
-        )
-        for row in found
-    ]  # fmt: skip
-    return checks or [Check(name="jobs", verdict="ok", seen="none waits long for a worker")]
+    """Those of which execution told that nobody serves their type, and those that wait for workers who have others."""
+    rows = await connection.fetch(_ACTIVE + _QUEUED, ACTIVE_RUNS_MAX)
+    found = [row for row in rows if row["is_awaited"] or (row["since"] and ago_s(row["since"]) > QUEUED_S_MAX)]
+    return [_untaken(row) for row in found] or [Check(name="jobs", verdict="ok", seen="none waits long for a worker")]
+
+
+def _untaken(row: Any) -> Check:
+    what = f"{several(row['jobs'], 'job')} of type {row['job_type']} on queue {row['queue']}"
+    step = f"start a worker that serves '{row['job_type']}' on this queue: flowforge worker MODULE:worker"
+    if not row["is_awaited"]:
+        step = "start more workers, or give the ones there are more `concurrency`"
+    return Check(
+        name="jobs", verdict="warning", since=row["since"], next_step=step,
+        seen=f"{what}: no worker asks for them" if row["is_awaited"] else f"{what}: the workers have others in hand",
+        why=f"{several(row['runs'], 'run')} cannot go on, such as {row['run_id']}",
+    )  # fmt: skip
 
 
 async def _waiting(connection: "asyncpg.Connection") -> list[Check]:
