@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 # each has servers of its own
 TEST_PROCESSES ?= $(shell n=$$(nproc); echo $$((n > 4 ? 4 : n)))
 STAMP := $(VENV)/.installed
+APPLICATIONS := --reads services.projections.api:create_app --writes services.gateway.api:create_app
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test check format bench test-faults lock clean
+.PHONY: help setup up demo test check documents format bench test-faults lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,11 +30,15 @@ demo: setup  ## the main job on real data, from an empty folder to the report, t
 test: setup  ## everything that a user needs to trust the install
 	@$(BIN)/python -m pytest -m "not faults and not bench" --numprocesses $(TEST_PROCESSES) --dist worksteal
 
-check: setup  ## format, lint, types, import rules; under a minute
+check: setup  ## format, lint, types, import rules, documents; under a minute
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --config pyproject.toml
 	@$(BIN)/pyright
+	@$(BIN)/python -m infra.documents $(APPLICATIONS) --check
+
+documents: setup  ## write the OpenAPI and AsyncAPI documents anew from the code
+	@$(BIN)/python -m infra.documents $(APPLICATIONS)
 
 format: setup  ## bring the code into its format
 	@$(BIN)/ruff format .

@@ -29,8 +29,6 @@ from infra.settings import Settings, SettingsError, load_settings
 from infra.telemetry.logs import write_logs
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
-WRITES_SCHEMA = "/schema/writes"
-"""The description of the writes is theirs to read out, though it is a GET."""
 READY_PATH = "/health/ready"
 READY_INTERVAL_S = 0.05
 DRAIN_S = 2.0
@@ -57,7 +55,7 @@ def dispatch(reads: App, writes: App, stop: asyncio.Event) -> App:
     """One application out of two; once `stop` is set, its readers hear that their client has gone."""
 
     def app(scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["method"] not in READS or scope["path"].startswith(WRITES_SCHEMA):
+        if scope["method"] not in READS:
             return writes(scope, receive, send)
         if scope["method"] == "HEAD":
             scope["method"] = "GET"

@@ -7,7 +7,7 @@ on a path pattern (Kestra CVE-2026-53576, Prefect CVE-2026-3514).
 
 import hashlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal, cast, get_args
 
 import asyncpg
@@ -28,6 +28,8 @@ OPERATOR = {_ROLE: "operator"}
 """May run, cancel and approve."""
 EDITOR = {_ROLE: "editor"}
 """May change definitions and triggers."""
+
+
 ADMIN = {_ROLE: "admin"}
 """May manage users, keys and retention."""
 PUBLIC = {_PUBLIC: True}
@@ -50,6 +52,11 @@ LOCAL = Principal("local", "admin")
 
 Lookup = Callable[[bytes], Awaitable[Principal | None]]
 """SHA-256 of a key → whose it is."""
+
+
+def is_public(opt: Mapping[str, object]) -> bool:
+    """Whether anybody may call the handler with this `opt`."""
+    return opt.get(_PUBLIC) is True
 
 
 class KeyRing:
@@ -96,7 +103,7 @@ class Authentication(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Let the request through to its handler, or raise `Problem`."""
         opt = scope["route_handler"].opt
-        if opt.get(_PUBLIC) is not True:
+        if not is_public(opt):
             principal = await self._principal(scope) if self._is_on else LOCAL
             _check_role(principal, opt.get(_ROLE))
             scope["user"] = principal

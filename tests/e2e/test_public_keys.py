@@ -22,7 +22,8 @@ ROUTES = [
     ("GET", f"/api/runs/{NOBODY}/nodes/a"), ("GET", f"/api/runs/{NOBODY}/stream"), ("GET", "/api/stream"),
     ("POST", "/api/events"), ("GET", f"/api/blobs/{'0' * 64}"), ("GET", "/workflows"), ("GET", "/workflows/x"),
     ("GET", "/api/workflow-executions"), ("GET", f"/api/workflow-executions/{NOBODY}"),
-    ("GET", "/schema"), ("GET", "/api/stats"), ("GET", "/api/audit"), ("POST", "/api/workflows/x/triggers"),
+    ("GET", "/schema"), ("GET", "/asyncapi"), ("GET", "/metrics"),
+    ("GET", "/api/stats"), ("GET", "/api/audit"), ("POST", "/api/workflows/x/triggers"),
     ("PATCH", "/api/workflows/x/triggers/t"), ("DELETE", "/api/workflows/x/triggers/t"),
     ("GET", "/health/live/../../api/workflows"), ("GET", "/api/workflows/health"), ("GET", "//api/workflows"),
 ]  # fmt: skip
@@ -45,7 +46,11 @@ def test_health_is_open(stranger: Stranger):
 
 
 def test_the_schema_is_served_to_who_has_a_key(stranger: Stranger):
-    assert stranger.get("/schema")["openapi"].startswith("3.")
+    whole = stranger.get("/schema")
+    assert whole["openapi"].startswith("3.")
+    assert whole["paths"]["/api/workflows/{workflow_id}/execute"]["post"]["requestBody"]
+    assert "get" in whole["paths"]["/api/runs"]
+    assert stranger.get("/asyncapi")["asyncapi"].startswith("3.")
 
 
 def test_the_key_and_the_endpoints_are_the_owners_alone(stranger: Stranger):

@@ -9,6 +9,7 @@ from litestar import Response, post
 from msgspec import Meta
 
 from infra.http.authentication import OPERATOR
+from infra.http.described import takes
 from infra.http.problems import not_found
 from services.gateway import reply
 from services.gateway.body import AnyRequest, json_body, shaped
@@ -27,7 +28,7 @@ class Decide(msgspec.Struct, forbid_unknown_fields=True):
     comment: Annotated[str, Meta(max_length=reason_chars_max)] = ""
 
 
-@post("/{approval_id:str}", opt=OPERATOR, status_code=202, summary="Approve or reject")
+@post("/{approval_id:str}", opt=OPERATOR | takes(Decide), status_code=202, summary="Approve or reject")
 async def decide(request: AnyRequest, approval_id: str) -> Response[bytes]:
     """202 `{id, decision, run_id, status, position}`; 403 for who is none of its approvers, 409 once it is decided."""
     body = await json_body(request)

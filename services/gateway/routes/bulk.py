@@ -12,6 +12,7 @@ from litestar import Response, post
 from msgspec import Meta
 
 from infra.http.authentication import OPERATOR
+from infra.http.described import takes
 from infra.http.problems import Problem
 from services.gateway import reply
 from services.gateway.body import AnyRequest, json_body, shaped
@@ -61,7 +62,7 @@ class Bulk(msgspec.Struct, forbid_unknown_fields=True):
     reason: Reason = ""
 
 
-@post("/bulk", opt=OPERATOR, status_code=202, summary="Cancel, retry, pause or resume many runs")
+@post("/bulk", opt=OPERATOR | takes(Bulk), status_code=202, summary="Cancel, retry, pause or resume many runs")
 async def bulk(request: AnyRequest) -> Response[bytes]:
     """202 `{action, matched, accepted, run_ids, refused: [{run_id, code, detail}], has_more, position}`.
 

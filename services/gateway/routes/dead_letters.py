@@ -7,6 +7,7 @@ from flowforge.commands import FindDeadLetter, RetryDeadLetter
 from litestar import Response, post
 
 from infra.http.authentication import OPERATOR
+from infra.http.described import takes
 from infra.http.problems import not_found
 from services.gateway import reply
 from services.gateway.body import AnyRequest, json_body, shaped
@@ -18,7 +19,12 @@ class Retry(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `retry`: nothing."""
 
 
-@post("/{dead_letter_id:str}/retry", opt=OPERATOR, status_code=202, summary="Have a dead letter handled once more")
+@post(
+    "/{dead_letter_id:str}/retry",
+    opt=OPERATOR | takes(Retry),
+    status_code=202,
+    summary="Have a dead letter handled once more",
+)
 async def retry_dead_letter(request: AnyRequest, dead_letter_id: str) -> Response[bytes]:
     """202 `{id, service, position}`: the service that put the message aside takes it up again; where that fails, it is a
     dead letter again. 409 while it is not known to have failed again."""

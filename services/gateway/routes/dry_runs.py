@@ -14,6 +14,7 @@ from litestar.response import Stream
 from msgspec import Meta
 
 from infra.http.authentication import VIEWER
+from infra.http.described import takes
 from infra.http.paging import Cursors
 from infra.http.problems import Problem
 from services.gateway import reply
@@ -46,7 +47,7 @@ class WhatIf(msgspec.Struct, forbid_unknown_fields=True):
     until: datetime | None = None
 
 
-@post("/test", opt=VIEWER, status_code=200, summary="Try a trigger on one event")
+@post("/test", opt=VIEWER | takes(Try), status_code=200, summary="Try a trigger on one event")
 async def try_trigger(request: AnyRequest) -> Response[bytes]:
     """200 `{decision, reason, detail, input?}`: what the trigger would answer to the event; nothing is stored.
 
@@ -70,7 +71,10 @@ async def try_trigger(request: AnyRequest) -> Response[bytes]:
 
 
 @post(
-    "/what-if", opt={**VIEWER, "also_queries": ("limit", "cursor")}, status_code=200, summary="Try a trigger on history"
+    "/what-if",
+    opt={**VIEWER, **takes(WhatIf), "also_queries": ("limit", "cursor")},
+    status_code=200,
+    summary="Try a trigger on history",
 )
 async def what_if(
     request: AnyRequest,

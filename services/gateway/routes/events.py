@@ -6,11 +6,12 @@ from uuid import UUID
 
 import msgspec
 from flowforge.commands import ReceiveEvents
-from flowforge.envelope import NotAnEvent, decode_external
+from flowforge.envelope import CloudEvent, NotAnEvent, decode_external
 from flowforge.identity import named_stream
 from litestar import Response, post
 
 from infra.http.authentication import OPERATOR
+from infra.http.described import takes
 from infra.http.problems import Problem
 from services.gateway import reply
 from services.gateway.body import AnyRequest, json_body
@@ -23,7 +24,7 @@ _ATTRIBUTES_BYTES_MAX = 64 * 1024
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-@post("/", opt=OPERATOR, status_code=202, summary="Announce events")
+@post("/", opt=OPERATOR | takes(CloudEvent | list[CloudEvent]), status_code=202, summary="Announce events")
 async def publish(request: AnyRequest) -> Response[bytes]:
     """202 once they are logged: for one event `{id, source, event_id, position, duplicate, differs}`, for a list
     `{items, position}`.

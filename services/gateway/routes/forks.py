@@ -11,6 +11,7 @@ from litestar import Response, post
 from msgspec import Meta
 
 from infra.http.authentication import OPERATOR
+from infra.http.described import takes
 from infra.http.problems import Problem
 from services.gateway import reply
 from services.gateway.body import AnyRequest, json_body, shaped
@@ -52,7 +53,9 @@ class Fork(msgspec.Struct, forbid_unknown_fields=True):
     options: ForkOptions = msgspec.field(default_factory=ForkOptions)
 
 
-@post("/{run_id:str}/fork", opt=OPERATOR, status_code=202, summary="Go on from a past moment in a new run")
+@post(
+    "/{run_id:str}/fork", opt=OPERATOR | takes(Fork), status_code=202, summary="Go on from a past moment in a new run"
+)
 async def fork(request: AnyRequest, run_id: str) -> Response[bytes]:
     """202 `{run_id, position}`: a new run. What had completed then is taken over, but for what is changed and all that lies
     below it; what was under way, failed or came later runs anew. 422 where the run was not there yet, the moment lies beyond

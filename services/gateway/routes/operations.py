@@ -12,6 +12,7 @@ from litestar import Response, patch, post, put
 from msgspec import Meta
 
 from infra.http.authentication import OPERATOR
+from infra.http.described import takes
 from infra.http.problems import Problem, not_found
 from services.gateway import reply
 from services.gateway.body import AnyRequest, json_body, shaped
@@ -101,7 +102,7 @@ async def _operate(request: AnyRequest, body: bytes, command: Callable[[str, str
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
-@post("/{run_id:str}/pause", opt=OPERATOR, status_code=202, summary="Pause a run")
+@post("/{run_id:str}/pause", opt=OPERATOR | takes(Pause), status_code=202, summary="Pause a run")
 async def pause(request: AnyRequest, run_id: str) -> Response[bytes]:
     """202 `{run_id, status, position}`: nothing new starts, running jobs finish; 409 unless the run is running."""
     run_id, body = known_run(run_id), await json_body(request)
@@ -113,7 +114,7 @@ async def pause(request: AnyRequest, run_id: str) -> Response[bytes]:
     )
 
 
-@post("/{run_id:str}/resume", opt=OPERATOR, status_code=202, summary="Let a paused run go on")
+@post("/{run_id:str}/resume", opt=OPERATOR | takes(Resume), status_code=202, summary="Let a paused run go on")
 async def resume(request: AnyRequest, run_id: str) -> Response[bytes]:
     """202; timeouts that stood still go on from there. 409 unless the run is paused."""
     run_id, body = known_run(run_id), await json_body(request)
@@ -123,7 +124,7 @@ async def resume(request: AnyRequest, run_id: str) -> Response[bytes]:
     )
 
 
-@post("/{run_id:str}/step", opt=OPERATOR, status_code=202, summary="Let a paused run take a step")
+@post("/{run_id:str}/step", opt=OPERATOR | takes(TakeSteps), status_code=202, summary="Let a paused run take a step")
 async def step(request: AnyRequest, run_id: str) -> Response[bytes]:
     """202; the run halts again once `steps` nodes (1 where it is left out) have started. 409 unless the run is paused."""
     run_id, body = known_run(run_id), await json_body(request)
@@ -135,7 +136,7 @@ async def step(request: AnyRequest, run_id: str) -> Response[bytes]:
     )
 
 
-@post("/{run_id:str}/retry", opt=OPERATOR, status_code=202, summary="Let an ended run go on")
+@post("/{run_id:str}/retry", opt=OPERATOR | takes(Retry), status_code=202, summary="Let an ended run go on")
 async def retry(request: AnyRequest, run_id: str) -> Response[bytes]:
     """202; `from: failed` (the default) clears what failed, was cancelled or stopped, `from: node` the nodes named, and
     everything below them; the others keep their outputs. 409 unless the run has ended, and where nothing went wrong."""
@@ -163,7 +164,7 @@ def _retried_from(wanted: Retry) -> list[str]:
     return node_ids
 
 
-@patch("/{run_id:str}", opt=OPERATOR, status_code=202, summary="Change a run")
+@patch("/{run_id:str}", opt=OPERATOR | takes(Change), status_code=202, summary="Change a run")
 async def change(request: AnyRequest, run_id: str) -> Response[bytes]:
     """202; its priority, its labels (all of them) or its breakpoints (all of them). Of an ended run only the labels."""
     run_id, body = known_run(run_id), await json_body(request)
@@ -184,7 +185,7 @@ async def change(request: AnyRequest, run_id: str) -> Response[bytes]:
     )
 
 
-@put("/{run_id:str}/breakpoints", opt=OPERATOR, status_code=202, summary="Set a run's breakpoints")
+@put("/{run_id:str}/breakpoints", opt=OPERATOR | takes(Breakpoints), status_code=202, summary="Set a run's breakpoints")
 async def set_breakpoints(request: AnyRequest, run_id: str) -> Response[bytes]:
     """202; the run halts before each of these nodes, and before no other."""
     run_id, body = known_run(run_id), await json_body(request)
@@ -199,7 +200,12 @@ async def set_breakpoints(request: AnyRequest, run_id: str) -> Response[bytes]:
 # --- nodes ------------------------------------------------------------------------------------------------------------
 
 
-@post("/{run_id:str}/nodes/{node_id:str}/complete", opt=OPERATOR, status_code=202, summary="Complete a node by hand")
+@post(
+    "/{run_id:str}/nodes/{node_id:str}/complete",
+    opt=OPERATOR | takes(Complete),
+    status_code=202,
+    summary="Complete a node by hand",
+)
 async def complete_node(request: AnyRequest, run_id: str, node_id: str) -> Response[bytes]:
     """202; whatever the node is doing is stopped, and `output` is what it gave. 409 once it has ended."""
     run_id, body = known_run(run_id), await json_body(request)
@@ -220,7 +226,9 @@ async def complete_node(request: AnyRequest, run_id: str, node_id: str) -> Respo
     )
 
 
-@post("/{run_id:str}/nodes/{node_id:str}/fail", opt=OPERATOR, status_code=202, summary="Fail a node by hand")
+@post(
+    "/{run_id:str}/nodes/{node_id:str}/fail", opt=OPERATOR | takes(Fail), status_code=202, summary="Fail a node by hand"
+)
 async def fail_node(request: AnyRequest, run_id: str, node_id: str) -> Response[bytes]:
     """202; for good, whatever its retry policy says. 409 once it has ended."""
     run_id, body = known_run(run_id), await json_body(request)
@@ -241,7 +249,9 @@ async def fail_node(request: AnyRequest, run_id: str, node_id: str) -> Response[
     )
 
 
-@post("/{run_id:str}/nodes/{node_id:str}/skip", opt=OPERATOR, status_code=202, summary="Skip a node by hand")
+@post(
+    "/{run_id:str}/nodes/{node_id:str}/skip", opt=OPERATOR | takes(Skip), status_code=202, summary="Skip a node by hand"
+)
 async def skip_node(request: AnyRequest, run_id: str, node_id: str) -> Response[bytes]:
     """202; what lies below it is decided as below any skipped node. 409 once it has ended."""
     run_id, body = known_run(run_id), await json_body(request)

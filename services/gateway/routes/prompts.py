@@ -10,6 +10,7 @@ from litestar import Response, delete, post, put
 from msgspec import Meta
 
 from infra.http.authentication import EDITOR
+from infra.http.described import takes
 from infra.http.problems import Problem
 from services.gateway import reply
 from services.gateway.body import AnyRequest, definition_body, shaped
@@ -38,7 +39,7 @@ class Prompt(PromptFields, kw_only=True):
     id: str | None = None
 
 
-@post("/", opt=EDITOR, summary="Save a prompt")
+@post("/", opt=EDITOR | takes(NewPrompt), summary="Save a prompt")
 async def save_prompt(request: AnyRequest) -> Response[bytes]:
     """201 `{id, version, position, warnings}`, a new version where the id is taken; 422 with every fault of the prompt."""
     body = await definition_body(request)
@@ -46,7 +47,7 @@ async def save_prompt(request: AnyRequest) -> Response[bytes]:
     return await _save(request, body, wanted.id, wanted, may_be_new=True)
 
 
-@put("/{prompt_id:str}", opt=EDITOR, summary="Save a new version of a prompt")
+@put("/{prompt_id:str}", opt=EDITOR | takes(Prompt), summary="Save a new version of a prompt")
 async def update_prompt(request: AnyRequest, prompt_id: str) -> Response[bytes]:
     """200 `{id, version, position, warnings}`; the same prompt again is no new version. 404 for an unknown id."""
     body = await definition_body(request)

@@ -11,6 +11,7 @@ from litestar import Response, post
 from msgspec import Meta
 
 from infra.http.authentication import OPERATOR
+from infra.http.described import takes
 from infra.http.problems import not_found
 from services.gateway import reply
 from services.gateway.body import AnyRequest, json_body, shaped
@@ -54,7 +55,7 @@ class Cancel(msgspec.Struct, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(max_length=reason_chars_max)] = ""
 
 
-@post("/{workflow_id:str}/execute", opt=OPERATOR, status_code=202, summary="Start a run")
+@post("/{workflow_id:str}/execute", opt=OPERATOR | takes(Execute), status_code=202, summary="Start a run")
 async def execute(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     """202 `{run_id, position}`, also for a run that waits for a slot; 409 where `on_conflict` is `skip` and none is free;
     422 where `from_node` or a breakpoint names no node of that version."""
@@ -81,7 +82,7 @@ async def execute(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     )
 
 
-@post("/{run_id:str}/cancel", opt=OPERATOR, status_code=202, summary="End a run")
+@post("/{run_id:str}/cancel", opt=OPERATOR | takes(Cancel), status_code=202, summary="End a run")
 async def cancel(request: AnyRequest, run_id: str) -> Response[bytes]:
     """202 `{run_id, position}`; running jobs are told, cleanup nodes still run."""
     body = await json_body(request)

@@ -10,6 +10,7 @@ from litestar import Response, delete, put
 from msgspec import Meta
 
 from infra.http.authentication import EDITOR
+from infra.http.described import takes
 from infra.http.problems import Problem
 from infra.secrets import Secret, owner_of_named
 from services.gateway import reply
@@ -28,7 +29,7 @@ class NewValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return "NewValue(…)"
 
 
-@put("/{name:str}", opt=EDITOR, summary="Set a secret")
+@put("/{name:str}", opt=EDITOR | takes(NewValue), summary="Set a secret")
 async def set_secret(request: AnyRequest, name: str) -> Response[bytes]:
     """200 `{name, version, position}`; the value that it has already is no new version. 503 where there is no key."""
     _check_name(name)

@@ -11,6 +11,7 @@ from litestar import Response, delete, post, put
 from msgspec import Meta
 
 from infra.http.authentication import EDITOR
+from infra.http.described import takes
 from services.gateway import reply
 from services.gateway.body import AnyRequest, definition_body, json_body, shaped
 from services.gateway.context import definition_fields, gateway
@@ -58,7 +59,7 @@ class Instantiate(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     secrets: dict[str, str] = {}
 
 
-@post("/", opt=EDITOR, summary="Save a template of one's own")
+@post("/", opt=EDITOR | takes(NewTemplate), summary="Save a template of one's own")
 async def create_template(request: AnyRequest) -> Response[bytes]:
     """201 `{id, version, position, warnings}`; 409 where the id is taken, 422 with every fault of the definition."""
     body = await definition_body(request)
@@ -66,7 +67,7 @@ async def create_template(request: AnyRequest) -> Response[bytes]:
     return await _save(request, body, wanted.id, wanted, is_new=True)
 
 
-@put("/{template_id:str}", opt=EDITOR, summary="Save a template anew")
+@put("/{template_id:str}", opt=EDITOR | takes(Template), summary="Save a template anew")
 async def update_template(request: AnyRequest, template_id: str) -> Response[bytes]:
     """200 `{id, version, position, warnings}`; 404 for an unknown id. Workflows that were made of it stay as they are."""
     body = await definition_body(request)
@@ -110,7 +111,7 @@ async def delete_template(request: AnyRequest, template_id: str) -> Response[byt
     )
 
 
-@post("/{template_id:str}/instantiate", opt=EDITOR, summary="Make a workflow of a template")
+@post("/{template_id:str}/instantiate", opt=EDITOR | takes(Instantiate), summary="Make a workflow of a template")
 async def instantiate(request: AnyRequest, template_id: str) -> Response[bytes]:
     """201 as a save of a workflow; 404 for an unknown template, 409 where the workflow's id is taken."""
     body = await json_body(request)

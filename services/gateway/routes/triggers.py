@@ -14,12 +14,14 @@ from flowforge.commands import (
     SetTriggerConfigs,
     TriggerChange,
 )
+from flowforge.definition import Trigger
 from flowforge.envelope import NULL
 from flowforge.identity import new_uuid
 from litestar import Response, delete, patch, post, put
 from msgspec import UNSET, Meta, UnsetType
 
 from infra.http.authentication import EDITOR, OPERATOR
+from infra.http.described import takes
 from infra.http.problems import Problem
 from services.gateway import reply
 from services.gateway.body import AnyRequest, definition_body, json_body, shaped
@@ -67,7 +69,7 @@ class Backfill(msgspec.Struct, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-@post("/{workflow_id:str}/triggers", opt=EDITOR, summary="Add a trigger")
+@post("/{workflow_id:str}/triggers", opt=EDITOR | takes(Trigger), summary="Add a trigger")
 async def add_trigger(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     """201 `{id, version, position, warnings}` of the workflow; 409 where the trigger's id is taken."""
     body, version = await definition_body(request), expected_version(request)
@@ -81,7 +83,9 @@ async def add_trigger(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     )
 
 
-@patch("/{workflow_id:str}/triggers/{trigger_id:str}", opt=EDITOR, summary="Change a trigger")
+@patch(
+    "/{workflow_id:str}/triggers/{trigger_id:str}", opt=EDITOR | takes(dict[str, object]), summary="Change a trigger"
+)
 async def change_trigger(request: AnyRequest, workflow_id: str, trigger_id: str) -> Response[bytes]:
     """200; the body is a JSON merge patch (RFC 7396), such as `{"enabled": false}`."""
     body, version = await json_body(request), expected_version(request)
@@ -118,7 +122,7 @@ async def remove_trigger(request: AnyRequest, workflow_id: str, trigger_id: str)
     )
 
 
-@put("/{workflow_id:str}/trigger_configs", opt=EDITOR, summary="Set the job-type triggers")
+@put("/{workflow_id:str}/trigger_configs", opt=EDITOR | takes(Configs), summary="Set the job-type triggers")
 async def set_trigger_configs(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     """200 `{id, version, position, warnings, trigger_configs}`. What stands in `configs` replaces all that was set.
 
@@ -138,7 +142,10 @@ async def set_trigger_configs(request: AnyRequest, workflow_id: str) -> Response
 
 
 @post(
-    "/{workflow_id:str}/triggers/{trigger_id:str}/fire", opt=OPERATOR, status_code=202, summary="Fire a trigger by hand"
+    "/{workflow_id:str}/triggers/{trigger_id:str}/fire",
+    opt=OPERATOR | takes(Fire),
+    status_code=202,
+    summary="Fire a trigger by hand",
 )
 async def fire(request: AnyRequest, workflow_id: str, trigger_id: str) -> Response[bytes]:
     """202 `{run_id, position}`: the run counts under this trigger, whatever its type and filter; `input_data` is its input.
@@ -165,7 +172,7 @@ async def fire(request: AnyRequest, workflow_id: str, trigger_id: str) -> Respon
 
 @post(
     "/{workflow_id:str}/triggers/{trigger_id:str}/backfill",
-    opt=OPERATOR,
+    opt=OPERATOR | takes(Backfill),
     status_code=202,
     summary="Make up for a schedule's past",
 )
@@ -199,7 +206,7 @@ async def backfill(request: AnyRequest, workflow_id: str, trigger_id: str) -> Re
     return await gateway(request).carry_out(request, body, command, lambda answer: reply.of(202, answer))
 
 
-@put("/", opt=EDITOR, summary="Change many triggers")
+@put("/", opt=EDITOR | takes(Bulk), summary="Change many triggers")
 async def change_together(request: AnyRequest) -> Response[bytes]:
     """200 `{items: [{id, version, position, warnings}], position}`, one item per workflow: all are changed, or none.
 

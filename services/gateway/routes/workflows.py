@@ -4,11 +4,13 @@ from typing import Annotated, Any
 
 import msgspec
 from flowforge.commands import ArchiveWorkflow, CreateWorkflow, RollbackWorkflow, UpdateWorkflow, ValidateWorkflow
+from flowforge.definition import Workflow
 from flowforge.identity import new_uuid
 from litestar import Response, delete, post, put
 from msgspec import Meta
 
 from infra.http.authentication import EDITOR, VIEWER
+from infra.http.described import takes
 from services.gateway import reply
 from services.gateway.body import AnyRequest, definition_body, json_body, shaped
 from services.gateway.context import definition_fields, expected_version, gateway
@@ -26,7 +28,7 @@ def saved(answer: dict[str, Any], status: int = 200, **headers: str) -> Reply:
     return reply.of(status, answer, ETag=f'"{answer["version"]}"', **headers)
 
 
-@post("/", opt=EDITOR, summary="Create a workflow")
+@post("/", opt=EDITOR | takes(Workflow), summary="Create a workflow")
 async def create(request: AnyRequest) -> Response[bytes]:
     """201 `{id, version, position, warnings}`; 409 where the id is taken, 422 with every fault of the definition."""
     body = await definition_body(request)
@@ -38,7 +40,7 @@ async def create(request: AnyRequest) -> Response[bytes]:
     )
 
 
-@post("/validate", opt=VIEWER, status_code=200, summary="Check a definition")
+@post("/validate", opt=VIEWER | takes(Workflow), status_code=200, summary="Check a definition")
 async def validate(request: AnyRequest) -> Response[bytes]:
     """200 with everything that is wrong with it; nothing is stored."""
     body = await definition_body(request)
@@ -70,7 +72,7 @@ def upstreams_of(body: bytes) -> tuple[str, list[str]] | None:
     return (head.id, [name for name in names if isinstance(name, str)]) if names else None
 
 
-@put("/{workflow_id:str}", opt=EDITOR, summary="Save a new version")
+@put("/{workflow_id:str}", opt=EDITOR | takes(Workflow), summary="Save a new version")
 async def update(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     """200 `{id, version, position, warnings}`; the same definition again is no new version. 404 for an unknown id."""
     body, version = await definition_body(request), expected_version(request)
@@ -103,7 +105,7 @@ async def archive(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     )
 
 
-@post("/{workflow_id:str}/rollback", opt=EDITOR, status_code=200, summary="Repeat an old version")
+@post("/{workflow_id:str}/rollback", opt=EDITOR | takes(Rollback), status_code=200, summary="Repeat an old version")
 async def roll_back(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     """200 with the new version, which has the old one's content."""
     body, version = await json_body(request), expected_version(request)

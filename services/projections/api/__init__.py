@@ -20,6 +20,7 @@ from services.projections.api import (
     activity,
     approvals,
     breakers,
+    documents,
     health,
     live,
     prometheus,
@@ -63,6 +64,7 @@ def create_app(settings: Settings, limits: ReadSettings | None = None) -> Litest
             *prompts.routers(),
             *health.routers(),
             *prometheus.routers(),
+            *documents.routers(),
         ],
         lifespan=[reads.lifespan],
         middleware=[
@@ -107,7 +109,7 @@ def _openapi() -> OpenAPIConfig:
             "so that you see what you have just written. A read without it waits a moment for what is logged already, "
             "and answers with what there is."
         ),
-        openapi_router=Router("/schema", route_handlers=[], opt=VIEWER),
+        openapi_router=Router("/schema/reads", route_handlers=[], opt=VIEWER),
         render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
         use_handler_docstrings=True,
     )

@@ -37,6 +37,7 @@ NEEDED = {
     "POST /api/runs/{run_id}/resume": "operator",
     "POST /api/runs/{run_id}/step": "operator",
     "POST /api/runs/{run_id}/retry": "operator",
+    "POST /api/runs/{run_id}/fork": "operator",
     "PATCH /api/runs/{run_id}": "operator",
     "PUT /api/runs/{run_id}/breakpoints": "operator",
     "POST /api/runs/{run_id}/nodes/{node_id}/complete": "operator",
