@@ -2,7 +2,8 @@
 
     run <workflow>          from its first event to its end; links to each event that it was started for
       node <id>             an attempt, from its queueing (or waiting) to its end; a worker's span is below it
-      execution <message>   a step: decided and logged; a link to the report that brought it about
+      execution <message>   a step: decided and logged; a link to what brought it about. Not of reports of workers: between
+                            the end of a job's span and that of its node there is nothing else
 
 Ids derive from the run, so that every process, and one that takes a run up later, knows the same without asking. A run
 whose trace is not recorded hands its `traceparent` on as it was given.
@@ -32,6 +33,7 @@ from flowforge.events import (
     RunPartiallyCompleted,
     RunRetryRequested,
 )
+from flowforge.reports import REPORT_TYPES
 
 from infra.bus import Message
 from infra.causes import END_STATUS, Ending
@@ -80,8 +82,14 @@ class RunTraces:
         own = self._own(run)
         if own is None or self._tracing is None:
             return
-        link = self._tracing.followed(cause.event.traceparent)
-        self._tracing.record(
+        if cause.event.type not in REPORT_TYPES:
+            self._step(self._tracing, own, cause, stored)
+        for event, one in zip(events, stored, strict=True):
+            self._noted(self._tracing, run, own, event, one)
+
+    def _step(self, tracing: Tracing, own: TraceContext, cause: Message, stored: Sequence[StoredEvent]) -> None:
+        link = tracing.followed(cause.event.traceparent)
+        tracing.record(
             f"execution {cause.event.type}", own.child(new_span()), own,
             began_ns=_ns(stored[0].recorded_at), links=[link] if link is not None and link != own else (),
             attributes={
@@ -89,8 +97,6 @@ class RunTraces:
                 "flowforge.events": " ".join(one.type for one in stored[:EVENT_TYPES_TRACED_MAX]),
             },
         )  # fmt: skip
-        for event, one in zip(events, stored, strict=True):
-            self._noted(self._tracing, run, own, event, one)
 
     def forget(self) -> None:
         """Another owner may have been here."""
