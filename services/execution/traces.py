@@ -40,7 +40,7 @@ from infra.causes import END_STATUS, Ending
 from infra.eventlog import EventLog, StoredEvent, Unavailable
 from infra.telemetry import Kind, TraceContext, Tracing, derived_span
 from infra.telemetry.tracing import Attribute, new_span
-from services.execution.settings import ATTEMPTS_TRACED_MAX, EVENT_TYPES_TRACED_MAX
+from services.execution.settings import ATTEMPTS_TRACED_MAX, EVENT_TYPES_TRACED_MAX, RUNS_TRACED_MAX
 from services.execution.state import Run
 
 _ENDINGS = (RunCompleted, RunFailed, RunCancelled, RunPartiallyCompleted)
@@ -62,6 +62,7 @@ class RunTraces:
     def __init__(self, log: EventLog, tracing: Tracing | None = None) -> None:
         self._log = log
         self._tracing = tracing
+        self._known: OrderedDict[tuple[UUID, int], TraceContext | None] = OrderedDict()
         self._begun: OrderedDict[Attempt, _Begun] = OrderedDict()
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -101,12 +102,18 @@ class RunTraces:
     def forget(self) -> None:
         """Another owner may have been here."""
         self._begun.clear()
+        self._known.clear()
 
     def _own(self, run: Run) -> TraceContext | None:
         if self._tracing is None or run.traceparent is None:
             return None
-        given = self._tracing.followed(run.traceparent)
-        return None if given is None else given.child(derived_span(run.id, run.asked_version))
+        key = (run.id, run.asked_version)
+        if key not in self._known:
+            given = self._tracing.followed(run.traceparent)
+            self._known[key] = None if given is None else given.child(derived_span(*key))
+            if len(self._known) > RUNS_TRACED_MAX:
+                self._known.popitem(last=False)
+        return self._known[key]
 
     # --- attempts ----------------------------------------------------------------------------------------------------
 
@@ -197,6 +204,7 @@ class RunTraces:
         links: Sequence[TraceContext],
     ) -> None:
         again = self._begun.pop((run.id, "", "", run.asked_version), None)
+        self._known.pop((run.id, run.asked_version), None)
         tracing.record(
             f"run {run.plan.workflow_id}", own, tracing.followed(run.traceparent), links=links,
             began_ns=_caused_ns(run.id) if again is None else again.at_ns, ended_ns=_ns(stored.recorded_at),

@@ -26,6 +26,7 @@ from infra.eventlog import Append, NewEvent, PostgresEventLog, StreamAppend
 sys.path.insert(0, str(Path(__file__).parent))
 import million
 import scale
+import traced
 import validating
 from figures import Figure, at_least, at_most, say
 from floor import FloorServers, floor_servers
@@ -198,6 +199,8 @@ async def measure(floor_script: Path | None, rounds: int) -> list[Figure]:
         async with running(home / "log") as bench:
             say("append")
             figures.append(await append_rate(bench))
+        say("traced")
+        figures += await traced.compare(home / "traced", rounds=4, runs=1500)
         figures += await scale.measure(home)
         figures += await million.measure(home)
     return figures
