@@ -41,12 +41,14 @@ from services.projections.state import (
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 11
+TABLES_VERSION = 12
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _GO_ON = "status not in ('completed', 'failed', 'skipped', 'cancelled')"
 _SQL = Path(__file__).with_name("tables.sql")
-_SCALARS = {int: "bigint", str: "text", Json: "json", UUID: "uuid", datetime: "timestamptz", float: "float8"}
+_SCALARS = {
+    int: "bigint", str: "text", Json: "json", UUID: "uuid", datetime: "timestamptz", float: "float8", bool: "boolean",
+}  # fmt: skip
 RowT = TypeVar("RowT")
 
 

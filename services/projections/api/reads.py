@@ -47,7 +47,7 @@ _PLACES = "select run_id, workflow_id from projections.runs where run_id = any($
 RUN_COLUMNS = """
     run_id, workflow_id, workflow_version, trigger_type, trigger_id, cause_event_id, cause_type, cause_id, cause_source,
     parent_run_id, parent_node_id, parent_instance, actor, labels, input_data, priority, depth, from_node, forked_from,
-    created_at, created_position, status, variables, output_data, error, started_at, completed_at, total_nodes,
+    is_shadow, created_at, created_position, status, variables, output_data, error, started_at, completed_at, total_nodes,
     completed_nodes, ended_nodes, breakpoints, paused_at, paused_before, retries, sla_missed_at, recovery_actions, position
 """
 _RUN = f"select {RUN_COLUMNS} from projections.runs where run_id = $1"  # noqa: S608  constants

@@ -69,6 +69,7 @@ def triggered(models: ReadModels, stored: StoredEvent, event: WorkflowTriggered)
         depth=event.depth,
         from_node=event.from_node,
         forked_from=_fork(event),
+        is_shadow=event.is_shadow,
         breakpoints=listed(event.breakpoints),
         created_at=stored.recorded_at,
         created_position=stored.position,
