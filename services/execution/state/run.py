@@ -82,13 +82,11 @@ class Run:
         self.id = triggered.run_id
         self.actor = actor
         """Who caused it; nobody where an event or a clock did."""
-        self.traceparent: str | None = None
-        """The trace that it was caused in, as its first event has it."""
+        self.traceparent: str | None = None  # the trace that it was caused in, as its first event has it
         self.position = position
         self.plan = plan
         self.triggered = triggered
-        self.version = 1
-        self.status = "pending"
+        self.status, self.version = "pending", 1
         self.started_at: datetime | None = None
         self.priority = triggered.priority
         self.labels = triggered.labels
