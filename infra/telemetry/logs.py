@@ -68,7 +68,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info is not None and record.exc_info[1] is not None:
             told["stack"] = masked("".join(traceback.format_exception(record.exc_info[1])))[-STACK_CHARS_MAX:]
-        return msgspec.json.encode(told).decode()
+        return msgspec.json.encode({name: _sound(value) for name, value in told.items()}).decode()
 
 
 class TextLines(logging.Formatter):
@@ -124,6 +124,11 @@ def trace_of(traceparent: str | None) -> dict[str, str]:
     """The id of the trace that this names, as a field."""
     tokens = (traceparent or "").split("-")
     return {"trace_id": tokens[1]} if len(tokens) == _TRACEPARENT_TOKENS else {}
+
+
+def _sound(text: str) -> str:
+    """What comes from outside may hold halves of characters, which no JSON can."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def masked(text: str) -> str:

@@ -49,3 +49,5 @@ ATTEMPTS_TRACED_MAX = 20_000
 """Attempts under way whose beginning is remembered for their span; those of more are not recorded."""
 EVENT_TYPES_TRACED_MAX = 20
 """How many events of a step its span names."""
+RUNS_TRACED_MAX = 20_000
+"""Runs whose span is remembered; that of others is computed anew."""

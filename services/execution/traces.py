@@ -2,7 +2,8 @@
 
     run <workflow>          from its first event to its end; links to each event that it was started for
       node <id>             an attempt, from its queueing (or waiting) to its end; a worker's span is below it
-      execution <message>   a step: decided and logged; a link to the report that brought it about
+      execution <message>   a step: decided and logged; a link to what brought it about. Not of reports of workers: between
+                            the end of a job's span and that of its node there is nothing else
 
 Ids derive from the run, so that every process, and one that takes a run up later, knows the same without asking. A run
 whose trace is not recorded hands its `traceparent` on as it was given.
@@ -32,13 +33,14 @@ from flowforge.events import (
     RunPartiallyCompleted,
     RunRetryRequested,
 )
+from flowforge.reports import REPORT_TYPES
 
 from infra.bus import Message
 from infra.causes import END_STATUS, Ending
 from infra.eventlog import EventLog, StoredEvent, Unavailable
 from infra.telemetry import Kind, TraceContext, Tracing, derived_span
 from infra.telemetry.tracing import Attribute, new_span
-from services.execution.settings import ATTEMPTS_TRACED_MAX, EVENT_TYPES_TRACED_MAX
+from services.execution.settings import ATTEMPTS_TRACED_MAX, EVENT_TYPES_TRACED_MAX, RUNS_TRACED_MAX
 from services.execution.state import Run
 
 _ENDINGS = (RunCompleted, RunFailed, RunCancelled, RunPartiallyCompleted)
@@ -60,6 +62,7 @@ class RunTraces:
     def __init__(self, log: EventLog, tracing: Tracing | None = None) -> None:
         self._log = log
         self._tracing = tracing
+        self._known: OrderedDict[tuple[UUID, int], TraceContext | None] = OrderedDict()
         self._begun: OrderedDict[Attempt, _Begun] = OrderedDict()
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -80,8 +83,14 @@ class RunTraces:
         own = self._own(run)
         if own is None or self._tracing is None:
             return
-        link = self._tracing.followed(cause.event.traceparent)
-        self._tracing.record(
+        if cause.event.type not in REPORT_TYPES:
+            self._step(self._tracing, own, cause, stored)
+        for event, one in zip(events, stored, strict=True):
+            self._noted(self._tracing, run, own, event, one)
+
+    def _step(self, tracing: Tracing, own: TraceContext, cause: Message, stored: Sequence[StoredEvent]) -> None:
+        link = tracing.followed(cause.event.traceparent)
+        tracing.record(
             f"execution {cause.event.type}", own.child(new_span()), own,
             began_ns=_ns(stored[0].recorded_at), links=[link] if link is not None and link != own else (),
             attributes={
@@ -89,18 +98,22 @@ class RunTraces:
                 "flowforge.events": " ".join(one.type for one in stored[:EVENT_TYPES_TRACED_MAX]),
             },
         )  # fmt: skip
-        for event, one in zip(events, stored, strict=True):
-            self._noted(self._tracing, run, own, event, one)
 
     def forget(self) -> None:
         """Another owner may have been here."""
         self._begun.clear()
+        self._known.clear()
 
     def _own(self, run: Run) -> TraceContext | None:
         if self._tracing is None or run.traceparent is None:
             return None
-        given = self._tracing.followed(run.traceparent)
-        return None if given is None else given.child(derived_span(run.id, run.asked_version))
+        key = (run.id, run.asked_version)
+        if key not in self._known:
+            given = self._tracing.followed(run.traceparent)
+            self._known[key] = None if given is None else given.child(derived_span(*key))
+            if len(self._known) > RUNS_TRACED_MAX:
+                self._known.popitem(last=False)
+        return self._known[key]
 
     # --- attempts ----------------------------------------------------------------------------------------------------
 
@@ -191,6 +204,7 @@ class RunTraces:
         links: Sequence[TraceContext],
     ) -> None:
         again = self._begun.pop((run.id, "", "", run.asked_version), None)
+        self._known.pop((run.id, run.asked_version), None)
         tracing.record(
             f"run {run.plan.workflow_id}", own, tracing.followed(run.traceparent), links=links,
             began_ns=_caused_ns(run.id) if again is None else again.at_ns, ended_ns=_ns(stored.recorded_at),

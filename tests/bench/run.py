@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import listeners
 import million
 import scale
+import traced
 import validating
 from figures import Figure, at_least, at_most, say
 from floor import FloorServers, floor_servers
@@ -199,6 +200,8 @@ async def measure(floor_script: Path | None, rounds: int) -> list[Figure]:
         async with running(home / "log") as bench:
             say("append")
             figures.append(await append_rate(bench))
+        say("traced")
+        figures += await traced.compare(home / "traced", rounds=4, runs=1500)
         figures += await scale.measure(home)
         figures += await million.measure(home)
         figures += await listeners.measure(home)

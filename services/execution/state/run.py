@@ -92,8 +92,7 @@ class Run:
         self.position = position
         self.plan = plan
         self.triggered = triggered
-        self.version = 1
-        self.status = "pending"
+        self.status, self.version = "pending", 1
         self.started_at: datetime | None = None
         self.priority = triggered.priority
         self.labels = triggered.labels

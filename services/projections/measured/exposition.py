@@ -89,6 +89,10 @@ def _stands(standing: Standing) -> Iterator[Metric]:
         [([of, state], count) for of, state, count, _ in standing.slots],
     )  # fmt: skip
     yield _labelled(
+        "flowforge_slots_limit", "How many slots there are.", ["of"],
+        [([of], limit) for of, limit in {of: limit for of, _, _, limit in standing.slots}.items()],
+    )  # fmt: skip
+    yield _labelled(
         "flowforge_queue_depth", "Jobs that wait in a queue for a worker.", ["consumer"],
         [([one.name], one.pending) for one in standing.queues],
     )  # fmt: skip

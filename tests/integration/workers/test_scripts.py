@@ -58,12 +58,13 @@ async def test_a_script_sees_only_its_own_environment(builtin_execution: Executi
     assert set(seen) == {
         "PATH", "LANG", "TZ", "HOME", "TMPDIR", "FLOWFORGE_INPUT", "FLOWFORGE_OUTPUT", "FLOWFORGE_RUN_ID",
         "FLOWFORGE_NODE_ID", "FLOWFORGE_ATTEMPT", "FLOWFORGE_JOB_ID", "FLOWFORGE_IDEMPOTENCY_KEY",
-        "FLOWFORGE_SUPERVISED", "GREETING", "COUNT", "NESTED", "NOTHING", "cwd",
+        "FLOWFORGE_SUPERVISED", "TRACEPARENT", "GREETING", "COUNT", "NESTED", "NOTHING", "cwd",
     }  # fmt: skip
     assert (seen["GREETING"], seen["COUNT"], seen["NESTED"], seen["NOTHING"]) == ("hello", "3", '{"a":1}', "")
     assert seen["HOME"] == seen["cwd"] == str(Path(seen["FLOWFORGE_INPUT"]).parent)
     assert seen["FLOWFORGE_ATTEMPT"] == "2"
     assert seen["FLOWFORGE_SUPERVISED"] == "the-home"
+    assert seen["TRACEPARENT"].startswith("00-")
     assert not Path(seen["HOME"]).exists()
 
 

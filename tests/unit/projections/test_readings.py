@@ -22,10 +22,7 @@ from flowforge.events import (
 )
 
 from infra.eventlog import StoredEvent
-<<<<<<< HEAD
 from services.projections.api.live import KEEP_ALIVE
-=======
->>>>>>> i5-live
 from services.projections.attempts import attempts_of
 from services.projections.differences import differences
 from services.projections.graph import graph_of
@@ -176,10 +173,7 @@ def test_a_message_of_a_stream_is_three_lines_whatever_its_json_looks_like():
     assert lines[2].startswith("data: {")
     assert lines[3:] == ["", ""]
     assert json.loads(lines[2].removeprefix("data: "))["data"] == {"node_id": "a\n"}
-<<<<<<< HEAD
     assert KEEP_ALIVE.startswith(b":")
-=======
->>>>>>> i5-live
 
 
 def test_retention_is_a_number_of_days():
