@@ -128,3 +128,22 @@ class Operating:
     async def retry_dead_letter(self, dead_letter_id: RunId) -> dict[str, Any]:
         """Have a message handled once more: answers `{id, service, position}`."""
         return await self._operate(f"/api/dead-letters/{dead_letter_id}/retry", {})
+
+    # --- numbers, lineage, audit --------------------------------------------------------------------------------------
+
+    async def stats(self, **period: Any) -> dict[str, Any]:
+        """The installation in numbers, and who and what runs were for. Of a time: since, until."""
+        return await self._asking().read("/api/stats", **period)
+
+    async def workflow_stats(self, workflow_id: str, **period: Any) -> dict[str, Any]:
+        """What became of a workflow's runs, how long they and their nodes took, by trigger and hour. Filters: since, until."""
+        return await self._asking().read(f"/api/workflows/{workflow_id}/stats", **period)
+
+    async def effects(self, run_id: RunId, **page: Any) -> dict[str, Any]:
+        """One page of the runs that this one led to, in the order in which they were created: limit, cursor."""
+        return await self._asking().read(f"/api/runs/{run_id}/effects", **page)
+
+    async def audit(self, **filters: Any) -> dict[str, Any]:
+        """One page of who did what, newest first. Filters: actor, action, resource, subject, workflow_id, since, until;
+        limit, cursor."""
+        return await self._asking().read("/api/audit", **filters)

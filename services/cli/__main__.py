@@ -50,6 +50,7 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("runs", "operations:app", _RUNS, "List runs; pause, resume, step, retry, change, cancel them."),
     ("logs", "runs:logs", _RUNS, "Show what the jobs of a run wrote."),
     ("why", "runs:why", _RUNS, "Show why a run started, back to the first event."),
+    ("lineage", "lineage:lineage", _RUNS, "What led to a run, and what came of it."),
     ("state", "past:state", _RUNS, "Show a run as it was at a past moment."),
     ("fork", "past:fork", _RUNS, "Go on from a past moment in a new run."),
     ("diff", "past:diff", _RUNS, "What differs between two runs, such as a run and its fork."),
@@ -65,6 +66,7 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("worker", "system:worker", _SYSTEM, "Serve job types of your own: MODULE:worker."),
     ("rebuild", "system:rebuild", _SYSTEM, "Build the read models anew from the log."),
     ("verify", "system:verify", _SYSTEM, "Check the log's hash chain, and the read models against it."),
+    ("audit", "audit:audit", _SYSTEM, "Who did what, when."),
     ("doctor", "doctor:doctor", _SYSTEM, "What is reachable, what is not, and what to do."),
 )
 
