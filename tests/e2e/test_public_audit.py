@@ -166,8 +166,8 @@ def stored(audited: Audited) -> None:
     audited.write("POST", "/api/prompts", {"id": name, "name": name, "prompt": "Say ${input.x}"})
     audited.write("PUT", "/api/prompts/{x}", {"name": name, "prompt": "Say it: ${input.x}"}, x=name)
     audited.write("DELETE", "/api/prompts/{x}", x=name)
-    audited.write("PUT", "/api/secrets/{x}", {"value": "s3cret"}, x=name)
-    audited.write("DELETE", "/api/secrets/{x}", x=name)
+    audited.write("PUT", "/api/secrets/{x}", {"value": "s3cret"}, x=name.replace("-", "_"))
+    audited.write("DELETE", "/api/secrets/{x}", x=name.replace("-", "_"))
     event = {"specversion": "1.0", "id": name, "source": "/audit", "type": "audited"}
     audited.write("POST", "/api/events", event)
 
