@@ -59,7 +59,7 @@ class ReadSettings(msgspec.Struct, frozen=True, kw_only=True):
     stream_page_count: int = 500
     listener_backlog_max: int = 1_000
     """Events that wait for one listener; one that is slower is caught up from the log."""
-    graphs_cached_max: int = 500
+    graphs_cached_max: int = 2_000
     runs_placed_max: int = 50_000
     """Runs whose workflow the live stream remembers."""
 

@@ -64,7 +64,8 @@ class RunHourRow(msgspec.Struct, gc=False):
 
 
 class UsageRow(msgspec.Struct, gc=False):
-    """How often something was used: `kind` is `actor` (runs that somebody started) or `events` (received, `id` empty)."""
+    """How often something was there: `kind` is `actor` (runs that somebody started), `events` (received, `id` empty) or
+    `ended` (runs that stand so, `id` their status)."""
 
     kind: str
     id: str
@@ -105,6 +106,7 @@ class Used(NamedTuple):
     id: str
     at: datetime
     position: int
+    by: int = 1
 
 
 class Seen:
@@ -232,7 +234,7 @@ def _count_use(rows: Statistics, counted: Counted, used: Used) -> None:
     elif row.change == CLEAN:
         row.change = CHANGED
         counted.usage.append(row)
-    row.count += 1
+    row.count += used.by
     row.last_at, row.position = max(row.last_at, used.at), used.position
 
 

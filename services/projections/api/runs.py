@@ -57,13 +57,14 @@ async def list_runs(
         name, _, value = label.partition("=")
         conditions.add("labels <> '{{}}' and labels @> {}::jsonb", msgspec.json.encode({name: value}).decode())
     conditions.add("created_at >= {}", utc(since)).add("created_at < {}", utc(until))
-    if (before := cursors.read(cursor, int)) is not None:
-        conditions.add("created_position < {}", before[0])
+    last = cursors.read(cursor, int, str)
     moment = None if active_at is None else await moments.moment_of(reads, active_at, "active_at")
     if moment is not None:
         await moments.only_active(reads, conditions, moment)
-    rows = await reads.pool.fetch(_RUNS + conditions.page("created_position desc", limit), *conditions.values)
-    page = cursors.page(rows, limit, [[row["created_position"]] for row in rows])
+    by_time = since is not None or until is not None
+    clauses = conditions.newest_first("created_at", "created_position", limit, last, by_time=by_time)
+    rows = await reads.pool.fetch(_RUNS + clauses, *conditions.values)
+    page = cursors.page(rows, limit, [[row["created_position"], row["created_at"].isoformat()] for row in rows])
     if moment is not None:
         return Page(await moments.active_then(reads, page.items, moment), page.next_cursor)
     return Page(await _runs(reads, page.items), page.next_cursor)
@@ -85,6 +86,7 @@ async def _runs(reads: Reads, rows: Sequence[Mapping[str, Any]]) -> list[Run]:
     for node in await reads.pool.fetch(_PATHS, list(found)):
         found[node["run_id"]].append(node)
     waiting = await waiting_for(reads, [row["run_id"] for row in rows if row["status"] == "pending"])
+    await reads.have_graphs({(row["workflow_id"], row["workflow_version"]) for row in rows})
     told: list[tuple[Run, Graph, Mapping[str, NodeStands]]] = []
     for row in rows:
         graph = await graph_of_run(reads, row)

@@ -173,6 +173,7 @@ def count_ending(models: ReadModels, row: RunRow, position: int, by: int = 1) ->
     if row.status in WITH_OUTPUT:
         duration = took_ms(row.started_at or row.created_at, row.completed_at)
     _note(models, row, row.completed_at, row.status, duration, by, position)
+    models.changes.seen.used.append(Used("ended", row.status, row.completed_at, position, by))
 
 
 def _note(
