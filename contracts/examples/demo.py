@@ -431,6 +431,20 @@ def past(story: Story, system: System, run_id: str) -> None:
         story.expect("it says where it comes from", fork["forked_from"]["run_id"] == failed, fork["forked_from"])
         whose = next(row for row in fork["node_runs"] if row["node_id"] == "fetch")["cached_from"]
         story.expect("fetch did not run again", whose == {"run_id": failed, "node_id": "fetch"}, whose)
+    _in_the_shadow(story, system, run_id, events[0]["position"])
+
+
+def _in_the_shadow(story: Story, system: System, run_id: str, began: int) -> None:
+    with story.part("In the shadow of a run", "the same from its beginning, without doing anything: outcomes come from history"):
+        status = system.type("fork", run_id, "--at", str(began), "--shadow", "--label", "part=shadow", "--watch")
+        story.expect("the shadow run completed", status == 0, status)
+        page = system.ask(lambda client: client.runs(shadow=True, label="part=shadow", limit=1))
+        shadow = system.ask(lambda client: client.run(page["items"][0]["run_id"]))
+        jobs = [row["node_id"] for row in shadow["node_runs"] if row["job_id"] is not None]
+        story.expect("no job was handed out", not jobs, jobs)
+        whose = next(row for row in shadow["node_runs"] if row["node_id"] == "write-report")["cached_from"]
+        story.expect("the report is that of the other run", whose == {"run_id": run_id, "node_id": "write-report"}, whose)
+        system.type("diff", run_id, shadow["run_id"])
 
 
 def end(story: Story, system: System) -> None:

@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
@@ -32,7 +31,7 @@ from flowforge.envelope import CloudEvent
 from flowforge.errors import Refused, Unreachable
 from flowforge.events import NULL
 from flowforge.identity import new_uuid
-from flowforge.operating import Operating, idempotent
+from flowforge.operating import Moment, Operating, idempotent, written
 from flowforge.subjects import Subjects
 
 NATS_CONNECT_TIMEOUT_S = 3.0
@@ -164,9 +163,10 @@ class Client(Operating):
             headers["If-Match"] = f'"{expected_version}"'
         return await self._asking().write("PUT", f"/api/workflows/{document['id']}", document, headers)
 
-    async def get_workflow(self, workflow_id: str) -> dict[str, Any]:
-        """The newest version of the definition, with `version`, `created_at`, `updated_at` and `created_by`."""
-        return await self._asking().read(f"/api/workflows/{workflow_id}")
+    async def get_workflow(self, workflow_id: str, at: Moment | None = None) -> dict[str, Any]:
+        """The newest version of the definition, or the one in force at a past moment, with `version`, `created_at`,
+        `updated_at` and `created_by`."""
+        return await self._asking().read(f"/api/workflows/{workflow_id}", at=written(at))
 
     async def list_workflows(self, **filters: Any) -> dict[str, Any]:
         """One page, newest first: `{items, next_cursor}`. Filters: experiment_id, tag, status; limit, cursor."""
@@ -312,10 +312,9 @@ class Client(Operating):
         """The run as it stands, with one row per node in `node_runs`."""
         return await self._asking().read(f"/api/runs/{run_id}")
 
-    async def state(self, run_id: str | UUID, at: str | int | datetime | None = None) -> dict[str, Any]:
+    async def state(self, run_id: str | UUID, at: Moment | None = None) -> dict[str, Any]:
         """The run as it was at a past moment, a position of the log or a time; `as_of` is the last event it had then."""
-        moment = at.isoformat() if isinstance(at, datetime) else at
-        return await self._asking().read(f"/api/runs/{run_id}/state", at=moment)
+        return await self._asking().read(f"/api/runs/{run_id}/state", at=written(at))
 
     async def run_diff(self, run_id: str | UUID, other: str | UUID) -> dict[str, Any]:
         """What differs from a run to another, such as a fork of it: `{fields, nodes, is_fork, …}`."""
@@ -323,8 +322,8 @@ class Client(Operating):
 
     async def runs(self, **filters: Any) -> dict[str, Any]:
         """One page, newest first: `{items, next_cursor}`. Filters: workflow_id, status, trigger_type, label, since,
-        until, active_at; limit, cursor."""
-        return await self._asking().read("/api/runs", **filters)
+        until, active_at, shadow; limit, cursor."""
+        return await self._asking().read("/api/runs", **filters | {"active_at": written(filters.get("active_at"))})
 
     async def events(self, run_id: str | UUID, *, limit: int | None = None) -> AsyncGenerator[dict[str, Any]]:
         """What happened in the run so far, oldest first, page by page; at most `limit`."""
@@ -387,6 +386,11 @@ class Client(Operating):
     async def graph(self, workflow_id: str, version: int | None = None) -> dict[str, Any]:
         """Nodes, edges, and what loops repeat: `{workflow_id, version, nodes, edges, bodies}`."""
         return await self._asking().read(f"/api/workflows/{workflow_id}/graph", version=version)
+
+    async def triggers(self, workflow_id: str, at: Moment | None = None) -> list[dict[str, Any]]:
+        """The triggers of a workflow as they are, or were at a past moment."""
+        answer = await self._asking().read(f"/api/workflows/{workflow_id}/triggers", at=written(at))
+        return answer["items"]
 
     async def decisions(self, workflow_id: str, trigger_id: str, **filters: Any) -> dict[str, Any]:
         """One page of why a trigger fired and why not, newest first. Filters: cause, decision; limit, cursor."""

@@ -223,7 +223,7 @@ class ForkRun(Command, kw_only=True, frozen=True):
 
     What is left out is as it was: `input_data`, `version` (`is_newest`: the newest one), `labels`, `priority`,
     `breakpoints`; `variables` lie over those of the run. `node_outputs` are the outputs of nodes that are not to run, `rerun`
-    are nodes that are to run anew.
+    are nodes that are to run anew. `is_shadow`: nothing is done outside; what came of it in the other run is taken instead.
     """
 
     run_id: str
@@ -239,6 +239,7 @@ class ForkRun(Command, kw_only=True, frozen=True):
     priority: int | None = None
     breakpoints: list[str] | None = None
     override_running: bool = False
+    is_shadow: bool = False
 
 
 class TryTrigger(Command, kw_only=True, frozen=True):

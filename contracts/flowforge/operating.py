@@ -9,12 +9,19 @@ from flowforge.asking import Asking
 from flowforge.identity import new_uuid
 
 RunId = str | UUID
+Moment = str | int | datetime
+"""A past moment: a position of the log, or a time, which is UTC where it names no zone."""
 BulkAction = Literal["cancel", "retry", "pause", "resume"]
 
 
 def idempotent(key: str | None = None) -> dict[str, str]:
     """The header under which a request is carried out once."""
     return {"Idempotency-Key": key or str(new_uuid())}
+
+
+def written(at: Moment | None) -> str | int | None:
+    """A moment as it is sent."""
+    return at.isoformat() if isinstance(at, datetime) else at
 
 
 class Operating:
@@ -49,14 +56,13 @@ class Operating:
         body = {"from": "node", "node_ids": names, "reason": reason} if names else {"from": "failed", "reason": reason}
         return await self._operate(f"/api/runs/{run_id}/retry", body)
 
-    async def fork(self, run_id: RunId, at: str | int | datetime | None = None, **changes: Any) -> str:
+    async def fork(self, run_id: RunId, at: Moment | None = None, **changes: Any) -> str:
         """A new run from a past moment of another (now, where none is named); its id.
 
         What had completed then is taken over, but for what is changed and all below it. Changes: input_data, variables,
-        node_outputs, rerun, version (a number or "latest"), labels, priority, breakpoints.
+        node_outputs, rerun, version (a number or "latest"), labels, priority, breakpoints, shadow.
         """
-        moment = at.isoformat() if isinstance(at, datetime) else at
-        answer = await self._operate(f"/api/runs/{run_id}/fork", {"at": moment, "changes": changes})
+        answer = await self._operate(f"/api/runs/{run_id}/fork", {"at": written(at), "changes": changes})
         return answer["run_id"]
 
     async def change_run(

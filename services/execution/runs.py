@@ -24,7 +24,7 @@ from services.execution.causes import cause_events
 from services.execution.plan import Plan
 from services.execution.prompts import stored_prompt
 from services.execution.settings import PLANS_CACHED_MAX, RUNS_CACHED_MAX
-from services.execution.state import Run, fold, source_of
+from services.execution.state import Run, fold, recorded_in, source_of
 
 _log = logging.getLogger(__name__)
 _triggered = msgspec.json.Decoder(WorkflowTriggered)
@@ -174,11 +174,22 @@ class Runs:
             if (reference := inputs.blob_hash(value)) is not None:
                 run.blobs.setdefault(reference, None)
 
+    async def _read_recorded(self, run: Run, fork: ForkedFrom) -> None:
+        """Of a shadow run: what came of everything in the run that it was forked from."""
+        history = await self._log.read_stream(fork.run_id, 0, fork.shadow_version)
+        run.recorded = recorded_in(cast("RunEvent", facts.decode(stored.type, stored.data)) for stored in history)
+        outputs = (ended.output for ended in run.recorded.values() if isinstance(ended, facts.NodeCompleted))
+        for reference in map(inputs.blob_hash, outputs):
+            if reference is not None:
+                run.blobs.setdefault(reference, None)
+
     async def _load_values(self, run: Run) -> None:
         """What templates may look at and the events only refer to: the cause, and large outputs."""
         fork = run.triggered.fork
         if fork is not None and run.source is None and run.status == "pending":
             await self._read_source(run, fork)
+        if fork is not None and fork.shadow_version is not None and run.recorded is None:
+            await self._read_recorded(run, fork)
         if run.plan.uses_event and run.cause_events is None:
             run.cause_events = await cause_events(self._log, run.triggered)
         for wanted in run.plan.prompts - run.prompts.keys() if run.plan.prompts else ():

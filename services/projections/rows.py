@@ -78,6 +78,7 @@ class RunRow(msgspec.Struct, gc=False):
     depth: int
     from_node: str | None
     forked_from: Json | None
+    is_shadow: bool
     created_at: datetime
     created_position: int
     labels: Json = Json("{}")

@@ -11,7 +11,9 @@ import msgspec
 
 from services.projections.rows import CLEAN, NEW, Json
 
-_SCALARS = {int: "bigint", str: "text", Json: "json", UUID: "uuid", datetime: "timestamptz", float: "float8"}
+_SCALARS = {
+    int: "bigint", str: "text", Json: "json", UUID: "uuid", datetime: "timestamptz", float: "float8", bool: "boolean",
+}  # fmt: skip
 
 
 class Table:

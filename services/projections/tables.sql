@@ -71,6 +71,7 @@ create table runs (
     depth            int not null,
     from_node        text,
     forked_from      json,
+    is_shadow        boolean not null,
     created_at       timestamptz not null,
     created_position bigint not null,
     labels           jsonb not null,
@@ -346,6 +347,7 @@ create index runs_of_workflow on runs (workflow_id, created_position);
 create index runs_by_time on runs (created_at, created_position);
 create index runs_by_trigger_type on runs (trigger_type, created_position);
 create index runs_with_status on runs (status, created_position);
+create index runs_in_shadow on runs (created_position) where is_shadow;
 create index runs_of_parent on runs (parent_run_id, created_position) where parent_run_id is not null;
 create index runs_caused_by on runs (caused_by_run_id, created_position) where caused_by_run_id is not null;
 create index runs_labelled on runs using gin (labels jsonb_path_ops) where labels <> '{}';

@@ -36,7 +36,7 @@ def asking_again(version: Version, run: WorkflowTriggered, asked_version: int) -
     Of a run that does not say which those were, they are those without a key.
     """
     concurrency = version.definition.settings.concurrency
-    if concurrency is None:
+    if concurrency is None or run.is_shadow:
         return None
     waited = run.waits
     place = (

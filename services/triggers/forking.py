@@ -39,6 +39,7 @@ class Forking:
             position=past[-1].position,
             node_outputs=command.node_outputs,
             rerun=command.rerun,
+            shadow_version=history[-1].version if command.is_shadow else None,
         )
         return RequestRun(
             command_id=command.command_id,

@@ -121,7 +121,7 @@ class Occasions:
         if message.origin == "stream" and not index.dependents(message.tokens[2]):
             return None
         run = await self._recalled.run(run_of(message))
-        if not index.dependents(run.workflow_id):
+        if run.is_shadow or not index.dependents(run.workflow_id):
             return None
         return await self._recalled.ending(run, event.type, event.data, UUID(event.id), event.time or self._clock())
 

@@ -183,7 +183,8 @@ class _History:
         return await self._recalled.ending(run, stored.type, stored.data, stored.event_id, stored.recorded_at)
 
     def _remember(self, run: WorkflowTriggered) -> None:
-        self._runs[run.run_id] = run if run.workflow_id in self._upstreams else None
+        is_upstream = run.workflow_id in self._upstreams and not run.is_shadow
+        self._runs[run.run_id] = run if is_upstream else None
         if len(self._runs) > RUNS_REMEMBERED_MAX:
             self._runs.popitem(last=False)
 

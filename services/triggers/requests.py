@@ -117,7 +117,7 @@ def _admitted(
     now: datetime,
 ) -> WorkflowTriggered | Refusal:
     """The run, perhaps to wait for a slot; or who is in its way, and nothing is recorded. Raises Unsettled."""
-    if version.definition.settings.concurrency is None:
+    if version.definition.settings.concurrency is None or run.is_shadow:
         return run
     cause = run.cause
     try:

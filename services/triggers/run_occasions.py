@@ -97,6 +97,8 @@ class RunOccasions:
 
     async def _failure(self, message: Message, run: WorkflowTriggered, first: StoredEvent) -> FailedRun | None:
         """None: nothing is to be started for it."""
+        if run.is_shadow:
+            return None
         found = self._definitions.find(run.workflow_id, run.workflow_version)
         handler = None if isinstance(found, Refusal) else found[0].version.definition.settings.on_failure
         if handler is None:

@@ -254,3 +254,63 @@ def test_a_run_and_its_fork_are_compared_node_by_node(stranger: Stranger, tmp_pa
     assert (shown.status, "taken over" in shown.out) == (0, True), shown.err
     problem(stranger.http.get(f"/api/runs/{run['run_id']}/diff"), 400)
     problem(stranger.http.get(f"/api/runs/{run['run_id']}/diff?with=01a00000-0000-7000-8000-000000000000"), 404)
+
+
+# --- in the shadow ----------------------------------------------------------------------------------------------------
+
+
+def test_a_shadow_run_does_nothing_outside_and_is_nobodys_cause(stranger: Stranger, tmp_path: Path):
+    count = tmp_path / "count"
+    definition = chain(count, settings={"concurrency": {"limit": 1, "on_conflict": "queue"}})
+    after = workflow(transform("x"), triggers=[
+        {"id": "t", "type": "dependency", "config": {"upstreams": [{"workflow_id": definition["id"]}]}}])  # fmt: skip
+    run = stranger.run(definition, input_data={"n": 2})
+    start = stranger.history(run["run_id"])[0]["position"]
+    stranger.save(after)
+    nodes = [*definition["nodes"][:2], transform("c", expressions={"m": "${nodes.b.output * 10}"})]
+    stranger.send("PUT", f"/api/workflows/{definition['id']}", definition | {"nodes": nodes})
+    shadow = forked(stranger, run["run_id"], start, shadow=True, version="latest")
+    assert (shadow["status"], shadow["shadow"], ran(count)) == ("completed", True, 1)
+    assert (run["shadow"], node_runs(shadow)["c"]["output"]) == (False, {"m": 70})
+    assert node_runs(shadow)["b"]["cached_from"] == {"run_id": run["run_id"], "node_id": "b"}
+    listed = [one["run_id"] for one in stranger.all("/api/runs", workflow_id=definition["id"], shadow="true")]
+    others = [one["run_id"] for one in stranger.all("/api/runs", workflow_id=definition["id"], shadow="false")]
+    assert (listed, others) == ([shadow["run_id"]], [run["run_id"]])
+    real = stranger.ended(stranger.execute(definition["id"], input_data={"n": 2}))
+    while not (caused := list(stranger.all("/api/runs", workflow_id=after["id"]))):
+        pass
+    assert [run["cause"]["source"].rpartition("/")[2] for run in caused] == [real["run_id"]]
+
+
+def test_a_shadow_run_takes_no_slot_and_waits_for_none(stranger: Stranger):
+    definition = workflow(
+        {"id": "ask", "type": "human_approval", "message": "may I?"},
+        settings={"concurrency": {"limit": 1, "on_conflict": "queue"}},
+    )
+    stranger.save(definition)
+    run_id = stranger.execute(definition["id"])
+    stranger.send("POST", f"/api/runs/{run_id}/nodes/ask/complete", {"output": {"decision": "approve"}})
+    stranger.ended(run_id)
+    holder = stranger.execute(definition["id"])
+    shadow = forked(stranger, run_id, stranger.history(run_id)[0]["position"], shadow=True)
+    assert (shadow["status"], node_runs(shadow)["ask"]["output"]) == ("completed", {"decision": "approve"})
+    retried = stranger.send("POST", f"/api/runs/{shadow['run_id']}/retry", {"from": "node", "node_ids": ["ask"]})
+    assert retried.status_code == 202, retried.text
+    assert stranger.ended(shadow["run_id"])["status"] == "completed"
+    stranger.send("POST", f"/api/runs/{holder}/cancel", {})
+
+
+def test_a_shadow_run_says_what_history_does_not_know(stranger: Stranger, tmp_path: Path):
+    failed = stranger.run(chain(tmp_path / "count"), input_data={"n": 1})
+    shadow = forked(stranger, failed["run_id"], shadow=True)
+    assert (shadow["status"], node_runs(shadow)["b"]["error"]["code"], ran(tmp_path / "count")) == (
+        "failed", node_runs(failed)["b"]["error"]["code"], 1,
+    )  # fmt: skip
+    mended = forked(stranger, failed["run_id"], shadow=True, node_outputs={"b": 1})
+    assert mended["status"] == "completed"
+    forking = stranger.cli("fork", failed["run_id"], "--shadow", "--output", "b=1", "--watch")
+    assert forking.status == 0, forking.err
+    shown = stranger.cli("runs", "--shadow", "--workflow", failed["workflow_id"])
+    assert mended["run_id"] in shown.out, shown.err
+    then = stranger.cli("runs", "--at", str(stranger.history(failed["run_id"])[1]["position"]), "--json")
+    assert failed["run_id"] in then.out, then.err

@@ -295,15 +295,21 @@ def consumed_once(events: Sequence[StoredEvent]) -> list[str]:
 
 
 def endings_decided(events: Sequence[StoredEvent], upstreams: Mapping[str, Trigger]) -> list[str]:
-    """I8: the end of a run is decided by the trigger that waits for the workflow's runs."""
-    workflows = {event.stream_id: fact.workflow_id for event, fact in _of(events, WorkflowTriggered)}
+    """I8: the end of a run is decided by the trigger that waits for the workflow's runs; that of a shadow run by none."""
+    begun = _of(events, WorkflowTriggered)
+    workflows = {event.stream_id: fact.workflow_id for event, fact in begun if not fact.is_shadow}
+    shadows = {event.stream_id for event, fact in begun if fact.is_shadow}
     decided = {
         (fact.workflow_id, fact.trigger_id, fact.cause.event_id)
         for _, fact in _of(events, TriggerDecided)
         if fact.decision != "held"
     }
     decided |= {(fact.workflow_id, fact.trigger.id, fact.cause.event_id) for _, fact in _of(events, WorkflowTriggered)}
-    found: list[str] = []
+    found = [
+        f"I8: the shadow run {fact.cause.stream_id} is the cause of run {fact.run_id}"
+        for _, fact in begun
+        if fact.cause.stream_id in shadows
+    ]
     for event in events:
         trigger = upstreams.get(workflows.get(event.stream_id, "")) if event.type in RUN_ENDINGS else None
         if trigger is not None and (trigger.workflow_id, trigger.trigger_id, event.event_id) not in decided:

@@ -47,6 +47,11 @@ class WorkflowTriggered(Event, kw_only=True, frozen=True):
     slot: SlotPlace | None = None
     fork: ForkedFrom | None = None
 
+    @property
+    def is_shadow(self) -> bool:
+        """Whether what its nodes would do outside is taken from history: it is nobody's cause, and takes no slot."""
+        return self.fork is not None and self.fork.shadow_version is not None
+
 
 class RunQueued(Event, kw_only=True, frozen=True):
     """Execution took note of a run that waits for a slot, as triggers decided."""

@@ -44,7 +44,8 @@ class ForkedFrom(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The moment of another run at which a run begins: after the event of `version` in its stream, at `position`.
 
     What had completed there is taken over, but for the nodes of `node_outputs`, which are given these outputs, those of
-    `rerun`, and all that lies below either.
+    `rerun`, and all that lies below either. With `shadow_version` it is a shadow run: what else its nodes would do outside
+    is not done; what came of it in the other run, up to that version of its stream, is taken from there.
     """
 
     run_id: UUID
@@ -52,6 +53,7 @@ class ForkedFrom(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     position: int
     node_outputs: dict[str, msgspec.Raw] = {}
     rerun: list[str] = []
+    shadow_version: int | None = None
 
 
 class RunRequested(Event, kw_only=True, frozen=True):

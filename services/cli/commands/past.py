@@ -72,6 +72,7 @@ async def fork(
     rerun: Annotated[list[str] | None, Several] = None,
     version: str | None = None,
     label: Annotated[list[str] | None, Several] = None,
+    shadow: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     watch: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     session: Annotated[Session, Hidden],
 ) -> int:
@@ -95,6 +96,8 @@ async def fork(
         Another version of the workflow: a number, or latest.
     label
         A label, name=value, in place of those of the run. May be given several times.
+    shadow
+        Do nothing outside: what jobs, children, people and events did in the run is taken from its history.
     watch
         Show the new run until it ends; the exit status says how it ended.
     """
@@ -109,6 +112,8 @@ async def fork(
         changes["version"] = _version(version)
     if label:
         changes["labels"] = dict(pairs("--label", label))
+    if shadow:
+        changes["shadow"] = True
     async with session.client() as client:
         try:
             forked = await client.fork(run, at, rerun=rerun or [], **changes)

@@ -114,6 +114,8 @@ async def runs(
     workflow: str | None = None,
     status: RunStatus | None = None,
     label: str | None = None,
+    at: str | None = None,
+    shadow: bool | None = None,
     limit: int = 20,
     session: Annotated[Session, Hidden],
 ) -> None:
@@ -127,11 +129,17 @@ async def runs(
         Only runs that stand like this.
     label
         Only runs with this label, name=value.
+    at
+        Those that had not ended at a past moment, as they were then: a position of the log, or an ISO 8601 time.
+    shadow
+        Only shadow runs; with --no-shadow none of them.
     limit
         At most so many.
     """
     async with session.client() as client:
-        page = await client.runs(workflow_id=workflow, status=status, label=label, limit=limit)
+        page = await client.runs(
+            workflow_id=workflow, status=status, label=label, active_at=at, shadow=shadow, limit=limit
+        )
     session.output.json(page)
     items: list[dict[str, Any]] = page["items"]
     if not items:

@@ -2,9 +2,9 @@
 
 Here: what each message means. `operations`: what people do to runs; `engine`: what follows by itself; `starting`: how
 nodes begin; `forking`: with what a run begins that goes on from another; `admitting`: whether they may;
-`waiting`: nodes that wait; `looping`, `joining`: loops and merges; `ending`:
-how nodes and runs end; `faults`: errors in plain words; `step`: the events decided so far, folded as they are decided.
-They are logged as one group.
+`shadowing`: what shadow runs do instead of acting; `waiting`: nodes that wait; `looping`, `joining`: loops and merges;
+`ending`: how nodes and runs end; `faults`: errors in plain words; `step`: the events decided so far, folded as they are
+decided. They are logged as one group.
 """
 
 from datetime import datetime, timedelta
@@ -110,7 +110,7 @@ def _begin(step: Step) -> None:
     timeout_ms = run.triggered.timeout_ms or settings.timeout_ms
     if timeout_ms:
         set_timer(step, "run_timeout", step.now + timedelta(milliseconds=timeout_ms))
-    if settings.sla_ms:
+    if settings.sla_ms and not run.is_shadow:
         set_timer(step, "sla", step.now + timedelta(milliseconds=settings.sla_ms))
     if run.triggered.from_node is not None:
         _leave_out(step, run.triggered.from_node)

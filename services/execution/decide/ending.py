@@ -126,6 +126,11 @@ def fail_at_once(step: Step, unit: Unit, error: ReportedError) -> None:
     _failed(step, unit, run_error(step.run, unit, error), None)
 
 
+def fail_for_good(step: Step, unit: Unit, error: RunError) -> None:
+    """The same, for an error that has its place in the graph already."""
+    _failed(step, unit, error, None)
+
+
 def _failed(step: Step, unit: Unit, error: RunError, usage: JobUsage | None) -> None:
     cancel_below(step, unit, "node_failed")
     was_stopping = is_stopping(step, unit.frame)

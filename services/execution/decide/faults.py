@@ -10,6 +10,7 @@ from services.execution import inputs
 from services.execution.state import Run, Unit
 
 _RESOLUTIONS: dict[str, str] = {
+    ErrorCode.MISSING_DEPENDENCY: "give the node an output (changes.node_outputs), or fork the run without shadow",
     ErrorCode.EXPRESSION_ERROR: "compare it with the run's input, variables and outputs; use has() for what may be absent",
     ErrorCode.INPUT_INVALID: "make the input_mapping give what the node's inputs declare",
     ErrorCode.OUTPUT_INVALID: "make the handler return what the node's outputs declare",
@@ -78,6 +79,15 @@ def lost_source_error(fork: ForkedFrom) -> RunError:
         message=f"the run {fork.run_id} that this one was forked from is not in the log any more, or cannot be read",
         suggested_resolution="fork another run, or execute the workflow with the input that is wanted",
     )
+
+
+def unrecorded_error(run: Run, unit: Unit, ended_as: str) -> ReportedError:
+    """A shadow run has nothing to take for this node from the run that it was forked from."""
+    fork = run.triggered.fork
+    assert fork is not None
+    place = f"node '{unit.node_id}'" + (f" ({unit.instance})" if unit.instance else "")
+    message = f"nothing was done in this shadow run, and the run {fork.run_id} has no outcome of {place}: {ended_as}"
+    return ReportedError(code=ErrorCode.MISSING_DEPENDENCY, message=message, retryable=False)
 
 
 def input_fault(fault: Exception) -> ReportedError:

@@ -92,7 +92,7 @@ def retry(step: Step, command: RetryRun) -> Refusal | None:
         return invalid_state(f"nothing in run {run.id} failed or was stopped; name the nodes to start from")
     step.emit(RunRetryRequested(cleared=cleared, resumed=resumed, command_id=command.command_id, reason=command.reason))
     settings = run.plan.workflow.settings
-    if settings.concurrency is None:
+    if settings.concurrency is None or run.is_shadow:
         go_on(step)
     elif settings.queue_timeout_ms:
         due_at = step.now + timedelta(milliseconds=settings.queue_timeout_ms)

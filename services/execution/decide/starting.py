@@ -6,15 +6,15 @@ from typing import Any
 import msgspec
 from flowforge.definition import ConditionNode, DataTransformNode, EndNode
 from flowforge.events import NodeQueued, NodeStarted
-from flowforge.raw import NULL, field
-from msgspec import UNSET
+from flowforge.raw import field
 
-from infra.expressions import EvaluationFault, ExpressionFault, Scope, Template, compile_template
+from infra.expressions import EvaluationFault
 from services.execution import inputs
 from services.execution.breakers import NotLoaded
-from services.execution.decide import admitting, looping, waiting
+from services.execution.decide import admitting, looping, shadowing, waiting
 from services.execution.decide.ending import complete, fail_at_once
 from services.execution.decide.faults import input_fault
+from services.execution.decide.payload import payload_of
 from services.execution.decide.step import Step, set_timer
 from services.execution.settings import MAP_INSTANCES_MAX
 from services.execution.state import NodeState, Unit
@@ -32,6 +32,8 @@ def begin(step: Step, unit: Unit, attempt: int) -> bool:
     try:
         if isinstance(unit, NodeState) and plan.is_map:
             _start_map(step, unit, attempt)
+        elif step.run.is_shadow and shadowing.is_concerned(plan):
+            shadowing.repeat(step, unit, attempt)
         elif plan.is_job:
             _queue(step, unit, attempt)
         elif plan.is_loop:
@@ -63,10 +65,7 @@ def _queue(step: Step, unit: Unit, attempt: int) -> None:
             return
         if admitting.waits_for_place(step, unit, attempt):
             return
-    payload, settings = NULL, _settings(step, unit)
-    if settings is not None:
-        render = inputs.render_for_worker if plan.has_secrets else inputs.render
-        payload = inputs.encoded(render(run, settings, step.now, unit, **own))
+    payload = payload_of(step, unit, own)
     if around is not None:
         breaker = admitting.breaker_of(unit, payload)
         if admitting.waits_for_breaker(step, unit, attempt, breaker):
@@ -90,27 +89,6 @@ def _queue(step: Step, unit: Unit, attempt: int) -> None:
     )
     if timeout_ms:
         set_timer(step, "node_timeout", step.now + timedelta(milliseconds=timeout_ms), unit, attempt)
-
-
-def _settings(step: Step, unit: Unit) -> Template | None:
-    """The node's own templates; of a prompt that is stored, those that are stored, with the node's own system prompt first.
-
-    Raises PortFault where there is no such prompt.
-    """
-    node = unit.plan.stored_prompt
-    if node is None or node.prompt_id is None:
-        return unit.plan.settings
-    stored = step.run.prompts.get((node.prompt_id, node.prompt_version))
-    if stored is None:
-        which = f"version {node.prompt_version} of the prompt" if node.prompt_version else "prompt"
-        raise inputs.PortFault(f"there is no {which} '{node.prompt_id}'")
-    fields: dict[str, Any] = {"prompt": stored.prompt, "options": node.options, "prompt_version": stored.version}
-    if node.system is not UNSET or stored.system is not None:
-        fields["system"] = stored.system if node.system is UNSET else node.system
-    try:
-        return compile_template(fields, Scope.NODE_WITH_SECRETS, lazily=True)
-    except ExpressionFault as fault:
-        raise EvaluationFault(node.prompt_id, f"the stored prompt cannot be read: {fault}") from None
 
 
 def _run_here(step: Step, unit: Unit, attempt: int) -> None:

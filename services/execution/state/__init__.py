@@ -8,10 +8,10 @@ Rooms: `units` (nodes, instances, iterations), `run` (the run as a whole), `evol
 
 from services.execution.state.evolve import evolve, fold, initial
 from services.execution.state.run import Run, StoredPrompt
-from services.execution.state.source import Source, source_of
+from services.execution.state.source import Source, recorded_in, source_of
 from services.execution.state.units import ENDED, Frame, LoopState, NodeState, Unit
 
 __all__ = [
     "ENDED", "Frame", "LoopState", "NodeState", "Run", "Source", "StoredPrompt", "Unit", "evolve", "fold", "initial",
-    "source_of",
+    "recorded_in", "source_of",
 ]  # fmt: skip

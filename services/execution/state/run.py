@@ -1,7 +1,7 @@
 """The run as a whole."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -16,7 +16,7 @@ from services.execution.plan import Plan
 from services.execution.state.units import Frame, NodeState, Unit
 
 if TYPE_CHECKING:
-    from services.execution.state.source import Source
+    from services.execution.state.source import Ending, Source
 
 RUN_ENDED = frozenset({"completed", "failed", "cancelled", "partial"})
 _decode = msgspec.json.Decoder().decode
@@ -63,6 +63,7 @@ class Run:
         "priority",
         "prompts",
         "queue_due_at",
+        "recorded",
         "retries",
         "root",
         "source",
@@ -106,9 +107,7 @@ class Run:
         self.held: dict[Unit, None] = {}
         """What waits for a place, or before a circuit breaker."""
         self.active_jobs = 0
-        self.is_cancelling = False
-        self.is_queued = False
-        self.has_missed_sla = False
+        self.is_cancelling = self.is_queued = self.has_missed_sla = False
         self.cancel_reason = ""
         self.timeout_due_at: datetime | None = None
         self.paused_at: datetime | None = None
@@ -130,6 +129,8 @@ class Run:
         self.cause_events: list[dict[str, Any]] | None = None
         self.source: Source | None = None
         """The run that it begins from, until it has begun."""
+        self.recorded: Mapping[tuple[str, str], Ending] | None = None
+        """Of a shadow run: how each node, and each instance, ended in the run that it was forked from."""
 
     @property
     def nodes(self) -> dict[str, NodeState]:
@@ -148,6 +149,11 @@ class Run:
     def is_stopping(self) -> bool:
         """Nothing new starts but what exists for failure."""
         return self.root.failing is not None or self.is_cancelling
+
+    @property
+    def is_shadow(self) -> bool:
+        """Nothing is done outside: what would come of it is taken from history."""
+        return self.triggered.is_shadow
 
     def begins_at(self, unit: Unit) -> bool:
         """Whether the run was asked to begin there: nothing above it was selected, and it is given the run's input."""

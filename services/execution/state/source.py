@@ -1,6 +1,6 @@
 """The run that another one was forked from, as it stood at that moment."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -19,6 +19,11 @@ class Source(msgspec.Struct, frozen=True, gc=False):
     run: Run
     endings: dict[str, Ending]
     branches: dict[str, list[str]]
+
+
+def recorded_in(history: Iterable[RunEvent]) -> dict[tuple[str, str], Ending]:
+    """How each node and each instance ended last, by (node, instance)."""
+    return {(event.node_id, event.instance): event for event in history if isinstance(event, Ending)}
 
 
 def source_of(plan: Plan, history: Sequence[tuple[RunEvent, datetime]]) -> Source:

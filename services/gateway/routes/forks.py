@@ -26,7 +26,8 @@ _POSITION_DIGITS_MAX = 18
 class Changes(msgspec.Struct, forbid_unknown_fields=True):
     """What a fork has otherwise than its origin had. `variables` lie over those of the origin; `node_outputs` are given to
     nodes, which then do not run; `rerun` are nodes that run anew though nothing about them changed; `version`: a number, or
-    `latest`. With other `input_data` every node runs anew.
+    `latest`. With other `input_data` every node runs anew. `shadow`: what nodes would do outside is not done, but taken from
+    what came of it in the origin.
     """
 
     input_data: msgspec.Raw = ABSENT
@@ -37,6 +38,7 @@ class Changes(msgspec.Struct, forbid_unknown_fields=True):
     labels: Annotated[dict[Label, LabelValue], Meta(max_length=labels_max)] | None = None
     priority: Annotated[int, Meta(ge=-priority_max, le=priority_max)] | None = None
     breakpoints: Annotated[list[Slug], Meta(max_length=breakpoints_max)] | None = None
+    shadow: bool = False
 
 
 class ForkOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -83,6 +85,7 @@ async def fork(request: AnyRequest, run_id: str) -> Response[bytes]:
             priority=changes.priority,
             breakpoints=None if changes.breakpoints is None else list(dict.fromkeys(changes.breakpoints)),
             override_running=wanted.options.override_running,
+            is_shadow=changes.shadow,
         ),
         lambda answer: reply.of(202, answer, Location=f"/api/runs/{answer['run_id']}"),
     )

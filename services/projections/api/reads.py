@@ -50,7 +50,7 @@ _PLACES = "select run_id, workflow_id from projections.runs where run_id = any($
 RUN_COLUMNS = """
     run_id, workflow_id, workflow_version, trigger_type, trigger_id, cause_event_id, cause_type, cause_id, cause_source,
     parent_run_id, parent_node_id, parent_instance, caused_by_run_id, actor, labels, input_data,
-    priority, depth, from_node, forked_from,
+    priority, depth, from_node, forked_from, is_shadow,
     created_at, created_position, status, variables, output_data, error, started_at, completed_at, total_nodes,
     completed_nodes, ended_nodes, breakpoints, paused_at, paused_before, retries, sla_missed_at, recovery_actions, position
 """

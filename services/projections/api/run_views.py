@@ -38,6 +38,7 @@ def run_view(row: Mapping[str, Any], graph: Graph, path: Sequence[tuple[str, str
         depth=row["depth"],
         from_node=row["from_node"],
         forked_from=raw(row["forked_from"]),
+        shadow=row["is_shadow"],
         created_at=row["created_at"],
         started_at=row["started_at"],
         completed_at=completed_at,

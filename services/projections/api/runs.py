@@ -42,6 +42,7 @@ async def list_runs(
     since: datetime | None = None,
     until: datetime | None = None,
     parent_run_id: UUID | None = None,
+    shadow: Annotated[bool | None, Parameter(description="only shadow runs, or none of them")] = None,
     active_at: Annotated[str | None, Parameter(description="what had not ended then: a position or a time")] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
@@ -49,13 +50,15 @@ async def list_runs(
     """Runs, newest first; `since` and `until` are about when they were created. With `active_at`, the runs that had not
     ended at that moment, each as it was then; a page may then have fewer runs than asked for, and another after it."""
     cursors = await reads.cursors(
-        "runs", workflow_id, status, trigger_type, label, since, until, parent_run_id, active_at
+        "runs", workflow_id, status, trigger_type, label, since, until, parent_run_id, active_at, shadow
     )
     conditions = Conditions().add("workflow_id = {}", workflow_id).add("status = {}", status)
     conditions.add("trigger_type = {}", trigger_type).add("parent_run_id = {}", parent_run_id)
     if label is not None:
         name, _, value = label.partition("=")
         conditions.add("labels <> '{{}}' and labels @> {}::jsonb", msgspec.json.encode({name: value}).decode())
+    if shadow is not None:
+        conditions.require("is_shadow" if shadow else "not is_shadow")
     conditions.add("created_at >= {}", utc(since)).add("created_at < {}", utc(until))
     last = cursors.read(cursor, int, str)
     moment = None if active_at is None else await moments.moment_of(reads, active_at, "active_at")

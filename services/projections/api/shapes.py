@@ -169,8 +169,9 @@ class AsOf(msgspec.Struct):
 
 class Run(msgspec.Struct):
     """A run. It halts before its `breakpoints`, and `paused_before` are those that it stands before. `forked_from` is the
-    moment of another run at which it began, `{run_id, position}`. `estimate`, of a running one whose workflow's nodes are
-    known, tells how sure `estimated_time_remaining_ms` is.
+    moment of another run at which it began, `{run_id, position}`; of a `shadow` run, what its nodes would have done outside
+    was not done, but taken from there. `estimate`, of a running one whose workflow's nodes are known, tells how sure
+    `estimated_time_remaining_ms` is.
 
     `node_runs` and `causes`, from the run itself back to the first event of all, are left out of lists; `as_of` is of a
     run that is told as it was at a past moment.
@@ -195,6 +196,7 @@ class Run(msgspec.Struct):
     depth: int
     from_node: str | None
     forked_from: msgspec.Raw
+    shadow: bool
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

@@ -78,6 +78,7 @@ def triggered(models: ReadModels, stored: StoredEvent, event: WorkflowTriggered)
         depth=event.depth,
         from_node=event.from_node,
         forked_from=_fork(event),
+        is_shadow=event.is_shadow,
         breakpoints=listed(event.breakpoints),
         created_at=stored.recorded_at,
         created_position=stored.position,
@@ -179,7 +180,9 @@ def count_ending(models: ReadModels, row: RunRow, position: int, by: int = 1) ->
 def _note(
     models: ReadModels, row: RunRow, at: datetime, status: str, duration_ms: int | None, by: int, position: int = 0
 ) -> None:
-    """Each fork names its origin as its trigger: they are counted together."""
+    """Each fork names its origin as its trigger: they are counted together. A shadow run tells nothing of how runs do."""
+    if row.is_shadow:
+        return
     trigger_id = "" if row.trigger_type == "fork" else row.trigger_id
     seen = RunSeen(row.workflow_id, row.trigger_type, trigger_id, at, status, duration_ms, by, position or row.position)
     models.changes.seen.runs.append(seen)
