@@ -343,7 +343,7 @@ create table breakers (
 -- Whoever writes the rows needs none of these: where read models are built anew they are made last.
 
 create unique index runs_created on runs (created_position);
-create index runs_of_workflow on runs (workflow_id, created_position);
+create index runs_of_workflow on runs (workflow_id, created_at, created_position);
 create index runs_by_time on runs (created_at, created_position);
 create index runs_by_trigger_type on runs (trigger_type, created_position);
 create index runs_with_status on runs (status, created_position);

@@ -38,14 +38,15 @@ from flowforge.events import (
 from flowforge.identity import derived_uuid, event_id, named_stream
 
 from infra.embedded import postgres as embedded_postgres
-from infra.embedded.account import unprivileged
+from infra.embedded.account import make_traversable, unprivileged
 from infra.embedded.ports import free_port
 from infra.embedded.process import spawn
 from infra.eventlog import Append, NewEvent, PostgresEventLog, StreamAppend
 from infra.eventlog.migrate import migrate
 
 sys.path.insert(0, str(Path(__file__).parent))
-from figures import Figure, at_least, say
+import lists
+from figures import Figure, at_least, at_most, say
 from system import workflow
 
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
@@ -177,16 +178,33 @@ async def rebuilding(home: Path, runs_count: int) -> Iterator[Figure]:
     return iter([at_least("read models rebuilt from a long log", max(rates), 50_000, "events/s")])
 
 
-async def measure(home: Path, runs_count: int = RUNS_COUNT) -> list[Figure]:
-    return [*await rebuilding(home / "rebuilding", runs_count)]
+async def listing(home: Path, runs_count: int) -> Iterator[Figure]:
+    async with database(home) as dsn:
+        began = time.perf_counter()
+        await lists.fill(dsn, START, bytes(definition("w")).decode(), runs_count)
+        say(f"  {runs_count:,} runs in the store after {time.perf_counter() - began:.0f} s")
+        async with lists.serving(dsn) as client:
+            name, p95 = await lists.slowest_p95(client)
+        await asyncio.to_thread(lists.PLANS.write_text, await lists.plans(dsn, runs_count))
+    return iter([at_most(f"every list with {runs_count:,} runs, the slowest p95 ({name})", p95, 30, "ms", 1)])
+
+
+async def measure(home: Path, runs_count: int = RUNS_COUNT, listed_count: int = lists.RUNS_COUNT) -> list[Figure]:
+    await asyncio.to_thread(home.mkdir, parents=True, exist_ok=True)
+    make_traversable(home / "any")
+    say("rebuilding")
+    figures = [*await rebuilding(home / "rebuilding", runs_count)]
+    say("lists")
+    return [*figures, *await listing(home / "lists", listed_count)]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=RUNS_COUNT)
+    parser.add_argument("--listed", type=int, default=lists.RUNS_COUNT)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="flowforge-reading-") as folder:
-        figures = uvloop.run(measure(Path(folder), options.runs))
+        figures = uvloop.run(measure(Path(folder), options.runs, options.listed))
     for figure in figures:
         say(f"{figure.name}: {figure.value} ({figure.limit})")
     return 0 if all(figure.is_met for figure in figures) else 1

@@ -25,6 +25,7 @@ from infra.eventlog import Append, NewEvent, PostgresEventLog, StreamAppend
 
 sys.path.insert(0, str(Path(__file__).parent))
 import million
+import reading
 import scale
 import validating
 from figures import Figure, at_least, at_most, say
@@ -200,6 +201,7 @@ async def measure(floor_script: Path | None, rounds: int) -> list[Figure]:
             figures.append(await append_rate(bench))
         figures += await scale.measure(home)
         figures += await million.measure(home)
+        figures += await reading.measure(home / "reading")
     return figures
 
 

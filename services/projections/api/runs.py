@@ -64,7 +64,7 @@ async def list_runs(
     moment = None if active_at is None else await moments.moment_of(reads, active_at, "active_at")
     if moment is not None:
         await moments.only_active(reads, conditions, moment)
-    by_time = since is not None or until is not None
+    by_time = since is not None or until is not None or workflow_id is not None
     clauses = conditions.newest_first("created_at", "created_position", limit, last, by_time=by_time)
     rows = await reads.pool.fetch(_RUNS + clauses, *conditions.values)
     page = cursors.page(rows, limit, [[row["created_position"], row["created_at"].isoformat()] for row in rows])
@@ -77,10 +77,10 @@ async def active_runs(reads: Reads, workflow_id: str, limit: int, cursor: str | 
     """The runs of a workflow that have not ended, newest first."""
     cursors = await reads.cursors("active", workflow_id)
     conditions = Conditions().add("workflow_id = {}", workflow_id).add("status = any({})", ACTIVE)
-    if (before := cursors.read(cursor, int)) is not None:
-        conditions.add("created_position < {}", before[0])
-    rows = await reads.pool.fetch(_RUNS + conditions.page("created_position desc", limit), *conditions.values)
-    page = cursors.page(rows, limit, [[row["created_position"]] for row in rows])
+    last = cursors.read(cursor, int, str)
+    clauses = conditions.newest_first("created_at", "created_position", limit, last, by_time=True)
+    rows = await reads.pool.fetch(_RUNS + clauses, *conditions.values)
+    page = cursors.page(rows, limit, [[row["created_position"], row["created_at"].isoformat()] for row in rows])
     return Page(await _runs(reads, page.items), page.next_cursor)
 
 
