@@ -56,7 +56,10 @@ class Cursors:
         digest, body = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
         if digest != self._digest(body):
             raise _refused()
-        return list(cast("tuple[Any, ...]", msgspec.json.decode(body, type=tuple[kinds])))  # type: ignore[valid-type]
+        try:
+            return list(cast("tuple[Any, ...]", msgspec.json.decode(body, type=tuple[kinds])))  # type: ignore[valid-type]
+        except msgspec.DecodeError as fault:  # of a version that sorted this list otherwise
+            raise _refused() from fault
 
     def page(self, items: Sequence[Item], limit: int, keys: Sequence[Sequence[Any]]) -> Page[Item]:
         """The page of at most `limit` of these items: one more was asked for, to know whether there is a next page."""

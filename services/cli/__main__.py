@@ -51,6 +51,7 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("runs", "operations:app", _RUNS, "List runs; pause, resume, step, retry, change, cancel them."),
     ("logs", "runs:logs", _RUNS, "Show what the jobs of a run wrote."),
     ("why", "runs:why", _RUNS, "Show why a run started, back to the first event."),
+    ("lineage", "lineage:lineage", _RUNS, "What led to a run, and what came of it."),
     ("state", "past:state", _RUNS, "Show a run as it was at a past moment."),
     ("fork", "past:fork", _RUNS, "Go on from a past moment in a new run."),
     ("diff", "past:diff", _RUNS, "What differs between two runs, such as a run and its fork."),
@@ -72,6 +73,7 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("archive", "keeping:archive", _SYSTEM, "Move runs that ended long ago from the log into compressed files."),
     ("restore", "keeping:restore", _SYSTEM, "Put an archive back into the log; or make a new home of a backup."),
     ("backup", "keeping:backup", _SYSTEM, "Write everything into one file while it runs; or check such a file."),
+    ("audit", "audit:audit", _SYSTEM, "Who did what, when."),
     ("doctor", "doctor:doctor", _SYSTEM, "What is reachable, what is not, and what to do."),
 )
 

@@ -90,7 +90,9 @@ class Answers:
         if question.labels:
             conditions.add("labels <> '{{}}' and labels @> {}::jsonb", _encode(question.labels).decode())
         conditions.add("created_at >= {}", question.since).add("created_at < {}", question.until)
-        query = _RUNS + conditions.page("created_position desc", question.limit)
+        by_time = question.workflow_id is not None or question.since is not None or question.until is not None
+        clauses = conditions.newest_first("created_at", "created_position", question.limit, None, by_time=by_time)
+        query = _RUNS + clauses
         found: list[Any] = [row["run_id"] for row in await self._pool.fetch(query, *conditions.values)]
         unknown: list[Any] = []
         if question.run_ids is not None:

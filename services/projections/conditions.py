@@ -1,5 +1,6 @@
 """A `where` that is put together from what was asked for. Pure."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,17 @@ class Conditions:
             self.values.append(value)
             self._terms.append(term.format(f"${len(self.values)}"))
         return self
+
+    def newest_first(self, time: str, position: str, limit: int, last: Sequence[Any] | None, *, by_time: bool) -> str:
+        """The clauses of a page in the order of `position`, after the place `last`: `[position, time]`. With `by_time`, for
+        a list of one workflow or between two instants, in the order of `time`, which an index gives without passing over what is newer."""
+        if last is not None and by_time:
+            self.values += [last[0], datetime.fromisoformat(last[1])]
+            count = len(self.values)
+            self.require(f"({time}, {position}) < (${count}::timestamptz, ${count - 1}::bigint)")
+        elif last is not None:
+            self.add(f"{position} < {{}}", last[0])
+        return self.page(f"{time} desc, {position} desc" if by_time else f"{position} desc", limit)
 
     def require(self, term: str) -> "Conditions":
         """Ask for a term without a value."""

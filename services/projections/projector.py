@@ -4,14 +4,17 @@ Rows and checkpoint are one transaction. Killed at any line, the next one starts
 again; what is in memory is a cache of rows that the tables have.
 """
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeVar, get_args
 from uuid import UUID
 
 import asyncpg
 from flowforge.events import (
     AnyEvent,
     PromptEvent,
+    QuarantineEvent,
     RetryRefused,
     RunRetried,
     RunsArchived,
@@ -21,6 +24,7 @@ from flowforge.events import (
     TemplateEvent,
     TimerSet,
     WorkflowArchived,
+    WorkflowTriggered,
     WorkflowUpdated,
     decode,
 )
@@ -35,6 +39,18 @@ from services.projections.spans import ProjectorSpans
 from services.projections.state import Changes, ReadModels
 from services.projections.statistics import Statistics, count
 
+PART_COUNT = 500
+"""So many events are decoded or folded before what is being written has its turn."""
+HELD_ROWS_MAX = 100_000
+"""So many rows of nodes may be held back before all are written."""
+_LOADING = frozenset(
+    kind.__name__
+    for kinds in (WorkflowUpdated | WorkflowArchived, TemplateEvent, PromptEvent, SlotEvent, QuarantineEvent)
+    for kind in get_args(kinds)
+) | {RunRetried.__name__, RunsArchived.__name__, RunsRestored.__name__}
+"""Types of events that need more in memory than their run."""
+Item = TypeVar("Item")
+
 
 class LogChanged(Exception):
     """The log is not the one these read models were made from: it is another incarnation, or it lost its end."""
@@ -45,9 +61,15 @@ class LogBroken(Exception):
 
 
 class Projector:
-    """Writes the read models in the schema of `connection`, which nobody else uses meanwhile."""
+    """Writes the read models in the schema of `connection`, which nobody else uses meanwhile.
 
-    def __init__(self, log: EventLog, connection: asyncpg.Connection, cached_runs_max: int) -> None:
+    With `builds` it makes them from nothing for later use: rows of runs that go on are held back, so that most are written
+    once, and a batch is folded while the one before it is written. Only after `settle` do the tables have everything.
+    """
+
+    def __init__(
+        self, log: EventLog, connection: asyncpg.Connection, cached_runs_max: int, *, builds: bool = False
+    ) -> None:
         self.position = 0
         self.log = log
         self.spans: ProjectorSpans | None = None
@@ -55,12 +77,16 @@ class Projector:
         self._connection = connection
         self._cached_runs_max = cached_runs_max
         self._models = ReadModels()
+        self._builds = builds
+        self._has_all_statistics = False
+        self._writing: asyncio.Task[None] | None = None
 
     async def start(self) -> store.Checkpoint:
         """Forget what is in memory and go on from the checkpoint. Raises `LogChanged`."""
         self._models = ReadModels()
         checkpoint = await store.read_checkpoint(self._connection)
         self.position = checkpoint.position
+        self._has_all_statistics = checkpoint.position == 0
         check_log(checkpoint, await self.log.head())
         return checkpoint
 
@@ -72,74 +98,112 @@ class Projector:
         return len(events)
 
     async def take(self, events: Sequence[StoredEvent]) -> None:
-        """Take these events, the next of the log."""
+        """Take these events, the next of the log; with `builds` they may still be being written when it returns."""
         if events[0].position != self.position + 1 or events[-1].position != self.position + len(events):
             raise LogBroken(f"after position {self.position} the log has a gap; run `flowforge verify`")
         began_ns = 0 if self.spans is None else time.time_ns()
-        decoded = [decode(event.type, event.data) for event in events]
+        decoded: list[AnyEvent] = []
+        for part in _parts(events):
+            decoded += [decode(event.type, event.data) for event in part]
+            await self._let_write()
         await self._load(events, decoded)
-        self._fold(events, decoded)
+        for part in _parts(list(zip(events, decoded, strict=True))):
+            self._fold(part)
+            await self._let_write()
         await self._write(events[-1].position)
         if self.spans is not None:
             self.spans.taken(events, began_ns)
 
+    async def settle(self) -> None:
+        """Have everything in the tables that was taken, and hold nothing back from here on."""
+        await self._written()
+        self._builds = False
+        await self._write(self.position)
+
+    async def stop(self) -> None:
+        """Leave off, whatever is still being written."""
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.gather(self._writing, return_exceptions=True)
+
+    async def _let_write(self) -> None:
+        if self._writing is not None:
+            await asyncio.sleep(0)
+
+    async def _written(self) -> None:
+        """Until the connection is free, and the tables have what was given to be written."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            await writing
+
     async def _load(self, events: Sequence[StoredEvent], decoded: Sequence[AnyEvent]) -> None:
+        """Have in memory what these events change and the tables may have."""
+        kinds = {event.type for event in events}
+        await self._load_runs(events, decoded)
+        if not kinds.isdisjoint(_LOADING):
+            await self._load_others(events, decoded)
+
+    async def _load_runs(self, events: Sequence[StoredEvent], decoded: Sequence[AnyEvent]) -> None:
         runs = self._models.runs
-        begun = {event.stream_id for event in events if event.type == "WorkflowTriggered"}
-        missing = {
-            event.stream_id
-            for event, fact in zip(events, decoded, strict=True)
-            if event.stream_type == "run" and event.stream_id not in runs and _changes_rows(fact)
-        }
+        missing = {event.stream_id for event in events if event.stream_type == "run"} - runs.keys()
+        missing -= {event.stream_id for event in events if event.type == "WorkflowTriggered"}
+        if missing:
+            changing = {
+                event.stream_id
+                for event, fact in zip(events, decoded, strict=True)
+                if event.stream_id in missing and _changes_rows(fact)
+            }
+            if changing:
+                await self._written()
+                await store.load(self._connection, self._models, changing, ())
+
+    async def _load_others(self, events: Sequence[StoredEvent], decoded: Sequence[AnyEvent]) -> None:
+        await self._written()
+        connection, models = self._connection, self._models
         workflows = {
             event.workflow_id
             for event in decoded
-            if isinstance(event, WorkflowUpdated | WorkflowArchived) and event.workflow_id not in self._models.workflows
+            if isinstance(event, WorkflowUpdated | WorkflowArchived) and event.workflow_id not in models.workflows
         }
-        if missing - begun or workflows:
-            await store.load(self._connection, self._models, missing - begun, workflows)
+        if workflows:
+            await store.load(connection, models, (), workflows)
         for event, fact in zip(events, decoded, strict=True):
-            if isinstance(fact, RunRetried) and fact.resumed and event.stream_id in runs:
-                await store.load_unfinished(self._connection, runs[event.stream_id], fact.resumed)
+            if isinstance(fact, RunRetried) and fact.resumed and event.stream_id in models.runs:
+                await store.load_unfinished(connection, models.runs[event.stream_id], fact.resumed)
         await self._load_moved(events, decoded)
         templates = {event.template_id for event in decoded if isinstance(event, TemplateEvent)}
-        if templates - self._models.templates.keys():
-            await store.load_templates(self._connection, self._models, templates - self._models.templates.keys())
+        if templates - models.templates.keys():
+            await store.load_templates(connection, models, templates - models.templates.keys())
         prompts = {event.prompt_id for event in decoded if isinstance(event, PromptEvent)}
-        if prompts - self._models.prompts.keys():
-            await store.load_prompts(self._connection, self._models, prompts - self._models.prompts.keys())
-        asked = (
-            event
+        if prompts - models.prompts.keys():
+            await store.load_prompts(connection, models, prompts - models.prompts.keys())
+        slots = {
+            event.run_id
             for event in decoded
             if isinstance(event, SlotEvent) and not isinstance(event, SlotRefused | RetryRefused)
-        )
-        slots = {event.run_id for event in asked} - self._models.slots.keys()
+        } - models.slots.keys()
         if slots:
-            await store.load_slots(self._connection, self._models, slots)
+            await store.load_slots(connection, models, slots)
         retried = {event.stream_id for event in events if event.stream_type == "quarantine" and event.version > 1}
         if retried:
-            await store.load_dead_letters(self._connection, self._models, retried)
+            await store.load_dead_letters(connection, models, retried)
 
     async def _load_moved(self, events: Sequence[StoredEvent], decoded: Sequence[AnyEvent]) -> None:
         """The runs that go into archives or come back; of those that come back, what their own events make of them."""
-        moved = [
-            (stored, fact)
-            for stored, fact in zip(events, decoded, strict=True)
-            if isinstance(fact, RunsArchived | RunsRestored)
-        ]
-        for stored, fact in moved:
-            begun = {event.stream_id for event in events if event.type == "WorkflowTriggered"}
-            missing = [run_id for run_id in fact.runs if run_id not in self._models.runs and run_id not in begun]
-            await store.load_rows(self._connection, self._models, missing)
-            for run_id, history in (
-                (await self.log.read_streams(fact.runs)).items() if isinstance(fact, RunsRestored) else ()
-            ):
-                for past in folded(until(history, stored.position)):
-                    self._models.histories[stored.position, run_id] = past.runs[run_id]
+        connection, models = self._connection, self._models
+        begun = {event.stream_id for event in events if event.type == WorkflowTriggered.__name__}
+        for stored, fact in zip(events, decoded, strict=True):
+            if isinstance(fact, RunsArchived | RunsRestored):
+                missing = [run_id for run_id in fact.runs if run_id not in models.runs and run_id not in begun]
+                await store.load_rows(connection, models, missing)
+            if isinstance(fact, RunsRestored):
+                for run_id, history in (await self.log.read_streams(fact.runs)).items():
+                    for past in folded(until(history, stored.position)):
+                        models.histories[stored.position, run_id] = past.runs[run_id]
 
-    def _fold(self, events: Sequence[StoredEvent], decoded: Sequence[AnyEvent]) -> None:
+    def _fold(self, events: Sequence[tuple[StoredEvent, AnyEvent]]) -> None:
         models = self._models
-        for stored, event in zip(events, decoded, strict=True):
+        for stored, event in events:
             try:
                 fold(models, stored, event)
             except KeyError as fault:
@@ -148,17 +212,31 @@ class Projector:
                 ) from fault
 
     async def _write(self, position: int) -> None:
-        changes, self._models.changes = self._models.changes, Changes()
-        await store.load_statistics(self._connection, self._models.statistics, changes.seen)
-        counted = count(self._models.statistics, changes.seen)
+        models = self._models
+        changes, models.changes = models.changes, Changes()
+        if not self._has_all_statistics:
+            await self._written()
+            await store.load_statistics(self._connection, models.statistics, changes.seen)
+        counted = count(models.statistics, changes.seen)
+        if self._builds and len(models.runs) <= self._cached_runs_max and len(changes.nodes) <= HELD_ROWS_MAX:
+            _hold_back(models, changes)
+        writings = store.writings(changes, counted)
+        await self._written()
+        writing = self._perform(writings, self.position, position)
+        self.position = position
+        self._forget(changes)
+        if self._builds:
+            self._writing = asyncio.create_task(writing)
+        else:
+            await writing
+
+    async def _perform(self, writings: Sequence[store.Writing | store.Removal], before: int, after: int) -> None:
         async with self._connection.transaction():
-            await store.move_checkpoint(self._connection, self.position, position)
-            await store.write(self._connection, changes, counted)
+            await store.move_checkpoint(self._connection, before, after)
+            for writing in writings:
+                await writing.perform(self._connection)
             failpoint("projections.before_commit")
         failpoint("projections.after_commit")
-        self.position = position
-        store.as_written(changes, counted)
-        self._forget(changes)
 
     def _forget(self, changes: Changes) -> None:
         """Runs and instances that have ended are not expected to change; other runs are kept, as many as are allowed."""
@@ -178,11 +256,28 @@ class Projector:
             slots.clear()
         if len(self._models.statistics) > self._cached_runs_max:
             self._models.statistics = Statistics()
+            self._has_all_statistics = False
         excess = len(runs) - self._cached_runs_max
         if excess > 0:
             oldest: list[UUID] = [run_id for run_id, _ in zip(runs, range(excess), strict=False)]
             for run_id in oldest:
                 del runs[run_id]
+
+
+def _hold_back(models: ReadModels, changes: Changes) -> None:
+    """Leave the rows of runs that go on among what is to be written later."""
+    runs, later = models.runs, models.changes
+    later.runs = [row for row in changes.runs if row.status not in RUN_ENDED]
+    changes.runs = [row for row in changes.runs if row.status in RUN_ENDED]
+    ended = {row.run_id for row in changes.runs}
+    later.nodes = [row for row in changes.nodes if row.run_id in runs and row.run_id not in ended]
+    changes.nodes = [row for row in changes.nodes if row.run_id not in runs or row.run_id in ended]
+
+
+def _parts(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """So many at a time that others have their turn."""
+    for first in range(0, len(items), PART_COUNT):
+        yield items[first : first + PART_COUNT]
 
 
 def _changes_rows(event: AnyEvent) -> bool:

@@ -87,7 +87,7 @@ class ReadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Events that wait for one listener; one that is slower is caught up from the log."""
     listener_backlog_bytes_max: int = 4 * 1024 * 1024
     """The same in bytes; what waits for several is there once."""
-    graphs_cached_max: int = 500
+    graphs_cached_max: int = 2_000
     runs_placed_max: int = 50_000
     """Runs whose workflow the live stream remembers."""
 

@@ -6,7 +6,7 @@ sums are kept, so that any batches give the same bytes.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
@@ -64,7 +64,8 @@ class RunHourRow(msgspec.Struct, gc=False):
 
 
 class UsageRow(msgspec.Struct, gc=False):
-    """How often something was used: `kind` is `actor` (runs that somebody started) or `events` (received, `id` empty)."""
+    """How often something was there: `kind` is `actor` (runs that somebody started), `events` (received, `id` empty) or
+    `ended` (runs that stand so, `id` their status)."""
 
     kind: str
     id: str
@@ -105,6 +106,7 @@ class Used(NamedTuple):
     id: str
     at: datetime
     position: int
+    by: int = 1
 
 
 class Seen:
@@ -147,7 +149,8 @@ class Counted(NamedTuple):
 
 def hour_of(at: datetime) -> datetime:
     """When the hour began (UTC)."""
-    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return utc.replace(minute=0, second=0, microsecond=0)
 
 
 def hour_key(seen: RunSeen) -> HourKey:
@@ -231,7 +234,7 @@ def _count_use(rows: Statistics, counted: Counted, used: Used) -> None:
     elif row.change == CLEAN:
         row.change = CHANGED
         counted.usage.append(row)
-    row.count += 1
+    row.count += used.by
     row.last_at, row.position = max(row.last_at, used.at), used.position
 
 
@@ -240,7 +243,8 @@ def _count_use(rows: Statistics, counted: Counted, used: Used) -> None:
 
 def took_ms(since: datetime, until: datetime) -> int:
     """Whole milliseconds, at least 0."""
-    return min(max((until - since) // timedelta(milliseconds=1), 0), DURATION_MAX_MS)
+    took = until - since
+    return min(max((took.days * 86_400 + took.seconds) * 1_000 + took.microseconds // 1_000, 0), DURATION_MAX_MS)
 
 
 def bucket_of(duration_ms: int) -> int:

@@ -4,16 +4,16 @@ All statements name tables without their schema: the connection's search path sa
 the live one or one that is being built. Statements derive from the rows in `state.py`, so that the two cannot drift.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from services.projections.state import (
-    NEW,
+    CLEAN,
     ApprovalRow,
     AuditRow,
     BreakerRow,
@@ -43,16 +43,16 @@ from services.projections.statistics import (
     UsageRow,
     hour_key,
 )
-from services.projections.table import Table
+from services.projections.table import Removal, Table, Writing
 
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 14
+TABLES_VERSION = 15
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _GO_ON = "status not in ('completed', 'failed', 'skipped', 'cancelled')"
-_SQL = Path(__file__).with_name("tables.sql")
+_TABLES, _, _INDEXES = Path(__file__).with_name("tables.sql").read_text().partition("-- --- for readers only")
 
 
 class CheckpointMoved(Exception):
@@ -128,15 +128,25 @@ async def connect(dsn: str, schema: str) -> asyncpg.Connection:
     return await asyncpg.connect(dsn, server_settings=settings, command_timeout=None)
 
 
-async def create_tables(connection: asyncpg.Connection, schema: str, incarnation: UUID) -> None:
-    """Make empty read models at position 0 in `schema`, the connection's, unless they are there."""
+async def create_tables(
+    connection: asyncpg.Connection, schema: str, incarnation: UUID, *, for_readers: bool = True
+) -> None:
+    """Make empty read models at position 0 in `schema`, the connection's, unless they are there; with `for_readers` False
+    without the indexes that only readers need."""
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock(hashtext($1))", f"flowforge.{schema}")
         if await connection.fetchval("select to_regclass('checkpoint') is not null"):
             return
-        await connection.execute(_SQL.read_text())
+        await connection.execute(_TABLES)
+        if for_readers:
+            await create_indexes(connection)
         await connection.execute("insert into checkpoint values (true, 0, $1, $2)", incarnation, TABLES_VERSION)
         await _let_readers_in(connection, schema)
+
+
+async def create_indexes(connection: asyncpg.Connection) -> None:
+    """Make what only readers need."""
+    await connection.execute(_INDEXES)
 
 
 async def _let_readers_in(connection: asyncpg.Connection, schema: str) -> None:
@@ -257,60 +267,51 @@ async def load_statistics(connection: asyncpg.Connection, rows: Statistics, seen
             rows.usage[usage.kind, usage.id] = usage
 
 
-async def write(connection: asyncpg.Connection, changes: Changes, counted: Counted) -> None:
-    """Write what changed, inside the caller's transaction."""
-    await _remove(connection, changes)  # first: what comes back is written after
-    for row in changes.workflows:
-        await _write_workflow(connection, row)
-    await VERSIONS.append(connection, changes.versions)
-    if changes.runs:
-        await RUNS.write(connection, changes.runs)
-    if changes.nodes:
-        nodes, instances = _split(changes.nodes)
-        await NODES.write(connection, nodes)
-        await INSTANCES.put(connection, instances)
-    if changes.approvals:
-        await APPROVALS.write(connection, changes.approvals)
-    if changes.slots:
-        await SLOTS.write(connection, changes.slots)
-    if changes.templates:
-        await TEMPLATES.write(connection, changes.templates)
-    if changes.prompts:
-        await PROMPTS.write(connection, changes.prompts)
-    await PROMPT_VERSIONS.append(connection, changes.prompt_versions)
-    await DECISIONS.append(connection, changes.decisions)
-    await RECEIVED.append(connection, changes.received)
-    await REJECTIONS.append(connection, changes.rejections)
-    if changes.dead_letters:
-        await DEAD_LETTERS.write(connection, changes.dead_letters)
-    await AUDIT.append(connection, changes.audits)
-    await SECRET_CHANGES.append(connection, changes.secret_changes)
-    await BREAKERS.put(connection, list(changes.breakers.values()))
-    if counted.nodes:
-        await NODE_STATISTICS.write(connection, counted.nodes)
-    if counted.hours:
-        await RUN_HOURS.write(connection, counted.hours)
-    if counted.usage:
-        await USAGE.write(connection, counted.usage)
+def writings(changes: Changes, counted: Counted) -> list[Writing | Removal]:
+    """What changed, in the order in which it is to be written; from here on the rows count as written."""
+    nodes, instances = _split(changes.nodes)
+    kept: tuple[tuple[Table, Sequence[Any]], ...] = (
+        (WORKFLOWS, changes.workflows),
+        (RUNS, changes.runs),
+        (NODES, nodes),
+        (APPROVALS, changes.approvals),
+        (SLOTS, changes.slots),
+        (TEMPLATES, changes.templates),
+        (PROMPTS, changes.prompts),
+        (DEAD_LETTERS, changes.dead_letters),
+        (NODE_STATISTICS, counted.nodes),
+        (RUN_HOURS, counted.hours),
+        (USAGE, counted.usage),
+    )
+    added: tuple[tuple[Table, Sequence[Any]], ...] = (
+        (VERSIONS, changes.versions),
+        (PROMPT_VERSIONS, changes.prompt_versions),
+        (DECISIONS, changes.decisions),
+        (RECEIVED, changes.received),
+        (REJECTIONS, changes.rejections),
+        (AUDIT, changes.audits),
+        (SECRET_CHANGES, changes.secret_changes),
+    )
+    found: list[Writing | Removal] = [*_removals(changes)]  # first: what comes back is written after
+    found += [table.kept(rows) for table, rows in kept if rows]
+    found += [table.added(rows) for table, rows in added if rows]
+    if instances:
+        found.append(INSTANCES.put(instances))
+        for row in instances:
+            row.change = CLEAN
+    if changes.breakers:
+        found.append(BREAKERS.put(list(changes.breakers.values())))
+    return found
 
 
-async def _remove(connection: asyncpg.Connection, changes: Changes) -> None:
+def _removals(changes: Changes) -> Iterator[Removal]:
     """The rows that retention has taken away."""
-    for table in (NODES, INSTANCES) if changes.archived else ():
-        await connection.execute(f"delete from {table.name} where run_id = any($1)", changes.archived)  # noqa: S608
-    for table in (DECISIONS, RECEIVED) if changes.listed_from_position else ():
-        await connection.execute(f"delete from {table.name} where position < $1", changes.listed_from_position)  # noqa: S608
-
-
-async def _write_workflow(connection: asyncpg.Connection, row: WorkflowRow) -> None:
-    """One by one: workflows change seldom, and an array of tag lists is no array that Postgres takes."""
-    values = msgspec.structs.astuple(row)[: WORKFLOWS.columns_count]
-    if row.change == NEW:
-        await WORKFLOWS.insert_rows(connection, [values])
-        return
-    names = WORKFLOWS.columns[1:]
-    sets = ", ".join(f"{name} = ${number}" for number, name in enumerate(names, 2))
-    await connection.execute(f"update workflows set {sets} where id = $1", *values)  # noqa: S608
+    if changes.archived:
+        yield NODES.without("run_id = any($1)", changes.archived)
+        yield INSTANCES.without("run_id = any($1)", changes.archived)
+    if changes.listed_from_position:
+        yield DECISIONS.without("position < $1", changes.listed_from_position)
+        yield RECEIVED.without("position < $1", changes.listed_from_position)
 
 
 def _split(rows: Sequence[NodeRow]) -> tuple[list[NodeRow], list[NodeRow]]:
@@ -319,28 +320,3 @@ def _split(rows: Sequence[NodeRow]) -> tuple[list[NodeRow], list[NodeRow]]:
     for row in rows:
         (instances if row.instance else nodes).append(row)
     return nodes, instances
-
-
-def as_written(changes: Changes, counted: Counted) -> None:
-    """The transaction is committed: the tables now have these rows as they are."""
-    for statistics in counted:
-        for counted_row in cast("list[NodeStatisticsRow | RunHourRow | UsageRow]", statistics):
-            counted_row.change = 0
-    for rows in (
-        cast(
-            "list[WorkflowRow | RunRow | NodeRow | ApprovalRow | SlotRow | TemplateRow | PromptRow | DeadLetterRow]",
-            part,
-        )
-        for part in (
-            changes.workflows,
-            changes.runs,
-            changes.nodes,
-            changes.approvals,
-            changes.slots,
-            changes.templates,
-            changes.prompts,
-            changes.dead_letters,
-        )
-    ):
-        for row in rows:
-            row.change = 0

@@ -1,7 +1,7 @@
 """One table of the read models, and its statements, which derive from the type of its rows."""
 
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from services.projections.rows import NEW, Json
+from services.projections.rows import CLEAN, NEW, Json
 
 _SCALARS = {
     int: "bigint", str: "text", Json: "json", UUID: "uuid", datetime: "timestamptz", float: "float8", bool: "boolean",
@@ -51,44 +51,76 @@ class Table:
             f"insert into {name} ({', '.join(self.columns)}) select * from unnest({all_arrays}) "  # noqa: S608
             f"on conflict ({key}) do update set {taken}"
         )
+        # an array of lists is no array that Postgres takes
+        self.updates_singly = any(get_origin(hints[name]) is list for name in changing)
+        singly = ", ".join(f"{name} = ${number}" for number, name in enumerate(self.columns, 1) if name in changing)
+        named_keys = " and ".join(f"{name} = ${number}" for number, name in enumerate(self.columns[:key_count], 1))
+        self.update_one = f"update {name} set {singly} where {named_keys}"  # noqa: S608
         self.select = f"select {', '.join(self.columns)} from {name}"  # noqa: S608
 
-    async def insert_rows(self, connection: asyncpg.Connection, rows: Iterable[Sequence[Any]]) -> None:
-        """COPY rows, tuples of all columns."""
-        await connection.copy_records_to_table(self.name, records=rows, columns=self.columns)
+    def added(self, rows: Sequence[Any]) -> "Writing":
+        """Rows that never change."""
+        return Writing(self, inserted=[msgspec.structs.astuple(row) for row in rows])
 
-    async def update_rows(self, connection: asyncpg.Connection, rows: Iterable[Sequence[Any]]) -> None:
-        """Bring rows that are there to this form, in one statement."""
-        given = zip(*rows, strict=True)
-        columns = [list(column) for column in given]
-        await connection.execute(self.update, *columns[: self.key_count], *columns[self.fixed_count :])
+    def kept(self, rows: Sequence[Any]) -> "Writing":
+        """New rows to be inserted, changed ones to be updated; from here on they count as written."""
+        end, writing = self.columns_count, Writing(self)
+        for row in rows:
+            (writing.inserted if row.change == NEW else writing.updated).append(msgspec.structs.astuple(row)[:end])
+            row.change = CLEAN
+        return writing
 
-    async def write(self, connection: asyncpg.Connection, rows: Sequence[Any]) -> None:
-        """Insert the new rows, update the changed ones."""
+    def put(self, rows: Sequence[Any]) -> "Writing":
+        """Rows that the table may have older forms of, or not."""
         end = self.columns_count
-        new = [msgspec.structs.astuple(row)[:end] for row in rows if row.change == NEW]
-        changed = [msgspec.structs.astuple(row)[:end] for row in rows if row.change != NEW]
-        if new:
-            await self.insert_rows(connection, new)
-        if changed:
-            await self.update_rows(connection, changed)
+        return Writing(self, put=[msgspec.structs.astuple(row)[:end] for row in rows])
 
-    async def put(self, connection: asyncpg.Connection, rows: Sequence[Any]) -> None:
-        """Have these rows in the table, whether it has older forms of them or not."""
-        if rows:
-            end = self.columns_count
-            given = zip(*(msgspec.structs.astuple(row)[:end] for row in rows), strict=True)
-            await connection.execute(self.upsert, *(list(column) for column in given))
+    def without(self, condition: str, value: Any) -> "Removal":
+        """The rows for which this holds, with the value as `$1`, are to go."""
+        return Removal(f"delete from {self.name} where {condition}", value)  # noqa: S608
 
-    async def append(self, connection: asyncpg.Connection, rows: Sequence[Any]) -> None:
-        """Insert rows that never change."""
-        if rows:
-            await self.insert_rows(connection, [msgspec.structs.astuple(row) for row in rows])
+
+class Removal(msgspec.Struct, frozen=True):
+    """Rows of one table that are to go."""
+
+    statement: str
+    value: Any
+
+    async def perform(self, connection: asyncpg.Connection) -> None:
+        """Delete them."""
+        await connection.execute(self.statement, self.value)
+
+
+class Writing:
+    """Rows of one table as they are to be written, tuples of all its columns: whatever becomes of the rows meanwhile."""
+
+    __slots__ = ("inserted", "put", "table", "updated")
+
+    def __init__(
+        self, table: Table, inserted: list[tuple[Any, ...]] | None = None, put: list[tuple[Any, ...]] | None = None
+    ) -> None:
+        self.table = table
+        self.inserted = inserted or []
+        self.updated: list[tuple[Any, ...]] = []
+        self.put = put or []
+
+    async def perform(self, connection: asyncpg.Connection) -> None:
+        """COPY the new rows; bring the others to this form, in one statement."""
+        table = self.table
+        if self.inserted:
+            await connection.copy_records_to_table(table.name, records=self.inserted, columns=table.columns)
+        if self.updated and table.updates_singly:
+            await connection.executemany(table.update_one, self.updated)
+        elif self.updated:
+            columns = [list(column) for column in zip(*self.updated, strict=True)]
+            await connection.execute(table.update, *columns[: table.key_count], *columns[table.fixed_count :])
+        if self.put:
+            await connection.execute(table.upsert, *(list(column) for column in zip(*self.put, strict=True)))
 
 
 def _column_type(hint: Any) -> str:
     if get_origin(hint) in (Union, types.UnionType):
         hint = next(part for part in get_args(hint) if part is not type(None))
     if get_origin(hint) is list:
-        return "text"  # never in an update by array: see WORKFLOWS
+        return "text"  # never in an update by array: see `updates_singly`
     return _SCALARS[hint]

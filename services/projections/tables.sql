@@ -94,13 +94,6 @@ create table runs (
     archive          text,
     position         bigint not null
 ) with (fillfactor = 60);
-create unique index runs_created on runs (created_position);
-create index runs_of_workflow on runs (workflow_id, created_position);
-create index runs_with_status on runs (status, created_position);
-create index runs_in_shadow on runs (created_position) where is_shadow;
-create index runs_of_parent on runs (parent_run_id, created_position) where parent_run_id is not null;
-create index runs_caused_by on runs (caused_by_run_id, created_position) where caused_by_run_id is not null;
-create index runs_labelled on runs using gin (labels jsonb_path_ops) where labels <> '{}';
 
 create table node_runs (
     run_id           uuid not null,
@@ -160,8 +153,6 @@ create table approvals (
     decided_at         timestamptz,
     position           bigint not null
 ) with (fillfactor = 70);
-create index approvals_named on approvals (id, requested_position);
-create index approvals_open on approvals (requested_position) where status = 'open';
 create index approvals_of_run on approvals (run_id);
 
 create table slots (
@@ -176,8 +167,6 @@ create table slots (
     since_position bigint not null,
     position       bigint not null
 ) with (fillfactor = 60);
-create index slots_in_use on slots (slot_id, state, since_position) where state <> 'gone';
-create index slots_of_workflow on slots (workflow_id, slot_id) where state <> 'gone';
 
 create table templates (
     id               text primary key,
@@ -195,7 +184,6 @@ create table templates (
     updated_at       timestamptz not null,
     position         bigint not null
 ) with (fillfactor = 70);
-create index templates_created on templates (created_position);
 
 create table prompts (
     id               text primary key,
@@ -209,7 +197,6 @@ create table prompts (
     updated_at       timestamptz not null,
     position         bigint not null
 ) with (fillfactor = 70);
-create index prompts_created on prompts (created_position);
 
 create table prompt_versions (
     prompt_id   text not null,
@@ -240,9 +227,6 @@ create table decisions (
     run_id          uuid,
     decided_at      timestamptz not null
 );
-create index decisions_of_trigger on decisions (workflow_id, trigger_id, position);
-create index decisions_for_cause on decisions (cause_event_id);
-create index decisions_for_cause_named on decisions (cause_id);
 
 create table received_events (
     position        bigint primary key,
@@ -257,7 +241,6 @@ create table received_events (
     extensions      json not null,
     received_at     timestamptz not null
 );
-create index received_events_of_type on received_events (type, position);
 
 create table webhook_rejections (
     position    bigint not null,
@@ -268,7 +251,6 @@ create table webhook_rejections (
     counted_at  timestamptz not null,
     primary key (position, reason)
 );
-create index webhook_rejections_of_trigger on webhook_rejections (workflow_id, trigger_id);
 
 create table dead_letters (
     stream_id      uuid primary key,
@@ -298,10 +280,6 @@ create table audit (
     workflow_id text,
     at       timestamptz not null
 );
-create index audit_of_actor on audit (actor, position);
-create index audit_of_action on audit (action, position);
-create index audit_of_subject on audit (subject, position);
-create index audit_of_workflow on audit (workflow_id, position) where workflow_id is not null;
 
 create table node_statistics (
     workflow_id     text not null,
@@ -331,7 +309,6 @@ create table run_hours (
     position     bigint not null,
     primary key (workflow_id, hour, trigger_type, trigger_id)
 ) with (fillfactor = 50);
-create index run_hours_of_hour on run_hours (hour);
 
 create table usage (
     kind     text not null,
@@ -350,7 +327,6 @@ create table secret_changes (
     changed_at timestamptz not null,
     changed_by text
 );
-create index secret_changes_of_name on secret_changes (name, position);
 
 create table breakers (
     breaker        text primary key,
@@ -363,3 +339,39 @@ create table breakers (
     node_id        text,
     position       bigint not null unique
 ) with (fillfactor = 70);
+
+-- --- for readers only ------------------------------------------------------------------------------------------------
+-- Whoever writes the rows needs none of these: where read models are built anew they are made last.
+
+create unique index runs_created on runs (created_position);
+create index runs_of_workflow on runs (workflow_id, created_at, created_position);
+create index runs_by_time on runs (created_at, created_position);
+create index runs_by_trigger_type on runs (trigger_type, created_position);
+create index runs_with_status on runs (status, created_position);
+create index runs_in_shadow on runs (created_position) where is_shadow;
+create index runs_of_parent on runs (parent_run_id, created_position) where parent_run_id is not null;
+create index runs_caused_by on runs (caused_by_run_id, created_position) where caused_by_run_id is not null;
+create index runs_labelled on runs using gin (labels jsonb_path_ops) where labels <> '{}';
+create index approvals_named on approvals (id, requested_position);
+create index approvals_with_status on approvals (status, requested_position);
+create index slots_in_use on slots (slot_id, state, since_position) where state <> 'gone';
+create index slots_of_workflow on slots (workflow_id, slot_id) where state <> 'gone';
+create index templates_created on templates (created_position);
+create index prompts_created on prompts (created_position);
+create index decisions_of_trigger on decisions (workflow_id, trigger_id, position);
+create index decisions_for_cause on decisions (cause_event_id);
+create index decisions_for_cause_named on decisions (cause_id);
+create index received_events_by_time on received_events (received_at, position);
+create index received_events_of_source on received_events (source, position);
+create index received_events_named on received_events (id);
+create index received_events_by_event_id on received_events (event_id);
+create index received_events_of_type on received_events (type, position);
+create index webhook_rejections_of_trigger on webhook_rejections (workflow_id, trigger_id);
+create index audit_of_actor on audit (actor, position);
+create index audit_of_action on audit (action, position);
+create index audit_by_time on audit (at, position);
+create index audit_of_resource on audit (resource, position);
+create index audit_of_subject on audit (subject, position);
+create index audit_of_workflow on audit (workflow_id, position) where workflow_id is not null;
+create index run_hours_of_hour on run_hours (hour);
+create index secret_changes_of_name on secret_changes (name, position);

@@ -26,6 +26,7 @@ from infra.eventlog import Append, NewEvent, PostgresEventLog, StreamAppend
 sys.path.insert(0, str(Path(__file__).parent))
 import listeners
 import million
+import reading
 import scale
 import traced
 import validating
@@ -205,6 +206,7 @@ async def measure(floor_script: Path | None, rounds: int) -> list[Figure]:
         figures += await scale.measure(home)
         figures += await million.measure(home)
         figures += await listeners.measure(home)
+        figures += await reading.measure(home / "reading")
     return figures
 
 

@@ -223,6 +223,7 @@ class SyncClient:
     roll_back = Waited(Workflows.roll_back)
     graph = Waited(Workflows.graph)
     active = Waited(Workflows.active)
+    workflow_stats = Waited(Workflows.workflow_stats)
 
     execute = Waited(Runs.execute)
     run = Waited(Runs.run)
@@ -233,6 +234,8 @@ class SyncClient:
     jobs = Waited(Runs.jobs)
     logs = Waited(Runs.logs)
     metrics = Waited(Runs.metrics)
+    causes = Waited(Runs.causes)
+    effects = Waited(Runs.effects)
     timeline = Waited(Runs.timeline)
     follow = Told(Runs.follow)
     follow_all = Told(Runs.follow_all)

@@ -92,6 +92,14 @@ class Runs(Room):
         sequential_duration_ms, …}`"""
         return await self._read(f"/api/runs/{run_id}/metrics")
 
+    async def causes(self, run_id: RunId) -> dict[str, Any]:
+        """What led to the run: itself first, the run that the first event of all started last."""
+        return await self._read(f"/api/runs/{run_id}/causes")
+
+    async def effects(self, run_id: RunId, **page: Any) -> dict[str, Any]:
+        """One page of the runs that this one led to, in the order in which they were created: limit, cursor."""
+        return await self._read(f"/api/runs/{run_id}/effects", **page)
+
     async def timeline(self, run_id: RunId) -> dict[str, Any]:
         """Which node ran from when to when, as a Gantt chart needs it."""
         return await self._read(f"/api/runs/{run_id}/timeline")

@@ -12,12 +12,12 @@ class System(Room):
         """What `/health/ready` answers, also when it is not ready."""
         return await self._asking().peek("/health/ready")
 
-    async def stats(self) -> dict[str, Any]:
-        """How many workflows and runs there are, by status."""
-        return await self._read("/api/stats")
+    async def stats(self, **period: Any) -> dict[str, Any]:
+        """The installation in numbers, and who and what runs were for. Of a time: since, until."""
+        return await self._read("/api/stats", **period)
 
     async def audit(self, **filters: Any) -> dict[str, Any]:
-        """Who did what when. Filters: actor, action, subject; limit, cursor."""
+        """One page of who did what. Filters: actor, action, resource, subject, workflow_id, since, until; limit, cursor."""
         return await self._read("/api/audit", **filters)
 
     async def received_events(self, **filters: Any) -> dict[str, Any]:

@@ -69,3 +69,7 @@ class Workflows(Room):
     async def active(self, workflow_id: str, **filters: Any) -> dict[str, Any]:
         """One page of what runs now, and by which trigger: `{items, next_cursor}`. Filters: limit, cursor."""
         return await self._read(f"/api/workflows/{workflow_id}/active", **filters)
+
+    async def workflow_stats(self, workflow_id: str, **period: Any) -> dict[str, Any]:
+        """What became of a workflow's runs, how long they and their nodes took, by trigger and hour. Filters: since, until."""
+        return await self._read(f"/api/workflows/{workflow_id}/stats", **period)

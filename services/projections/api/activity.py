@@ -55,10 +55,10 @@ async def list_received(
     cursors = await reads.cursors("received", type, source, id, since, until)
     conditions = Conditions().add("type = {}", type).add("source = {}", source).add("id = {}", id)
     conditions.add("received_at >= {}", utc(since)).add("received_at < {}", utc(until))
-    if (before := cursors.read(cursor, int)) is not None:
-        conditions.add("position < {}", before[0])
-    rows = await reads.pool.fetch(_RECEIVED + conditions.page("position desc", limit), *conditions.values)
-    page = cursors.page(rows, limit, [[row["position"]] for row in rows])
+    last, by_time = cursors.read(cursor, int, str), since is not None or until is not None
+    clauses = conditions.newest_first("received_at", "position", limit, last, by_time=by_time)
+    rows = await reads.pool.fetch(_RECEIVED + clauses, *conditions.values)
+    page = cursors.page(rows, limit, [[row["position"], row["received_at"].isoformat()] for row in rows])
     effects: dict[UUID, list[Effect]] = {row["event_id"]: [] for row in page.items}
     for cause, *effect in await reads.pool.fetch(_EFFECTS, list(effects)):
         effects[cause].append(Effect(*effect))
@@ -106,10 +106,12 @@ async def list_audit(
     conditions = Conditions().add("actor = {}", actor).add("action = {}", action).add("subject = {}", subject)
     conditions.add("resource = {}", resource).add("workflow_id = {}", workflow_id)
     conditions.add("at >= {}", utc(since)).add("at < {}", utc(until))
-    if (before := cursors.read(cursor, int)) is not None:
-        conditions.add("position < {}", before[0])
-    rows = await reads.pool.fetch(_AUDIT + conditions.page("position desc", limit), *conditions.values)
-    return cursors.page([AuditEntry(*row) for row in rows], limit, [[row["position"]] for row in rows])
+    last, by_time = cursors.read(cursor, int, str), since is not None or until is not None
+    rows = await reads.pool.fetch(
+        _AUDIT + conditions.newest_first("at", "position", limit, last, by_time=by_time), *conditions.values
+    )
+    keys = [[row["position"], row["at"].isoformat()] for row in rows]
+    return cursors.page([AuditEntry(*row) for row in rows], limit, keys)
 
 
 @get("/secrets", opt=EDITOR)

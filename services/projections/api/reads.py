@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -44,14 +44,17 @@ class _Answer(msgspec.Struct):
 _answer = msgspec.json.Decoder(_Answer)
 _CHECKPOINT = "select position, incarnation from projections.checkpoint"
 _DEFINITION = "select definition from projections.workflow_versions where workflow_id = $1 and version = $2"
+_DEFINITIONS = """
+    select workflow_id, version, definition from projections.workflow_versions
+    join unnest($1::text[], $2::int[]) wanted (workflow_id, version) using (workflow_id, version)
+"""
 _PLACES = "select run_id, workflow_id from projections.runs where run_id = any($1)"
 RUN_COLUMNS = """
     run_id, workflow_id, workflow_version, trigger_type, trigger_id, cause_event_id, cause_type, cause_id, cause_source,
     parent_run_id, parent_node_id, parent_instance, caused_by_run_id, actor, labels, input_data, priority, depth, from_node,
     forked_from, is_shadow, created_at, created_position, status, variables, output_data, error, started_at, completed_at,
-    total_nodes,
-    completed_nodes, ended_nodes, breakpoints, paused_at, paused_before, retries, sla_missed_at, recovery_actions, archive,
-    position
+    total_nodes, completed_nodes, ended_nodes, breakpoints, paused_at, paused_before, retries, sla_missed_at,
+    recovery_actions, archive, position
 """
 _RUN = f"select {RUN_COLUMNS} from projections.runs where run_id = $1"  # noqa: S608  constants
 NATS_RETRY_S = 1.0
@@ -235,9 +238,21 @@ class Reads:
             definition = await self.pool.fetchval(_DEFINITION, workflow_id, version)
             if definition is None:
                 return None
-            graph = self._graphs[key] = graph_of(definition)
-            if len(self._graphs) > self.limits.graphs_cached_max:
-                self._graphs.popitem(last=False)
+            graph = self._keep(workflow_id, version, graph_of(definition))
+        return graph
+
+    async def have_graphs(self, versions: Collection[tuple[str, int]]) -> None:
+        """Have the graphs of these versions at hand, with one question for all that are not."""
+        missing = {version for version in versions if (self._incarnation, *version) not in self._graphs}
+        if len(missing) > 1:
+            found = await self.pool.fetch(_DEFINITIONS, *map(list, zip(*missing, strict=True)))
+            for workflow_id, version, definition in found:
+                self._keep(workflow_id, version, graph_of(definition))
+
+    def _keep(self, workflow_id: str, version: int, graph: Graph) -> Graph:
+        self._graphs[self._incarnation, workflow_id, version] = graph
+        if len(self._graphs) > self.limits.graphs_cached_max:
+            self._graphs.popitem(last=False)
         return graph
 
     async def _place_runs(self, run_ids: Sequence[UUID]) -> dict[UUID, str]:

@@ -62,13 +62,14 @@ async def list_runs(
     if shadow is not None:
         conditions.require("is_shadow" if shadow else "not is_shadow")
     conditions.add("created_at >= {}", utc(since)).add("created_at < {}", utc(until))
-    if (before := cursors.read(cursor, int)) is not None:
-        conditions.add("created_position < {}", before[0])
+    last = cursors.read(cursor, int, str)
     moment = None if active_at is None else await moments.past_moment(reads, active_at, "active_at")
     if moment is not None:
         await moments.only_active(reads, conditions, moment)
-    rows = await reads.pool.fetch(_RUNS + conditions.page("created_position desc", limit), *conditions.values)
-    page = cursors.page(rows, limit, [[row["created_position"]] for row in rows])
+    by_time = since is not None or until is not None or workflow_id is not None
+    clauses = conditions.newest_first("created_at", "created_position", limit, last, by_time=by_time)
+    rows = await reads.pool.fetch(_RUNS + clauses, *conditions.values)
+    page = cursors.page(rows, limit, [[row["created_position"], row["created_at"].isoformat()] for row in rows])
     if moment is not None:
         run_ids = [row["run_id"] for row in page.items]
         return Page(await moments.active_then(reads, run_ids, moment, status), page.next_cursor)
@@ -79,10 +80,10 @@ async def active_runs(reads: Reads, workflow_id: str, limit: int, cursor: str | 
     """The runs of a workflow that have not ended, newest first."""
     cursors = await reads.cursors("active", workflow_id)
     conditions = Conditions().add("workflow_id = {}", workflow_id).add("status = any({})", ACTIVE)
-    if (before := cursors.read(cursor, int)) is not None:
-        conditions.add("created_position < {}", before[0])
-    rows = await reads.pool.fetch(_RUNS + conditions.page("created_position desc", limit), *conditions.values)
-    page = cursors.page(rows, limit, [[row["created_position"]] for row in rows])
+    last = cursors.read(cursor, int, str)
+    clauses = conditions.newest_first("created_at", "created_position", limit, last, by_time=True)
+    rows = await reads.pool.fetch(_RUNS + clauses, *conditions.values)
+    page = cursors.page(rows, limit, [[row["created_position"], row["created_at"].isoformat()] for row in rows])
     return Page(await _runs(reads, page.items), page.next_cursor)
 
 
@@ -91,6 +92,7 @@ async def _runs(reads: Reads, rows: Sequence[Mapping[str, Any]]) -> list[Run]:
     for node in await reads.pool.fetch(_PATHS, list(found)):
         found[node["run_id"]].append(node)
     waiting = await waiting_for(reads, [row["run_id"] for row in rows if row["status"] == "pending"])
+    await reads.have_graphs({(row["workflow_id"], row["workflow_version"]) for row in rows})
     told: list[tuple[Run, Graph, Mapping[str, NodeStands]]] = []
     for row in rows:
         graph = await graph_of_run(reads, row)

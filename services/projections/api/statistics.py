@@ -36,7 +36,7 @@ _USUAL = """
 """
 _ACTIVE = "select count(*) from projections.runs where workflow_id = $1 and status = any($2)"
 _WORKFLOW = "select status from projections.workflows where id = $1"
-_ENDED = f"select {_SUMS} from projections.run_hours"  # noqa: S608  constants
+_ENDED = "select id, count from projections.usage where kind = 'ended' and count > 0"
 _COUNTS = (
     "select status, count(*) from projections.workflows group by status",
     "select status, count(*) from projections.runs where status = any($1) group by status",
@@ -261,12 +261,10 @@ async def usual_of(reads: Reads, workflow_ids: Iterable[str]) -> dict[str, dict[
 async def read_stats(reads: Reads, since: Since = None, until: Until = None) -> Stats:
     """How much there is of everything, and who and what runs were for."""
     begin, end = period(since, until)
-    ended = await reads.pool.fetchrow(_ENDED)
-    runs = dict(zip(("completed", "failed", "cancelled", "partial"), list(ended or ())[1:], strict=True))
     return Stats(
         workflows=dict(await reads.pool.fetch(_COUNTS[0])),
         runs={
-            **{status: count for status, count in runs.items() if count},
+            **dict(await reads.pool.fetch(_ENDED)),
             **dict(await reads.pool.fetch(_COUNTS[1], _ACTIVE_STATUSES)),
         },
         received_events=await reads.pool.fetchval(_RECEIVED),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 from flowforge.commands import ExplainDecision
@@ -50,7 +51,7 @@ _HOURS = """
 _HOURS_COUNT = 24
 _UNDECIDED = """
     select position, event_id, type, id, source, received_at from projections.received_events e
-    where (id = $3 or event_id::text = lower($3)) and not exists (
+    where (id = $3 or event_id = $5) and not exists (
         select from projections.decisions d
         where d.cause_event_id = e.event_id and d.workflow_id = $1 and d.trigger_id = $2
     ) order by position desc limit $4
@@ -132,7 +133,11 @@ async def list_decisions(
     cursors = await reads.cursors("decisions", workflow_id, trigger_id, cause, decision)
     conditions = Conditions().add("workflow_id = {}", workflow_id).add("trigger_id = {}", trigger_id)
     conditions.add("decision = {}", decision)
-    conditions.add("(cause_id = {0} or cause_event_id::text = lower({0}))", cause)
+    if (event_id := _event_id(cause)) is None:
+        conditions.add("cause_id = {}", cause)
+    else:
+        conditions.values.append(cause)
+        conditions.add(f"(cause_id = ${len(conditions.values)} or cause_event_id = {{}})", event_id)
     if (before := cursors.read(cursor, int)) is not None:
         conditions.add("position < {}", before[0])
     rows = await reads.pool.fetch(_DECISIONS + conditions.page("position desc", limit), *conditions.values)
@@ -143,9 +148,19 @@ async def list_decisions(
     return page
 
 
+def _event_id(cause: str | None) -> UUID | None:
+    """The event that is meant, where it is named by its id in the log."""
+    try:
+        return None if cause is None else UUID(cause)
+    except ValueError:
+        return None
+
+
 async def _computed(reads: Reads, workflow_id: str, trigger_id: str, cause: str) -> list[DecisionView]:
     """What the trigger, as it was then, answers to events that an index ruled out: nothing of it is on record."""
-    events = await reads.pool.fetch(_UNDECIDED, workflow_id, trigger_id, cause, reads.limits.explained_events_max)
+    events = await reads.pool.fetch(
+        _UNDECIDED, workflow_id, trigger_id, cause, reads.limits.explained_events_max, _event_id(cause)
+    )
     found: list[DecisionView] = []
     for event in events:
         question = ExplainDecision(

@@ -76,7 +76,10 @@ def fold_node(models: ReadModels, stored: StoredEvent, event: _NodeEvent) -> Non
 
 
 def _note_ending(models: ReadModels, run: RunRow, row: NodeRow) -> None:
-    """For the statistics of the workflow. What came from a cache, or was decided by hand, took no time of its own."""
+    """For the statistics of the workflow. What came from a cache, or was decided by hand, took no time of its own;
+    a shadow run tells nothing."""
+    if run.is_shadow:
+        return
     duration = None
     if (
         row.status == "completed"

@@ -174,12 +174,15 @@ def count_ending(models: ReadModels, row: RunRow, position: int, by: int = 1) ->
     if row.status in WITH_OUTPUT:
         duration = took_ms(row.started_at or row.created_at, row.completed_at)
     _note(models, row, row.completed_at, row.status, duration, by, position)
+    models.changes.seen.used.append(Used("ended", row.status, row.completed_at, position, by))
 
 
 def _note(
     models: ReadModels, row: RunRow, at: datetime, status: str, duration_ms: int | None, by: int, position: int = 0
 ) -> None:
-    """Each fork names its origin as its trigger: they are counted together."""
+    """Each fork names its origin as its trigger: they are counted together. A shadow run tells nothing of how runs do."""
+    if row.is_shadow:
+        return
     trigger_id = "" if row.trigger_type == "fork" else row.trigger_id
     seen = RunSeen(row.workflow_id, row.trigger_type, trigger_id, at, status, duration_ms, by, position or row.position)
     models.changes.seen.runs.append(seen)

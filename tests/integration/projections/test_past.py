@@ -13,7 +13,7 @@ from infra.eventlog import Append, EventLog, StreamAppend
 from tests.unit.execution.random_histories import Chances, RandomHistory
 from tests.unit.execution.random_workflows import FLAGS, random_workflow
 
-NOT_OF_THEN = {"as_of", "estimated_time_remaining_ms", "waiting_for"}
+NOT_OF_THEN = {"as_of", "estimate", "estimated_time_remaining_ms", "waiting_for"}
 """Of now only: what others need, and how long it usually takes."""
 
 

@@ -265,6 +265,8 @@ async def test_a_rebuild_takes_the_place_of_the_live_tables_while_the_loop_runs(
             "node_runs",
             "output",
         ),
+        ("update projections.run_hours set completed = 9 where $1::uuid is not null", "run_hours", "completed"),
+        ("delete from projections.node_statistics where $1::uuid is not null", "node_statistics", ""),
         ("update projections.decisions set reason = 'x' where run_id = $1", "decisions", "reason"),
     ],
 )
