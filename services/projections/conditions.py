@@ -21,7 +21,8 @@ class Conditions:
 
     def newest_first(self, time: str, position: str, limit: int, last: Sequence[Any] | None, *, by_time: bool) -> str:
         """The clauses of a page in the order of `position`, after the place `last`: `[position, time]`. With `by_time`, for
-        a list of one workflow or between two instants, in the order of `time`, which an index gives without passing over what is newer."""
+        a list of one workflow or between two instants, in the order of `time`, which an index gives without passing over
+        what is newer."""
         if last is not None and by_time:
             self.values += [last[0], datetime.fromisoformat(last[1])]
             count = len(self.values)

@@ -29,12 +29,12 @@ from flowforge.events import (
     decode,
 )
 
-from infra.eventlog import EventLog, Head, StoredEvent
+from infra.eventlog import EventLog, Head, StoredEvent, until
 from infra.failpoints import failpoint
 from services.projections import store
 from services.projections.fold import RUN_ENDED, WITHOUT_ROWS, fold
 from services.projections.fold.nodes import NODE_ENDINGS
-from services.projections.past import folded, until
+from services.projections.past import folded
 from services.projections.spans import ProjectorSpans
 from services.projections.state import Changes, ReadModels
 from services.projections.statistics import Statistics, count

@@ -146,7 +146,7 @@ async def fill(dsn: str, since: datetime, definition: str, runs_count: int) -> N
     """Read models of so many runs, instead of those that are there."""
     connection = await store.connect(dsn, store.LIVE_SCHEMA)
     try:
-        incarnation: UUID = await connection.fetchval("select incarnation from eventlog.head")
+        incarnation = UUID(str(await connection.fetchval("select incarnation from eventlog.head")))
         await store.drop_tables(connection, store.LIVE_SCHEMA)
         await store.create_tables(connection, store.LIVE_SCHEMA, incarnation, for_readers=False)
         for statement in _FILL:

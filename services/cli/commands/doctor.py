@@ -29,7 +29,8 @@ async def doctor(*, session: Annotated[Session, Hidden]) -> int:
     """Look at everything, and say of what is not well since when, why it matters and what mends it.
 
     Servers and services, their clocks, who is behind, disk and streams; jobs that nobody takes, runs that wait, dead
-    letters, open breakers, missed schedules; subscriptions and archives. Exit status 0 unless something is broken; 3 when no server answers.
+    letters, open breakers, missed schedules; subscriptions and archives. Exit status 0 unless something is broken; 3
+    when no server answers.
     """
     checks = [here.home(session), here.disk(session), *here.processes(session)]
     found = await asyncio.gather(*(_looked(name, look, session) for name, look in _LOOKS))

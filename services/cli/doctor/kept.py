@@ -1,6 +1,7 @@
 """What is kept for how long, and whether every archive is where the log needs it."""
 
 from infra.archive.catalogue import NOT_RESTORED
+from services.cli.commands.system import settings_of
 from services.cli.connect import Session
 from services.cli.doctor import Check, several
 from services.cli.doctor.servers import database
@@ -10,8 +11,6 @@ NAMED_MAX = 5
 
 async def kept(session: Session) -> list[Check]:
     """Retention and archives; an archive that is missing is an error, since it is a part of the log."""
-    from services.cli.commands.system import settings_of
-
     async with database(session) as connection:
         if connection is None or await connection.fetchval("select to_regclass('eventlog.archives')") is None:
             return []

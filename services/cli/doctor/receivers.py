@@ -37,4 +37,6 @@ def _told(items: list[dict[str, Any]]) -> Check:
             next_step=f"see what it answered: flowforge subscriptions deliveries {failing[0]['id']}",
         )  # fmt: skip
     owed = sum(item["deliveries"]["pending"] for item in items)
-    return Check(name="subscriptions", verdict="ok", seen=f"{len(items)}, {several(owed, 'delivery', 'deliveries')} owed")
+    return Check(
+        name="subscriptions", verdict="ok", seen=f"{len(items)}, {several(owed, 'delivery', 'deliveries')} owed"
+    )
