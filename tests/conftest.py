@@ -19,6 +19,7 @@ import asyncpg
 import msgspec
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from infra.embedded import nats as embedded_nats
 from infra.embedded import postgres as embedded_postgres
@@ -35,6 +36,9 @@ SERVICE_LOGIN = "flowforge_service"
 READER_LOGIN = "flowforge_reader"
 # A shell starts what it puts in the background with Ctrl-C ignored, and so would be all that tests press Ctrl-C on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# How fast examples are made says something about the machine, and nothing about the code.
+settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 MINIMAL_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 

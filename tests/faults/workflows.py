@@ -83,6 +83,16 @@ DEFINITIONS: list[dict[str, Any]] = [
         "triggers": _on("faults.cleanup"),
     },
     {
+        "id": "parent",
+        "name": "Runs another one as a child and waits for it",
+        "nodes": [
+            {"id": "child", "type": "workflow", "workflow_id": "map", "input": {"items": "${input.items}"}},
+            {"id": "after", "type": "data_transform", "expressions": {"all": "${nodes.child.output}"}},
+        ],
+        "edges": [{"source_node_id": "child", "target_node_id": "after"}],
+        "triggers": _on("faults.parent"),
+    },
+    {
         "id": "limited",
         "name": "One at a time for each key, the others wait",
         "settings": {"concurrency": {"limit": 1, "key": "${input.key}"}},

@@ -95,6 +95,7 @@ class Load:
             *(partial(self.publish, "faults.limited", {"n": n, "key": f"{self.name}-{n % 2}"}) for n in range(4)),
             partial(self.publish, "faults.script", {"n": next(self._number)}),
             partial(self.execute, http, "map", {"items": [1, 2]}),
+            partial(self.publish, "faults.parent", {"items": [1, 2]}),
             partial(self._fork_under_way, http),
             partial(self._fork_in_shadow, http),
             partial(self.save, http),
