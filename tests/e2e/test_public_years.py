@@ -44,6 +44,7 @@ def parent_and_child(stranger: Stranger) -> Object:
 
 
 def test_archived_runs_are_read_refused_and_restored(old: Stranger):
+    others = len([old.ended(other["run_id"]) for other in old.get("/api/runs")["items"]])
     run = parent_and_child(old)
     run_id, name = run["run_id"], "runs-000001.jsonl.gz"
     assert run["status"] == "completed", run
@@ -58,11 +59,11 @@ def test_archived_runs_are_read_refused_and_restored(old: Stranger):
     then = old.get(f"/api/runs/{run_id}/state", at=middle)
 
     dry = old.cli("archive", "--older-than", "0s", "--dry-run", "--json")
-    assert (dry.status, dry.json["runs_count"]) == (0, 2), dry.err
+    assert (dry.status, dry.json["runs_count"]) == (0, 2 + others), dry.err
     assert old.cli("archive", "--older-than", "0s", "--json").json["files"] == [name]
     old.get("/api/stats", after=old.get("/api/stats")["log_position"])
     listed = old.get("/api/archives")["items"]
-    assert [(one["archive"], one["runs_count"], one["restored_at"]) for one in listed] == [(name, 2, None)]
+    assert [(one["archive"], one["runs_count"], one["restored_at"]) for one in listed] == [(name, 2 + others, None)]
     assert old.cli("verify").status == 0
     for path in paths:
         found = old.get(path)
@@ -90,6 +91,7 @@ def test_archived_runs_are_read_refused_and_restored(old: Stranger):
     assert next(told for told in old.follow(run_id, last_event_id=since) if told.event in ENDED).event == "RunCompleted"
 
 
+@pytest.mark.faults  # half a minute: a home of its own is started twice
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_backup_becomes_a_home_where_everything_goes_on(old: Stranger, place: Path):
     slow = workflow(bash("slow", "sleep 2; echo 7 > $FLOWFORGE_OUTPUT"))
