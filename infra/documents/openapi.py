@@ -38,6 +38,8 @@ _TAGS = {
     "secrets": "Set by name, never shown",
     "webhooks": "Deliveries, which sign themselves",
     "callbacks": "Answers to calls that wait for one",
+    "subscriptions": "Who is told of run events by HTTP, and how that goes",
+    "retention": "What is kept for how long, and where it is then",
     "breakers": "What is not tried for a while, since it failed again and again",
     "dead-letters": "Messages that could not be handled",
     "activity": "What came in, who did what, how much there is",
@@ -53,7 +55,10 @@ _IF_MATCH: dict[str, Any] = {
     "name": "If-Match",
     "in": "header",
     "description": "The ETag of what the change is meant for, or several; 412 where it has another version by now.",
-    "schema": {"type": "string", "pattern": '^(\\*|"[0-9]{1,9}"(, "[0-9]{1,9}"){0,9})$'},
+    "schema": {
+        "type": "string",
+        "pattern": '^(\\*|"[0-9]{1,9}(\\.[a-z0-9]{1,32})?"(, "[0-9]{1,9}(\\.[a-z0-9]{1,32})?"){0,9})$',
+    },
     "example": '"3"',
 }
 _AFTER: dict[str, Any] = {
@@ -65,7 +70,7 @@ _AFTER: dict[str, Any] = {
 _SLUG = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$"}
 _UUID = {"type": "string", "format": "uuid"}
 _PATH_VALUES: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(("workflow_id", "node_id", "template_id", "prompt_id"), _SLUG),
+    **dict.fromkeys(("workflow_id", "node_id", "template_id", "prompt_id", "subscription_id"), _SLUG),
     **dict.fromkeys(("run_id", "dead_letter_id"), _UUID),
     "trigger_id": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"},
     "blob_hash": {"type": "string", "pattern": "^[0-9a-f]{64}$"},

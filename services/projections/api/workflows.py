@@ -108,7 +108,7 @@ async def read_workflow(
     if row["version"] != row["newest"]:
         fields["status"] = _fields.decode(row["definition"]).get("status", "active")
     is_archived = row["status"] == "archived" and row["version"] == row["newest"]
-    return tagged(fields, tag_of(row["version"], is_archived=is_archived), if_none_match)
+    return tagged(fields, tag_of(row["version"], "archived" if is_archived else ""), if_none_match)
 
 
 async def _workflow_at(
@@ -118,7 +118,7 @@ async def _workflow_at(
         raise bad_request("query.at", "a workflow is read at a moment or at a version, not at both")
     workflow, then = await moments.workflow_at(reads, workflow_id, at)
     fields = _workflow({**structs.asdict(workflow), "definition": then.definition})
-    return tagged(fields, tag_of(then.version, is_archived=workflow.status == "archived"), if_none_match)
+    return tagged(fields, tag_of(then.version, "archived" if workflow.status == "archived" else ""), if_none_match)
 
 
 @get("/{workflow_id:str}/graph", opt=VIEWER)
