@@ -63,8 +63,8 @@ class Cancel(msgspec.Struct, forbid_unknown_fields=True):
     summary="Start a run",
 )
 async def execute(request: AnyRequest, workflow_id: str) -> Response[bytes]:
-    """202 `{run_id, position}`, also for a run that waits for a slot; 409 where `on_conflict` is `skip` and none is free;
-    422 where `from_node` or a breakpoint names no node of that version."""
+    """202 `{run_id, position}`, also for a run that waits for a slot; 409 where `on_conflict` is `skip` and none is free,
+    or the workflow is archived; 422 where `from_node` or a breakpoint names no node of that version."""
     body = await json_body(request)
     wanted = shaped(body, Execute)
     return await gateway(request).carry_out(

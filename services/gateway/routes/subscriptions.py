@@ -88,7 +88,8 @@ class Replay(msgspec.Struct, forbid_unknown_fields=True):
 
 @post("/", opt=EDITOR | takes(NewSubscription, _NEW) | SUBSCRIPTION_MADE, summary="Subscribe to run events")
 async def create_subscription(request: AnyRequest) -> Response[bytes]:
-    """201 with the subscription; `secret` where it was made here. 409 where the id is taken; 422 with every fault."""
+    """201 with the subscription; `secret` where it was made here. 409 where the id is taken, or
+    there are as many as there may be; 422 with every fault."""
     body = await json_body(request)
     wanted = shaped(body, NewSubscription)
 

@@ -83,7 +83,8 @@ _ITEMS = {"items": [{"workflow_id": "daily-report", "trigger_id": "nightly", "en
     summary="Add a trigger",
 )
 async def add_trigger(request: AnyRequest, workflow_id: str) -> Response[bytes]:
-    """201 `{id, version, position, warnings}` of the workflow; 409 where the trigger's id is taken."""
+    """201 `{id, version, position, warnings}` of the workflow; 409 where the trigger's id is taken, or
+    the workflow is archived."""
     body, version = await definition_body(request), expected_version(request)
     return await gateway(request).save(
         request,
@@ -101,7 +102,8 @@ async def add_trigger(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     summary="Change a trigger",
 )
 async def change_trigger(request: AnyRequest, workflow_id: str, trigger_id: str) -> Response[bytes]:
-    """200; the body is a JSON merge patch (RFC 7396), such as `{"enabled": false}`."""
+    """200; the body is a JSON merge patch (RFC 7396), such as `{"enabled": false}`. 409 where the workflow
+    is archived."""
     body, version = await json_body(request), expected_version(request)
     return await gateway(request).save(
         request,
@@ -125,7 +127,7 @@ async def change_trigger(request: AnyRequest, workflow_id: str, trigger_id: str)
     summary="Remove a trigger",
 )
 async def remove_trigger(request: AnyRequest, workflow_id: str, trigger_id: str) -> Response[bytes]:
-    """200; its decisions stay."""
+    """200; its decisions stay. 409 where the workflow is archived."""
     version = expected_version(request)
     return await gateway(request).save(
         request,

@@ -95,7 +95,8 @@ def upstreams_of(body: bytes) -> tuple[str, list[str]] | None:
     summary="Save a new version",
 )
 async def update(request: AnyRequest, workflow_id: str) -> Response[bytes]:
-    """200 `{id, version, position, warnings}`; the same definition again is no new version. 404 for an unknown id."""
+    """200 `{id, version, position, warnings}`; the same definition again is no new version. 404 for an unknown id;
+    409 where it has a secret and this installation no key to keep it under."""
     body, version = await definition_body(request), expected_version(request)
     return await gateway(request).save(
         request,
@@ -133,7 +134,8 @@ async def archive(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     summary="Repeat an old version",
 )
 async def roll_back(request: AnyRequest, workflow_id: str) -> Response[bytes]:
-    """200 with the new version, which has the old one's content."""
+    """200 with the new version, which has the old one's content. 409 where it has a secret and this installation no key to
+    keep it under."""
     body, version = await json_body(request), expected_version(request)
     wanted = shaped(body, Rollback)
     return await gateway(request).save(
