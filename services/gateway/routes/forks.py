@@ -64,8 +64,8 @@ class Fork(msgspec.Struct, forbid_unknown_fields=True):
 async def fork(request: AnyRequest, run_id: str) -> Response[bytes]:
     """202 `{run_id, position}`: a new run. What had completed then is taken over, but for what is changed and all that lies
     below it; what was under way, failed or came later runs anew. 409 where the workflow is archived, what the run was given
-    was erased, or its `concurrency` has no room and its `on_conflict` is `skip`. 422 where the run was not there yet, the moment lies beyond
-    what has happened, or a change names no node of that version."""
+    was erased, or its `concurrency` has no room and its `on_conflict` is `skip`. 422 where the run was not there yet, the
+    moment lies beyond what has happened, or a change names no node of that version."""
     run_id, body = known_run(run_id), await json_body(request)
     wanted = shaped(body, Fork)
     changes, (position, at) = wanted.changes, _moment(wanted.at)

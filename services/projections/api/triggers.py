@@ -118,8 +118,10 @@ async def list_decisions(
     reads: Reads,
     workflow_id: str,
     trigger_id: str,
-    cause: str | None = None,
-    decision: Decision | None = None,
+    cause: Annotated[
+        str | None, Parameter(description="only about this event: its id in the log, or its sender's")
+    ] = None,
+    decision: Annotated[Decision | None, Parameter(description="only those that were decided so")] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
 ) -> Page[DecisionView]:
@@ -236,7 +238,10 @@ async def read_stats(reads: Reads, workflow_id: str, trigger_id: str) -> Trigger
 
 @get("/{workflow_id:str}/triggers/{trigger_id:str}/upcoming", opt=VIEWER)
 async def list_upcoming(
-    reads: Reads, workflow_id: str, trigger_id: str, count: Annotated[int, Parameter(ge=1, le=UPCOMING_MAX)] = 10
+    reads: Reads,
+    workflow_id: str,
+    trigger_id: str,
+    count: Annotated[int, Parameter(ge=1, le=UPCOMING_MAX, description="so many")] = 10,
 ) -> Page[UpcomingView]:
     """When a schedule fires next, by the clock of the server; nothing while it or its workflow is not active."""
     row = await reads.pool.fetchrow(_TRIGGERS, workflow_id)

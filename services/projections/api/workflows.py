@@ -26,7 +26,9 @@ from services.projections.differences import differences, summary
 
 WorkflowStatus = Literal["draft", "active", "archived"]
 VERSION_MAX = 2**31 - 1
-VersionNumber = Annotated[int | None, Parameter(ge=1, le=VERSION_MAX)]
+VersionNumber = Annotated[
+    int | None, Parameter(ge=1, le=VERSION_MAX, description="which version; without it, the newest")
+]
 _WORKFLOWS = """
     select w.id, w.version, w.status, w.created_at, w.created_by, w.created_position, w.updated_at, v.definition
     from projections.workflows w
@@ -48,9 +50,9 @@ _decode = msgspec.json.decode
 @get("/", opt=VIEWER)
 async def list_workflows(
     reads: Reads,
-    experiment_id: str | None = None,
-    tag: str | None = None,
-    status: WorkflowStatus | None = None,
+    experiment_id: Annotated[str | None, Parameter(description="only of this experiment")] = None,
+    tag: Annotated[str | None, Parameter(description="only with this tag")] = None,
+    status: Annotated[WorkflowStatus | None, Parameter(description="only those that stand so")] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
 ) -> Page[dict[str, Any]]:
@@ -149,8 +151,10 @@ async def list_versions(
 async def read_diff(
     reads: Reads,
     workflow_id: str,
-    before: Annotated[int, Parameter(query="from", ge=1, le=VERSION_MAX)],
-    after: Annotated[int | None, Parameter(query="to", ge=1, le=VERSION_MAX)] = None,
+    before: Annotated[int, Parameter(query="from", ge=1, le=VERSION_MAX, description="the older version")],
+    after: Annotated[
+        int | None, Parameter(query="to", ge=1, le=VERSION_MAX, description="the other; without it, the newest")
+    ] = None,
 ) -> DiffView:
     """What changed from one version to another (the newest, if none is named)."""
     last = after or await newest_version(reads, workflow_id)

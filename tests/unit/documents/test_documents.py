@@ -51,6 +51,12 @@ def test_every_route_has_a_text_a_name_of_its_own_and_a_group() -> None:
         assert set(operation["tags"]) <= groups, name
 
 
+def test_every_parameter_says_what_it_does() -> None:
+    for name, operation in operations():
+        for parameter in operation["parameters"]:
+            assert parameter["in"] == "path" or parameter.get("description"), (name, parameter["name"])
+
+
 def test_every_body_and_answer_has_an_example_that_its_schema_takes() -> None:
     for name, content in contents():
         assert "example" in content, name
@@ -98,6 +104,14 @@ def _references(value: Any) -> Iterator[str]:
 def test_every_event_of_the_contracts_is_a_message() -> None:
     names = {kind.__name__ for kind in AnyEvent.__args__}
     assert names <= ASYNCAPI["components"]["messages"].keys()
+
+
+def test_every_message_has_an_example_that_its_schema_takes() -> None:
+    for name, message in ASYNCAPI["components"]["messages"].items():
+        schema = {**message["payload"], "components": ASYNCAPI["components"]}
+        for example in message["examples"]:
+            jsonschema_rs.validator_for(schema).validate(example["payload"])
+        assert message["examples"], name
 
 
 @pytest.mark.parametrize(
