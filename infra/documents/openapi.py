@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from infra.documents.answers import described_answers, problem_responses, problem_schema
 from infra.documents.examples import Sampler
+from infra.documents.outgoing import webhooks
 from infra.documents.schemas import schemas
 from infra.http.authentication import is_public
 from infra.http.described import ANSWER, BODY, BODY_EXAMPLE, BODY_TYPES, KEYLESS_KEY, VERSIONED_KEY
@@ -105,6 +106,7 @@ def document(reads: Litestar, writes: Litestar, version: str) -> dict[str, Any]:
             "security": [{"key": []}],
             "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
             "paths": dict(sorted(paths.items())),
+            "webhooks": webhooks({"$ref": REF.format(name="CloudEvent")}),
             "components": {
                 "schemas": dict(sorted(components.items())),
                 "securitySchemes": {

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from importlib.resources import files
+from itertools import chain
 from typing import Any
 
 import jsonschema_rs
@@ -25,9 +26,15 @@ def operations() -> Iterator[tuple[str, Object]]:
             yield f"{method.upper()} {path}", operation
 
 
+def posts() -> Iterator[tuple[str, Object]]:
+    """What FlowForge posts itself."""
+    for name, item in OPENAPI["webhooks"].items():
+        yield name, item["post"]
+
+
 def contents() -> Iterator[tuple[str, Object]]:
     """Every body and every answer in JSON that is no refusal."""
-    for name, operation in operations():
+    for name, operation in chain(operations(), posts()):
         told = [operation.get("requestBody", {})]
         told += [answer for status, answer in operation["responses"].items() if status.startswith("2")]
         for each in told:
@@ -42,10 +49,10 @@ def test_the_documents_are_what_the_code_says() -> None:
 
 
 def test_every_route_has_a_text_a_name_of_its_own_and_a_group() -> None:
-    names = [operation["operationId"] for _, operation in operations()]
+    names = [operation["operationId"] for _, operation in chain(operations(), posts())]
     assert len(names) == len(set(names))
     groups = {tag["name"] for tag in OPENAPI["tags"]}
-    for name, operation in operations():
+    for name, operation in chain(operations(), posts()):
         assert operation["summary"], name
         assert operation["description"], name
         assert set(operation["tags"]) <= groups, name
