@@ -86,7 +86,7 @@ def document(reads: Litestar, writes: Litestar, version: str) -> dict[str, Any]:
     whole, written = reads.openapi_schema.to_schema(), writes.openapi_schema.to_schema()
     components: dict[str, Any] = whole["components"]["schemas"]
     components["Problem"] = problem_schema()
-    shapes = _shapes(writes, components)
+    shapes = _shapes((reads, writes), components)
     paths: dict[str, Any] = whole["paths"]
     for path, item in written["paths"].items():
         paths.setdefault(path, {}).update(item)
@@ -129,11 +129,11 @@ def _operations(paths: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, 
                 yield path, method, item[method]
 
 
-def _shapes(writes: Litestar, components: dict[str, Any]) -> dict[tuple[str, str, str], dict[str, Any]]:
+def _shapes(apps: Iterable[Litestar], components: dict[str, Any]) -> dict[tuple[str, str, str], dict[str, Any]]:
     """The schema of each body and answer; what they are made of joins the components. Raises ValueError for two of a name."""
     shapes = {
         (path, method, what): handler.opt[what]
-        for path, method, handler in _handlers(writes)
+        for path, method, handler in _handlers(*apps)
         for what in (BODY, ANSWER)
         if what in handler.opt
     }

@@ -6,7 +6,7 @@ import msgspec
 from flowforge.subscribing import SubscriptionView
 from msgspec import UNSET, UnsetType
 
-from infra.http.described import gives
+from infra.http.described import TAGGED, gives
 
 
 class Finding(msgspec.Struct):
@@ -196,7 +196,7 @@ class Delivered(msgspec.Struct):
 
 
 _RUN_ID = "019ca945-2b5d-764f-be2e-79b6b73f502e"
-SAVED = gives(Saved, {"id": "daily-report", "version": 3, "position": 4711, "warnings": []})
+SAVED = TAGGED | gives(Saved, {"id": "daily-report", "version": 3, "position": 4711, "warnings": []})
 STARTED = gives(Started, {"run_id": _RUN_ID, "position": 4711})
 OPERATED = gives(Operated, {"run_id": _RUN_ID, "status": "running", "position": 4711})
 DELETED = gives(Deleted, {"id": "daily-report", "position": 4711})
@@ -227,8 +227,8 @@ SUBSCRIPTION_EXAMPLE: dict[str, Any] = {
     },
     "position": 4711,
 }
-SUBSCRIPTION_WRITTEN = gives(SubscriptionWritten, SUBSCRIPTION_EXAMPLE)
-SUBSCRIPTION_MADE = gives(
+SUBSCRIPTION_WRITTEN = TAGGED | gives(SubscriptionWritten, SUBSCRIPTION_EXAMPLE)
+SUBSCRIPTION_MADE = TAGGED | gives(
     SubscriptionWritten, SUBSCRIPTION_EXAMPLE | {"secret": "whsec_c2FtcGxlLXNlY3JldC1vZi0yNC1ieXRlcw=="}
 )
 REPLAYED = gives(Replayed, {"id": "ledger", "since_position": 4000, "position": 4711})

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from infra.eventlog import moment_of
 from infra.http.authentication import OPERATOR
-from infra.http.described import takes
+from infra.http.described import MADE, takes
 from infra.http.problems import Problem
 from services.gateway import reply
 from services.gateway.answers import STARTED
@@ -57,7 +57,7 @@ class Fork(msgspec.Struct, forbid_unknown_fields=True):
 
 @post(
     "/{run_id:str}/fork",
-    opt=OPERATOR | takes(Fork, {"at": 4711, "changes": {"node_outputs": {"extract": {"rows": 3}}}}) | STARTED,
+    opt=OPERATOR | takes(Fork, {"at": 4711, "changes": {"node_outputs": {"extract": {"rows": 3}}}}) | MADE | STARTED,
     status_code=202,
     summary="Go on from a past moment in a new run",
 )

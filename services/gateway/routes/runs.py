@@ -11,7 +11,7 @@ from litestar import Response, post
 from msgspec import Meta
 
 from infra.http.authentication import OPERATOR
-from infra.http.described import takes
+from infra.http.described import MADE, takes
 from infra.http.problems import not_found
 from services.gateway import reply
 from services.gateway.answers import OPERATED, STARTED
@@ -58,7 +58,7 @@ class Cancel(msgspec.Struct, forbid_unknown_fields=True):
 
 @post(
     "/{workflow_id:str}/execute",
-    opt=OPERATOR | takes(Execute, {"input_data": {"region": "eu"}, "labels": {"team": "blue"}}) | STARTED,
+    opt=OPERATOR | takes(Execute, {"input_data": {"region": "eu"}, "labels": {"team": "blue"}}) | MADE | STARTED,
     status_code=202,
     summary="Start a run",
 )

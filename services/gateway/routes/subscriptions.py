@@ -22,7 +22,7 @@ from litestar import Response, delete, patch, post
 from msgspec import UNSET, Meta, UnsetType
 
 from infra.http.authentication import EDITOR, OPERATOR
-from infra.http.described import VERSIONED, gives, takes
+from infra.http.described import MADE, TAGGED, VERSIONED, gives, takes
 from infra.http.etags import tag_of
 from infra.http.problems import Problem
 from infra.secrets import Secret, owner_of_subscription
@@ -86,7 +86,7 @@ class Replay(msgspec.Struct, forbid_unknown_fields=True):
     since: int | str
 
 
-@post("/", opt=EDITOR | takes(NewSubscription, _NEW) | SUBSCRIPTION_MADE, summary="Subscribe to run events")
+@post("/", opt=EDITOR | takes(NewSubscription, _NEW) | MADE | SUBSCRIPTION_MADE, summary="Subscribe to run events")
 async def create_subscription(request: AnyRequest) -> Response[bytes]:
     """201 with the subscription; `secret` where it was made here. 409 where the id is taken, or
     there are as many as there may be; 422 with every fault."""
@@ -117,6 +117,7 @@ async def create_subscription(request: AnyRequest) -> Response[bytes]:
     opt=EDITOR
     | VERSIONED
     | takes(ChangedSubscription, {"url": "https://ledger.example.com/v2"})
+    | TAGGED
     | gives(SubscriptionWritten, SUBSCRIPTION_EXAMPLE | {"url": "https://ledger.example.com/v2", "version": 2}),
     summary="Change a subscription",
 )
@@ -209,7 +210,8 @@ async def _carry_out(
     request: AnyRequest, body: bytes, kind: type[Command], fields: dict[str, Any], status: int = 200
 ) -> Response[bytes]:
     def replied(answer: dict[str, Any]) -> Reply:
-        return reply.of(status, {name: value for name, value in answer.items() if name != "secret_ref"})
+        tag = {"ETag": tag_of(answer["version"])} if "version" in answer else {}
+        return reply.of(status, {name: value for name, value in answer.items() if name != "secret_ref"}, **tag)
 
     return await gateway(request).carry_out(
         request, body, lambda command_id, actor: kind(command_id=command_id, actor=actor, **fields), replied

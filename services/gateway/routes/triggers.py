@@ -22,7 +22,7 @@ from litestar import Response, delete, patch, post, put
 from msgspec import UNSET, Meta, UnsetType
 
 from infra.http.authentication import EDITOR, OPERATOR
-from infra.http.described import VERSIONED, gives, takes
+from infra.http.described import MADE, VERSIONED, gives, takes
 from infra.http.problems import Problem
 from services.gateway import reply
 from services.gateway.answers import SAVED, STARTED, Backfilled, SavedTogether
@@ -168,7 +168,7 @@ async def set_trigger_configs(request: AnyRequest, workflow_id: str) -> Response
 
 @post(
     "/{workflow_id:str}/triggers/{trigger_id:str}/fire",
-    opt=OPERATOR | takes(Fire, {"input_data": {"region": "eu"}}) | STARTED,
+    opt=OPERATOR | takes(Fire, {"input_data": {"region": "eu"}}) | MADE | STARTED,
     status_code=202,
     summary="Fire a trigger by hand",
 )

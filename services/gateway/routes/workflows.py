@@ -10,7 +10,7 @@ from litestar import Response, delete, post, put
 from msgspec import Meta
 
 from infra.http.authentication import EDITOR, VIEWER
-from infra.http.described import READS_ONLY, VERSIONED, gives, takes
+from infra.http.described import MADE, READS_ONLY, VERSIONED, gives, takes
 from services.gateway import reply
 from services.gateway.answers import SAVED, Report
 from services.gateway.body import DEFINITION_TYPES, AnyRequest, definition_body, json_body, shaped
@@ -40,7 +40,11 @@ _EXAMPLE = {
 }
 
 
-@post("/", opt=EDITOR | takes(Workflow, _EXAMPLE, media_types=DEFINITION_TYPES) | SAVED, summary="Create a workflow")
+@post(
+    "/",
+    opt=EDITOR | takes(Workflow, _EXAMPLE, media_types=DEFINITION_TYPES) | MADE | SAVED,
+    summary="Create a workflow",
+)
 async def create(request: AnyRequest) -> Response[bytes]:
     """201 `{id, version, position, warnings}`; 409 where the id is taken, 422 with every fault of the definition."""
     body = await definition_body(request)

@@ -7,6 +7,7 @@ from litestar import Response, Router, get
 from litestar.params import Parameter
 
 from infra.http.authentication import ADMIN, EDITOR, VIEWER
+from infra.http.described import gives
 from infra.http.etags import IfNoneMatch, tagged
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
@@ -127,7 +128,7 @@ async def list_secrets(reads: Reads, limit: Limit = LIMIT_DEFAULT, cursor: Curso
     return cursors.page(shown, limit, [[row["position"]] for row in rows])
 
 
-@get("/blobs/{blob_hash:str}", opt=VIEWER)
+@get("/blobs/{blob_hash:str}", opt=VIEWER | gives(Any, {"rows": [{"id": 1}]}))
 async def read_blob(reads: Reads, blob_hash: str, if_none_match: IfNoneMatch = None) -> Response[bytes]:
     """A payload that travelled by reference; it never changes."""
     if len(blob_hash) != _HASH_LENGTH or set(blob_hash) - set("0123456789abcdef"):
