@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import msgspec
+from flowforge.definition import NODE_TYPES
+from flowforge.definition.nodes import NodeFields
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
@@ -50,7 +52,7 @@ _IDEMPOTENCY_KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "The same key, actor and route within seven days: the first answer again, and nothing is done twice.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
 }
 _IF_MATCH: dict[str, Any] = {
     "name": "If-Match",
@@ -87,6 +89,7 @@ def document(reads: Litestar, writes: Litestar, version: str) -> dict[str, Any]:
     components: dict[str, Any] = whole["components"]["schemas"]
     components["Problem"] = problem_schema()
     shapes = _shapes((reads, writes), components)
+    _either_place(components)
     paths: dict[str, Any] = whole["paths"]
     for path, item in written["paths"].items():
         paths.setdefault(path, {}).update(item)
@@ -155,6 +158,18 @@ def _shapes(apps: Iterable[Litestar], components: dict[str, Any]) -> dict[tuple[
         else {"anyOf": [described[key, n] for n in range(len(shape))]}
         for key, shape in shapes.items()
     }
+
+
+def _either_place(components: dict[str, Any]) -> None:
+    """A node's own settings stand beside its common fields or in `config`, as its author likes."""
+    common = set(NodeFields.__struct_fields__)
+    for kind in NODE_TYPES.values():
+        schema = components[kind.__name__]
+        own = [name for name in schema["required"] if name not in common | {"type"}]
+        schema["properties"]["config"] = {"type": "object", "description": "what is its own, where it stands together"}
+        if own:
+            schema["required"] = [name for name in schema["required"] if name not in own]
+            schema["anyOf"] = [{"required": own}, {"required": ["config"]}]
 
 
 def _fields(schema: dict[str, Any]) -> set[str]:

@@ -15,13 +15,30 @@ from litestar import get
 from litestar.params import Parameter
 
 from infra.http.authentication import VIEWER
+from infra.http.described import gives
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
 from infra.schedules import schedule_of, upcoming
 from services.projections.api import moments
 from services.projections.api.reads import Reads
-from services.projections.api.shapes import CauseView, DecisionView, TriggerHour, TriggerStats, UpcomingView
+from services.projections.api.shapes import (
+    CauseView,
+    DecisionView,
+    TriggerHour,
+    TriggerList,
+    TriggerStats,
+    UpcomingView,
+)
 from services.projections.conditions import Conditions
+
+_EXAMPLE: dict[str, Any] = {
+    "id": "nightly",
+    "name": "Nightly",
+    "type": "schedule",
+    "config": {"cron": "0 3 * * *"},
+    "workflow_id": "daily-report",
+    "version": 3,
+}
 
 _TRIGGERS = """
     select w.version, w.status, v.definition from projections.workflows w
@@ -72,7 +89,7 @@ _typed = msgspec.json.Decoder(_Typed)
 UPCOMING_MAX = 1_000
 
 
-@get("/{workflow_id:str}/triggers", opt=VIEWER)
+@get("/{workflow_id:str}/triggers", opt=VIEWER | gives(TriggerList, {"items": [_EXAMPLE], "next_cursor": None}))
 async def list_triggers(reads: Reads, workflow_id: str, at: moments.At = None) -> Page[dict[str, Any]]:
     """The triggers of the newest version, or of that of a past moment, in its order; their secrets are left out.
 

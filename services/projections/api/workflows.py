@@ -13,19 +13,32 @@ from litestar.params import Parameter
 from msgspec import structs
 
 from infra.http.authentication import VIEWER
+from infra.http.described import gives
 from infra.http.etags import IfNoneMatch, tag_of, tagged
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
 from services.projections.api import moments, statistics, triggers
 from services.projections.api.reads import Reads
 from services.projections.api.runs import active_runs
-from services.projections.api.shapes import Active, DiffView, GraphView, Version
+from services.projections.api.shapes import Active, DiffView, GraphView, Version, WorkflowList, WorkflowView
 from services.projections.api.slots import slots_of
 from services.projections.conditions import Conditions
 from services.projections.differences import differences, summary
 
 WorkflowStatus = Literal["draft", "active", "archived"]
 VERSION_MAX = 2**31 - 1
+_EXAMPLE: dict[str, Any] = {
+    "id": "daily-report",
+    "name": "Daily report",
+    "nodes": [{"id": "extract", "type": "job", "job_type": "extract"}],
+    "triggers": [{"id": "nightly", "name": "Nightly", "type": "schedule", "config": {"cron": "0 3 * * *"}}],
+    "trigger_configs": [{"trigger_type": "TRAIN", "is_enabled": False}],
+    "status": "active",
+    "version": 3,
+    "created_at": "2026-01-31T12:00:00Z",
+    "updated_at": "2026-01-31T12:00:00Z",
+    "created_by": "ada",
+}
 VersionNumber = Annotated[
     int | None, Parameter(ge=1, le=VERSION_MAX, description="which version; without it, the newest")
 ]
@@ -47,7 +60,7 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _decode = msgspec.json.decode
 
 
-@get("/", opt=VIEWER)
+@get("/", opt=VIEWER | gives(WorkflowList, {"items": [_EXAMPLE], "next_cursor": None}))
 async def list_workflows(
     reads: Reads,
     experiment_id: Annotated[str | None, Parameter(description="only of this experiment")] = None,
@@ -92,7 +105,7 @@ async def list_trigger_blueprints() -> Page[Blueprint]:
     return Page(list(BLUEPRINTS))
 
 
-@get("/{workflow_id:str}", opt=VIEWER)
+@get("/{workflow_id:str}", opt=VIEWER | gives(WorkflowView, _EXAMPLE))
 async def read_workflow(
     reads: Reads,
     workflow_id: str,
