@@ -27,7 +27,7 @@ RUN_S_MAX = 90 if FUZZ_EXAMPLES is None else 3_600
 
 
 def something_of_each(stranger: Stranger) -> dict[str, str]:
-    """What stands in addresses, of things that are there."""
+    """What stands in addresses, of things that are there; and no waiting for what has not been logged yet."""
     hourly = {"id": "hourly", "name": "Hourly", "type": "schedule", "config": {"cron": "@hourly"}}
     nodes = transform("t"), {"id": "ask", "type": "human_approval", "name": "Ask", "config": {"message": "?"}}
     definition = workflow(*nodes, triggers=[hourly])
@@ -41,15 +41,16 @@ def something_of_each(stranger: Stranger) -> dict[str, str]:
         assert stranger.send("POST", path, {"id": definition["id"], **body}).status_code == 201
     stranger.get(f"/api/runs/{run_id}")
     same = ("workflow_id", "subscription_id", "prompt_id", "template_id")
-    return {**dict.fromkeys(same, definition["id"]), "run_id": run_id, "node_id": "t", "trigger_id": "hourly"}
+    known = {**dict.fromkeys(same, definition["id"]), "run_id": run_id, "node_id": "t", "trigger_id": "hourly"}
+    return {"query.after": "0", **{f"path.{name}": value for name, value in known.items()}}
 
 
 def tried(
     stranger: Stranger, folder: Path, *options: str, known: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """`known`: what stands in addresses; anything without it."""
+    """`known`: what parameters are; anything without it."""
     config = folder / "schemathesis.toml"
-    given = [f'"path.{name}" = "{value}"' for name, value in (known or {}).items()]
+    given = [f'"{name}" = "{value}"' for name, value in (known or {}).items()]
     config.write_text("\n".join(["[parameters]", *given, CONFIG.read_text()]))
     words = [
         str(Path(sys.executable).parent / "st"), "--config-file", str(config), "--no-color", "run", str(DESCRIPTION),
@@ -78,12 +79,10 @@ def test_every_route_keeps_to_its_description_whatever_it_is_sent(stranger: Stra
 
 
 @pytest.mark.timeout(RUN_S_MAX + 10)
-def test_every_read_of_what_is_there_keeps_to_its_description(stranger: Stranger, tmp_path: Path):
-    phases = ["--phases", "examples,coverage", "--include-method", "GET"]
-    if FUZZ_EXAMPLES is not None:
-        phases = ["--phases", "fuzzing", "--max-examples", FUZZ_EXAMPLES, "--exclude-method", "DELETE"]
+def test_every_route_of_what_is_there_keeps_to_its_description(stranger: Stranger, tmp_path: Path):
+    methods = ["--include-method", "GET"] if FUZZ_EXAMPLES is None else ["--exclude-method", "DELETE"]
     done = tried(
-        stranger, tmp_path, *phases, "--include-path-regex", r"\{", "--exclude-path-regex", ENDLESS,
-        known=something_of_each(stranger),
+        stranger, tmp_path, "--phases", "fuzzing", "--max-examples", FUZZ_EXAMPLES or "2", *methods,
+        "--include-path-regex", r"\{", "--exclude-path-regex", ENDLESS, known=something_of_each(stranger),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
