@@ -31,18 +31,18 @@ def something_of_each(stranger: Stranger) -> dict[str, str]:
     hourly = {"id": "hourly", "name": "Hourly", "type": "schedule", "config": {"cron": "@hourly"}}
     nodes = transform("t"), {"id": "ask", "type": "human_approval", "name": "Ask", "config": {"message": "?"}}
     definition = workflow(*nodes, triggers=[hourly])
-    stranger.save(definition)
-    run_id = stranger.execute(definition["id"])
+    name: str = stranger.save(definition)["id"]
+    run_id = stranger.execute(name)
     for path, body in (
         ("/api/subscriptions", {"url": "https://ledger.example.com/flowforge", "enabled": False}),
         ("/api/prompts", {"prompt": "A"}),
         ("/api/templates", {"definition": definition}),
     ):
-        assert stranger.send("POST", path, {"id": definition["id"], **body}).status_code == 201
+        assert stranger.send("POST", path, {"id": name, **body}).status_code == 201
     stranger.get(f"/api/runs/{run_id}")
     same = ("workflow_id", "subscription_id", "prompt_id", "template_id")
-    known = {**dict.fromkeys(same, definition["id"]), "run_id": run_id, "node_id": "t", "trigger_id": "hourly"}
-    return {"query.after": "0", **{f"path.{name}": value for name, value in known.items()}}
+    places = {**dict.fromkeys(same, name), "run_id": run_id, "node_id": "t", "trigger_id": "hourly"}
+    return {"query.after": "0", **{f"path.{place}": value for place, value in places.items()}}
 
 
 def tried(
