@@ -179,6 +179,26 @@ async def test_a_run_that_has_not_ended_is_not_archived(
     assert await all_of(log) == before
 
 
+@pytest.mark.parametrize("words", [["RunRetryRequested"], ["RunRetryRequested", "RunRetried", "NodeQueued"]])
+async def test_a_run_that_is_retried_stays_in_the_log_though_it_had_ended_once(
+    log: ArchivedEventLog, runs: list[UUID], service_dsn: str, folder: Path, words: list[str]
+):
+    await log.append([Append([StreamAppend("run", runs[0], RUN_EVENTS, [NewEvent(w, b"{}") for w in words])], START)])
+    before = await all_of(log)
+    with pytest.raises(asyncpg.SerializationError, match="1 of these runs are retried"):
+        await moved(service_dsn, folder, runs)
+    assert await all_of(log) == before
+    assert await log.archived(runs) == {}
+
+
+async def test_a_run_that_was_retried_in_vain_is_archived(
+    log: ArchivedEventLog, runs: list[UUID], service_dsn: str, folder: Path
+):
+    words = [NewEvent(word, b"{}") for word in ("RunRetryRequested", "RunRetryRefused")]
+    await log.append([Append([StreamAppend("run", runs[0], RUN_EVENTS, words)], START)])
+    assert (await moved(service_dsn, folder, runs)).runs_count == len(runs)
+
+
 async def test_only_the_archiving_function_deletes(
     log: ArchivedEventLog, runs: list[UUID], service_dsn: str, postgres_dsn: str
 ):
