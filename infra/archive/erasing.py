@@ -5,7 +5,6 @@ that a kill has left behind goes with the next erasure (`sweep_leftovers`), whic
 """
 
 import asyncio
-import os
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ import msgspec
 from infra.archive import file as archive_file
 from infra.archive.catalogue import Archive
 from infra.archive.file import ArchiveDamaged, ArchiveFile, Footer
-from infra.archive.moving import archives, moving, put_in_place
+from infra.archive.moving import archives, moving, on_disk, put_in_place
 from infra.archive.record import Record
 from infra.failpoints import failpoint
 
@@ -156,7 +155,5 @@ def _sweep(folder: Path, named: Mapping[int, Archive]) -> list[str]:
             path.unlink()
             gone.append(path.name)
     if gone:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        os.fsync(handle)
-        os.close(handle)
+        on_disk(folder)
     return gone

@@ -128,14 +128,14 @@ begin
     return event_position;
 end $$;
 
--- Puts an archive's rows back where they were, and its blobs; `event` is logged. The rows come as parallel arrays in order
--- of position. Raises for rows that are not the ones that were taken.
+-- Puts an archive's rows back where they were; `event` is logged. The rows come as parallel arrays in order of position;
+-- their blobs were put before. Raises for rows that are not the ones that were taken.
+drop function if exists eventlog.restore_runs; -- as it was with other arguments
 create or replace function eventlog.restore_runs(
     number int,
     positions bigint[], stream_id uuid[], version int[], stream_type text[], type text[], schema_version smallint[],
     data bytea[], salt bytea[], digest bytea[], correlation_id uuid[], causation_id uuid[], actor text[],
     traceparent text[], recorded_at timestamptz[],
-    blobs bytea[],
     event_type text, event_data bytea, event_stream uuid, event_version int, event_salt bytea,
     event_recorded_at timestamptz, event_actor text
 ) returns bigint language plpgsql security definer
@@ -176,9 +176,6 @@ begin
     if given_hash is distinct from kept.content_hash then
         raise exception 'these are not the events that were archived' using errcode = 'data_exception';
     end if;
-    insert into eventlog.blobs (hash, size, data)
-    select pg_catalog.sha256(b.data), length(b.data), b.data from unnest(blobs) as b (data)
-    on conflict (hash) do update set unreferred_since = null;
     delete from eventlog.archived_streams s where s.archive = number;
     delete from eventlog.archived_blobs b where b.archive = number;
     update eventlog.archives a set restored_at = clock_timestamp() where a.number = restore_runs.number;
