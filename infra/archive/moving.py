@@ -37,7 +37,7 @@ RETENTION_STREAM = lasting_stream("retention")
 _LOCK = "select pg_try_advisory_lock(hashtext('flowforge.archive'))"
 _NEXT = "select coalesce(max(number), 0) + 1 from eventlog.archives"
 _VERSION = "select coalesce(max(version), 0) from eventlog.events where stream_id = $1"
-_INCARNATION = "select incarnation from eventlog.head"
+INCARNATION = "select incarnation from eventlog.head"
 _SIZES = """
     select s.id, count(e.*), coalesce(sum(octet_length(e.data::text)), 0)::bigint
     from unnest($1::uuid[]) as s (id) left join eventlog.events e on e.stream_id = s.id group by 1
@@ -145,7 +145,7 @@ async def archive(
     name = f"runs-{number:06}.jsonl.gz"
     path = folder / name
     header = Header(
-        archive_file.FORMAT, archive_file.FORMAT_VERSION, await connection.fetchval(_INCARNATION), number, name
+        archive_file.FORMAT, archive_file.FORMAT_VERSION, await connection.fetchval(INCARNATION), number, name
     )
     await asyncio.to_thread(_make_room, path, header.incarnation)
     records = [Record(*row) for row in await connection.fetch(_EVENTS, list(run_ids))]
@@ -291,7 +291,7 @@ async def restore(connection: Any, path: Path, *, actor: str | None = None) -> M
 
 
 async def _known(connection: Any, opened: ArchiveFile) -> Archive:
-    incarnation = await connection.fetchval(_INCARNATION)
+    incarnation = await connection.fetchval(INCARNATION)
     header = opened.header
     known = next((each for each in await archives(connection) if each.number == header.number), None)
     if known is None or known.content_hash.hex() != opened.footer.content_hash:
