@@ -12,10 +12,10 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 import pytest
-from flowforge.events import PayloadErased, encode
+from flowforge.events import NodeCompleted, PayloadErased, RunCancelled, encode
 from flowforge.events.erasure import ERASURES_STREAM
 from flowforge.identity import derived_uuid
-from histories import START
+from histories import START, new, received, triggered
 
 from infra.archive import ArchivedEventLog, ArchiveFile
 from infra.archive import file as archive_file
@@ -184,3 +184,41 @@ async def test_a_kill_while_erasing_leaves_a_log_that_is_whole_and_nothing_after
         assert (await verify(service_dsn, await ProvenArchives.of(service_dsn, folder))).problems == []
     assert all(CANARY.encode() not in text for text in texts_in(folder))
     assert len(texts_in(folder)) == 1
+
+
+_ERASE_TEXT = """
+import asyncio, sys
+import asyncpg
+from infra.erasure import erase, erase_copies, erasing, find
+erasing.EVENTS_PER_STATEMENT = 3
+async def main():
+    connection = await asyncpg.connect(sys.argv[1])
+    found = await find(connection, text=sys.argv[2])
+    copies = await erase_copies(connection, found)
+    await erase(connection, found, copies.blobs)
+    print(len(found.to_do))
+asyncio.run(main())
+"""
+
+
+async def test_an_erasure_that_was_cut_off_finds_what_is_left_when_it_is_done_again(
+    log: ArchivedEventLog, postgres_dsn: str
+):
+    for number in range(2):
+        blob = await log.put_blob(b'"%d of %s"' % (number, CANARY.encode()))
+        output = msgspec.Raw(b'{"$blob":"%s","size":9}' % blob.encode())
+        append, cause = received(number, START)
+        run = triggered(cause, START)
+        events = new(run, NodeCompleted(node_id="a", output=output), RunCancelled(reason=""))
+        await log.append([append, Append([StreamAppend("run", run.run_id, 0, events)], START)])
+    for armed, status in (("erasure.after_statement=die", KILLED_EXIT_STATUS), ("", 0)):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _ERASE_TEXT, postgres_dsn, CANARY, env={**os.environ, "FLOWFORGE_FAILPOINTS": armed}
+        )
+        assert await process.wait() == status
+    owner = await asyncpg.connect(postgres_dsn)
+    assert await owner.fetchval("select count(*) from eventlog.blobs") == 0
+    kept = await owner.fetch("select distinct type from eventlog.events where salt is not null order by 1")
+    assert [row[0] for row in kept] == ["PayloadErased", "RunCancelled"]
+    await owner.close()
+    assert (await verify(postgres_dsn)).problems == []
