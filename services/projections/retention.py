@@ -22,7 +22,8 @@ from services.projections.archiving import archive_older
 from services.projections.settings import RetentionSettings
 
 _SINCE = """
-    select coalesce((select max(recorded_at) from eventlog.events where stream_id = $1 and type = 'RetentionApplied'),
+    select coalesce((select recorded_at from eventlog.events where stream_id = $1 and type = 'RetentionApplied'
+                     order by version desc limit 1),
                     (select recorded_at from eventlog.log_batches order by first_position limit 1))
 """
 _LAST_BEFORE = """
@@ -62,10 +63,13 @@ class Retention:
                 _log.warning("retention is put off: %s: %s", type(fault).__name__, fault)
 
     async def _is_due(self) -> bool:
-        """A day after the last pass, or after the log began."""
+        """A day after the last pass, or after the log began; and where the clock was ahead then, now."""
         async with _connected(self._dsn) as connection:
             since = await connection.fetchval(_SINCE, RETENTION_STREAM)
-        return since is not None and datetime.now(UTC) - since >= timedelta(seconds=self._settings.interval_s)
+        if since is None:
+            return False
+        now = datetime.now(UTC)
+        return since > now or now - since >= timedelta(seconds=self._settings.interval_s)
 
     async def apply(self) -> RetentionApplied:
         """One pass. Raises `ArchivingBusy` where another process is at it, `ArchiveDamaged` and OSError where a file cannot
