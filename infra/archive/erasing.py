@@ -156,6 +156,11 @@ def _next_name(name: str) -> str:
     return f"runs-{named[1]}.e{int(named[2] or 0) + 1}.jsonl.gz"
 
 
+def is_name_of_archive(name: str) -> bool:
+    """Whether we give such names to files of archives."""
+    return _OURS.fullmatch(name) is not None and not name.startswith(".") and not name.endswith(".draft")
+
+
 async def sweep_leftovers(connection: Any, folder: Path) -> list[str]:
     """Remove drafts, files in whose place another one has come, those of restored archives, and those that were written
     and never became archives. Files of another log stay. `connection` is from `moving`; the names."""
