@@ -17,7 +17,7 @@ import msgspec
 
 from infra.eventlog.connections import UnsuitableServer
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raise it with every change to a .sql file that code of before could not live with."""
 POSTGRES_VERSION_MIN = 160000
 LOG_FILES = ("schema.sql", "append.sql", "erase.sql", "partitions.sql", "archive.sql")

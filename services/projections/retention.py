@@ -16,7 +16,7 @@ from flowforge.events import RetentionApplied, encode
 
 from infra.archive.blobs import sweep_blobs
 from infra.archive.file import ArchiveDamaged
-from infra.archive.moving import RETENTION_STREAM, ArchivingBusy
+from infra.archive.moving import RETENTION_STREAM, ArchivingBusy, moving
 from infra.eventlog import Append, Appended, EventLog, NewEvent, StreamAppend, Unavailable
 from services.projections.archiving import archive_older
 from services.projections.settings import RetentionSettings
@@ -79,19 +79,19 @@ class Retention:
         runs_count = 0
         if ended_before is not None:
             runs_count = (await archive_older(self._dsn, self._folder, ended_before, actor="retention")).runs_count
-        async with _connected(self._dsn) as connection:
+        async with moving(self._dsn), _connected(self._dsn) as connection:
             last = None
             if settings.decisions_days is not None:
                 last = await connection.fetchval(_LAST_BEFORE, now - timedelta(days=settings.decisions_days))
             removed, removed_bytes = await sweep_blobs(connection, settings.blobs_grace_s)
-        applied = RetentionApplied(
-            runs_ended_before=ended_before,
-            runs_archived_count=runs_count,
-            decisions_before_position=0 if last is None else last + 1,
-            blobs_removed_count=removed,
-            blobs_removed_bytes=removed_bytes,
-        )
-        await self._say(applied)
+            applied = RetentionApplied(
+                runs_ended_before=ended_before,
+                runs_archived_count=runs_count,
+                decisions_before_position=0 if last is None else last + 1,
+                blobs_removed_count=removed,
+                blobs_removed_bytes=removed_bytes,
+            )
+            await self._say(applied)
         return applied
 
     async def _say(self, applied: RetentionApplied) -> None:

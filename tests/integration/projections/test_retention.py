@@ -16,7 +16,7 @@ from test_archived_runs import caught_up
 
 from infra.archive import ArchivedEventLog
 from infra.archive.blobs import sweep_blobs
-from infra.archive.moving import RETENTION_STREAM
+from infra.archive.moving import RETENTION_STREAM, ArchivingBusy, moving
 from infra.eventlog import Append, NewEvent, StreamAppend
 from services.projections.loop import Loop
 from services.projections.retention import Retention
@@ -99,6 +99,13 @@ async def test_a_clock_that_was_ahead_once_does_not_stop_the_passes(log: Archive
             await asyncio.sleep(0.01)
     running.cancel()
     assert (await log.read_stream(RETENTION_STREAM))[1].recorded_at < ahead
+
+
+async def test_a_second_process_leaves_a_pass_to_the_one_that_is_at_it(log: ArchivedEventLog, service_dsn: str, tmp_path: Path):
+    async with moving(service_dsn):
+        with pytest.raises(ArchivingBusy):
+            await Retention(log, service_dsn, tmp_path, RetentionSettings()).apply()
+    assert await log.read_stream(RETENTION_STREAM) == []
 
 
 # --- blobs ------------------------------------------------------------------------------------------------------------
