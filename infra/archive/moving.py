@@ -148,7 +148,8 @@ async def archive(
         archive_file.FORMAT, archive_file.FORMAT_VERSION, await connection.fetchval(INCARNATION), number, name
     )
     await asyncio.to_thread(_make_room, path, header.incarnation)
-    records = [Record(*row) for row in await connection.fetch(_EVENTS, list(run_ids))]
+    rows = await connection.fetch(_EVENTS, list(run_ids))
+    records = await asyncio.to_thread(lambda: [Record(*row) for row in rows])  # others of this process go on
     blobs = _blobs(connection, asyncio.get_running_loop(), folder, records)
     footer, sha256, size = await asyncio.to_thread(_write_and_prove, path, header, blobs, records)
     failpoint("archive.after_file")
