@@ -137,7 +137,9 @@ class Catalogue:
                 raise self._unreadable(archive, fault) from fault
             if known.footer.content_hash != archive.content_hash.hex():
                 raise self._unreadable(archive, "it has other events than were archived")
-            known.footer = msgspec.structs.replace(known.footer, streams=[])  # the database knows them; here they are many
+            known.footer = msgspec.structs.replace(
+                known.footer, streams=[]
+            )  # the database knows them; here they are many
             self._files[archive.file] = known
             while len(self._files) > FILES_OPEN_MAX:
                 self._files.popitem(last=False)

@@ -25,8 +25,9 @@ _PLACES = """
     select stream_id, archive, first_position, last_position from eventlog.archived_streams
     where stream_id = any ($1::uuid[])
 """
-_PLACES_OR_BACK = f"""
-    {_PLACES}
+_PLACES_OR_BACK = """
+    select stream_id, archive, first_position, last_position from eventlog.archived_streams
+    where stream_id = any ($1::uuid[])
     union all
     select stream_id, null, null, null from eventlog.events where stream_id = any ($1::uuid[]) and version = 1
 """

@@ -112,7 +112,9 @@ async def portions(connection: Any, families: Sequence[Sequence[UUID]]) -> Async
         sizes = await connection.fetch(_SIZES, list(family))
         count, payload = sum(row[1] for row in sizes), sum(row[2] for row in sizes)
         if payload > FAMILY_PAYLOAD_BYTES_MAX:
-            _log.warning("run %s with its children has %d bytes: too large for an archive, it stays", family[0], payload)
+            _log.warning(
+                "run %s with its children has %d bytes: too large for an archive, it stays", family[0], payload
+            )
             continue
         if portion and (
             len(portion) + len(family) > RUNS_PER_ARCHIVE_MAX

@@ -162,7 +162,11 @@ async def _with_servers(
         first = report.problems[0]
         raise NotRestored(
             f"the restored log does not verify, first at position {first.first_position}: {first.message}"
-            + ("" if settings.database_url is None else "; its rows are in that database: empty it before you try again")
+            + (
+                ""
+                if settings.database_url is None
+                else "; its rows are in that database: empty it before you try again"
+            )
         )
     return report
 

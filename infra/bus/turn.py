@@ -332,7 +332,7 @@ class Turn:
             except LoadAgain:
                 service.refused(key, Duplicate(0))
                 again[key] = messages
-            except Exception as fault:  # a bug, or a message that breaks a rule nobody thought of: alone  # noqa: BLE001
+            except Exception as fault:  # a bug, or a message that breaks a rule nobody thought of: alone
                 if _is_all_away(fault):
                     raise
                 work = await self._decide_one_by_one(key, messages)
@@ -353,7 +353,7 @@ class Turn:
                 await self.service.load([key], [*good, message])
                 self.service.decide(key, [*good, message])
                 good.append(message)
-            except Exception as bug:  # noqa: BLE001
+            except Exception as bug:
                 if _is_all_away(bug):
                     raise
                 await self._bug(message, bug)

@@ -84,7 +84,9 @@ async def erase(
     erasure_id, position = new_uuid(), None
     to_do = found.to_do
     portions = [to_do[start : start + EVENTS_PER_STATEMENT] for start in range(0, len(to_do), EVENTS_PER_STATEMENT)]
-    last = {name: number for number, portion in enumerate(portions) for piece in portion for name in blobs_in(piece.data)}
+    last = {
+        name: number for number, portion in enumerate(portions) for piece in portion for name in blobs_in(piece.data)
+    }
     for number, portion in enumerate(portions):
         gone = [bytes.fromhex(name) for name in blobs if last.get(name) == number]
         async with connection.transaction():

@@ -72,7 +72,9 @@ async def erase(
     session.output.json({"done": True, **_preview(found), **said})
     counts = ", ".join(f"{count:,} {what}" for what, count in said["copies"].items() if count)
     session.output.say(
-        session.output.state("completed", ("erased", "bold"), f"  {said['events']:,} events, {len(said['blobs']):,} blobs"),
+        session.output.state(
+            "completed", ("erased", "bold"), f"  {said['events']:,} events, {len(said['blobs']):,} blobs"
+        ),
         Text(
             f"  and {counts or 'no copies'}; {said['messages']:,} messages; "
             f"read models built anew at {models['position']:,}",

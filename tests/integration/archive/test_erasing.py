@@ -104,9 +104,7 @@ async def test_single_events_are_erased_by_their_position(
     log: ArchivedEventLog, person: UUID, service_dsn: str, folder: Path
 ):
     first, second = await log.read_stream(person)
-    assert await erased_from(service_dsn, folder, {first.position: LEFT}) == [
-        Erased("runs-000001.e1.jsonl.gz", 1)
-    ]
+    assert await erased_from(service_dsn, folder, {first.position: LEFT}) == [Erased("runs-000001.e1.jsonl.gz", 1)]
     assert [event.data for event in await log.read_stream(person)] == [LEFT, second.data]
     await erased_from(service_dsn, folder, {second.position: LEFT, 10**9: LEFT})
     assert [path.name for path in folder.iterdir()] == ["runs-000001.e2.jsonl.gz"]

@@ -12,11 +12,20 @@ from flowforge.identity import derived_uuid
 from histories import START, Clock, append_chain_runs
 
 from infra.archive import ArchiveDamaged, ArchivedEventLog, ArchiveFile
-from infra.archive.catalogue import ArchiveUnreadable
 from infra.archive import file as archive_file
 from infra.archive import moving as moving_room
+from infra.archive.catalogue import ArchiveUnreadable
 from infra.archive.moving import FolderTaken, Moved, NotRestorable, archive, moving, portions, put_in_place, restore
-from infra.eventlog import Append, Appended, Conflict, NewEvent, PostgresEventLog, StoredEvent, StreamAppend, Unavailable
+from infra.eventlog import (
+    Append,
+    Appended,
+    Conflict,
+    NewEvent,
+    PostgresEventLog,
+    StoredEvent,
+    StreamAppend,
+    Unavailable,
+)
 
 RUN_EVENTS = 12
 
@@ -277,7 +286,7 @@ async def test_a_folder_of_another_log_is_refused_and_its_files_stay(
     foreign = of_another_log(await moved(service_dsn, folder, runs[:3]), folder)
     for content in (foreign, b"something else"):
         path.write_bytes(content)
-        with pytest.raises(FolderTaken, match="is not of this log .* move it away"):
+        with pytest.raises(FolderTaken, match=r"is not of this log .* move it away"):
             await moved(service_dsn, folder, runs[3:])
         assert path.read_bytes() == content
     assert set(await log.archived(runs)) == set(runs[:3])

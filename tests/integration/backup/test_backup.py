@@ -274,7 +274,9 @@ async def test_archives_that_have_a_folder_of_their_own_go_there(backup: Path, p
 
 async def test_tables_that_are_not_ours_are_not_touched(backup: Path, place: Path):
     manifest = check(backup)
-    strange = TableContent("pg_catalog.pg_class; drop table eventlog.events", ["a"], 0, 0, hashlib.sha256(b"").hexdigest())
+    strange = TableContent(
+        "pg_catalog.pg_class; drop table eventlog.events", ["a"], 0, 0, hashlib.sha256(b"").hexdigest()
+    )
     with zipfile.ZipFile(backup, "a") as out:
         out.writestr(strange.entry, b"")
     rewritten(backup, tables=[*manifest.tables, strange])

@@ -88,7 +88,9 @@ async def test_without_settings_nothing_of_runs_is_touched(
     assert await log.archived(runs) == {}
 
 
-async def test_a_clock_that_was_ahead_once_does_not_stop_the_passes(log: ArchivedEventLog, service_dsn: str, tmp_path: Path):
+async def test_a_clock_that_was_ahead_once_does_not_stop_the_passes(
+    log: ArchivedEventLog, service_dsn: str, tmp_path: Path
+):
     ahead = datetime.now(UTC) + timedelta(days=10_000)
     said = NewEvent("RetentionApplied", encode(RetentionApplied()))
     await log.append([Append([StreamAppend("retention", RETENTION_STREAM, 0, [said])], ahead)])
@@ -101,7 +103,9 @@ async def test_a_clock_that_was_ahead_once_does_not_stop_the_passes(log: Archive
     assert (await log.read_stream(RETENTION_STREAM))[1].recorded_at < ahead
 
 
-async def test_a_second_process_leaves_a_pass_to_the_one_that_is_at_it(log: ArchivedEventLog, service_dsn: str, tmp_path: Path):
+async def test_a_second_process_leaves_a_pass_to_the_one_that_is_at_it(
+    log: ArchivedEventLog, service_dsn: str, tmp_path: Path
+):
     async with moving(service_dsn):
         with pytest.raises(ArchivingBusy):
             await Retention(log, service_dsn, tmp_path, RetentionSettings()).apply()
