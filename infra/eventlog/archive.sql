@@ -48,7 +48,8 @@ create table if not exists eventlog.archived_blobs (
 alter table eventlog.blobs add column if not exists unreferred_since timestamptz;
 
 -- Moves whole streams out of the log: their rows go, `event` is logged. `content_hash` is what was computed from the
--- file, read back. Answers the position of the event. Raises 40001 where one of the streams has grown meanwhile.
+-- file, read back. Answers the position of the event. Raises 40001 where one of the streams has grown meanwhile, or goes
+-- on after its end: whoever chose the runs knew them only as of a moment before.
 create or replace function eventlog.archive_runs(
     number int, file text, sha256 bytea, size bigint, content_hash bytea, ended_before timestamptz,
     stream_id uuid[], stream_version int[], stream_first bigint[], stream_last bigint[], blob_hash bytea[],
@@ -67,11 +68,18 @@ declare
     found_first bigint;
     found_last bigint;
     streams_ended bigint;
+    streams_going_on bigint;
     event_position bigint;
 begin
     perform set_config('eventlog.archiving', 'on', true);
     with gone as (
         delete from eventlog.events e using unnest(stream_id) as s (id) where e.stream_id = s.id returning e.*
+    ), turned as (
+        select g.stream_id,
+               max(g.version) filter (where g.type in ('RunCompleted', 'RunFailed', 'RunCancelled',
+                                                       'RunPartiallyCompleted', 'RunRetryRefused')) as ended_version,
+               max(g.version) filter (where g.type in ('RunRetryRequested', 'RunRetried')) as retried_version
+        from gone g where g.stream_type = 'run' group by 1
     )
     select count(*), min(g.position), max(g.position),
            pg_catalog.sha256(string_agg(eventlog.event_header(
@@ -80,14 +88,16 @@ begin
                case when g.salt is null then g.digest
                     else pg_catalog.sha256(g.salt || convert_to(g.data::text, 'UTF8')) end),
                ''::bytea order by g.position)),
-           count(distinct g.stream_id) filter (
-               where g.stream_type = 'run'
-               and g.type in ('RunCompleted', 'RunFailed', 'RunCancelled', 'RunPartiallyCompleted'))
-    into found_count, found_first, found_last, found_hash, streams_ended
+           (select count(t.ended_version) from turned t),
+           (select count(*) from turned t where t.retried_version > t.ended_version)
+    into found_count, found_first, found_last, found_hash, streams_ended, streams_going_on
     from gone g;
     perform set_config('eventlog.archiving', '', true);
     if streams_ended <> cardinality(stream_id) then
         raise exception 'only runs that have ended can be archived' using errcode = 'data_exception';
+    end if;
+    if streams_going_on > 0 then
+        raise exception '% of these runs are retried', streams_going_on using errcode = 'serialization_failure';
     end if;
     if found_hash is distinct from content_hash then
         raise exception 'the file does not have exactly the events that the log has of these runs'
@@ -118,14 +128,14 @@ begin
     return event_position;
 end $$;
 
--- Puts an archive's rows back where they were, and its blobs; `event` is logged. The rows come as parallel arrays in order
--- of position. Raises for rows that are not the ones that were taken.
+-- Puts an archive's rows back where they were; `event` is logged. The rows come as parallel arrays in order of position;
+-- their blobs were put before. Raises for rows that are not the ones that were taken.
+drop function if exists eventlog.restore_runs; -- as it was with other arguments
 create or replace function eventlog.restore_runs(
     number int,
     positions bigint[], stream_id uuid[], version int[], stream_type text[], type text[], schema_version smallint[],
     data bytea[], salt bytea[], digest bytea[], correlation_id uuid[], causation_id uuid[], actor text[],
     traceparent text[], recorded_at timestamptz[],
-    blobs bytea[],
     event_type text, event_data bytea, event_stream uuid, event_version int, event_salt bytea,
     event_recorded_at timestamptz, event_actor text
 ) returns bigint language plpgsql security definer
@@ -166,9 +176,6 @@ begin
     if given_hash is distinct from kept.content_hash then
         raise exception 'these are not the events that were archived' using errcode = 'data_exception';
     end if;
-    insert into eventlog.blobs (hash, size, data)
-    select pg_catalog.sha256(b.data), length(b.data), b.data from unnest(blobs) as b (data)
-    on conflict (hash) do update set unreferred_since = null;
     delete from eventlog.archived_streams s where s.archive = number;
     delete from eventlog.archived_blobs b where b.archive = number;
     update eventlog.archives a set restored_at = clock_timestamp() where a.number = restore_runs.number;

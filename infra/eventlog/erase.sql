@@ -19,7 +19,7 @@ declare
     event_version int;
     event_position bigint;
 begin
-    perform from eventlog.head for update;
+    -- the head is locked at the end only: nobody who appends waits for the rows
     perform set_config('eventlog.erasing', 'on', true);
     update eventlog.events e
     set digest = case when e.salt is null then e.digest else sha256(e.salt || convert_to(e.data::text, 'UTF8')) end,
@@ -40,6 +40,9 @@ begin
     select a.first_position into strict event_position from eventlog.append_one(
         recorded_at, null, null, actor, null, 'erasure', event_stream, event_version,
         array['PayloadErased'], array[1::smallint], array[event_data], event_salt) a;
+    if event_position is null then
+        raise exception 'something else was erased meanwhile' using errcode = 'serialization_failure';
+    end if;
     return event_position;
 end $$;
 

@@ -15,6 +15,8 @@ from flowforge.events.erasure import ERASURES_STREAM
 BATCHES_PER_STATEMENT = 500
 PROBLEMS_MAX = 100
 """So many are named; more say nothing more."""
+MOVED_TRIES_MAX = 3
+"""Events that are neither here nor elsewhere may have been on their way back: they are looked for again."""
 
 Kind = Literal[
     "chain", "missing_events", "missing_batch", "stray_events", "version_gap", "identity", "head", "archive", "erasure"
@@ -27,7 +29,7 @@ class Elsewhere(Protocol):
     """Events of this log that are not in the database: see infra/archive."""
 
     async def headers(self, first_position: int, last_position: int, problems: list["Problem"]) -> Headers:
-        """Those at these positions. What cannot be read is a problem, once."""
+        """Those at these positions that are there now. What cannot be read is a problem, once."""
         ...
 
     def is_lost(self, first_position: int, last_position: int) -> bool:
@@ -185,7 +187,13 @@ async def _completed(
 ) -> list[Any]:
     """The same batches, counted and hashed with the events that are elsewhere."""
     first, last = rows[0][0], rows[-1][1]
-    headers = {**await elsewhere.headers(first, last, problems), **dict(await connection.fetch(_HEADERS, first, last))}
+    expected_count = sum(batch_last - batch_first + 1 for batch_first, batch_last, *_ in rows)
+    headers: Headers = {}
+    for _ in range(MOVED_TRIES_MAX):
+        kept = await connection.fetch(_HEADERS, first, last)  # first: what moves away meanwhile is in both
+        headers = {**await elsewhere.headers(first, last, problems), **dict(kept)}
+        if len(headers) >= expected_count or elsewhere.is_lost(first, last):
+            break
     completed: list[Any] = []
     for first_position, last_position, batch_hash, *_ in rows:
         found = [headers[at] for at in range(first_position, last_position + 1) if at in headers]
