@@ -31,10 +31,11 @@ EVENTS_PER_ARCHIVE_MAX = 100_000
 RETENTION_STREAM = lasting_stream("retention")
 _LOCK = "select pg_try_advisory_lock(hashtext('flowforge.archive'))"
 _NEXT = "select coalesce(max(number), 0) + 1 from eventlog.archives"
-_VERSION = "select coalesce(max(version), 0) from eventlog.events where stream_id = $1"
+_VERSION = "select coalesce(max(version), 0) from eventlog.entries where stream_id = $1"
 _INCARNATION = "select incarnation from eventlog.head"
 _SIZES = """
-    select s.id, count(e.*) from unnest($1::uuid[]) as s (id) left join eventlog.events e on e.stream_id = s.id group by 1
+    select s.id, coalesce(sum(eventlog.events_in(c.salts)), 0)
+    from unnest($1::uuid[]) as s (id) left join eventlog.entries c on c.stream_id = s.id group by 1
 """
 _EVENTS = """
     select position, stream_type, stream_id, version, type, schema_version, recorded_at, data::text, encode(salt, 'hex'),

@@ -71,7 +71,9 @@ declare
 begin
     perform set_config('eventlog.archiving', 'on', true);
     with gone as (
-        delete from eventlog.events e using unnest(stream_id) as s (id) where e.stream_id = s.id returning e.*
+        delete from eventlog.entries e using unnest(stream_id) as s (id) where e.stream_id = s.id
+    ), taken as (
+        select e.* from eventlog.events e join unnest(stream_id) as s (id) on e.stream_id = s.id
     )
     select count(*), min(g.position), max(g.position),
            pg_catalog.sha256(string_agg(eventlog.event_header(
@@ -84,7 +86,7 @@ begin
                where g.stream_type = 'run'
                and g.type in ('RunCompleted', 'RunFailed', 'RunCancelled', 'RunPartiallyCompleted'))
     into found_count, found_first, found_last, found_hash, streams_ended
-    from gone g;
+    from taken g;
     perform set_config('eventlog.archiving', '', true);
     if streams_ended <> cardinality(stream_id) then
         raise exception 'only runs that have ended can be archived' using errcode = 'data_exception';
@@ -106,12 +108,12 @@ begin
     -- from here on nothing is appended; what was, meanwhile, is seen by the next statement
     update eventlog.head h
     set archived_until = greatest(h.archived_until, (select s.id from unnest(stream_id) as s (id) order by s.id desc limit 1));
-    if exists (select from unnest(stream_id) as s (id) join eventlog.events e on e.stream_id = s.id) then
+    if exists (select from unnest(stream_id) as s (id) join eventlog.entries e on e.stream_id = s.id) then
         raise exception 'one of these runs has gone on meanwhile' using errcode = 'serialization_failure';
     end if;
     select a.first_position into event_position from eventlog.append_one(
         recorded_at, null, null, actor, null, 'retention', event_stream, event_version,
-        array[event_type], array[1::smallint], array[event_data], salt) a;
+        event_type, null, event_data, salt) a;
     if event_position is null then
         raise exception 'something else was archived meanwhile' using errcode = 'serialization_failure';
     end if;
@@ -149,13 +151,22 @@ begin
                              correlation_id, causation_id, actor, traceparent, recorded_at)
             as e (position, stream_id, version, stream_type, type, schema_version, data, salt, digest,
                   correlation_id, causation_id, actor, traceparent, recorded_at)
-    ), logged as (
-        insert into eventlog.events (position, stream_id, version, stream_type, type, schema_version, data, salt, digest,
-                                     correlation_id, causation_id, actor, traceparent, recorded_at)
-        select g.position, g.stream_id, g.version, g.stream_type, g.type, g.schema_version,
-               convert_from(g.data, 'UTF8')::json, g.salt, g.digest,
-               g.correlation_id, g.causation_id, g.actor, g.traceparent, g.recorded_at
+    ), beside as ( -- what was one entry, or could have been: neighbours that share all that an entry has once
+        select g.*, g.position - row_number() over (
+                   partition by g.stream_id, g.recorded_at, g.correlation_id, g.causation_id, g.actor, g.traceparent
+                   order by g.position) as neighbours
         from given g
+    ), logged as (
+        insert into eventlog.entries (position, recorded_at, stream_id, correlation_id, causation_id, version, stream_type,
+                                      types, data, salts, schema_versions, digests, actor, traceparent)
+        select max(b.position), b.recorded_at, b.stream_id, b.correlation_id, b.causation_id, max(b.version),
+               min(b.stream_type), string_agg(b.type, ' ' order by b.position),
+               string_agg(coalesce(convert_from(b.data, 'UTF8')::json::text, 'null'), e'\x1e' order by b.position),
+               string_agg(coalesce(b.salt, decode(repeat('00', 16), 'hex')), ''::bytea order by b.position),
+               case when bool_or(b.schema_version <> 1) then array_agg(b.schema_version order by b.position) end,
+               case when count(b.digest) > 0 then array_agg(b.digest order by b.position) end, b.actor, b.traceparent
+        from beside b
+        group by b.stream_id, b.recorded_at, b.correlation_id, b.causation_id, b.actor, b.traceparent, b.neighbours
     )
     select pg_catalog.sha256(string_agg(eventlog.event_header(
                g.position, g.stream_id, g.version, g.stream_type, g.type, g.schema_version, g.recorded_at,
@@ -174,7 +185,7 @@ begin
     update eventlog.archives a set restored_at = clock_timestamp() where a.number = restore_runs.number;
     select a.first_position into event_position from eventlog.append_one(
         event_recorded_at, null, null, event_actor, null, 'retention', event_stream, event_version,
-        array[event_type], array[1::smallint], array[event_data], event_salt) a;
+        event_type, null, event_data, event_salt) a;
     if event_position is null then
         raise exception 'something else was archived or restored meanwhile' using errcode = 'serialization_failure';
     end if;

@@ -8,10 +8,12 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from infra.eventlog.types import Answer, Append, Appended, Conflict, DefinitionsChanged, Duplicate
+from infra.eventlog.types import Answer, Append, Appended, Conflict, DefinitionsChanged, Duplicate, NewEvent
 
 SALT_BYTES = 16
-APPEND = f"select * from eventlog.append({', '.join(f'${number}' for number in range(1, 19))})"  # noqa: S608
+DATA_SEPARATOR = b"\x1e"
+"""Between the payloads of an entry; JSON text cannot have it (RFC 7464)."""
+APPEND = f"select * from eventlog.append({', '.join(f'${number}' for number in range(1, 18))})"  # noqa: S608
 """Its parameters are what `arguments` gives."""
 APPEND_ONE = f"select * from eventlog.append_one({', '.join(f'${number}' for number in range(1, 13))})"  # noqa: S608
 """Its parameters are what `arguments_of_one` gives."""
@@ -25,10 +27,6 @@ def arguments(groups: Sequence[Append]) -> tuple[Any, ...]:
     streams = [stream for group in groups for stream in group.streams]
     for group_number, group in enumerate(groups, 1):
         stream_group.extend([group_number] * len(group.streams))
-    event_stream: list[int] = []
-    for stream_number, stream in enumerate(streams, 1):
-        event_stream.extend([stream_number] * len(stream.events))
-    events = [event for stream in streams for event in stream.events]
     return (
         [group.recorded_at for group in groups],
         [group.correlation_id for group in groups],
@@ -43,12 +41,28 @@ def arguments(groups: Sequence[Append]) -> tuple[Any, ...]:
         [stream.expected_version for stream in streams],
         [len(stream.events) for stream in streams],
         [stream.identity for stream in streams],
-        event_stream,
-        [event.type for event in events],
-        [event.schema_version for event in events],
-        [event.data for event in events],
-        os.urandom(SALT_BYTES * len(events)),
+        [_types(stream.events) for stream in streams],
+        [_data(stream.events) for stream in streams],
+        [_as_text(_schema_versions(stream.events)) for stream in streams],
+        os.urandom(SALT_BYTES * sum(len(stream.events) for stream in streams)),
     )
+
+
+def _types(events: Sequence[NewEvent]) -> str:
+    return " ".join([event.type for event in events])
+
+
+def _data(events: Sequence[NewEvent]) -> bytes:
+    return DATA_SEPARATOR.join([event.data for event in events])
+
+
+def _schema_versions(events: Sequence[NewEvent]) -> list[int] | None:
+    versions = [event.schema_version for event in events]
+    return None if versions.count(1) == len(versions) else versions
+
+
+def _as_text(versions: Sequence[int] | None) -> str | None:
+    return None if versions is None else " ".join(map(str, versions))
 
 
 def is_one(groups: Sequence[Append]) -> bool:
@@ -75,9 +89,9 @@ def arguments_of_one(group: Append) -> tuple[Any, ...]:
         stream.stream_type,
         stream.stream_id,
         stream.expected_version,
-        [event.type for event in events],
-        [event.schema_version for event in events],
-        [event.data for event in events],
+        _types(events),
+        _schema_versions(events),
+        _data(events),
         os.urandom(SALT_BYTES * len(events)),
     )
 

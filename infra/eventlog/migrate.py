@@ -17,7 +17,7 @@ import msgspec
 
 from infra.eventlog.connections import UnsuitableServer
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raise it with every change to a .sql file that code of before could not live with."""
 POSTGRES_VERSION_MIN = 160000
 LOG_FILES = ("schema.sql", "append.sql", "erase.sql", "partitions.sql", "archive.sql")
@@ -184,7 +184,7 @@ async def _grant_to_reader(connection: Any, role: str, schemas: list[str], servi
     await _execute(connection, "grant usage on schema eventlog to %I", role)
     await _execute(
         connection,
-        "grant select on eventlog.events, eventlog.events_named, eventlog.events_timed, eventlog.head, "
+        "grant select on eventlog.events, eventlog.entries, eventlog.events_named, eventlog.events_timed, eventlog.head, "
         "eventlog.log_batches, eventlog.identities, eventlog.blobs, eventlog.archives, eventlog.archived_streams to %I",
         role,
     )

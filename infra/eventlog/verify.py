@@ -65,7 +65,20 @@ _END = """
     from eventlog.head h
     left join lateral (select * from eventlog.log_batches order by first_position desc limit 1) b on true
 """
-_BATCHES = """
+_APART = """(
+    select c.position - eventlog.events_in(c.salts) + c.n as position, c.stream_id,
+           (c.version - eventlog.events_in(c.salts) + c.n)::int as version, c.stream_type, c.type,
+           coalesce(c.schema_versions[c.n], 1::smallint) as schema_version, c.one as data,
+           case when c.digests[c.n] is null then substring(c.salts, 16 * c.n - 15, 16) end as salt,
+           c.digests[c.n] as digest, c.correlation_id, c.causation_id, c.actor, c.traceparent, c.recorded_at
+    from (
+        select c.*, generate_series(1, eventlog.events_in(c.salts)) as n, unnest(string_to_array(c.types, ' ')) as type,
+               unnest(string_to_array(c.data, e'\\x1e')) as one
+        from eventlog.entries c where c.position between {first} and {last}
+    ) c
+)"""
+"""The events of the entries that end at these positions: an entry is in one batch, whole."""
+_BATCHES = f"""
     select b.first_position, b.last_position, b.hash, c.events_count,
            sha256(lag(b.hash, 1, $3) over (order by b.first_position) || coalesce(c.chained, '')) as recomputed
     from (
@@ -77,31 +90,36 @@ _BATCHES = """
                    e.position, e.stream_id, e.version, e.stream_type, e.type, e.schema_version, e.recorded_at,
                    e.correlation_id, e.causation_id, e.traceparent, e.actor,
                    case when e.salt is null then e.digest
-                        else sha256(e.salt || convert_to(e.data::text, 'UTF8')) end),
+                        else sha256(e.salt || convert_to(e.data, 'UTF8')) end),
                ''::bytea order by e.position) as chained
-        from eventlog.events e where e.position between b.first_position and b.last_position
+        from {_APART.format(first="b.first_position", last="b.last_position")} e
     ) c
     order by b.first_position
 """
-_HEADERS = """
+_HEADERS = f"""
     select e.position, eventlog.event_header(
                e.position, e.stream_id, e.version, e.stream_type, e.type, e.schema_version, e.recorded_at,
                e.correlation_id, e.causation_id, e.traceparent, e.actor,
-               case when e.salt is null then e.digest else sha256(e.salt || convert_to(e.data::text, 'UTF8')) end)
-    from eventlog.events e where e.position between $1 and $2
+               case when e.salt is null then e.digest else sha256(e.salt || convert_to(e.data, 'UTF8')) end)
+    from {_APART.format(first="$1", last="$2")} e
 """
 _VERSION_GAPS = """
-    select stream_id, min(version), max(version), count(*), min(position), max(position)
-    from eventlog.events group by stream_id having min(version) <> 1 or max(version) <> count(*)
-    order by min(position) limit $1
+    select stream_id, min(version - eventlog.events_in(salts) + 1), max(version), sum(eventlog.events_in(salts)),
+           min(position - eventlog.events_in(salts) + 1), max(position)
+    from eventlog.entries group by stream_id
+    having min(version - eventlog.events_in(salts)) <> 0 or max(version) <> sum(eventlog.events_in(salts))
+    order by 5 limit $1
 """
 _STRAYS = """
-    select count(*), min(position), max(position) from eventlog.events
-    where position < 1 or position > (select position from eventlog.head)
+    select sum(eventlog.events_in(salts)), min(position - eventlog.events_in(salts) + 1), max(position)
+    from eventlog.entries
+    where position - eventlog.events_in(salts) < 0 or position > (select position from eventlog.head)
 """
 _IDENTITIES = """
     select i.position from eventlog.identities i
-    where not exists (select from eventlog.events e where e.position = i.position)
+    where not exists (
+            select from (select * from eventlog.entries c where c.position >= i.position order by c.position limit 1) c
+            where i.position > c.position - eventlog.events_in(c.salts))
         and not exists (select from eventlog.archives a
                         where a.restored_at is null and i.position between a.first_position and a.last_position)
     order by i.position limit $1
@@ -125,7 +143,7 @@ _ERASURES = """
         order by p.position, e.position desc
     )
     select e.position from eventlog.events e left join told t using (position)
-    where e.salt is null and e.position <= (select position from eventlog.head)
+    where e.digest is not null and e.position <= (select position from eventlog.head)
         and (t.hash is null or t.hash is distinct from encode(sha256(convert_to(e.data::text, 'UTF8')), 'hex'))
     order by e.position limit $1
 """

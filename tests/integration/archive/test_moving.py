@@ -185,7 +185,7 @@ async def test_only_the_archiving_function_deletes(
     for dsn in (service_dsn, postgres_dsn):
         connection = await asyncpg.connect(dsn)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute("delete from eventlog.events where stream_id = $1", runs[0])
+            await connection.execute("delete from eventlog.entries where stream_id = $1", runs[0])
         await connection.close()
 
 
