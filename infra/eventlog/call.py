@@ -8,11 +8,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from infra.eventlog.types import Answer, Append, Appended, Conflict, DefinitionsChanged, Duplicate, NewEvent
+from infra.eventlog.entries import data_of, schema_versions_of, types_of
+from infra.eventlog.types import Answer, Append, Appended, Conflict, DefinitionsChanged, Duplicate
 
 SALT_BYTES = 16
-DATA_SEPARATOR = b"\x1e"
-"""Between the payloads of an entry; JSON text cannot have it (RFC 7464)."""
 APPEND = f"select * from eventlog.append({', '.join(f'${number}' for number in range(1, 18))})"  # noqa: S608
 """Its parameters are what `arguments` gives."""
 APPEND_ONE = f"select * from eventlog.append_one({', '.join(f'${number}' for number in range(1, 13))})"  # noqa: S608
@@ -41,24 +40,11 @@ def arguments(groups: Sequence[Append]) -> tuple[Any, ...]:
         [stream.expected_version for stream in streams],
         [len(stream.events) for stream in streams],
         [stream.identity for stream in streams],
-        [_types(stream.events) for stream in streams],
-        [_data(stream.events) for stream in streams],
-        [_as_text(_schema_versions(stream.events)) for stream in streams],
+        [types_of(stream.events) for stream in streams],
+        [data_of(stream.events) for stream in streams],
+        [_as_text(schema_versions_of(stream.events)) for stream in streams],
         os.urandom(SALT_BYTES * sum(len(stream.events) for stream in streams)),
     )
-
-
-def _types(events: Sequence[NewEvent]) -> str:
-    return " ".join([event.type for event in events])
-
-
-def _data(events: Sequence[NewEvent]) -> bytes:
-    return DATA_SEPARATOR.join([event.data for event in events])
-
-
-def _schema_versions(events: Sequence[NewEvent]) -> list[int] | None:
-    versions = [event.schema_version for event in events]
-    return None if versions.count(1) == len(versions) else versions
 
 
 def _as_text(versions: Sequence[int] | None) -> str | None:
@@ -89,9 +75,9 @@ def arguments_of_one(group: Append) -> tuple[Any, ...]:
         stream.stream_type,
         stream.stream_id,
         stream.expected_version,
-        _types(events),
-        _schema_versions(events),
-        _data(events),
+        types_of(events),
+        schema_versions_of(events),
+        data_of(events),
         os.urandom(SALT_BYTES * len(events)),
     )
 

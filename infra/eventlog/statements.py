@@ -2,55 +2,34 @@
 
 # ruff: noqa: S608 - put together from constants
 
-# An entry (schema.sql) is taken apart in the select list, which keeps the order of the entries: what is cut off by a limit
-# is then never taken apart.
-_APART = """stream_type, stream_id, version - eventlog.events_in(salts) as version_before, position as entry,
-            position - eventlog.events_in(salts) as before, schema_versions,
-            correlation_id, causation_id, actor, traceparent, recorded_at,
-            generate_series(1, eventlog.events_in(salts)) as n, unnest(string_to_array(types, ' ')) as type,
-            unnest(string_to_array(data, e'\\x1e')) as data"""
-_COLUMNS = """before + n as position, stream_type, stream_id, version_before + n as version, type,
-              coalesce(schema_versions[n], 1::smallint) as schema_version, convert_to(data, 'UTF8') as data,
+# Entries as they are (schema.sql): `entries.events_of` takes them apart where that costs least.
+_COLUMNS = """position, stream_type, stream_id, version, types, schema_versions, convert_to(data, 'UTF8') as data,
               correlation_id, causation_id, actor, traceparent, recorded_at"""
 READ_STREAM = f"""
-    select {_COLUMNS} from (
-        select {_APART} from eventlog.entries where stream_id = $1 and version > $2 order by version
-    ) e
-    where version_before + n > $2 order by version_before, n limit $3
+    select {_COLUMNS} from eventlog.entries where stream_id = $1 and version > $2 order by version limit $3
 """
 READ_STREAMS = f"""
-    select {_COLUMNS} from (
-        select {_APART} from eventlog.entries where stream_id = any ($1::uuid[])
-    ) e
-    order by stream_id, version
+    select {_COLUMNS} from eventlog.entries where stream_id = any ($1::uuid[]) order by stream_id, version
 """
 READ_OF_MOMENT = f"""
-    select {_COLUMNS} from (
-        select {_APART} from eventlog.entries
-        where stream_id between $1 and $2 and string_to_array(types, ' ') && $3::text[] order by stream_id, version
-    ) e
-    where type = any ($3) order by stream_id, version limit $4
+    select {_COLUMNS} from eventlog.entries
+    where stream_id between $1 and $2 and string_to_array(types, ' ') && $3::text[] order by stream_id, version limit $4
 """
-READ_POSITION = f"""
-    select {_COLUMNS} from (
-        select {_APART} from (select * from eventlog.entries where position >= $1 order by position limit 1) e
-    ) e
-    where before + n = $1
-"""
+READ_POSITION = f"select {_COLUMNS} from eventlog.entries where position >= $1 order by position limit 1"
+# As many entries as have so many events above that position, and no more.
 READ = f"""
     select {_COLUMNS} from (
-        select {_APART} from eventlog.entries where position > $1 order by position
+        select e.*, sum(least(eventlog.events_in(salts), position - $1)) over (order by position)
+                    - least(eventlog.events_in(salts), position - $1) as before
+        from (select * from eventlog.entries where position > $1 order by position limit $2) e
     ) e
-    where before + n > $1 order by entry, n limit $2
+    where before < $2 order by position
 """
 READ_FILTERED = f"""
-    select {_COLUMNS} from (
-        select {_APART} from eventlog.entries
-        where position > $1 and ($3::text[] is null or string_to_array(types, ' ') && $3)
-            and ($4::text[] is null or stream_type = any ($4))
-        order by position
-    ) e
-    where before + n > $1 and ($3::text[] is null or type = any ($3)) order by entry, n limit $2
+    select {_COLUMNS} from eventlog.entries
+    where position > $1 and ($3::text[] is null or string_to_array(types, ' ') && $3)
+        and ($4::text[] is null or stream_type = any ($4))
+    order by position limit $2 + 1 -- the first may have its events of these types below the position
 """
 READ_NAMED = READ_FILTERED.replace("eventlog.entries", "eventlog.events_named")
 HEAD = "select position, incarnation, definitions_position, hash from eventlog.head"
