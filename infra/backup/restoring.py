@@ -22,7 +22,7 @@ from infra.embedded.home import Credentials, Home, write_private
 from infra.eventlog.verify import Report, verify
 from infra.settings import Settings
 
-_KEPT_BY_TRIGGERS = frozenset({"eventlog.entries", "eventlog.log_batches", "eventlog.identities"})
+_KEPT_BY_TRIGGERS = frozenset({"eventlog.entries", "eventlog.archived_batches", "eventlog.identities"})
 _HELD = "select position from eventlog.head"
 _NEW_INCARNATION = "update eventlog.head set incarnation = gen_random_uuid()"
 _OF_THE_MEANWHILE = ("services.json", "up.log", "up.lock")

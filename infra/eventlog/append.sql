@@ -207,26 +207,28 @@ begin
              with ordinality as g (recorded_at, correlation_id, causation_id, actor, traceparent, ordinal)
           on g.ordinal = s.group_number
         where s.first_position is not null
+    ), hashed as materialized (
+        select count(*) as events_count, sha256(old.hash || string_agg(
+                   eventlog.event_header(e.before + e.n, e.stream_id, e.expected + e.n, e.stream_type, e.type,
+                                         coalesce(e.schema_versions[e.n], 1::smallint), e.recorded_at,
+                                         e.correlation_id, e.causation_id, e.traceparent, e.actor,
+                                         sha256(substring(e.salts, 16 * e.n - 15, 16) || convert_to(e.data::json::text, 'UTF8'))),
+                   ''::bytea order by e.before + e.n)) as hash
+        from (
+            select n.before, n.stream_id, n.expected, n.stream_type, n.schema_versions, n.recorded_at, n.correlation_id,
+                   n.causation_id, n.traceparent, n.actor, n.salts, generate_series(1, n.events) as n,
+                   unnest(string_to_array(n.types, ' ')) as type, unnest(string_to_array(n.data, e'\x1e')) as data
+            from numbered n
+        ) e
     ), logged as (
         insert into eventlog.entries (position, recorded_at, stream_id, correlation_id, causation_id, version, stream_type,
-                                      types, data, salts, schema_versions, actor, traceparent)
+                                      types, data, salts, schema_versions, actor, traceparent, batch_hash)
         select n.before + n.events, n.recorded_at, n.stream_id, n.correlation_id, n.causation_id, n.expected + n.events,
-               n.stream_type, n.types, n.data, n.salts, n.schema_versions, n.actor, n.traceparent
-        from numbered n
+               n.stream_type, n.types, n.data, n.salts, n.schema_versions, n.actor, n.traceparent,
+               case when n.before + n.events = new.position then h.hash end
+        from numbered n cross join hashed h
     )
-    select count(*), sha256(old.hash || string_agg(
-               eventlog.event_header(e.before + e.n, e.stream_id, e.expected + e.n, e.stream_type, e.type,
-                                     coalesce(e.schema_versions[e.n], 1::smallint), e.recorded_at,
-                                     e.correlation_id, e.causation_id, e.traceparent, e.actor,
-                                     sha256(substring(e.salts, 16 * e.n - 15, 16) || convert_to(e.data::json::text, 'UTF8'))),
-               ''::bytea order by e.before + e.n))
-    into inserted_count, new.hash
-    from (
-        select n.before, n.stream_id, n.expected, n.stream_type, n.schema_versions, n.recorded_at, n.correlation_id,
-               n.causation_id, n.traceparent, n.actor, n.salts, generate_series(1, n.events) as n,
-               unnest(string_to_array(n.types, ' ')) as type, unnest(string_to_array(n.data, e'\x1e')) as data
-        from numbered n
-    ) e;
+    select h.events_count, h.hash into inserted_count, new.hash from hashed h;
     if inserted_count <> new.position - old.position then
         raise exception 'the arrays of this call do not belong together' using errcode = 'data_exception';
     end if;
@@ -241,8 +243,6 @@ begin
         where group_changes_definitions[s.group_number];
     end if;
 
-    insert into eventlog.log_batches (first_position, last_position, hash, recorded_at)
-    values (old.position + 1, new.position, new.hash, clock_timestamp());
     update eventlog.head h
     set position = new.position, hash = new.hash, definitions_position = new.definitions_position;
 end $$;
@@ -283,11 +283,6 @@ begin
     end if;
 
     last_position := old.position + events_count;
-    insert into eventlog.entries (position, recorded_at, stream_id, correlation_id, causation_id, version, stream_type,
-                                  types, data, salts, schema_versions, actor, traceparent)
-    values (last_position, recorded_at, stream_id, correlation_id, causation_id, expected_version + events_count,
-            stream_type, types, data, salts, schema_versions, actor, traceparent);
-
     new_hash := old.hash;
     for n in 1 .. events_count loop
         new_hash := new_hash || eventlog.event_header(
@@ -297,8 +292,10 @@ begin
     end loop;
     new_hash := sha256(new_hash);
 
-    insert into eventlog.log_batches (first_position, last_position, hash, recorded_at)
-    values (old.position + 1, last_position, new_hash, clock_timestamp());
+    insert into eventlog.entries (position, recorded_at, stream_id, correlation_id, causation_id, version, stream_type,
+                                  types, data, salts, schema_versions, actor, traceparent, batch_hash)
+    values (last_position, recorded_at, stream_id, correlation_id, causation_id, expected_version + events_count,
+            stream_type, types, data, salts, schema_versions, actor, traceparent, new_hash);
     update eventlog.head h set position = last_position, hash = new_hash;
     first_position := old.position + 1;
 end $$;

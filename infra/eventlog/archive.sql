@@ -72,6 +72,10 @@ begin
     perform set_config('eventlog.archiving', 'on', true);
     with gone as (
         delete from eventlog.entries e using unnest(stream_id) as s (id) where e.stream_id = s.id
+        returning e.position, e.batch_hash
+    ), hashes as (
+        insert into eventlog.archived_batches (last_position, hash)
+        select g.position, g.batch_hash from gone g where g.batch_hash is not null
     ), taken as (
         select e.* from eventlog.events e join unnest(stream_id) as s (id) on e.stream_id = s.id
     )
@@ -151,11 +155,12 @@ begin
                              correlation_id, causation_id, actor, traceparent, recorded_at)
             as e (position, stream_id, version, stream_type, type, schema_version, data, salt, digest,
                   correlation_id, causation_id, actor, traceparent, recorded_at)
-    ), beside as ( -- what was one entry, or could have been: neighbours that share all that an entry has once
+    ), beside as ( -- what was one entry, or could have been: neighbours in one batch that share all that an entry has once
         select g.*, g.position - row_number() over (
                    partition by g.stream_id, g.recorded_at, g.correlation_id, g.causation_id, g.actor, g.traceparent
-                   order by g.position) as neighbours
-        from given g
+                   order by g.position) as neighbours,
+               count(b.last_position) over (partition by g.stream_id order by g.position) as batch
+        from given g left join eventlog.archived_batches b on b.last_position = g.position - 1
     ), logged as (
         insert into eventlog.entries (position, recorded_at, stream_id, correlation_id, causation_id, version, stream_type,
                                       types, data, salts, schema_versions, digests, actor, traceparent)
@@ -166,7 +171,8 @@ begin
                case when bool_or(b.schema_version <> 1) then array_agg(b.schema_version order by b.position) end,
                case when count(b.digest) > 0 then array_agg(b.digest order by b.position) end, b.actor, b.traceparent
         from beside b
-        group by b.stream_id, b.recorded_at, b.correlation_id, b.causation_id, b.actor, b.traceparent, b.neighbours
+        group by b.stream_id, b.recorded_at, b.correlation_id, b.causation_id, b.actor, b.traceparent, b.neighbours,
+                 b.batch
     )
     select pg_catalog.sha256(string_agg(eventlog.event_header(
                g.position, g.stream_id, g.version, g.stream_type, g.type, g.schema_version, g.recorded_at,

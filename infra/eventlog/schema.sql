@@ -21,10 +21,11 @@
 -- `where position > $1 order by position` and can never overlook a late commit. It also makes commits serial, which is
 -- why callers share them.
 --
--- `log_batches` has a row for each commit: its first and last position and the hash
+-- The last entry of a commit has the commit's `batch_hash`,
 --     sha256(hash of the batch before ‖ for each of its events in order: header with sha256(salt ‖ data)),
--- `eventlog.event_header` (append.sql) being the header's one definition. Who changes an event, or leaves one out, breaks the chain
--- at the batch it was in, and `verify` names that batch.
+-- `eventlog.event_header` (append.sql) being the header's one definition. Who changes an event, or leaves one out, breaks
+-- the chain at the batch it was in, and `verify` names that batch. `log_batches` shows the commits: first and last position,
+-- and hash. `archived_batches` keeps the hashes of entries that moved into files.
 --
 -- `identities` registers what may be logged once only, causes from outside and commands: a key of 16 bytes, and the
 -- position of the event that holds it.
@@ -36,7 +37,7 @@
 -- `migrations`  which .sql files were applied, their checksums, and the schema version of the code that applied them.
 --
 -- A service's role may execute `append`, read everything here, and write blobs, cursors and snapshots. Changing or
--- emptying `entries`, `log_batches` and `identities` is refused to everybody, their owner included, by triggers. The one
+-- emptying `entries`, `archived_batches` and `identities` is refused to everybody, their owner included, by triggers. The one
 -- exceptions are payloads of a person that must go (erase.sql), and runs that ended long ago, whose events move into files
 -- and back (archive.sql).
 
@@ -72,6 +73,7 @@ create table if not exists eventlog.entries (
     digests         bytea[],
     actor           text,
     traceparent     text,
+    batch_hash      bytea,
     primary key (stream_id, version)
 ) partition by range (stream_id);
 
@@ -109,12 +111,18 @@ insert into eventlog.head (position, hash, incarnation, definitions_position)
 values (0, sha256(''), gen_random_uuid(), 0)
 on conflict do nothing;
 
-create table if not exists eventlog.log_batches (
-    first_position bigint      primary key,
-    last_position  bigint      not null,
-    hash           bytea       not null,
-    recorded_at    timestamptz not null
+create table if not exists eventlog.archived_batches (
+    last_position bigint primary key,
+    hash          bytea  not null
 );
+
+create or replace view eventlog.log_batches as
+select lag(b.last_position, 1, 0) over (order by b.last_position) + 1 as first_position, b.last_position, b.hash
+from (
+    select e.position as last_position, e.batch_hash as hash from eventlog.entries e where e.batch_hash is not null
+    union all
+    select a.last_position, a.hash from eventlog.archived_batches a
+) b;
 
 create table if not exists eventlog.identities (
     key      bytea  primary key,
@@ -153,6 +161,8 @@ begin
         using errcode = 'insufficient_privilege';
 end $$;
 
+create or replace trigger append_only instead of insert or update or delete on eventlog.log_batches
+    for each row execute function eventlog.refuse_change();
 create or replace trigger append_only instead of insert or update or delete on eventlog.events
     for each row execute function eventlog.refuse_change();
 
@@ -160,7 +170,7 @@ do $$
 declare kept regclass;
 begin
     foreach kept in array array['eventlog.entries', 'eventlog.events_named', 'eventlog.events_timed',
-                                'eventlog.log_batches', 'eventlog.identities']::regclass[] loop
+                                'eventlog.archived_batches', 'eventlog.identities']::regclass[] loop
         execute format('create or replace trigger append_only before update or delete or truncate on %s '
                        'for each statement execute function eventlog.refuse_change()', kept);
     end loop;

@@ -65,7 +65,15 @@ class Report(msgspec.Struct, frozen=True):
 _END = """
     select h.position, h.hash, coalesce(b.last_position, 0), coalesce(b.hash, sha256(''))
     from eventlog.head h
-    left join lateral (select * from eventlog.log_batches order by first_position desc limit 1) b on true
+    left join lateral (
+        select l.last_position, l.hash from (
+            (select e.position as last_position, e.batch_hash as hash from eventlog.entries e
+             where e.batch_hash is not null order by e.position desc limit 1)
+            union all
+            (select * from eventlog.archived_batches order by last_position desc limit 1)
+        ) l
+        order by l.last_position desc limit 1
+    ) b on true
 """
 _APART = """(
     select c.position - eventlog.events_in(c.salts) + c.n as position, c.stream_id,
@@ -84,8 +92,15 @@ _BATCHES = f"""
     select b.first_position, b.last_position, b.hash, c.events_count,
            sha256(lag(b.hash, 1, $3) over (order by b.first_position) || coalesce(c.chained, '')) as recomputed
     from (
-        select * from eventlog.log_batches
-        where first_position > $1 and first_position <= $2 order by first_position limit $4
+        select lag(l.last_position, 1, $1) over (order by l.last_position) + 1 as first_position, l.last_position, l.hash
+        from (
+            (select e.position as last_position, e.batch_hash as hash from eventlog.entries e
+             where e.position > $1 and e.position <= $2 and e.batch_hash is not null order by e.position limit $4)
+            union all
+            (select * from eventlog.archived_batches a
+             where a.last_position > $1 and a.last_position <= $2 order by a.last_position limit $4)
+        ) l
+        order by l.last_position limit $4
     ) b
     cross join lateral (
         select count(*) as events_count, string_agg(eventlog.event_header(
@@ -185,8 +200,6 @@ async def _verify_batches(
         if elsewhere is not None and any(count != last - first + 1 for first, last, _, count, _ in rows):
             rows = await _completed(connection, rows, previous_hash, elsewhere, problems)
         for first_position, last_position, batch_hash, events_count, recomputed in rows:
-            if first_position != previous_position + 1:
-                problems.append(_missing_batch(previous_position + 1, first_position - 1))
             if events_count != last_position - first_position + 1:
                 message = f"{events_count} events where {last_position - first_position + 1} were logged"
                 problems.append(Problem("missing_events", first_position, last_position, message))

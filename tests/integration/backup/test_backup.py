@@ -82,7 +82,7 @@ async def rows_of(dsn: str) -> dict[str, list[str]]:
     try:
         found: dict[str, list[str]] = {}
         for table in (
-            "eventlog.entries", "eventlog.log_batches", "eventlog.identities", "eventlog.blobs", "eventlog.archives",
+            "eventlog.entries", "eventlog.archived_batches", "eventlog.identities", "eventlog.blobs", "eventlog.archives",
             "eventlog.archived_streams", "projections_kept.job_log_lines", "secrets.sealed", "gateway.idempotency",
         ):  # fmt: skip
             rows = await connection.fetch(f"select t::text from {table} t order by 1")

@@ -92,13 +92,13 @@ async def test_a_changed_event_with_its_batch_hash_made_to_fit_breaks_the_next_b
     await intruder.execute("update eventlog.entries set actor = 'eve' where position = 2")
     await intruder.execute(
         """
-        update eventlog.log_batches set hash = (
+        update eventlog.entries set batch_hash = (
             select sha256(sha256('') || string_agg(eventlog.event_header(
                        position, stream_id, version, stream_type, type, schema_version, recorded_at, correlation_id,
                        causation_id, traceparent, actor, sha256(salt || convert_to(data::text, 'UTF8'))),
                    ''::bytea order by position))
             from eventlog.events where position <= 4)
-        where first_position = 1
+        where position = 4
         """
     )
     assert await found(reader_dsn) == [("chain", 5, 8)]
@@ -111,15 +111,19 @@ async def test_a_missing_event_is_found_in_its_batch_and_its_stream(intruder: as
     assert {kind for kind, *_ in kinds} == {"missing_events", "version_gap", "identity"}
 
 
-async def test_a_missing_batch_is_found_and_what_follows_does_not_fit_it(intruder: asyncpg.Connection, reader_dsn: str):
-    await intruder.execute("delete from eventlog.log_batches where first_position = 9")
-    assert await found(reader_dsn) == [("missing_batch", 9, 12), ("chain", 13, 16)]
+async def test_a_missing_batch_is_found_in_what_it_would_be_one_with(intruder: asyncpg.Connection, reader_dsn: str):
+    await intruder.execute("update eventlog.entries set batch_hash = null where position = 12")
+    assert await found(reader_dsn) == [("chain", 9, 16)]
+
+
+async def test_a_batch_slipped_in_is_found(intruder: asyncpg.Connection, reader_dsn: str):
+    await intruder.execute("insert into eventlog.archived_batches values (10, sha256(''))")
+    assert await found(reader_dsn) == [("chain", 9, 10), ("chain", 11, 12)]
 
 
 async def test_a_tail_cut_off_is_found_by_the_head(intruder: asyncpg.Connection, reader_dsn: str):
     await intruder.execute("delete from eventlog.entries where position > 16")
     await intruder.execute("delete from eventlog.identities where position > 16")
-    await intruder.execute("delete from eventlog.log_batches where first_position > 16")
     assert sorted(await found(reader_dsn)) == [("head", 16, 20), ("missing_batch", 17, 20)]
 
 
@@ -199,6 +203,6 @@ async def test_of_one_entry_only_what_is_asked_for_is_erased(
 
 
 async def test_a_problem_says_what_to_look_at(intruder: asyncpg.Connection, reader_dsn: str):
-    await intruder.execute("delete from eventlog.log_batches where first_position = 9")
-    (problem, *_) = (await verify(reader_dsn)).problems
-    assert problem == Problem("missing_batch", 9, 12, "no batch covers the positions 9 to 12")
+    await intruder.execute("update eventlog.entries set batch_hash = null where position = 20")
+    problems = (await verify(reader_dsn)).problems
+    assert Problem("missing_batch", 17, 20, "no batch covers the positions 17 to 20") in problems
