@@ -16,6 +16,13 @@ def types_of(events: Sequence[NewEvent]) -> str:
     return TYPE_SEPARATOR.join([event.type for event in events])
 
 
+def patterns_of(types: Collection[str]) -> list[str]:
+    """What `types_of` is like, with a blank on either side, where one of them is among these: for SQL's `like any`, which is
+    cheaper than an array of them for every row."""
+    escaped = (each.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for each in types)
+    return [f"% {each} %" for each in escaped]
+
+
 def data_of(events: Sequence[NewEvent]) -> bytes:
     """Their payloads as one text."""
     return DATA_SEPARATOR.join([event.data for event in events])

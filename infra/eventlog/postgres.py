@@ -21,7 +21,7 @@ from infra.eventlog.connections import (
     open_pool,
     refuse_pooler,
 )
-from infra.eventlog.entries import events_of
+from infra.eventlog.entries import events_of, patterns_of
 from infra.eventlog.types import Answer, Append, Head, Snapshot, StoredEvent, Unavailable
 from infra.eventlog.upcast import UPCASTERS, Upcasters
 from infra.failpoints import FailpointError, failpoint
@@ -135,7 +135,7 @@ class PostgresEventLog:
     async def read_of_moment(self, like: UUID, types: Collection[str], limit: int) -> list[StoredEvent]:
         """As promised by `EventLog`."""
         async with self._reader() as connection:
-            rows = await connection.fetch(statements.READ_OF_MOMENT, *moment(like), list(types), limit)
+            rows = await connection.fetch(statements.READ_OF_MOMENT, *moment(like), patterns_of(types), limit)
         return events_of(rows, self._upcasters, types)[:limit]
 
     async def read(
@@ -157,7 +157,7 @@ class PostgresEventLog:
                     statements.READ_NAMED if named_only else statements.READ_FILTERED,
                     after_position,
                     limit,
-                    None if types is None else list(types),
+                    None if types is None else patterns_of(types),
                     None if stream_types is None else list(stream_types),
                 )
         events = events_of(rows, self._upcasters, types)

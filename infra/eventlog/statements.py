@@ -13,7 +13,7 @@ READ_STREAMS = f"""
 """
 READ_OF_MOMENT = f"""
     select {_COLUMNS} from eventlog.entries
-    where stream_id between $1 and $2 and string_to_array(types, ' ') && $3::text[] order by stream_id, version limit $4
+    where stream_id between $1 and $2 and ' ' || types || ' ' like any ($3::text[]) order by stream_id, version limit $4
 """
 READ_POSITION = f"select {_COLUMNS} from eventlog.entries where position >= $1 order by position limit 1"
 # As many entries as have so many events above that position, and no more.
@@ -27,7 +27,7 @@ READ = f"""
 """
 READ_FILTERED = f"""
     select {_COLUMNS} from eventlog.entries
-    where position > $1 and ($3::text[] is null or string_to_array(types, ' ') && $3)
+    where position > $1 and ($3::text[] is null or ' ' || types || ' ' like any ($3))
         and ($4::text[] is null or stream_type = any ($4))
     order by position limit $2 + 1 -- the first may have its events of these types below the position
 """
