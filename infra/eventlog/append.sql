@@ -1,8 +1,8 @@
 -- The ways into the log: `append` for any call, `append_one` for the smallest, to which it gives the same answers.
 --
 -- A call carries groups; a group carries streams; a stream carries events. Groups and streams come as parallel arrays, and
--- a stream names its group by number, from 1; the events of a stream come as they are stored (schema.sql), so that a
--- stream is one row, and are taken apart only to be checked and hashed. The call is one transaction: it locks the head, finds each group
+-- a stream names its group by number, from 1; the events of a stream come as they are stored (schema.sql), in one entry or, where
+-- they are many, several, and are taken apart only to be checked and hashed. The call is one transaction: it locks the head, finds each group
 -- to fit or to be refused, numbers and inserts the events of those that fit, registers their identities, chains them,
 -- and moves the head. Everything is done for whole sets; only when something does not fit, or groups of the same call
 -- depend on one another, are groups weighed one by one (`eventlog.weigh`), since each then depends on those before it.
@@ -136,7 +136,8 @@ create or replace function eventlog.append(
     group_traceparent text[], group_definitions_position bigint[], group_changes_definitions boolean[],
     stream_group int[], stream_type text[], stream_id uuid[], stream_version int[], stream_events int[],
     stream_identity bytea[],
-    stream_types text[], stream_data bytea[], stream_schema_versions text[], salts bytea,
+    entry_stream int[], entry_events int[], entry_types text[], entry_data bytea[], entry_schema_versions text[],
+    salts bytea,
     out positions bigint[], out refusals text, out refused_at bigint[], out refused_stream int[]
 ) language plpgsql security definer
     set search_path = pg_catalog, pg_temp
@@ -192,44 +193,50 @@ begin
     end if;
 
     with numbered as materialized (
-        select s.first_position - 1 as before, s.id as stream_id, s.expected, s.type as stream_type, s.types,
-               convert_from(s.data, 'UTF8') as data, s.events, substring(append.salts, s.salts_from, 16 * s.events) as salts,
-               string_to_array(s.schema_versions, ' ')::smallint[] as schema_versions,
+        select s.first_position - 1 + e.before as before, s.id as stream_id, s.expected + e.before as version_before,
+               s.type as stream_type, e.types, convert_from(e.data, 'UTF8') as data, e.events,
+               substring(append.salts, e.salts_from, 16 * e.events) as salts,
+               string_to_array(e.schema_versions, ' ')::smallint[] as schema_versions,
                g.correlation_id, g.causation_id, g.actor, g.traceparent, g.recorded_at
         from (
-            select s.*, (16 * (sum(s.events) over (order by s.ordinal) - s.events) + 1)::int as salts_from
-            from unnest(stream_group, append.stream_type, append.stream_id, stream_version, stream_events, positions,
-                        append.stream_types, stream_data, stream_schema_versions)
-                 with ordinality as s (group_number, type, id, expected, events, first_position, types, data,
-                                       schema_versions, ordinal)
-        ) s
+            select e.*, (16 * (sum(e.events) over (order by e.ordinal) - e.events) + 1)::int as salts_from,
+                   (sum(e.events) over (partition by e.stream order by e.ordinal) - e.events)::int as before
+            from unnest(entry_stream, entry_events, entry_types, entry_data, entry_schema_versions)
+                 with ordinality as e (stream, events, types, data, schema_versions, ordinal)
+        ) e
+        join unnest(stream_group, append.stream_type, append.stream_id, stream_version, positions)
+             with ordinality as s (group_number, type, id, expected, first_position, ordinal)
+          on s.ordinal = e.stream
         join unnest(group_recorded_at, group_correlation_id, group_causation_id, group_actor, group_traceparent)
              with ordinality as g (recorded_at, correlation_id, causation_id, actor, traceparent, ordinal)
           on g.ordinal = s.group_number
         where s.first_position is not null
     ), hashed as materialized (
-        select count(*) as events_count, sha256(old.hash || string_agg(
-                   eventlog.event_header(e.before + e.n, e.stream_id, e.expected + e.n, e.stream_type, e.type,
-                                         coalesce(e.schema_versions[e.n], 1::smallint), e.recorded_at,
+        select case when count(e.type) = count(*) and count(e.data) = count(*) then count(*) end as events_count,
+               sha256(old.hash || string_agg(
+                   eventlog.event_header(e.before + e.n, e.stream_id, e.version_before + e.n, e.stream_type, e.type,
+                                         coalesce(e.schema_version, 1::smallint), e.recorded_at,
                                          e.correlation_id, e.causation_id, e.traceparent, e.actor,
-                                         sha256(substring(e.salts, 16 * e.n - 15, 16) || convert_to(e.data::json::text, 'UTF8'))),
+                                         sha256(e.salt || convert_to(e.data::json::text, 'UTF8'))),
                    ''::bytea order by e.before + e.n)) as hash
-        from (
-            select n.before, n.stream_id, n.expected, n.stream_type, n.schema_versions, n.recorded_at, n.correlation_id,
-                   n.causation_id, n.traceparent, n.actor, n.salts, generate_series(1, n.events) as n,
+        from ( -- nothing of a whole entry is left in it, since it is sorted
+            select n.before, n.stream_id, n.version_before, n.stream_type, n.recorded_at, n.correlation_id, n.causation_id,
+                   n.traceparent, n.actor, generate_series(1, n.events) as n,
+                   n.schema_versions[generate_series(1, n.events)] as schema_version,
+                   substring(n.salts, 16 * generate_series(1, n.events) - 15, 16) as salt,
                    unnest(string_to_array(n.types, ' ')) as type, unnest(string_to_array(n.data, e'\x1e')) as data
             from numbered n
         ) e
     ), logged as (
         insert into eventlog.entries (position, recorded_at, stream_id, correlation_id, causation_id, version, stream_type,
                                       types, data, salts, schema_versions, actor, traceparent, batch_hash)
-        select n.before + n.events, n.recorded_at, n.stream_id, n.correlation_id, n.causation_id, n.expected + n.events,
+        select n.before + n.events, n.recorded_at, n.stream_id, n.correlation_id, n.causation_id, n.version_before + n.events,
                n.stream_type, n.types, n.data, n.salts, n.schema_versions, n.actor, n.traceparent,
                case when n.before + n.events = new.position then h.hash end
         from numbered n cross join hashed h
     )
     select h.events_count, h.hash into inserted_count, new.hash from hashed h;
-    if inserted_count <> new.position - old.position then
+    if inserted_count is distinct from new.position - old.position then
         raise exception 'the arrays of this call do not belong together' using errcode = 'data_exception';
     end if;
 

@@ -159,7 +159,8 @@ begin
         select g.*, g.position - row_number() over (
                    partition by g.stream_id, g.recorded_at, g.correlation_id, g.causation_id, g.actor, g.traceparent
                    order by g.position) as neighbours,
-               count(b.last_position) over (partition by g.stream_id order by g.position) as batch
+               count(b.last_position) over (partition by g.stream_id order by g.position) as batch,
+               row_number() over (partition by g.stream_id order by g.position) / 100 as hundred
         from given g left join eventlog.archived_batches b on b.last_position = g.position - 1
     ), logged as (
         insert into eventlog.entries (position, recorded_at, stream_id, correlation_id, causation_id, version, stream_type,
@@ -172,7 +173,7 @@ begin
                case when count(b.digest) > 0 then array_agg(b.digest order by b.position) end, b.actor, b.traceparent
         from beside b
         group by b.stream_id, b.recorded_at, b.correlation_id, b.causation_id, b.actor, b.traceparent, b.neighbours,
-                 b.batch
+                 b.batch, b.hundred
     )
     select pg_catalog.sha256(string_agg(eventlog.event_header(
                g.position, g.stream_id, g.version, g.stream_type, g.type, g.schema_version, g.recorded_at,

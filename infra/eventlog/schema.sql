@@ -3,7 +3,7 @@
 -- An event has a place in the whole log, its `position` (1, 2, 3 … without gaps, in the order of commits), and a place in
 -- its stream, `stream_id` and `version` (1, 2, 3 … without gaps). `events` shows every event of FlowForge, one row each.
 --
--- What is stored is `entries`, and nothing in it is ever changed: one row for all that one group added to one stream, since
+-- What is stored is `entries`, and nothing in it is ever changed: one row for all that one group added to one stream (many: several rows), since
 -- such events share all but their type and payload, and a row costs more than many a payload. `position` and `version` are
 -- those of its last event; `types` has their types, set apart by blanks; `data` their JSON texts as they came, byte for
 -- byte, set apart by U+001E, which JSON cannot have (RFC 7464 chose it for that); `salts` 16 random bytes for each, with

@@ -202,6 +202,32 @@ async def test_of_one_entry_only_what_is_asked_for_is_erased(
     assert [event.schema_version for event in await postgres_log.read_stream(STREAMS[0])] == [1, 2, 1, 2, 1]
 
 
+async def test_many_events_at_once_are_several_entries_and_one_batch(
+    postgres_log: PostgresEventLog, postgres_dsn: str, reader_dsn: str
+):
+    many = [NewEvent(f"Paid{n}", b'{"amount":%d}' % n, 1 + (n == 150)) for n in range(250)]
+    await postgres_log.append([Append([to(1, 0), StreamAppend("run", STREAMS[0], 0, many), to(2, 0)], AT)])
+    connection = await asyncpg.connect(postgres_dsn)
+    assert await connection.fetchval("select count(*) from eventlog.entries where stream_id = $1", STREAMS[0]) == 3
+    await erased(connection, 152)
+    await connection.close()
+    events = await postgres_log.read_stream(STREAMS[0])
+    assert [(event.position, event.version, event.type) for event in events] == [
+        (2 + n, 1 + n, f"Paid{n}") for n in range(250)
+    ]
+    assert [n for n, event in enumerate(events) if event.schema_version == 2] == [150]
+    assert [n for n, event in enumerate(events) if event.data != many[n].data] == [150]
+    for after, limit in ((0, 1), (98, 5), (99, 101), (100, None), (249, 7), (250, 7)):
+        expected = events[after : None if limit is None else after + limit]
+        assert await postgres_log.read_stream(STREAMS[0], after, limit) == expected
+        assert (
+            await postgres_log.read(after + 1, limit or 149)
+            == [*events, *await postgres_log.read(251)][after : after + (limit or 149)]
+        )
+    report = await verify(reader_dsn)
+    assert (report.batches, report.problems) == (2, [])
+
+
 async def test_a_problem_says_what_to_look_at(intruder: asyncpg.Connection, reader_dsn: str):
     await intruder.execute("update eventlog.entries set batch_hash = null where position = 20")
     problems = (await verify(reader_dsn)).problems
