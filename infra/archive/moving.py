@@ -36,11 +36,11 @@ FAMILY_PAYLOAD_BYTES_MAX = 512 * 1024 * 1024
 RETENTION_STREAM = lasting_stream("retention")
 _LOCK = "select pg_try_advisory_lock(hashtext('flowforge.archive'))"
 _NEXT = "select coalesce(max(number), 0) + 1 from eventlog.archives"
-_VERSION = "select coalesce(max(version), 0) from eventlog.events where stream_id = $1"
+_VERSION = "select coalesce(max(version), 0) from eventlog.entries where stream_id = $1"
 INCARNATION = "select incarnation from eventlog.head"
 _SIZES = """
-    select s.id, count(e.*), coalesce(sum(octet_length(e.data::text)), 0)::bigint
-    from unnest($1::uuid[]) as s (id) left join eventlog.events e on e.stream_id = s.id group by 1
+    select s.id, coalesce(sum(eventlog.events_in(c.salts)), 0)::bigint, coalesce(sum(octet_length(c.data)), 0)::bigint
+    from unnest($1::uuid[]) as s (id) left join eventlog.entries c on c.stream_id = s.id group by 1
 """
 _EVENTS = """
     select position, stream_type, stream_id, version, type, schema_version, recorded_at, data::text, encode(salt, 'hex'),

@@ -26,7 +26,7 @@ from infra.embedded.home import Credentials, Home
 from infra.eventlog.verify import Report, verify
 from infra.settings import Settings
 
-_KEPT_BY_TRIGGERS = frozenset({"eventlog.events", "eventlog.log_batches", "eventlog.identities"})
+_KEPT_BY_TRIGGERS = frozenset({"eventlog.entries", "eventlog.archived_batches", "eventlog.identities"})
 _HELD = "select position from eventlog.head"
 _NEW_INCARNATION = "update eventlog.head set incarnation = gen_random_uuid()"
 _OF_THE_MEANWHILE = ("services.json", "up.log", "up.lock")

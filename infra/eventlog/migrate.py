@@ -193,8 +193,9 @@ async def _grant_to_reader(connection: Any, role: str, schemas: list[str], servi
     await _execute(connection, "grant usage on schema eventlog to %I", role)
     await _execute(
         connection,
-        "grant select on eventlog.events, eventlog.events_named, eventlog.events_timed, eventlog.head, "
-        "eventlog.log_batches, eventlog.identities, eventlog.blobs, eventlog.archives, eventlog.archived_streams to %I",
+        "grant select on eventlog.events, eventlog.entries, eventlog.events_named, eventlog.events_timed, eventlog.head, "
+        "eventlog.log_batches, eventlog.archived_batches, eventlog.identities, eventlog.blobs, eventlog.archives, "
+        "eventlog.archived_streams to %I",
         role,
     )
     if "projections" not in schemas:

@@ -33,7 +33,7 @@ begin
             select from eventlog.events_timed e
             where e.stream_id >= eventlog.first_id(month)
               and e.stream_id < eventlog.first_id((month + interval '1 month')::date));
-        execute format('create table eventlog.%I partition of eventlog.events for values from (%L) to (%L)', name,
+        execute format('create table eventlog.%I partition of eventlog.entries for values from (%L) to (%L)', name,
                        eventlog.first_id(month), eventlog.first_id((month + interval '1 month')::date));
         execute format('create unique index %I on eventlog.%I (position)', name || '_position', name);
         execute format('create trigger append_only before update or delete or truncate on eventlog.%I '

@@ -24,7 +24,7 @@ from services.projections.settings import RetentionSettings
 _SINCE = """
     select coalesce((select recorded_at from eventlog.events where stream_id = $1 and type = 'RetentionApplied'
                      order by version desc limit 1),
-                    (select recorded_at from eventlog.log_batches order by first_position limit 1))
+                    (select recorded_at from eventlog.entries order by position limit 1))
 """
 _LAST_BEFORE = """
     select greatest((select max(position) from projections.decisions where decided_at < $1),

@@ -27,7 +27,7 @@ _DOES = {
     "subscriptions": "nothing is posted to those who want to hear of runs; it is when it is back",
     "gateway": "no request that changes something is taken",
 }
-_LAST = "select recorded_at from eventlog.log_batches where first_position <= $1 order by first_position desc limit 1"
+_LAST = "select recorded_at from eventlog.entries where position >= $1 order by position limit 1"
 
 
 async def server(session: Session) -> list[Check]:

@@ -25,7 +25,7 @@ _SLOTS = """
     where state <> 'gone' group by 1, 2 order by 1 limit 1000
 """
 _PROJECTED = "select position from projections.checkpoint"
-_LAST = "select recorded_at from eventlog.log_batches where first_position <= $1 order by first_position desc limit 1"
+_LAST = "select recorded_at from eventlog.entries where position >= $1 order by position limit 1"
 _CONSUMERS_PAGE_COUNT = 256
 
 

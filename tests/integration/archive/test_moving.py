@@ -24,6 +24,7 @@ from infra.eventlog import (
     StoredEvent,
     StreamAppend,
 )
+from infra.eventlog.verify import verify
 
 RUN_EVENTS = 12
 
@@ -179,6 +180,21 @@ async def test_json_texts_come_back_byte_for_byte(log: ArchivedEventLog, service
     assert [event.data for event in before[:3]] == texts
 
 
+async def test_entries_come_back_within_their_commits(log: ArchivedEventLog, service_dsn: str, folder: Path):
+    run_id = derived_uuid(START, "alike")
+    for version, events in enumerate(([NewEvent("Paid_1", b"1", 2)], [NewEvent("Paid", b"2")], [ended()])):
+        await log.append([Append([StreamAppend("run", run_id, version, events)], START)])
+    before = await log.read(0)
+    file = folder / (await moved(service_dsn, folder, [run_id])).file
+    async with moving(service_dsn) as connection:
+        await restore(connection, file)
+    report = await verify(service_dsn)
+    assert (report.batches, report.problems) == (5, [])
+    assert (await log.read(0))[:3] == before
+    assert [event.data for event in await log.read(0, types=["Paid"])] == [b"2"]
+    assert [event.position for event in await log.read(0, 1, types=["Paid_1", "%", "Paid\\"])] == [1]
+
+
 async def test_a_run_that_has_not_ended_is_not_archived(
     log: ArchivedEventLog, runs: list[UUID], service_dsn: str, folder: Path
 ):
@@ -216,7 +232,7 @@ async def test_only_the_archiving_function_deletes(
     for dsn in (service_dsn, postgres_dsn):
         connection = await asyncpg.connect(dsn)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute("delete from eventlog.events where stream_id = $1", runs[0])
+            await connection.execute("delete from eventlog.entries where stream_id = $1", runs[0])
         await connection.close()
 
 

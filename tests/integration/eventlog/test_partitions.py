@@ -39,7 +39,7 @@ async def log_one(log: PostgresEventLog, stream_id: UUID, version: int = 0) -> N
 
 async def partition_of(owner: asyncpg.Connection, stream_id: UUID) -> str:
     found = await owner.fetchval(
-        "select tableoid::regclass::text from eventlog.events where stream_id = $1 limit 1", stream_id
+        "select tableoid::regclass::text from eventlog.entries where stream_id = $1 limit 1", stream_id
     )
     return str(found)
 
