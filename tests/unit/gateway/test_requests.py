@@ -40,7 +40,7 @@ def test_without_if_match_any_version_will_do() -> None:
     assert expected_version(request()) is None
 
 
-@pytest.mark.parametrize("text", ["", '"x"', '"1","x"', '"1",', '"-1"', '"1.0"', '"٣"', '"9999999999"'])
+@pytest.mark.parametrize("text", ["", '"x"', '"1","x"', '"1",', '"-1"', '"1.0.0"', '"٣"', '"9999999999"'])
 def test_an_if_match_that_names_none_is_refused(text: str) -> None:
     with pytest.raises(Problem, match="If-Match"):
         expected_version(request(if_match=text))
