@@ -59,7 +59,7 @@ _FILL = (
     case when n > $2 - 200 then 'running' when n % 3 > 0 and n % 20 = 0 then 'failed' when n % 997 = 0 then 'partial'
     else 'completed' end, '{{}}', '{{"rows": 1}}', 'null', $1::timestamptz + n * interval '1 second',
     case when n <= $2 - 200 then $1::timestamptz + n * interval '1 second' + {_TOOK} end, 3, 3, 3, 0,
-    10012 + n * 13 + 13 * extract(epoch from {_TOOK})::bigint from generate_series(1, $2::int) n
+    10012 + n * 13 + 13 * floor(extract(epoch from {_TOOK}))::bigint from generate_series(1, $2::int) n
     """,  # noqa: S608  constants
     """
     insert into node_runs (run_id, node_id, instance, status, attempt, output, error, job_id, job_type, queue, worker,
@@ -105,7 +105,7 @@ _FILL = (
 # some of the runs in the log as well: those that were active at one moment, in the middle, with 8 of their 12 events
 _LOGGED = f"""
     insert into eventlog.events (position, stream_id, version, stream_type, type, data, salt, recorded_at)
-    select 9999 + n * 13 + version + case when version > 8 then 13 * extract(epoch from {_TOOK})::bigint else 0 end, md5('run' || n)::uuid, version, 'run', type,
+    select 9999 + n * 13 + version + case when version > 8 then 13 * floor(extract(epoch from {_TOOK}))::bigint else 0 end, md5('run' || n)::uuid, version, 'run', type,
     replace(data, $2::text, md5('run' || n)::uuid::text)::json, '\\x00',
     $1::timestamptz + n * interval '1 second' + case when version > 8 then {_TOOK} else interval '0' end
     from generate_series(1, $3::int) n cross join unnest($4::text[], $5::text[]) with ordinality events (type, data, version)
