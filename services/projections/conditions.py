@@ -18,6 +18,13 @@ class Conditions:
             self._terms.append(term.format(self.value(value)))
         return self
 
+    @classmethod
+    def within(cls, outer: "Conditions") -> "Conditions":
+        """Those of a query inside of another one: no terms yet, and all parameters shared."""
+        inner = cls()
+        inner.values = outer.values
+        return inner
+
     def value(self, value: Any) -> str:
         """The name under which the statement has this value."""
         self.values.append(value)

@@ -48,7 +48,7 @@ from services.projections.table import Removal, Table, Writing
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 15
+TABLES_VERSION = 16
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _GO_ON = "status not in ('completed', 'failed', 'skipped', 'cancelled')"

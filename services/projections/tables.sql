@@ -360,11 +360,13 @@ create index runs_caused_by on runs (caused_by_run_id, created_position) where c
 create index runs_labelled on runs using gin (labels jsonb_path_ops) where labels <> '{}';
 create index approvals_named on approvals (id, requested_position);
 create index approvals_with_status on approvals (status, requested_position);
+create index approvals_of_workflow on approvals (workflow_id, requested_position);
 create index slots_in_use on slots (slot_id, state, since_position) where state <> 'gone';
 create index slots_of_workflow on slots (workflow_id, slot_id) where state <> 'gone';
 create index templates_created on templates (created_position);
 create index prompts_created on prompts (created_position);
 create index decisions_of_trigger on decisions (workflow_id, trigger_id, position);
+create index decisions_of_trigger_by_answer on decisions (workflow_id, trigger_id, decision, position);
 create index decisions_for_cause on decisions (cause_event_id);
 create index decisions_for_cause_named on decisions (cause_id);
 create index received_events_by_time on received_events (received_at, position);

@@ -155,7 +155,9 @@ ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/api/audit", LONG_AGO),
     *(("/api/approvals", filters) for filters in ({}, {"status": "approved"}, {"status": "rejected"})),
     ("/api/approvals", {"workflow_id": "w-0100"}),
+    ("/api/approvals", {"workflow_id": "none", "status": "all"}),
     ("/api/stats", {}),
+    ("/api/stats", WEEK),
     ("/api/prompts", {}),
     ("/api/secrets", {}),
 )

@@ -38,7 +38,6 @@ CLOCKS_APART_MAX = timedelta(seconds=5)
 SPANS_S = tuple(4**power for power in range(13))
 SPAN = f"width_bucket(extract(epoch from completed_at - created_at)::float8, array{list(SPANS_S)}::float8[])"
 """The number of the first of `SPANS_S` that a run did not take so long as; an index of tables.sql is by it."""
-_IS_OPEN = "status in ('pending', 'running', 'paused')"
 
 
 async def past_moment(reads: Reads, at: str | None, name: str = "at") -> Moment:
@@ -99,28 +98,35 @@ async def candidates(
     took less than a minute only those can have been active that began in the minute before. So few are passed over,
     whenever the moment was.
     """
-    instant, slack, later = moment, timedelta(0), "true"
+    instant, slack, terms = moment, timedelta(0), Conditions.within(conditions)
     if isinstance(moment, int):
-        conditions.add("created_position <= {}", moment)
-        later = f"position > {conditions.value(moment)}"
+        terms.add("created_position <= {}", moment)
         event = await reads.log.read_position(moment)
         instant, slack = datetime.now(UTC) if event is None else event.recorded_at, CLOCKS_APART_MAX
     assert isinstance(instant, datetime)
-    conditions.add("created_at <= {}", instant + slack).after("created_at", "created_position", last, by_time=True)
-    ended = conditions.value(instant - slack)
-    spans, begun = conditions.value(list(range(len(SPANS_S) + 1))), conditions.value(_begun(instant - slack))
-    newest = f"order by created_at desc, created_position desc limit {conditions.value(limit + 1)}"
-    took = conditions.where(f"{SPAN} = span", "created_at > begun_after", f"completed_at > {ended}", later)
+    terms.add("created_at <= {}", instant + slack).after("created_at", "created_position", last, by_time=True)
+    is_open = terms.where("completed_at is null", "status in ('pending', 'running', 'paused')")
+    terms.add("completed_at > {}", instant - slack)
+    if isinstance(moment, int):
+        terms.add("position > {}", moment)
+    took = terms.where(f"{SPAN} = span", "created_at > begun_after")
+    spans, begun = terms.value(list(range(len(SPANS_S) + 1))), terms.value(_begun(instant - slack))
+    newest = "order by created_at desc, created_position desc"
+    limited = f"{newest} limit {terms.value(limit + 1)}"
+    # `offset 0`: other indexes, such as that of a workflow, lead past all its runs
     rows = await reads.pool.fetch(
         f"""
         select * from (
-            select {RUN_COLUMNS} from projections.runs {conditions.where("completed_at is null", _IS_OPEN)}
+            select {RUN_COLUMNS} from (select * from projections.runs {is_open} offset 0) runs {conditions.where()}
             union all
             select found.* from unnest({spans}::int[], {begun}::timestamptz[]) spans (span, begun_after)
-            cross join lateral (select {RUN_COLUMNS} from projections.runs {took} {newest}) found
-        ) runs {newest}
+            cross join lateral (
+                select {RUN_COLUMNS} from (select * from projections.runs {took} {newest} offset 0) runs
+                {conditions.where()} {limited}
+            ) found
+        ) runs {limited}
         """,  # noqa: S608  constants, and numbers of parameters
-        *conditions.values,
+        *terms.values,
     )
     return list(rows)
 
