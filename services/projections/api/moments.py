@@ -133,7 +133,9 @@ async def candidates(
 
 def _begun(instant: datetime) -> list[datetime]:
     """After when runs began that were active then, by how long they took: see `SPAN`."""
-    return [*(instant - timedelta(seconds=most_s) for most_s in SPANS_S), datetime.min.replace(tzinfo=UTC)]
+    earliest = datetime.min.replace(tzinfo=UTC)
+    since_s = (instant - earliest).total_seconds()
+    return [*(instant - timedelta(seconds=min(most_s, since_s)) for most_s in SPANS_S), earliest]
 
 
 async def active_then(reads: Reads, run_ids: Sequence[UUID], moment: Moment, status: str | None) -> list[Run]:
