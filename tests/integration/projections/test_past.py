@@ -110,24 +110,22 @@ async def test_what_was_active_is_found_whenever_it_was_and_however_long_it_took
         assert set(await active(client, str(position))) == {str(run_id) for run_id in begun - over}
 
 
-@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "0001-01-02T00:00:00", "0", "2020-01-01T00:00:00Z"])
-async def test_nothing_was_active_before_the_beginning(client: AsyncClient, log: EventLog, at: str):
+async def test_nothing_was_active_before_the_beginning(client: AsyncClient, log: EventLog):
     await log.append([created()])
-    assert await active(client, at) == []
+    for at in ("0001-01-01T00:00:00Z", "0001-01-02T00:00:00", "0", "2020-01-01T00:00:00Z"):
+        assert await active(client, at) == []
 
 
-@pytest.mark.parametrize(
-    ("path", "query"),
-    [
-        ("/api/runs", {"active_at": "0001-01-01T00:00:00+14:00"}),
-        ("/api/runs", {"active_at": "9999-12-31T23:59:59-12:00"}),
-        ("/api/stats", {"until": "9999-12-31T23:59:59Z"}),
-        ("/api/stats", {"until": "0001-01-01T00:00:00Z"}),
-        ("/api/workflows/chain/stats", {"since": "0001-01-01T00:00:00+14:00"}),
-    ],
-)
-async def test_a_time_at_the_end_of_all_times_is_refused(
-    client: AsyncClient, log: EventLog, path: str, query: dict[str, str]
-):
+async def test_a_time_at_the_end_of_all_times_is_refused(client: AsyncClient, log: EventLog):
     await log.append([created()])
-    assert (await client.get(path, params=query)).status_code == 400
+    first, last = "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"
+    for path, name, at in (
+        ("/api/runs", "active_at", first),
+        ("/api/runs", "active_at", last),
+        ("/api/stats", "until", "9999-12-31T23:59:59Z"),
+        ("/api/stats", "until", "0001-01-01T00:00:00Z"),
+        ("/api/workflows/chain/stats", "since", first),
+        ("/api/workflows/chain", "at", last),
+    ):
+        answer = await client.get(path, params={name: at})
+        assert answer.status_code == 400, (path, name, at, answer.text)
