@@ -38,6 +38,7 @@ CLOCKS_APART_MAX = timedelta(seconds=5)
 SPANS_S = tuple(4**power for power in range(13))
 SPAN = f"width_bucket(extract(epoch from completed_at - created_at)::float8, array{list(SPANS_S)}::float8[])"
 """The number of the first of `SPANS_S` that a run did not take so long as; an index of tables.sql is by it."""
+_OPEN = "('pending', 'running', 'paused')"
 
 
 async def past_moment(reads: Reads, at: str | None, name: str = "at") -> Moment:
@@ -94,7 +95,7 @@ async def candidates(
 ) -> list[Row]:
     """Of the runs under these conditions those that may have been active then, newest first, one more than a page has.
 
-    Each had begun; it has not ended, or did so later. Those that ended are looked for by how long they took: of runs that
+    Each had begun; it has not ended, or did so later (a retry that waited for a slot and was refused is not looked for). Those that ended are looked for by how long they took: of runs that
     took less than a minute only those can have been active that began in the minute before. So few are passed over,
     whenever the moment was.
     """
@@ -105,11 +106,11 @@ async def candidates(
         instant, slack = datetime.now(UTC) if event is None else event.recorded_at, CLOCKS_APART_MAX
     assert isinstance(instant, datetime)
     terms.add("created_at <= {}", instant + slack).after("created_at", "created_position", last, by_time=True)
-    is_open = terms.where("completed_at is null", "status in ('pending', 'running', 'paused')")
+    is_open = terms.where(f"status in {_OPEN}")  # with an end before it, where a retry waits for its slot
     terms.add("completed_at > {}", instant - slack)
     if isinstance(moment, int):
         terms.add("position > {}", moment)
-    took = terms.where(f"{SPAN} = span", "created_at > begun_after")
+    took = terms.where(f"{SPAN} = span", "created_at > begun_after", f"status not in {_OPEN}")
     spans, begun = terms.value(list(range(len(SPANS_S) + 1))), terms.value(_begun(instant - slack))
     newest = "order by created_at desc, created_position desc"
     limited = f"{newest} limit {terms.value(limit + 1)}"
