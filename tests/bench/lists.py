@@ -20,8 +20,8 @@ from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
 from infra.embedded.front import lifespan
-from infra.embedded.postgres import OWNER
 from infra.embedded.ports import LOOPBACK, free_port
+from infra.embedded.postgres import OWNER
 from infra.settings import Settings
 from services.projections import store
 from services.projections.api import create_app
@@ -64,7 +64,7 @@ _FILL = (
     else 'completed' end, '{{}}', '{{"rows": 1}}', 'null', $1::timestamptz + n * interval '1 second',
     case when n <= $2 - 200 then $1::timestamptz + n * interval '1 second' + {_TOOK} end, 3, 3, 3, 0,
     10012 + n * 13 + 13 * floor(extract(epoch from {_TOOK}))::bigint from generate_series(1, $2::int) n
-    """,  # noqa: S608  constants
+    """,
     """
     insert into node_runs (run_id, node_id, instance, status, attempt, output, error, job_id, job_type, queue, worker,
     queued_at, started_at, completed_at, started_position, position)
@@ -109,12 +109,13 @@ _FILL = (
 # some of the runs in the log as well: those that were active at one moment, in the middle, with 8 of their 12 events
 _LOGGED = f"""
     insert into eventlog.events (position, stream_id, version, stream_type, type, data, salt, recorded_at)
-    select 9999 + n * 13 + version + case when version > 8 then 13 * floor(extract(epoch from {_TOOK}))::bigint else 0 end, md5('run' || n)::uuid, version, 'run', type,
+    select 9999 + n * 13 + version + case when version > 8 then 13 * floor(extract(epoch from {_TOOK}))::bigint else 0 end,
+    md5('run' || n)::uuid, version, 'run', type,
     replace(data, $2::text, md5('run' || n)::uuid::text)::json, '\\x00',
     $1::timestamptz + n * interval '1 second' + case when version > 8 then {_TOOK} else interval '0' end
     from generate_series(1, $3::int) n cross join unnest($4::text[], $5::text[]) with ordinality events (type, data, version)
     where n > $3 - 90000 and n % 1000 = 0 or n > $3 - 100
-"""  # noqa: S608  constants
+"""
 _HEAD = "update eventlog.head set position = 20000 + 13 * $1::bigint"
 ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/api/runs", {}),
@@ -270,8 +271,8 @@ PLANNED: tuple[tuple[str, str], ...] = (
     ("audit of an actor and an action", "audit where actor = 'u-5' and action = 'cancel' order by position desc"),
     (
         "runs that took 16 to 64 s and were active at an instant",
-        f"runs where {SPAN} = 3 and created_at > '2026-01-06 18:52:16' and created_at <= '2026-01-06 18:53:20' "
-        "and completed_at > '2026-01-06 18:53:20' order by created_at desc, created_position desc",
+        (f"runs where {SPAN} = 3 and created_at > '2026-01-06 18:52:16' and created_at <= '2026-01-06 18:53:20' "
+        "and completed_at > '2026-01-06 18:53:20' order by created_at desc, created_position desc"),
     ),
     (
         "a rare answer of a trigger",

@@ -95,9 +95,9 @@ async def candidates(
 ) -> list[Row]:
     """Of the runs under these conditions those that may have been active then, newest first, one more than a page has.
 
-    Each had begun; it has not ended, or did so later (a retry that waited for a slot and was refused is not looked for). Those that ended are looked for by how long they took: of runs that
-    took less than a minute only those can have been active that began in the minute before. So few are passed over,
-    whenever the moment was.
+    Each had begun; it has not ended, or did so later (a retry that waited for a slot and was refused is not looked for).
+    Those that ended are looked for by how long they took: of runs that took less than a minute only those can have been
+    active that began in the minute before. So few are passed over, whenever the moment was.
     """
     instant, slack, terms = moment, timedelta(0), Conditions.within(conditions)
     if isinstance(moment, int):

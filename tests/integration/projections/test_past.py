@@ -77,7 +77,8 @@ async def append_lives(log: EventLog) -> list[Life]:
         first = triggered(cause, began)
         ended = None if took_s is None else began + timedelta(seconds=took_s)
         steps.append((began, first.run_id, 0, [first, RunStarted(total_nodes=3)]))
-        steps += [] if ended is None else [(ended, first.run_id, 2, [RunCancelled(reason="")])]
+        if ended is not None:
+            steps.append((ended, first.run_id, 2, [RunCancelled(reason="")]))
         lives.append((str(first.run_id), [(began, ended)]))
     again, (began, _) = UUID(lives[1][0]), lives[1][1][0]
     asked_at = began + timedelta(seconds=1_000)
