@@ -131,7 +131,6 @@ ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/api/runs", {"status": "completed", "trigger_type": "manual"}),
     ("/api/runs", {"status": "failed", "trigger_type": "manual"}),
     *(("/api/runs", {"workflow_id": "w-0007", "status": status}) for status in ("failed", "cancelled", "completed")),
-    *(("/api/runs", {**OLD_LABEL, **filters}) for filters in ({"status": "failed"}, {"workflow_id": "w-0100"})),
     ("/api/runs", {"shadow": "true"}),
     ("/api/workflows", {}),
     *(("/api/workflows", filters) for filters in ({"experiment_id": "e-3"}, {"tag": "none"}, {"status": "archived"})),
@@ -174,6 +173,9 @@ def at_moments(runs_count: int, since: datetime) -> list[tuple[str, dict[str, An
     moments = [str(10_000 + 13 * runs_count // 2), *((since + timedelta(seconds=each)).isoformat() for each in seconds)]
     filters = [{}, {"workflow_id": "w-0007"}, {"workflow_id": "w-0100"}, OLD_LABEL]
     return [("/api/runs", {"active_at": moment, **more}) for moment in moments for more in filters]
+
+
+BY_OLD_LABEL = [("/api/runs", {**OLD_LABEL, **more}) for more in ({}, {"status": "failed"}, {"workflow_id": "w-0100"})]
 
 
 async def fill(dsn: str, since: datetime, definition: str, runs_count: int, run: Sequence[Event]) -> None:

@@ -187,7 +187,7 @@ async def listing(home: Path, runs_count: int) -> Iterator[Figure]:
         say(f"  {runs_count:,} runs in the store after {time.perf_counter() - began:.0f} s")
         async with lists.serving(dsn) as client:
             name, p95 = await lists.slowest_p95(client, [*lists.ASKED, *lists.at_moments(runs_count, START)])
-            _, labelled = await lists.slowest_p95(client, [("/api/runs", lists.OLD_LABEL)])
+            _, labelled = await lists.slowest_p95(client, lists.BY_OLD_LABEL)
         await asyncio.to_thread(lists.PLANS.write_text, await lists.plans(dsn, runs_count))
     return iter(
         [
