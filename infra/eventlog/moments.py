@@ -16,12 +16,12 @@ def moment_of(text: str) -> Moment:
         return int(text)
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):  # in UTC it may be of the year 0, or 10000
         shown = text[:_SHOWN_CHARS_MAX]
         raise ValueError(
             f"'{shown}' is neither a position of the log nor a time such as 2026-01-31T12:00:00Z"
         ) from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def beyond(moment: Moment, head_position: int, now: datetime) -> str | None:

@@ -92,7 +92,7 @@ async def rebuild(log: EventLog, dsn: str, report: Report = _silent, settings: L
         await _build(log, projector, settings.rebuild_batch_size, report)
         await store.create_indexes(connection)
         built_s = time.monotonic() - began
-        await connection.execute("analyze")
+        await store.analyze(connection)
         for tries in range(settings.exchange_tries_max):
             try:
                 await _exchange(dsn, projector, settings)

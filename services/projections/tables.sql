@@ -348,17 +348,25 @@ create index runs_of_workflow on runs (workflow_id, created_at, created_position
 create index runs_by_time on runs (created_at, created_position);
 create index runs_by_trigger_type on runs (trigger_type, created_position);
 create index runs_with_status on runs (status, created_position);
+create index runs_by_span on runs (
+    (width_bucket(extract(epoch from completed_at - created_at)::float8, array[1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216]::float8[])),
+    created_at, created_position
+) where completed_at is not null;
+create index runs_of_workflow_in_vain on runs (workflow_id, status, created_at, created_position)
+    where status in ('failed', 'cancelled', 'partial');
 create index runs_in_shadow on runs (created_position) where is_shadow;
 create index runs_of_parent on runs (parent_run_id, created_position) where parent_run_id is not null;
 create index runs_caused_by on runs (caused_by_run_id, created_position) where caused_by_run_id is not null;
 create index runs_labelled on runs using gin (labels jsonb_path_ops) where labels <> '{}';
 create index approvals_named on approvals (id, requested_position);
 create index approvals_with_status on approvals (status, requested_position);
+create index approvals_of_workflow on approvals (workflow_id, requested_position);
 create index slots_in_use on slots (slot_id, state, since_position) where state <> 'gone';
 create index slots_of_workflow on slots (workflow_id, slot_id) where state <> 'gone';
 create index templates_created on templates (created_position);
 create index prompts_created on prompts (created_position);
 create index decisions_of_trigger on decisions (workflow_id, trigger_id, position);
+create index decisions_of_trigger_by_answer on decisions (workflow_id, trigger_id, decision, position);
 create index decisions_for_cause on decisions (cause_event_id);
 create index decisions_for_cause_named on decisions (cause_id);
 create index received_events_by_time on received_events (received_at, position);

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,22 +15,31 @@ from uuid import UUID
 import asyncpg
 import httpx
 from figures import say
+from flowforge.events import Event, WorkflowTriggered, encode
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
 from infra.embedded.front import lifespan
 from infra.embedded.ports import LOOPBACK, free_port
+from infra.embedded.postgres import OWNER
 from infra.settings import Settings
 from services.projections import store
 from services.projections.api import create_app
+from services.projections.api.moments import SPAN
 
 RUNS_COUNT = 1_000_000
 ASKED_COUNT = 40
+ROUNDS = 2
 PLANS = Path(__file__).with_name("PLANS.md")
 """Where the plans of the statements behind the lists are written."""
+OLD_LABEL = {"label": "release=1.0"}
+"""Fifty thousand runs have it, none of the newer half: an index tells which, but not in the order of a list."""
 WEEK = {"since": "2026-01-05T00:00:00Z", "until": "2026-01-12T00:00:00Z"}
 LONG_AGO = {"until": "2026-01-01T01:00:00Z"}
 DECISIONS = "/api/workflows/w-0100/triggers/on-order/decisions"
+_TOOK = """
+    case when n % 1000 = 0 then interval '1 day' when n % 10 = 0 then interval '1 minute' else interval '900 ms' end
+"""
 # $1 is the first instant, $2 how many runs, or of JSON the definition
 _FILL = (
     """
@@ -42,18 +51,19 @@ _FILL = (
     insert into workflow_versions select 'w-' || lpad(n::text, 4, '0'), 1, $2::json, null, $1::timestamptz, 'ada', n
     from generate_series(1, 2000) n
     """,
-    """
+    f"""
     insert into runs (run_id, workflow_id, workflow_version, trigger_type, trigger_id, cause_event_id, cause_type, cause_id,
     cause_source, caused_by_run_id, actor, input_data, depth, is_shadow, created_at, created_position, labels, priority, status,
     variables, output_data, error, started_at, completed_at, total_nodes, completed_nodes, ended_nodes, retries, position)
-    select md5('run' || n)::uuid, 'w-' || lpad((1 + n % 2000)::text, 4, '0'), 1,
+    select md5('run' || n)::uuid, case when n % 3 = 0 then 'w-0007' else 'w-' || lpad((1 + n % 2000)::text, 4, '0') end, 1,
     case when n % 50 = 0 then 'manual' else 'event' end, 'on-order', md5('event' || n)::uuid, 'order', 'o-' || n, '/shop',
-    null, case when n % 50 = 0 then 'u-' || n % 97 end, '{"n": 1}', 1, false, $1::timestamptz + n * interval '1 second',
-    10000 + n * 13, case when n % 100 = 0 then jsonb_build_object('team', 'x' || n % 1000) else '{}'::jsonb end, 0,
-    case when n > $2 - 200 then 'running' when n % 20 = 0 then 'failed' when n % 997 = 0 then 'partial' else 'completed' end,
-    '{}', '{"rows": 1}', 'null', $1::timestamptz + n * interval '1 second',
-    $1::timestamptz + n * interval '1 second' + interval '900 ms', 3, 3, 3, 0, 10012 + n * 13
-    from generate_series(1, $2::int) n
+    null, case when n % 50 = 0 then 'u-' || n % 97 end, '{{"n": 1}}', 1, false, $1::timestamptz + n * interval '1 second',
+    10000 + n * 13, case when n % 100 = 0 then jsonb_build_object('team', 'x' || n % 1000)
+    when n % 10 = 1 and n < $2 / 2 then '{{"release": "1.0"}}' else '{{}}'::jsonb end, 0,
+    case when n > $2 - 200 then 'running' when n % 3 > 0 and n % 20 = 0 then 'failed' when n % 997 = 0 then 'partial'
+    else 'completed' end, '{{}}', '{{"rows": 1}}', 'null', $1::timestamptz + n * interval '1 second',
+    case when n <= $2 - 200 then $1::timestamptz + n * interval '1 second' + {_TOOK} end, 3, 3, 3, 0,
+    10012 + n * 13 + 13 * floor(extract(epoch from {_TOOK}))::bigint from generate_series(1, $2::int) n
     """,
     """
     insert into node_runs (run_id, node_id, instance, status, attempt, output, error, job_id, job_type, queue, worker,
@@ -96,6 +106,17 @@ _FILL = (
     'event', 'on-order', 2, 2, 0, 0, 0, 1800, '{"367":2}', 1 from generate_series(1, 2000) w, generate_series(0, 99) h
     """,
 )  # fmt: skip
+# some of the runs in the log as well: those that were active at one moment, in the middle, with 8 of their 12 events
+_LOGGED = f"""
+    insert into eventlog.events (position, stream_id, version, stream_type, type, data, salt, recorded_at)
+    select 9999 + n * 13 + version + case when version > 8 then 13 * floor(extract(epoch from {_TOOK}))::bigint else 0 end,
+    md5('run' || n)::uuid, version, 'run', type,
+    replace(data, $2::text, md5('run' || n)::uuid::text)::json, '\\x00',
+    $1::timestamptz + n * interval '1 second' + case when version > 8 then {_TOOK} else interval '0' end
+    from generate_series(1, $3::int) n cross join unnest($4::text[], $5::text[]) with ordinality events (type, data, version)
+    where n > $3 - 90000 and n % 1000 = 0 or n > $3 - 100
+"""
+_HEAD = "update eventlog.head set position = 20000 + 13 * $1::bigint"
 ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/api/runs", {}),
     ("/api/runs", {"workflow_id": "w-0100"}),
@@ -108,6 +129,8 @@ ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
     *(("/api/runs", {**filters, **WEEK}) for filters in ({}, {"status": "failed"}, {"workflow_id": "w-0100"})),
     ("/api/runs", LONG_AGO),
     ("/api/runs", {"status": "completed", "trigger_type": "manual"}),
+    ("/api/runs", {"status": "failed", "trigger_type": "manual"}),
+    *(("/api/runs", {"workflow_id": "w-0007", "status": status}) for status in ("failed", "cancelled", "completed")),
     ("/api/runs", {"shadow": "true"}),
     ("/api/workflows", {}),
     *(("/api/workflows", filters) for filters in ({"experiment_id": "e-3"}, {"tag": "none"}, {"status": "archived"})),
@@ -136,14 +159,27 @@ ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/api/audit", LONG_AGO),
     *(("/api/approvals", filters) for filters in ({}, {"status": "approved"}, {"status": "rejected"})),
     ("/api/approvals", {"workflow_id": "w-0100"}),
+    ("/api/approvals", {"workflow_id": "none", "status": "all"}),
     ("/api/stats", {}),
+    ("/api/stats", WEEK),
     ("/api/prompts", {}),
     ("/api/secrets", {}),
 )
 
 
-async def fill(dsn: str, since: datetime, definition: str, runs_count: int) -> None:
-    """Read models of so many runs, instead of those that are there."""
+def at_moments(runs_count: int, since: datetime) -> list[tuple[str, dict[str, Any]]]:
+    """What was active in the middle, at the beginning and at the end, by time and by position."""
+    seconds = (runs_count // 2, 10, runs_count)
+    moments = [str(10_000 + 13 * runs_count // 2), *((since + timedelta(seconds=each)).isoformat() for each in seconds)]
+    filters = [{}, {"workflow_id": "w-0007"}, {"workflow_id": "w-0100"}, OLD_LABEL]
+    return [("/api/runs", {"active_at": moment, **more}) for moment in moments for more in filters]
+
+
+BY_OLD_LABEL = [("/api/runs", {**OLD_LABEL, **more}) for more in ({}, {"status": "failed"}, {"workflow_id": "w-0100"})]
+
+
+async def fill(dsn: str, since: datetime, definition: str, runs_count: int, run: Sequence[Event]) -> None:
+    """Read models of so many runs, instead of those that are there; some of them have the events of `run` in the log."""
     connection = await store.connect(dsn, store.LIVE_SCHEMA)
     try:
         incarnation = UUID(str(await connection.fetchval("select incarnation from eventlog.head")))
@@ -156,6 +192,20 @@ async def fill(dsn: str, since: datetime, definition: str, runs_count: int) -> N
         await connection.execute("vacuum analyze")
     finally:
         await connection.close()
+    await _log(dsn, since, runs_count, run)
+
+
+async def _log(dsn: str, since: datetime, runs_count: int, run: Sequence[Event]) -> None:
+    owner = await asyncpg.connect(dsn.replace("//flowforge_service:", f"//{OWNER}:"))
+    types, data = [type(event).__name__ for event in run], [encode(event).decode() for event in run]
+    first = run[0]
+    assert isinstance(first, WorkflowTriggered)
+    try:
+        await owner.execute(_LOGGED, since, str(first.run_id), runs_count // 2, types, data)
+        await owner.execute(_HEAD, runs_count)
+        await owner.execute("analyze eventlog.events")
+    finally:
+        await owner.close()
 
 
 @asynccontextmanager
@@ -183,21 +233,26 @@ async def serving(dsn: str) -> AsyncGenerator[httpx.AsyncClient]:
                 await task
 
 
-async def slowest_p95(client: httpx.AsyncClient) -> tuple[str, float]:
-    """The list with the longest p95, and that in milliseconds; the first answer to each question is left out."""
+async def slowest_p95(client: httpx.AsyncClient, asked: Sequence[tuple[str, dict[str, Any]]]) -> tuple[str, float]:
+    """The list with the longest p95, and that in milliseconds; the first answer to each question is left out, and of two
+    rounds the quieter counts: other work on the machine shows in one of them."""
     slowest = ("", 0.0)
-    for path, filters in ASKED:
-        times: list[float] = []
-        for _ in range(ASKED_COUNT + 1):
-            began = time.perf_counter()
-            answer = await client.get(path, params={"after": 0, **filters})
-            times.append((time.perf_counter() - began) * 1000)
-            assert answer.status_code == 200, answer.text
-        p95 = sorted(times[1:])[int(ASKED_COUNT * 0.95) - 1]
+    rounds = [[await _p95(client, *question) for question in asked] for _ in range(ROUNDS)]
+    for (path, filters), p95 in zip(asked, (min(found) for found in zip(*rounds, strict=True)), strict=True):
         name = " ".join([path, *(f"{key}={value}" for key, value in filters.items())])
         say(f"  {p95:6.1f} ms  {name}")
         slowest = max(slowest, (name, p95), key=lambda each: each[1])
     return slowest
+
+
+async def _p95(client: httpx.AsyncClient, path: str, filters: dict[str, Any]) -> float:
+    times: list[float] = []
+    for _ in range(ASKED_COUNT + 1):
+        began = time.perf_counter()
+        answer = await client.get(path, params={"after": 0, **filters})
+        times.append((time.perf_counter() - began) * 1000)
+        assert answer.status_code == 200, answer.text
+    return sorted(times[1:])[int(ASKED_COUNT * 0.95) - 1]
 
 
 PLANNED: tuple[tuple[str, str], ...] = (
@@ -216,6 +271,18 @@ PLANNED: tuple[tuple[str, str], ...] = (
     ("received events by id", "received_events where id = 'o-77' order by position desc"),
     ("audit of a workflow", "audit where workflow_id = 'w-0100' order by position desc"),
     ("audit of an actor and an action", "audit where actor = 'u-5' and action = 'cancel' order by position desc"),
+    (
+        "runs that took 16 to 64 s and were active at an instant",
+        (f"runs where {SPAN} = 3 and created_at > '2026-01-06 18:52:16' and created_at <= '2026-01-06 18:53:20' "
+        "and completed_at > '2026-01-06 18:53:20' order by created_at desc, created_position desc"),
+    ),
+    (
+        "a rare answer of a trigger",
+        "decisions where workflow_id = 'w-0100' and trigger_id = 'on-order' and decision = 'expired' order by position desc",
+    ),
+    ("failures of a large workflow",
+     "runs where workflow_id = 'w-0007' and status = 'failed' order by created_at desc, created_position desc"),
+    ("approvals of a workflow", "approvals where workflow_id = 'none' order by requested_position desc"),
     ("approvals by status", "approvals where status = 'rejected' order by requested_position desc"),
 )  # fmt: skip
 

@@ -181,12 +181,20 @@ async def rebuilding(home: Path, runs_count: int) -> Iterator[Figure]:
 async def listing(home: Path, runs_count: int) -> Iterator[Figure]:
     async with database(home) as dsn:
         began = time.perf_counter()
-        await lists.fill(dsn, START, bytes(definition("w")).decode(), runs_count)
+        cause = Cause(event_id=UUID(int=1), type="order", id="o-1", source="/shop", stream_id=UUID(int=1))
+        run = run_events(UUID(int=2), "w-0007", 1, cause)
+        await lists.fill(dsn, START, bytes(definition("w")).decode(), runs_count, run)
         say(f"  {runs_count:,} runs in the store after {time.perf_counter() - began:.0f} s")
         async with lists.serving(dsn) as client:
-            name, p95 = await lists.slowest_p95(client)
+            name, p95 = await lists.slowest_p95(client, [*lists.ASKED, *lists.at_moments(runs_count, START)])
+            _, labelled = await lists.slowest_p95(client, lists.BY_OLD_LABEL)
         await asyncio.to_thread(lists.PLANS.write_text, await lists.plans(dsn, runs_count))
-    return iter([at_most(f"every list with {runs_count:,} runs, the slowest p95 ({name})", p95, 30, "ms", 1)])
+    return iter(
+        [
+            at_most(f"every list with {runs_count:,} runs, the slowest p95 ({name})", p95, 30, "ms", 1),
+            Figure("… by a label that 50,000 runs have, all of them old", f"{labelled:.0f} ms", "", is_met=True),
+        ]
+    )
 
 
 async def measure(home: Path, runs_count: int = RUNS_COUNT, listed_count: int = lists.RUNS_COUNT) -> list[Figure]:

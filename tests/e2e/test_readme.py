@@ -118,3 +118,17 @@ def test_every_setting_that_it_names_is_one():
     named = set(re.findall(r"`(FLOWFORGE_[A-Z_]+)", README))
     assert len(named) >= 10
     assert {name for name in named - known if not name.startswith("FLOWFORGE_TEST_")} == set()
+
+
+def test_the_questions_about_what_became_of_it_can_be_typed_as_they_stand(
+    folder: Path, cluster: Cluster, flowforge: Flowforge
+):
+    flowforge("apply", "-f", str(ROOT / "contracts" / "examples" / "hello.yaml"))
+    flowforge("run", "hello", "--watch")
+    section = README[README.index("## What became of it, and why") : README.index("## From Python")]
+    commands, program = re.findall(r"```(?:sh|python)\n(.*?)```", section, re.DOTALL)
+    shell = typed(f"{commands}\npython - <<'END'\n{program}END\n", folder, cluster)
+    said, _ = shell.communicate(timeout=COMMAND_S_MAX)
+    assert shell.returncode == 0, said
+    assert "execute" in said
+    assert "['hello']" in said

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from infra.http.authentication import VIEWER
 from infra.http.problems import Problem, bad_request, not_found
 from services.projections.api import nodes
 from services.projections.api.lineage import causes_of
-from services.projections.api.reads import Reads, graph_of_run
+from services.projections.api.reads import RUN_COLUMNS, Reads, graph_of_run
 from services.projections.api.run_views import path_of, run_view
 from services.projections.api.shapes import AsOf, Run
 from services.projections.conditions import Conditions
@@ -33,6 +33,12 @@ At = Annotated[str | None, AT]
 Row = Mapping[str, Any]
 READ_AT_ONCE_COUNT = 20
 """Histories of so many runs are in memory together."""
+CLOCKS_APART_MAX = timedelta(seconds=5)
+"""So far the clocks of services may differ; what is asked for by position is found by time, and then looked at closely."""
+SPANS_S = tuple(4**power for power in range(13))
+SPAN = f"width_bucket(extract(epoch from completed_at - created_at)::float8, array{list(SPANS_S)}::float8[])"
+"""The number of the first of `SPANS_S` that a run did not take so long as; an index of tables.sql is by it."""
+_OPEN = "('pending', 'running', 'paused')"
 
 
 async def past_moment(reads: Reads, at: str | None, name: str = "at") -> Moment:
@@ -84,16 +90,53 @@ def _view(row: Row, graph: Graph, rows: Sequence[Row], last: StoredEvent) -> Run
     return run
 
 
-async def only_active(reads: Reads, conditions: Conditions, moment: Moment) -> None:
-    """Of all runs, those that may have been active then. One that was retried may have ended before and after."""
+async def candidates(
+    reads: Reads, conditions: Conditions, moment: Moment, limit: int, last: Sequence[Any] | None
+) -> list[Row]:
+    """Of the runs under these conditions those that may have been active then, newest first, one more than a page has.
+
+    Each had begun; it has not ended, or did so later (a retry that waited for a slot and was refused is not looked for).
+    Those that ended are looked for by how long they took: of runs that took less than a minute only those can have been
+    active that began in the minute before. So few are passed over, whenever the moment was.
+    """
+    instant, slack, terms = moment, timedelta(0), Conditions.within(conditions)
     if isinstance(moment, int):
-        conditions.add("created_position <= {}", moment)
-        last = await reads.log.read_position(moment)
-        instant = None if last is None else last.recorded_at
-    else:
-        instant = moment
-        conditions.add("created_at <= {}", moment)
-    conditions.add("(completed_at is null or completed_at >= {} or retries > 0)", instant)
+        terms.add("created_position <= {}", moment)
+        event = await reads.log.read_position(moment)
+        instant, slack = datetime.now(UTC) if event is None else event.recorded_at, CLOCKS_APART_MAX
+    assert isinstance(instant, datetime)
+    terms.add("created_at <= {}", instant + slack).after("created_at", "created_position", last, by_time=True)
+    is_open = terms.where(f"status in {_OPEN}")  # with an end before it, where a retry waits for its slot
+    terms.add("completed_at > {}", instant - slack)
+    if isinstance(moment, int):
+        terms.add("position > {}", moment)
+    took = terms.where(f"{SPAN} = span", "created_at > begun_after", f"status not in {_OPEN}")
+    spans, begun = terms.value(list(range(len(SPANS_S) + 1))), terms.value(_begun(instant - slack))
+    newest = "order by created_at desc, created_position desc"
+    limited = f"{newest} limit {terms.value(limit + 1)}"
+    # `offset 0`: other indexes, such as that of a workflow, lead past all its runs
+    rows = await reads.pool.fetch(
+        f"""
+        select * from (
+            select {RUN_COLUMNS} from (select * from projections.runs {is_open} offset 0) runs {conditions.where()}
+            union all
+            select found.* from unnest({spans}::int[], {begun}::timestamptz[]) spans (span, begun_after)
+            cross join lateral (
+                select {RUN_COLUMNS} from (select * from projections.runs {took} {newest} offset 0) runs
+                {conditions.where()} {limited}
+            ) found
+        ) runs {limited}
+        """,  # noqa: S608  constants, and numbers of parameters
+        *terms.values,
+    )
+    return list(rows)
+
+
+def _begun(instant: datetime) -> list[datetime]:
+    """After when runs began that were active then, by how long they took: see `SPAN`."""
+    earliest = datetime.min.replace(tzinfo=UTC)
+    since_s = (instant - earliest).total_seconds()
+    return [*(instant - timedelta(seconds=min(most_s, since_s)) for most_s in SPANS_S), earliest]
 
 
 async def active_then(reads: Reads, run_ids: Sequence[UUID], moment: Moment, status: str | None) -> list[Run]:

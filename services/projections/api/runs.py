@@ -69,11 +69,12 @@ async def list_runs(
     conditions.add("created_at >= {}", utc(since)).add("created_at < {}", utc(until))
     last = cursors.read(cursor, int, str)
     moment = None if active_at is None else await moments.past_moment(reads, active_at, "active_at")
-    if moment is not None:
-        await moments.only_active(reads, conditions, moment)
-    by_time = since is not None or until is not None or workflow_id is not None
-    clauses = conditions.newest_first("created_at", "created_position", limit, last, by_time=by_time)
-    rows = await reads.pool.fetch(_RUNS + clauses, *conditions.values)
+    if moment is None:
+        by_time = since is not None or until is not None or workflow_id is not None
+        clauses = conditions.newest_first("created_at", "created_position", limit, last, by_time=by_time)
+        rows = await reads.pool.fetch(_RUNS + clauses, *conditions.values)
+    else:
+        rows = await moments.candidates(reads, conditions, moment, limit, last)
     page = cursors.page(rows, limit, [[row["created_position"], row["created_at"].isoformat()] for row in rows])
     if moment is not None:
         run_ids = [row["run_id"] for row in page.items]

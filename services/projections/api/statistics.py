@@ -178,9 +178,13 @@ class Stats(msgspec.Struct):
 
 
 def period(since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
-    """Whole hours that hold both. Raises a 400 `Problem` where the one is after the other, or too far from it."""
-    end = hour_of(utc(until) or datetime.now(UTC)) + timedelta(hours=1)
-    begin = hour_of(utc(since) or end - PERIOD_DEFAULT)
+    """Whole hours that hold both. Raises a 400 `Problem` where the one is after the other, or too far from it, or where
+    there are no such hours."""
+    try:
+        end = hour_of(utc(until) or datetime.now(UTC)) + timedelta(hours=1)
+        begin = hour_of(utc(since) or end - PERIOD_DEFAULT)
+    except OverflowError:
+        raise bad_request("query", "`since` or `until` lies at the end of all times: name a time of this era") from None
     if begin >= end:
         raise bad_request("query.since", "`since` lies after `until`: exchange them")
     if end - begin > PERIOD_MAX:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -27,6 +28,7 @@ from services.projections.archiving import archive_older
 from services.projections.loop import Loop
 from services.projections.projector import Projector
 from services.projections.rebuild import rebuild, verify
+from services.projections.settings import LoopSettings
 
 LATER = START + timedelta(days=1)
 
@@ -196,7 +198,7 @@ async def test_a_kill_while_archiving_loses_nothing_and_the_next_pass_goes_on(
     assert (await verify(log, service_dsn)).is_equal
 
 
-async def test_any_history_archived_and_restored_gives_the_rows_of_a_rebuild(
+async def test_any_history_archived_restored_and_retried_gives_the_rows_of_a_rebuild_in_any_batches(
     service_dsn: str, log: ArchivedEventLog, folder: Path
 ):
     connection = await store.connect(service_dsn, store.LIVE_SCHEMA)
@@ -210,27 +212,44 @@ async def test_any_history_archived_and_restored_gives_the_rows_of_a_rebuild(
         await projector.start()
         while await projector.advance(size):
             pass
-        verified = await verify(log, service_dsn)
-        assert verified.is_equal, verified.difference
+
+    async def retry(run_id: UUID, events: list[Event]) -> None:
+        cleared = ["a", "c"]
+        again: list[Event] = [RunRetryRequested(cleared=cleared), RunRetried(cleared=cleared, resumed=["b"]), *events]
+        version = len(await log.read_stream(run_id))
+        stream = StreamAppend("run", run_id, version, new(*again, RunCancelled(reason="")))
+        assert isinstance((await log.append([Append([stream], clock())]))[0], Appended)
+
+    async def archived_and_back(size: int) -> None:
+        done = await archive_older(service_dsn, folder, LATER)
+        await follow(size)
+        async with moving(service_dsn) as mover:
+            for file in done.files:
+                await restore(mover, folder / file)
 
     async def check(runs: list[list[Event]], sizes: list[int]) -> None:
         nonlocal number
         number += 1
-        await append_histories(log, [[*run, RunCancelled(reason="")] for run in runs], clock, number)
+        run_ids = await append_histories(log, [[*run, RunCancelled(reason="")] for run in runs], clock, number)
         await follow(sizes[0])
-        done = await archive_older(service_dsn, folder, LATER)
-        await follow(sizes[-1])
-        async with moving(service_dsn) as mover:
-            for file in done.files:
-                await restore(mover, folder / file)
-        await follow(sizes[0])
+        await archived_and_back(sizes[1])
+        for run_id, events in zip(run_ids[1:], runs, strict=False):
+            await retry(run_id, events)
+        await follow(sizes[2])
+        if number % 2:
+            await archived_and_back(sizes[1])
+            await follow(sizes[0])
+        for size, cached_runs_max in zip(sizes, (1, 3, 20_000), strict=True):
+            settings = LoopSettings(rebuild_batch_size=size, cached_runs_max=cached_runs_max)
+            verified = await verify(log, service_dsn, settings=settings)
+            assert verified.is_equal, (verified.difference, settings)
 
     loop = asyncio.get_running_loop()
 
     @hypothesis_settings(
         max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
     )
-    @given(histories, st.lists(st.integers(1, 50), min_size=2, max_size=2))
+    @given(histories, st.lists(st.integers(2, 50), min_size=3, max_size=3))
     def property_(runs: list[list[Event]], sizes: list[int]) -> None:
         asyncio.run_coroutine_threadsafe(check(runs, sizes), loop).result(60)
 

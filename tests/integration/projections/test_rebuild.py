@@ -56,6 +56,7 @@ from services.projections import store
 from services.projections.loop import Loop
 from services.projections.projector import Projector
 from services.projections.rebuild import Busy, Progress, rebuild, verify
+from services.projections.settings import LoopSettings
 
 NODES = ("a", "b", "c")
 ERROR = RunError(code="NODE_EXECUTION_FAILED", message="no \x00 luck", affected_nodes=["a"])
@@ -170,9 +171,9 @@ events = st.one_of(
 histories = st.lists(st.lists(events, max_size=12), min_size=1, max_size=4)
 
 
-async def append_histories(log: PostgresEventLog, runs: list[list[Event]], clock: Clock, number: int) -> None:
-    """The runs side by side, an event of each in turn."""
-    firsts = []
+async def append_histories(log: PostgresEventLog, runs: list[list[Event]], clock: Clock, number: int) -> list[UUID]:
+    """The runs side by side, an event of each in turn; their ids."""
+    firsts: list[UUID] = []
     for index in range(len(runs)):
         group, cause = received(number * 100 + index, clock())
         await log.append([group])
@@ -187,6 +188,7 @@ async def append_histories(log: PostgresEventLog, runs: list[list[Event]], clock
             if version < len(run)
         ]
         await log.append(groups)
+    return firsts
 
 
 async def test_any_history_heard_in_any_batches_gives_the_rows_of_a_rebuild(service_dsn: str, log: PostgresEventLog):
@@ -205,7 +207,8 @@ async def test_any_history_heard_in_any_batches_gives_the_rows_of_a_rebuild(serv
         while await projector.advance(sizes[number % len(sizes)]):
             if restarts:
                 await projector.start()
-        verified = await verify(log, service_dsn)
+        building = LoopSettings(rebuild_batch_size=sizes[-1] * number, cached_runs_max=sizes[0] + number % 3)
+        verified = await verify(log, service_dsn, settings=building)
         assert verified.is_equal, verified.difference
 
     loop = asyncio.get_running_loop()
