@@ -1,13 +1,84 @@
-"""Commands about subscriptions, which all go to the service of that name; reading is asking it, too."""
+"""Commands about subscriptions, which all go to the service of that name, and how subscriptions are read, by asking it."""
 
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+import msgspec
+
 from flowforge.command import Command
 from flowforge.events.subscriptions import PauseReason, SubscriptionFilter
+from flowforge.refusals import ExpectedVersion
 
 DeliveryStatus = Literal["pending", "delivered", "failed"]
+
+
+class SubscriptionPause(msgspec.Struct, frozen=True):
+    """Why nothing is posted now, and since when."""
+
+    reason: PauseReason
+    detail: str | None
+    at: datetime | None
+
+
+class DeliveriesView(msgspec.Struct, frozen=True, kw_only=True):
+    """How its deliveries stand: events up to `position` were looked at; `pending` are still to be posted, `failed` were given
+    up. `filter_error`: why the filter's condition last had no answer, which counts as no."""
+
+    position: int
+    pending: int
+    oldest_pending_at: datetime | None
+    next_attempt_at: datetime | None
+    delivered: int
+    failed: int
+    last_delivered_at: datetime | None
+    failing_since: datetime | None
+    last_error: str | None
+    filter_error: str | None
+
+
+class SubscriptionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A subscription as it is read; its secret is never shown. `version` counts the saves, pauses are none."""
+
+    id: str
+    name: str
+    url: str
+    filter: SubscriptionFilter
+    enabled: bool
+    status: Literal["active", "paused"]
+    paused: SubscriptionPause | None
+    version: int
+    created_at: datetime
+    created_by: str | None
+    updated_at: datetime
+    deliveries: DeliveriesView
+
+
+class DeliveryTry(msgspec.Struct, frozen=True):
+    """One post: no `status` where no answer came, no `error` where it arrived."""
+
+    at: datetime
+    status: int | None
+    duration_ms: int
+    error: str | None
+
+
+class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
+    """One event that is owed or was posted, with the last of its `attempts`."""
+
+    position: int
+    event_id: UUID
+    event_type: str
+    run_id: UUID
+    workflow_id: str
+    status: DeliveryStatus
+    attempts: int
+    created_at: datetime
+    ended_at: datetime | None
+    next_attempt_at: datetime | None
+    last_status: int | None
+    last_error: str | None
+    tries: list[DeliveryTry]
 
 
 class CreateSubscription(Command, kw_only=True, frozen=True):
@@ -30,6 +101,7 @@ class ChangeSubscription(Command, kw_only=True, frozen=True):
     filter: SubscriptionFilter | None = None
     secret_ref: str | None = None
     is_enabled: bool | None = None
+    expected_version: ExpectedVersion = None
 
 
 class PauseSubscription(Command, kw_only=True, frozen=True):
@@ -59,6 +131,7 @@ class DeleteSubscription(Command, kw_only=True, frozen=True):
     """Answers `{id, position}`."""
 
     subscription_id: str
+    expected_version: ExpectedVersion = None
 
 
 class AbandonDelivery(Command, kw_only=True, frozen=True):

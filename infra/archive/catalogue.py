@@ -12,7 +12,7 @@ import msgspec
 
 from infra.archive.file import ArchiveDamaged, ArchiveFile
 from infra.archive.record import Record
-from infra.eventlog.types import Unavailable
+from infra.eventlog.types import PartUnavailable
 
 BLOCKS_CACHED_MAX = 24
 """Of about 1,000 events each."""
@@ -27,7 +27,7 @@ NOT_RESTORED = f"{_ARCHIVES} where restored_at is null order by first_position"
 ALL = f"{_ARCHIVES} order by number"
 
 
-class ArchiveUnreadable(Unavailable):
+class ArchiveUnreadable(PartUnavailable):
     """An archive that the log needs is missing or damaged; the message names it, and what is in it."""
 
 
@@ -137,6 +137,9 @@ class Catalogue:
                 raise self._unreadable(archive, fault) from fault
             if known.footer.content_hash != archive.content_hash.hex():
                 raise self._unreadable(archive, "it has other events than were archived")
+            known.footer = msgspec.structs.replace(
+                known.footer, streams=[]
+            )  # the database knows them; here they are many
             self._files[archive.file] = known
             while len(self._files) > FILES_OPEN_MAX:
                 self._files.popitem(last=False)

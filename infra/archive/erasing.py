@@ -1,11 +1,11 @@
 """Payloads out of archives: the file is written anew without them, and the chain over it stays what it was.
 
-The new file is proven and on disk under a name of its own before the database refers to it; then the old one goes. A file
-that a kill has left behind goes with the next erasure (`sweep_leftovers`), which whoever erases does first.
+The new file is proven and on disk under a name of its own before the database refers to it; then the old one goes. What a
+kill has left behind goes with the next erasure, and so do files of archives that were restored (`sweep_leftovers`): nobody
+erases from those.
 """
 
 import asyncio
-import os
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -18,12 +18,14 @@ import msgspec
 from infra.archive import file as archive_file
 from infra.archive.catalogue import Archive
 from infra.archive.file import ArchiveDamaged, ArchiveFile, Footer
-from infra.archive.moving import archives, moving, put_in_place
+from infra.archive.moving import INCARNATION, archives, on_disk, put_in_place
 from infra.archive.record import Record
+from infra.eventlog.statements import PUT_BLOB
 from infra.failpoints import failpoint
 
 _OURS = re.compile(r"\.?runs-(\d{6,})(?:\.e(\d+))?\.jsonl\.gz(?:\.draft)?")
 _OF_STREAMS = "select distinct archive from eventlog.archived_streams where stream_id = any ($1::uuid[])"
+_IS_NEEDED = "select exists (select from eventlog.events e where strpos(e.data::text, $1) > 0)"
 _REWRITE = "select eventlog.rewrite_archive($1, $2, $3, $4, $5, $6)"
 
 
@@ -53,7 +55,12 @@ async def find_in_archives(
 def _found(path: Path, streams: Collection[UUID], texts: tuple[str, ...]) -> list[Record]:
     opened = ArchiveFile.open(path)
     encoded = [text.encode() for text in texts]
-    blobs = {name for name in opened.footer.blobs if any(text in (opened.blob(name) or b"") for text in encoded)}
+
+    def has_text(name: str) -> bool:
+        content = opened.blob(name) or b""
+        return any(text in content for text in encoded)
+
+    blobs = {name for name in opened.footer.blobs if has_text(name)} if texts else set[str]()
 
     def is_wanted(record: Record) -> bool:
         data = record.data or ""
@@ -66,21 +73,21 @@ def _found(path: Path, streams: Collection[UUID], texts: tuple[str, ...]) -> lis
     return [record for record in opened.records() if is_wanted(record)]
 
 
-async def erase_from_archive(dsn: str, folder: Path, left: Mapping[int, bytes]) -> list[Erased]:
+async def erase_from_archive(connection: Any, folder: Path, left: Mapping[int, bytes]) -> list[Erased]:
     """Take the payloads of the events at these positions out of the archives that have them, and the salts with which one
     could try what they were; what is `left` of each (JSON) takes their place, and the digest stays for the chain. Blobs of
-    the file that none of its payloads refers to any more go too. Positions that no archive has are passed over.
+    the file that none of its payloads refers to any more go too; one that the log still needs is put into it before.
+    Positions that no archive has are passed over.
 
-    Done twice, it changes nothing the second time. `dsn` has the right to `eventlog.rewrite_archive`. Raises
-    `ArchivingBusy`, `ArchiveDamaged` and OSError: what was written anew until then is.
+    Done twice, it changes nothing the second time. `connection` is from `moving`. Raises `ArchiveDamaged` and OSError: what
+    was written anew until then is.
     """
-    async with moving(dsn) as connection:
-        await sweep_leftovers(connection, folder)
-        erased: list[Erased] = []
-        for archive in await archives(connection):
-            mine = {at: rest for at, rest in left.items() if archive.first_position <= at <= archive.last_position}
-            if mine and archive.restored_at is None:
-                erased += await _rewrite(connection, folder, archive, mine)
+    await sweep_leftovers(connection, folder)
+    erased: list[Erased] = []
+    for archive in await archives(connection):
+        mine = {at: rest for at, rest in left.items() if archive.first_position <= at <= archive.last_position}
+        if mine and archive.restored_at is None:
+            erased += await _rewrite(connection, folder, archive, mine)
     return erased
 
 
@@ -91,6 +98,7 @@ async def _rewrite(connection: Any, folder: Path, archive: Archive, left: Mappin
         return []
     new_path, footer, count = written
     failpoint("archive.after_rewritten_file")
+    await _keep_needed(connection, path, footer)
     size, sha256 = await asyncio.to_thread(lambda: (new_path.stat().st_size, archive_file.digest_of(new_path)))
     blobs = [bytes.fromhex(name) for name in footer.blobs]
     if not await connection.fetchval(_REWRITE, archive.number, archive.sha256, new_path.name, sha256, size, blobs):
@@ -98,6 +106,16 @@ async def _rewrite(connection: Any, folder: Path, archive: Archive, left: Mappin
     failpoint("archive.after_rewrite")
     await asyncio.to_thread(path.unlink)
     return [Erased(new_path.name, count)]
+
+
+async def _keep_needed(connection: Any, path: Path, footer: Footer) -> None:
+    """Into the database with blobs that leave the file and that runs in the log refer to, as forks of an archived one do."""
+    opened = await asyncio.to_thread(ArchiveFile.open, path)
+    for name in opened.footer.blobs.keys() - footer.blobs.keys():
+        if await connection.fetchval(_IS_NEEDED, name):
+            data = await asyncio.to_thread(opened.blob, name)
+            assert data is not None
+            await connection.execute(PUT_BLOB, bytes.fromhex(name), len(data), data)
 
 
 def _written_anew(path: Path, archive: Archive, left: Mapping[int, bytes]) -> tuple[Path, Footer, int] | None:
@@ -138,25 +156,40 @@ def _next_name(name: str) -> str:
     return f"runs-{named[1]}.e{int(named[2] or 0) + 1}.jsonl.gz"
 
 
+def is_name_of_archive(name: str) -> bool:
+    """Whether we give such names to files of archives."""
+    return _OURS.fullmatch(name) is not None and not name.startswith(".") and not name.endswith(".draft")
+
+
 async def sweep_leftovers(connection: Any, folder: Path) -> list[str]:
-    """Remove drafts, and files in whose place another one has come. `connection` is from `moving`; the names."""
+    """Remove drafts, files in whose place another one has come, those of restored archives, and those that were written
+    and never became archives. Files of another log stay. `connection` is from `moving`; the names."""
     named = {each.number: each for each in await archives(connection)}
-    return await asyncio.to_thread(_sweep, folder, named)
+    return await asyncio.to_thread(_sweep, folder, named, await connection.fetchval(INCARNATION))
 
 
-def _sweep(folder: Path, named: Mapping[int, Archive]) -> list[str]:
+def _sweep(folder: Path, named: Mapping[int, Archive], incarnation: UUID) -> list[str]:
     gone: list[str] = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         ours = _OURS.fullmatch(path.name)
         if ours is None:
             continue
         known = named.get(int(ours[1]))
-        is_draft = path.name.endswith(".draft")
-        if is_draft or (known is not None and known.restored_at is None and known.file != path.name):
+        is_kept = known is not None and known.restored_at is None and known.file == path.name
+        if not is_kept and (path.name.endswith(".draft") or _is_of(path, known, incarnation)):
             path.unlink()
             gone.append(path.name)
     if gone:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        os.fsync(handle)
-        os.close(handle)
+        on_disk(folder)
     return gone
+
+
+def _is_of(path: Path, known: Archive | None, incarnation: UUID) -> bool:
+    """Whether this log has written the file: before it was a restored backup, too, as far as it knows of the archive."""
+    try:
+        opened = ArchiveFile.open(path)
+    except (ArchiveDamaged, OSError):
+        return False
+    if known is not None and opened.footer.content_hash == known.content_hash.hex():
+        return True
+    return opened.header.incarnation == incarnation

@@ -95,9 +95,12 @@ _records = msgspec.json.Decoder(Record)
 
 
 def write(path: Path, header: Header, blobs: Iterable[tuple[str, bytes]], records: Iterable[Record]) -> Footer:
-    """Write the whole file to `path`, on disk when this returns. `records` come in order of position."""
-    with path.open("wb") as out:
-        path.chmod(0o600)
+    """Write the whole file to `path`, on disk when this returns and ours alone. `records` come in order of position.
+
+    What is there under that name, of a writer that was killed or still goes on, is not written into.
+    """
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
         writer = _Writer(out.write)
         writer.member(_encode(header) + b"\n")
         for name, data in blobs:
@@ -220,7 +223,10 @@ class ArchiveFile:
             return None
         at, size = place
         kept = self._decoded(self.path, "blob", at, _content(self.path, at, self._read(at, size)), _kept_blob)
-        data = base64.b64decode(kept.data)
+        try:
+            data = base64.b64decode(kept.data)
+        except ValueError as fault:
+            raise ArchiveDamaged(f"{self.path.name}: the blob at byte {at:,} cannot be read: {fault}") from fault
         if hashlib.sha256(data).hexdigest() != name:
             raise ArchiveDamaged(f"{self.path.name}: the blob at byte {at:,} is not {name}")
         return data

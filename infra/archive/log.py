@@ -16,7 +16,7 @@ from flowforge.identity import moment
 from infra.archive.catalogue import Archive, ArchiveUnreadable, Catalogue
 from infra.archive.record import Record
 from infra.eventlog.postgres import PostgresEventLog
-from infra.eventlog.types import StoredEvent
+from infra.eventlog.types import StoredEvent, Unavailable
 from infra.eventlog.upcast import UPCASTERS, Upcasters, upcast
 
 TRIES_MAX = 3
@@ -25,6 +25,13 @@ _PLACES = """
     select stream_id, archive, first_position, last_position from eventlog.archived_streams
     where stream_id = any ($1::uuid[])
 """
+_PLACES_OR_BACK = """
+    select stream_id, archive, first_position, last_position from eventlog.archived_streams
+    where stream_id = any ($1::uuid[])
+    union all
+    select stream_id, null, null, null from eventlog.events where stream_id = any ($1::uuid[]) and version = 1
+"""
+"""Those too that have been put back since they were not found in the log: one statement sees them here or there."""
 _PLACES_OF_MOMENT = """
     select stream_id from eventlog.archived_streams where stream_id between $1 and $2 order by stream_id limit $3
 """
@@ -77,10 +84,11 @@ class ArchivedEventLog(PostgresEventLog):
         """As promised by `EventLog`."""
         if types is None and stream_types is None and not named_only:
             return await self._read_all(after_position, limit)
-        found = await super().read(after_position, limit, types=types, stream_types=stream_types, named_only=named_only)
         if not archived or named_only:
-            return found
-        await self._refresh()
+            return await super().read(
+                after_position, limit, types=types, stream_types=stream_types, named_only=named_only
+            )
+        found = await self._read_while_nothing_moves(after_position, limit, types, stream_types)
         if after_position >= self._catalogue.last_position:
             return found
 
@@ -92,9 +100,22 @@ class ArchivedEventLog(PostgresEventLog):
         records = await asyncio.to_thread(self._catalogue.after, after_position, limit, is_wanted)
         return _merged(found, self._events(records), limit)
 
-    async def _read_all(self, after_position: int, limit: int) -> list[StoredEvent]:
-        events: list[StoredEvent] = []
+    async def _read_while_nothing_moves(
+        self, after_position: int, limit: int, types: Collection[str] | None, stream_types: Collection[str] | None
+    ) -> list[StoredEvent]:
+        """What of it is in the database, while the catalogue knows what is not."""
+        await self._refresh()
         for _ in range(TRIES_MAX):
+            before = self._catalogue.archives
+            found = await super().read(after_position, limit, types=types, stream_types=stream_types)
+            await self._refresh()
+            if self._catalogue.archives == before:
+                return found
+        raise _all_moves(after_position)
+
+    async def _read_all(self, after_position: int, limit: int) -> list[StoredEvent]:
+        for _ in range(TRIES_MAX):
+            before = self._catalogue.archives
             events = await super().read(after_position, limit)
             if _is_whole(events, after_position):
                 return events
@@ -109,7 +130,9 @@ class ArchivedEventLog(PostgresEventLog):
             if _is_whole(merged, after_position):
                 return merged
             await self._refresh()
-        return events
+            if self._catalogue.archives == before:  # nothing has moved: it is the log that has a gap
+                return merged
+        raise _all_moves(after_position)
 
     async def read_position(self, position: int) -> StoredEvent | None:
         """As promised by `EventLog`."""
@@ -127,7 +150,8 @@ class ArchivedEventLog(PostgresEventLog):
         events = await super().read_stream(stream_id, after_version, limit)
         if events:
             return events
-        found = (await self._archived_streams([stream_id])).get(stream_id, [])
+        places = _PLACES if after_version else _PLACES_OR_BACK
+        found = (await self._archived_streams([stream_id], places)).get(stream_id, [])
         return [event for event in found if event.version > after_version][:limit]
 
     async def read_streams(self, stream_ids: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
@@ -147,15 +171,15 @@ class ArchivedEventLog(PostgresEventLog):
         events += [event for stream in streams.values() for event in stream if event.type in types]
         return sorted(events, key=lambda event: (event.stream_id, event.version))[:limit]
 
-    async def _archived_streams(self, stream_ids: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
-        """Those of these streams that are in archives."""
+    async def _archived_streams(
+        self, stream_ids: Collection[UUID], places: str = _PLACES_OR_BACK
+    ) -> dict[UUID, list[StoredEvent]]:
+        """Those of these streams that are in archives, or were until just now."""
         async with self._reader() as connection:
-            places = await connection.fetch(_PLACES, list(stream_ids))
-        if not places:
-            return {}
+            found = await connection.fetch(places, list(stream_ids))
         streams: dict[UUID, list[StoredEvent]] = {}
-        for stream_id, number, first_position, last_position in places:
-            archive = await self._archive(number)
+        for stream_id, number, first_position, last_position in found:
+            archive = None if number is None else await self._archive(number)
             if archive is None:  # restored since
                 streams[stream_id] = await super().read_stream(stream_id)
                 continue
@@ -187,6 +211,13 @@ class ArchivedEventLog(PostgresEventLog):
             number = await connection.fetchval(_BLOB, digest)
         archive = None if number is None else await self._archive(number)
         return None if archive is None else await asyncio.to_thread(self._catalogue.blob, archive, blob_hash)
+
+
+def _all_moves(after_position: int) -> Unavailable:
+    return Unavailable(
+        f"events after position {after_position} moved into archives or back at each of {TRIES_MAX} tries to read them: "
+        "try again"
+    )
 
 
 def _is_whole(events: Sequence[StoredEvent], after_position: int) -> bool:

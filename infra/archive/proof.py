@@ -16,7 +16,8 @@ from infra.eventlog.verify import Headers, Problem
 class ProvenArchives:
     """The archives of a folder, as far as they are what the database says."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, dsn: str, catalogue: Catalogue) -> None:
+        self._dsn = dsn
         self._catalogue = catalogue
         self._bad: dict[int, Archive] = {}
         self._looked_at: set[int] = set()
@@ -25,16 +26,20 @@ class ProvenArchives:
     @classmethod
     async def of(cls, dsn: str, folder: Path) -> "ProvenArchives":
         """Those of the log at that address; any login that may SELECT it will do."""
-        connection = await asyncpg.connect(dsn, server_settings={"application_name": "flowforge verify"})
+        proven = cls(dsn, Catalogue(folder))
+        await proven._refresh()
+        return proven
+
+    async def _refresh(self) -> None:
+        connection = await asyncpg.connect(self._dsn, server_settings={"application_name": "flowforge verify"})
         try:
-            catalogue = Catalogue(folder)
-            await catalogue.refresh(connection)
+            await self._catalogue.refresh(connection)
         finally:
             await connection.close()
-        return cls(catalogue)
 
     async def headers(self, first_position: int, last_position: int, problems: list[Problem]) -> Headers:
         """As `Elsewhere` of infra/eventlog/verify.py has it."""
+        await self._refresh()
         found: dict[int, bytes] = {}
         for archive in self._catalogue.archives.values():
             if archive.last_position < first_position or archive.first_position > last_position:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from infra.archive.catalogue import NOT_RESTORED, Archive
-from infra.archive.moving import moving
+from infra.archive.moving import moving, on_disk
 from infra.backup.contents import (
     ARCHIVES,
     FORMAT,
@@ -79,6 +79,7 @@ def _keep(draft: Path, path: Path) -> None:
     with draft.open("rb") as file:
         os.fsync(file.fileno())
     draft.rename(path)
+    on_disk(path.parent)
 
 
 async def _contents(connection: Any, settings: Settings, out: zipfile.ZipFile, tell: Tell) -> Manifest:

@@ -13,6 +13,8 @@ from nats.aio.msg import Msg
 
 from infra.telemetry.measures import MEASURES, Measured
 
+ANSWERING = ("catalog", "triggers", "execution", "scheduler", "projections", "subscriptions", "gateway")
+"""Services whose processes say how they are. Workers do not: whether one is there is seen at its queues."""
 ANSWERS_WAIT_S = 1.0
 """How long somebody who asks waits for those that do not answer."""
 

@@ -45,6 +45,7 @@ from infra.eventlog import (
     Duplicate,
     EventLog,
     NewEvent,
+    PartUnavailable,
     StoredEvent,
     StreamAppend,
     Unavailable,
@@ -308,12 +309,15 @@ class Turn:
     async def _decide_once(
         self, pending: dict[Hashable, list[Message]], works: dict[Hashable, Work]
     ) -> dict[Hashable, list[Message]]:
-        """What has to be loaded again; where deciding fails for a bug, the message that does it is put aside, alone."""
+        """What has to be loaded again; where deciding fails for a bug, or for a part of the log that cannot be read, the
+        message that does it is put aside, alone."""
         service = self.service
         again: dict[Hashable, list[Message]] = {}
         try:
             await service.load(pending.keys(), [message for messages in pending.values() for message in messages])
             broken = False
+        except PartUnavailable:
+            broken = True
         except Unavailable:
             raise
         except Exception:  # one aggregate that cannot be loaded must not stop the others  # noqa: BLE001
@@ -325,12 +329,12 @@ class Turn:
                 if broken:
                     await service.load([key], messages)
                 works[key] = service.decide(key, messages)
-            except Unavailable:
-                raise
             except LoadAgain:
                 service.refused(key, Duplicate(0))
                 again[key] = messages
-            except Exception:  # a bug, or a message that breaks a rule nobody thought of: alone  # noqa: BLE001
+            except Exception as fault:  # a bug, or a message that breaks a rule nobody thought of: alone
+                if _is_all_away(fault):
+                    raise
                 work = await self._decide_one_by_one(key, messages)
                 if work is not None:
                     works[key] = work
@@ -349,9 +353,9 @@ class Turn:
                 await self.service.load([key], [*good, message])
                 self.service.decide(key, [*good, message])
                 good.append(message)
-            except Unavailable:
-                raise
-            except Exception as bug:  # noqa: BLE001
+            except Exception as bug:
+                if _is_all_away(bug):
+                    raise
                 await self._bug(message, bug)
         self.service.refused(key, Duplicate(0))
         if not good:
@@ -362,19 +366,22 @@ class Turn:
     async def _bug(self, message: Message, bug: Exception) -> None:
         MEASURES.add("bugs_total")
         self._in_hand_is(message)
-        text = "".join(traceback.format_exception(bug))
+        is_ours = not isinstance(bug, PartUnavailable)
+        text = "".join(traceback.format_exception(bug)) if is_ours else str(bug)
         _log.error("%s cannot handle %s on %s: %s", self.service.name, message.event.type, message.subject, text)
-        refusal = Refusal(
-            code="INTERNAL_ERROR",
-            status=500,
-            title="Internal error",
-            detail=f"{type(bug).__name__}; see the log of {self.service.name}",
-        )
+        refusal = unavailable(str(bug))
+        if is_ours:
+            refusal = Refusal(
+                code="INTERNAL_ERROR",
+                status=500,
+                title="Internal error",
+                detail=f"{type(bug).__name__}; see the log of {self.service.name}",
+            )
         await settling.answer(self._client, message, _encode(Rejected(refusal)))
         if message.is_owed and message.deliveries < BUG_DELIVERIES_MAX:
             await settling.ask_again_later(self._client, [message], LATER_S)
             message.origin = "log"  # settled: the acknowledgement of the batch must not touch it
-        else:
+        elif is_ours or message.origin != "command":  # who asked knows, and may ask again
             await self.quarantine(message, f"{type(bug).__name__}: {bug}")
 
     async def quarantine(self, message: Message, reason: str, identity: bytes | None = None) -> None:
@@ -471,6 +478,11 @@ class Turn:
             await settling.answer(self._client, message, body)
         for aside in work.aside:
             await self.quarantine(*aside)
+
+
+def _is_all_away(fault: Exception) -> bool:
+    """Whether the log does not answer at all: then nothing is wrong with a message."""
+    return isinstance(fault, Unavailable) and not isinstance(fault, PartUnavailable)
 
 
 def _stored(append: Append, answer: Appended) -> list[StoredEvent]:

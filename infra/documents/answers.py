@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from infra.documents.examples import Sampler
 from infra.http.authentication import is_public
-from infra.http.described import ANSWER_EXAMPLE, BODY, STREAM_KEY, VERSIONED_KEY
+from infra.http.described import ANSWER_EXAMPLE, BODY, MADE_KEY, STREAM_KEY, TAGGED_KEY, VERSIONED_KEY
 from infra.http.problems import MEDIA_TYPE, Problem
 
 EVENT_STREAM = "text/event-stream"
@@ -149,10 +149,15 @@ def described_answers(
         answers["200"] = answers["202"]
     if any(each["name"] == "If-None-Match" for each in operation["parameters"]):
         answers["304"] = {"description": "You have it already", "headers": _etag()}
-    if VERSIONED_KEY in handler.opt or "304" in answers:
-        next(iter(answers.values()))["headers"] = _etag()
+    if headers := _headers(handler, is_tagged=TAGGED_KEY in handler.opt or "304" in answers):
+        next(iter(answers.values()))["headers"] = headers
     answers.update(_refused(operation, path, method, handler))
     operation["responses"] = answers
+
+
+def _headers(handler: HTTPRouteHandler, *, is_tagged: bool) -> dict[str, Any]:
+    made = {"Location": {"description": "the address of what was made", "schema": {"type": "string"}}}
+    return (made if MADE_KEY in handler.opt else {}) | (_etag() if is_tagged else {})
 
 
 def _etag() -> dict[str, Any]:

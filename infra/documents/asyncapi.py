@@ -6,13 +6,14 @@ from flowforge.envelope import CloudEvent
 from flowforge.events import AnyEvent, RunEvent, WorkflowEvent
 from flowforge.reports import REPORT_TYPES, JobRequested
 
+from infra.documents.examples import Sampler
 from infra.documents.schemas import schemas
 
 REF = "#/components/schemas/{name}"
 _DESCRIPTION = """\
 Every message is a CloudEvents 1.0 JSON document (structured mode), with the extensions `correlationid`, `causationid`,
 `traceparent`, and `position` once it is logged. `{namespace}` is `flowforge` unless it was set. What is described here as the
-payload of a message is its `data`.
+payload of a message is its `data`. Messages that no channel names are events of the log, which no stream repeats.
 """
 _CHANNELS: tuple[tuple[str, str, str, str], ...] = (
     ("inbox", "{namespace}.inbox.{name}", "send", "Any CloudEvent of an external system; acknowledged once it is on disk."),
@@ -37,6 +38,7 @@ def document(version: str) -> dict[str, Any]:
     }
     types = list(dict.fromkeys((*get_args(AnyEvent), *(kind for kinds in carried.values() for kind in kinds))))
     _, components = schemas(types, REF)
+    sampler = Sampler(components)
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "FlowForge over NATS", "version": version, "description": _DESCRIPTION},
@@ -52,7 +54,7 @@ def document(version: str) -> dict[str, Any]:
             for name, _, action, text in _CHANNELS
         },
         "components": {
-            "messages": {kind.__name__: _message(kind) for kind in types},
+            "messages": {kind.__name__: _message(kind, sampler) for kind in types},
             "schemas": {name: _named_discriminators(each) for name, each in sorted(components.items())},
         },
     }
@@ -79,9 +81,11 @@ def _named_discriminators(schema: Any) -> Any:
     return fields | {"discriminator": told["propertyName"]} if isinstance(told, dict) and "mapping" in told else fields
 
 
-def _message(kind: type[Any]) -> dict[str, Any]:
+def _message(kind: type[Any], sampler: Sampler) -> dict[str, Any]:
+    payload = {"$ref": REF.format(name=kind.__name__)}
     return {
         "name": kind.__name__,
         "summary": (kind.__doc__ or "").strip().split("\n", 1)[0],
-        "payload": {"$ref": REF.format(name=kind.__name__)},
+        "payload": payload,
+        "examples": [{"payload": sampler.of(payload)}],
     }

@@ -1,5 +1,6 @@
 """An example of whatever a schema describes: small, and the same every time."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -28,7 +29,24 @@ _NAMED: dict[str, Any] = {
     "position": 4711,
     "duration_ms": 1_250,
     "percent": 100,
+    "subscription_id": "ledger",
+    "prompt_id": "greet",
+    "url": "https://ledger.example.com/flowforge",
+    "archive": "runs-00000001",
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "job_type": "extract",
+    "queue": "default",
+    "event_type": "RunFailed",
+    "source": "/shop",
+    "specversion": "1.0",
+    "datacontenttype": "application/json",
+    "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    "secret_ref": "k1:0f3a",
+    "secret_before": "",
+    "instance": "",
 }
+_INSTANT = re.compile(r"(.*_)?(at|since|until|before|time|deadline)")
+_POSITION = re.compile(r".*_position")
 _DEPTH_MAX = 6
 
 
@@ -72,7 +90,7 @@ class Sampler:
                 text = _text(name)
                 return _FORMATS.get(schema.get("format", ""), text.replace(" ", "-") if "pattern" in schema else text)
             case "integer" | "number":
-                value = _NAMED.get(name, 1)
+                value = _NAMED.get("position" if _POSITION.fullmatch(name) else name, 1)
                 return value if isinstance(value, int) else schema.get("minimum", 1)
             case "boolean":
                 return True
@@ -90,4 +108,6 @@ class Sampler:
 
 def _text(name: str) -> str:
     value = _NAMED.get(name)
+    if value is None and _INSTANT.fullmatch(name):
+        return _FORMATS["date-time"]
     return value if isinstance(value, str) else name.replace("_", " ") or "text"

@@ -5,11 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import msgspec
+from flowforge.definition import NODE_TYPES
+from flowforge.definition.nodes import NodeFields
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
 from infra.documents.answers import described_answers, problem_responses, problem_schema
 from infra.documents.examples import Sampler
+from infra.documents.outgoing import webhooks
 from infra.documents.schemas import schemas
 from infra.http.authentication import is_public
 from infra.http.described import ANSWER, BODY, BODY_EXAMPLE, BODY_TYPES, KEYLESS_KEY, VERSIONED_KEY
@@ -38,6 +41,8 @@ _TAGS = {
     "secrets": "Set by name, never shown",
     "webhooks": "Deliveries, which sign themselves",
     "callbacks": "Answers to calls that wait for one",
+    "subscriptions": "Who is told of run events by HTTP, and how that goes",
+    "retention": "What is kept for how long, and where it is then",
     "breakers": "What is not tried for a while, since it failed again and again",
     "dead-letters": "Messages that could not be handled",
     "activity": "What came in, who did what, how much there is",
@@ -47,13 +52,16 @@ _IDEMPOTENCY_KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "The same key, actor and route within seven days: the first answer again, and nothing is done twice.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
 }
 _IF_MATCH: dict[str, Any] = {
     "name": "If-Match",
     "in": "header",
     "description": "The ETag of what the change is meant for, or several; 412 where it has another version by now.",
-    "schema": {"type": "string", "pattern": '^(\\*|"[0-9]{1,9}"(, "[0-9]{1,9}"){0,9})$'},
+    "schema": {
+        "type": "string",
+        "pattern": '^(\\*|"[0-9]{1,9}(\\.[a-z0-9]{1,32})?"(, "[0-9]{1,9}(\\.[a-z0-9]{1,32})?"){0,9})$',
+    },
     "example": '"3"',
 }
 _AFTER: dict[str, Any] = {
@@ -65,7 +73,7 @@ _AFTER: dict[str, Any] = {
 _SLUG = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$"}
 _UUID = {"type": "string", "format": "uuid"}
 _PATH_VALUES: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(("workflow_id", "node_id", "template_id", "prompt_id"), _SLUG),
+    **dict.fromkeys(("workflow_id", "node_id", "template_id", "prompt_id", "subscription_id"), _SLUG),
     **dict.fromkeys(("run_id", "dead_letter_id"), _UUID),
     "trigger_id": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"},
     "blob_hash": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
@@ -80,7 +88,8 @@ def document(reads: Litestar, writes: Litestar, version: str) -> dict[str, Any]:
     whole, written = reads.openapi_schema.to_schema(), writes.openapi_schema.to_schema()
     components: dict[str, Any] = whole["components"]["schemas"]
     components["Problem"] = problem_schema()
-    shapes = _shapes(writes, components)
+    shapes = _shapes((reads, writes), components)
+    _either_place(components)
     paths: dict[str, Any] = whole["paths"]
     for path, item in written["paths"].items():
         paths.setdefault(path, {}).update(item)
@@ -100,6 +109,7 @@ def document(reads: Litestar, writes: Litestar, version: str) -> dict[str, Any]:
             "security": [{"key": []}],
             "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
             "paths": dict(sorted(paths.items())),
+            "webhooks": webhooks({"$ref": REF.format(name="CloudEvent")}),
             "components": {
                 "schemas": dict(sorted(components.items())),
                 "securitySchemes": {
@@ -122,11 +132,11 @@ def _operations(paths: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, 
                 yield path, method, item[method]
 
 
-def _shapes(writes: Litestar, components: dict[str, Any]) -> dict[tuple[str, str, str], dict[str, Any]]:
+def _shapes(apps: Iterable[Litestar], components: dict[str, Any]) -> dict[tuple[str, str, str], dict[str, Any]]:
     """The schema of each body and answer; what they are made of joins the components. Raises ValueError for two of a name."""
     shapes = {
         (path, method, what): handler.opt[what]
-        for path, method, handler in _handlers(writes)
+        for path, method, handler in _handlers(*apps)
         for what in (BODY, ANSWER)
         if what in handler.opt
     }
@@ -148,6 +158,18 @@ def _shapes(writes: Litestar, components: dict[str, Any]) -> dict[tuple[str, str
         else {"anyOf": [described[key, n] for n in range(len(shape))]}
         for key, shape in shapes.items()
     }
+
+
+def _either_place(components: dict[str, Any]) -> None:
+    """A node's own settings stand beside its common fields or in `config`, as its author likes."""
+    common = set(NodeFields.__struct_fields__)
+    for kind in NODE_TYPES.values():
+        schema = components[kind.__name__]
+        own = [name for name in schema["required"] if name not in common | {"type"}]
+        schema["properties"]["config"] = {"type": "object", "description": "what is its own, where it stands together"}
+        if own:
+            schema["required"] = [name for name in schema["required"] if name not in own]
+            schema["anyOf"] = [{"required": own}, {"required": ["config"]}]
 
 
 def _fields(schema: dict[str, Any]) -> set[str]:

@@ -2,7 +2,7 @@
 `erasing` out of the log and of all that keeps copies. The database's side is infra/eventlog/erase.sql.
 """
 
-from infra.erasure.erasing import Erased, erase
+from infra.erasure.erasing import Copies, Erased, erase, erase_copies
 from infra.erasure.finding import NotErasable, Preview, find
 
-__all__ = ["Erased", "NotErasable", "Preview", "erase", "find"]
+__all__ = ["Copies", "Erased", "NotErasable", "Preview", "erase", "erase_copies", "find"]

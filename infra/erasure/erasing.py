@@ -1,10 +1,9 @@
-"""Out of the log, and then out of all that keeps copies of it. Cut off anywhere, it is simply done again."""
+"""Out of all that keeps copies, and then out of the log, by which they are found: cut off anywhere, it is done again."""
 
 import contextlib
 import hashlib
 import os
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -18,15 +17,16 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError, ObjectNotFoundError
 
+from infra.archive.record import blobs_in
 from infra.erasure.finding import Piece, Preview
+from infra.failpoints import failpoint
 
 EVENTS_PER_STATEMENT = 5_000
 PULL_TIMEOUT_S = 2.0
-_BLOB = re.compile(rb'"\$blob"\s*:\s*"(?:sha256[:-])?([0-9a-f]{64})')
 _ERASE = "select eventlog.erase($1, $2, $3, $4, $5, $6, $7)"
 _STILL_REFERRED = """
     select h.hash from unnest($1::text[]) as h (hash)
-    where exists (select from eventlog.events e where strpos(e.data::text, h.hash) > 0)
+    where exists (select from eventlog.events e where strpos(e.data::text, h.hash) > 0 and e.position <> all ($2::bigint[]))
 """
 _JOB_LOGS = """
     delete from projections_kept.job_log_lines
@@ -44,62 +44,82 @@ _COPIES = {
 }
 
 
+class Copies(msgspec.Struct, frozen=True):
+    """What was removed beside the log, how much by kind; and the blobs that only these payloads refer to, which go with
+    them."""
+
+    blobs: list[str]
+    counts: dict[str, int]
+
+
 class Erased(msgspec.Struct, frozen=True):
-    """What was done: events of the log, and by kind what else was removed."""
+    """What was done in the log."""
 
     erasure_id: UUID
     events: int
-    runs: list[UUID]
     position: int | None
-    blobs: list[str]
-    copies: dict[str, int]
 
 
-async def erase(connection: Any, found: Preview, *, actor: str | None = None, reason: str = "") -> Erased:
-    """Erase what was found, as the log's owner. The read models must be built anew afterwards."""
-    erasure_id, position = new_uuid(), None
-    to_do = found.to_do
-    for start in range(0, len(to_do), EVENTS_PER_STATEMENT):
-        position = await _erase(
-            connection, to_do[start : start + EVENTS_PER_STATEMENT], found, erasure_id, actor, reason
-        )
+async def erase_copies(connection: Any, found: Preview) -> Copies:
+    """Remove what the database has of it beside the log, but for blobs and the read models."""
     positions = [piece.position for piece in found.pieces]
     names = [str(run) for run in found.runs]
-    copies = {
+    counts = {
         what: _count(await connection.execute(statement, [*names, *found.texts])) for what, statement in _COPIES.items()
     }
-    copies["outputs for other runs"] = _count(
+    counts["outputs for other runs"] = _count(
         await connection.execute("delete from execution.outputs where position = any ($1::bigint[])", positions)
     )
-    copies["snapshots"] = _count(await connection.execute("delete from eventlog.snapshots"))
-    blobs = await _unreferred(connection, found.pieces)
-    if blobs:
-        hashes = [bytes.fromhex(blob) for blob in blobs]
-        await connection.execute("delete from eventlog.blobs where hash = any ($1::bytea[])", hashes)
-    return Erased(erasure_id, len(to_do), found.runs, position, blobs, copies)
+    return Copies(await _unreferred(connection, found.to_do), counts)
+
+
+async def erase(
+    connection: Any, found: Preview, blobs: Collection[str], *, actor: str | None = None, reason: str = ""
+) -> Erased:
+    """Erase what was found from the log, as its owner, while nobody archives; the last payload that refers to one of `blobs`
+    takes it with it. The read models must be built anew afterwards.
+
+    What copies are found by goes here: `erase_copies`, `erase_blobs` and `erase_messages` come before.
+    """
+    erasure_id, position = new_uuid(), None
+    to_do = found.to_do
+    portions = [to_do[start : start + EVENTS_PER_STATEMENT] for start in range(0, len(to_do), EVENTS_PER_STATEMENT)]
+    last = {
+        name: number for number, portion in enumerate(portions) for piece in portion for name in blobs_in(piece.data)
+    }
+    for number, portion in enumerate(portions):
+        gone = [bytes.fromhex(name) for name in blobs if last.get(name) == number]
+        async with connection.transaction():
+            await connection.execute("delete from eventlog.blobs where hash = any ($1::bytea[])", gone)
+            position = await _erase(connection, portion, found, erasure_id, actor, reason)
+        failpoint("erasure.after_statement")
+    await connection.execute("delete from eventlog.snapshots")
+    return Erased(erasure_id, len(to_do), position)
 
 
 async def _erase(
-    connection: Any, portion: Iterable[Piece], found: Preview, erasure_id: UUID, actor: str | None, reason: str
+    connection: Any, portion: Sequence[Piece], found: Preview, erasure_id: UUID, actor: str | None, reason: str
 ) -> int:
-    pieces = list(portion)
     event = PayloadErased(
         erasure_id=erasure_id,
-        positions=[piece.position for piece in pieces],
-        left=[hashlib.sha256(piece.left).hexdigest() for piece in pieces],
+        positions=[piece.position for piece in portion],
+        left=[hashlib.sha256(piece.left).hexdigest() for piece in portion],
         runs=found.runs,
         reason=reason,
     )
     return await connection.fetchval(
-        _ERASE, event.positions, [piece.left for piece in pieces], ERASURES_STREAM, encode(event), os.urandom(16),
+        _ERASE, event.positions, [piece.left for piece in portion], ERASURES_STREAM, encode(event), os.urandom(16),
         datetime.now(UTC), actor,
     )  # fmt: skip
 
 
-async def _unreferred(connection: Any, pieces: Iterable[Piece]) -> list[str]:
-    """Blobs that only these payloads referred to."""
-    named = sorted({match[1].decode() for piece in pieces for match in _BLOB.finditer(piece.data)})
-    kept = {row[0] for row in await connection.fetch(_STILL_REFERRED, named)}
+async def _unreferred(connection: Any, pieces: Sequence[Piece]) -> list[str]:
+    """Blobs that only these payloads refer to."""
+    named = sorted({name for piece in pieces for name in blobs_in(piece.data)})
+    if not named:
+        return []
+    positions = [piece.position for piece in pieces]
+    kept = {row[0] for row in await connection.fetch(_STILL_REFERRED, named, positions)}
     return [name for name in named if name not in kept]
 
 

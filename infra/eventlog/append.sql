@@ -1,7 +1,8 @@
 -- The ways into the log: `append` for any call, `append_one` for the smallest, to which it gives the same answers.
 --
--- A call carries groups; a group carries streams; a stream carries events. Each level comes as parallel arrays, and a
--- lower level names its upper one by number, from 1. The call is one transaction: it locks the head, finds each group
+-- A call carries groups; a group carries streams; a stream carries events. Groups and streams come as parallel arrays, and
+-- a stream names its group by number, from 1; the events of a stream come as they are stored (schema.sql), in one entry or, where
+-- they are many, several, and are taken apart only to be checked and hashed. The call is one transaction: it locks the head, finds each group
 -- to fit or to be refused, numbers and inserts the events of those that fit, registers their identities, chains them,
 -- and moves the head. Everything is done for whole sets; only when something does not fit, or groups of the same call
 -- depend on one another, are groups weighed one by one (`eventlog.weigh`), since each then depends on those before it.
@@ -67,7 +68,7 @@ begin
             from unnest(stream_group, stream_id, stream_version, stream_events, stream_identity)
                  with ordinality as s (group_number, id, expected, events, identity, ordinal)
             left join lateral (
-                select e.version from eventlog.events e where e.stream_id = s.id order by e.version desc limit 1
+                select e.version from eventlog.entries e where e.stream_id = s.id order by e.version desc limit 1
             ) v on true
             left join lateral (select i.position from eventlog.identities i where i.key = s.identity limit 1) i on true
         ) s
@@ -135,7 +136,8 @@ create or replace function eventlog.append(
     group_traceparent text[], group_definitions_position bigint[], group_changes_definitions boolean[],
     stream_group int[], stream_type text[], stream_id uuid[], stream_version int[], stream_events int[],
     stream_identity bytea[],
-    event_stream int[], event_type text[], event_schema_version smallint[], event_data bytea[], salts bytea,
+    entry_stream int[], entry_events int[], entry_types text[], entry_data bytea[], entry_schema_versions text[],
+    salts bytea,
     out positions bigint[], out refusals text, out refused_at bigint[], out refused_stream int[]
 ) language plpgsql security definer
     set search_path = pg_catalog, pg_temp
@@ -148,9 +150,8 @@ declare
     old eventlog.head;
     new eventlog.head;
     fits boolean;
+    events_count bigint;
     inserted_count bigint;
-    -- Up to so many events each looks up its stream and group in the arrays: a walk through them, cheaper than two joins.
-    small_events_max constant int := 32;
 begin
     select * into strict old from eventlog.head for update;
     new := old;
@@ -159,8 +160,8 @@ begin
                     and (s.id > old.archived_until or not exists (
                         select from eventlog.archived_streams a where a.stream_id = s.id)))
                and count(s.identity) = count(distinct s.identity),
-           array_agg(old.position + 1 + s.before order by s.ordinal)
-    into fits, positions
+           array_agg(old.position + 1 + s.before order by s.ordinal), sum(s.events)
+    into fits, positions, events_count
     from (
         select s.*, sum(s.events) over (order by s.ordinal) - s.events as before,
                sum(s.events) over (partition by s.id order by s.ordinal) - s.events as before_in_stream
@@ -168,7 +169,7 @@ begin
              with ordinality as s (id, expected, events, identity, ordinal)
     ) s
     left join lateral (
-        select e.version from eventlog.events e where e.stream_id = s.id order by e.version desc limit 1
+        select e.version from eventlog.entries e where e.stream_id = s.id order by e.version desc limit 1
     ) v on true
     left join lateral (select i.position from eventlog.identities i where i.key = s.identity limit 1) i on true;
 
@@ -176,7 +177,7 @@ begin
         select min(d) >= old.definitions_position and not true = any (group_changes_definitions)
         from unnest(group_definitions_position) as d
     ), true) then
-        new.position := old.position + cardinality(event_type);
+        new.position := old.position + events_count;
     else
         fits := false;
         select w.positions, w.refusals, w.refused_at, w.refused_stream
@@ -191,68 +192,51 @@ begin
         end if;
     end if;
 
-    if fits and cardinality(event_type) <= small_events_max then
-        with numbered as materialized (
-            select old.position + e.ordinal as position, append.stream_id[e.stream] as stream_id,
-                   stream_version[e.stream] + (e.ordinal - array_position(event_stream, e.stream))::int + 1 as version,
-                   append.stream_type[e.stream] as stream_type, e.type, e.schema_version, e.data,
-                   substring(salts, 16 * e.ordinal::int - 15, 16) as salt,
-                   group_correlation_id[stream_group[e.stream]] as correlation_id,
-                   group_causation_id[stream_group[e.stream]] as causation_id,
-                   group_actor[stream_group[e.stream]] as actor,
-                   group_traceparent[stream_group[e.stream]] as traceparent,
-                   group_recorded_at[stream_group[e.stream]] as recorded_at
-            from unnest(event_stream, event_type, event_schema_version, event_data)
-                 with ordinality as e (stream, type, schema_version, data, ordinal)
-        ), logged as (
-            insert into eventlog.events (position, stream_id, version, stream_type, type, schema_version, data, salt,
-                                         correlation_id, causation_id, actor, traceparent, recorded_at)
-            select n.position, n.stream_id, n.version, n.stream_type, n.type, n.schema_version,
-                   convert_from(n.data, 'UTF8')::json, n.salt,
-                   n.correlation_id, n.causation_id, n.actor, n.traceparent, n.recorded_at
+    with numbered as materialized (
+        select s.first_position - 1 + e.before as before, s.id as stream_id, s.expected + e.before as version_before,
+               s.type as stream_type, e.types, convert_from(e.data, 'UTF8') as data, e.events,
+               substring(append.salts, e.salts_from, 16 * e.events) as salts,
+               string_to_array(e.schema_versions, ' ')::smallint[] as schema_versions,
+               g.correlation_id, g.causation_id, g.actor, g.traceparent, g.recorded_at
+        from (
+            select e.*, (16 * (sum(e.events) over (order by e.ordinal) - e.events) + 1)::int as salts_from,
+                   (sum(e.events) over (partition by e.stream order by e.ordinal) - e.events)::int as before
+            from unnest(entry_stream, entry_events, entry_types, entry_data, entry_schema_versions)
+                 with ordinality as e (stream, events, types, data, schema_versions, ordinal)
+        ) e
+        join unnest(stream_group, append.stream_type, append.stream_id, stream_version, positions)
+             with ordinality as s (group_number, type, id, expected, first_position, ordinal)
+          on s.ordinal = e.stream
+        join unnest(group_recorded_at, group_correlation_id, group_causation_id, group_actor, group_traceparent)
+             with ordinality as g (recorded_at, correlation_id, causation_id, actor, traceparent, ordinal)
+          on g.ordinal = s.group_number
+        where s.first_position is not null
+    ), hashed as materialized (
+        select case when count(e.type) = count(*) and count(e.data) = count(*) then count(*) end as events_count,
+               sha256(old.hash || string_agg(
+                   eventlog.event_header(e.before + e.n, e.stream_id, e.version_before + e.n, e.stream_type, e.type,
+                                         coalesce(e.schema_version, 1::smallint), e.recorded_at,
+                                         e.correlation_id, e.causation_id, e.traceparent, e.actor,
+                                         sha256(e.salt || convert_to(e.data::json::text, 'UTF8'))),
+                   ''::bytea order by e.before + e.n)) as hash
+        from ( -- nothing of a whole entry is left in it, since it is sorted
+            select n.before, n.stream_id, n.version_before, n.stream_type, n.recorded_at, n.correlation_id, n.causation_id,
+                   n.traceparent, n.actor, generate_series(1, n.events) as n,
+                   n.schema_versions[generate_series(1, n.events)] as schema_version,
+                   substring(n.salts, 16 * generate_series(1, n.events) - 15, 16) as salt,
+                   unnest(string_to_array(n.types, ' ')) as type, unnest(string_to_array(n.data, e'\x1e')) as data
             from numbered n
-        )
-        select count(*), sha256(old.hash || string_agg(
-                   eventlog.event_header(n.position, n.stream_id, n.version, n.stream_type, n.type, n.schema_version,
-                                         n.recorded_at, n.correlation_id, n.causation_id, n.traceparent, n.actor,
-                                         sha256(n.salt || n.data)),
-                   ''::bytea order by n.position))
-        into inserted_count, new.hash
-        from numbered n;
-    else
-        with numbered as materialized (
-            select s.first_position + e.ordinal - s.first_event as position, s.id as stream_id,
-                   s.expected + 1 + (e.ordinal - s.first_event)::int as version, s.type as stream_type, e.type,
-                   e.schema_version, e.data, substring(salts, 16 * e.ordinal::int - 15, 16) as salt,
-                   g.correlation_id, g.causation_id, g.actor, g.traceparent, g.recorded_at
-            from unnest(event_stream, event_type, event_schema_version, event_data)
-                 with ordinality as e (stream, type, schema_version, data, ordinal)
-            join (
-                select s.*, sum(s.events) over (order by s.ordinal) - s.events + 1 as first_event
-                from unnest(stream_group, append.stream_type, append.stream_id, stream_version, stream_events, positions)
-                     with ordinality as s (group_number, type, id, expected, events, first_position, ordinal)
-            ) s on s.ordinal = e.stream
-            join unnest(group_recorded_at, group_correlation_id, group_causation_id, group_actor, group_traceparent)
-                 with ordinality as g (recorded_at, correlation_id, causation_id, actor, traceparent, ordinal)
-              on g.ordinal = s.group_number
-            where s.first_position is not null
-        ), logged as (
-            insert into eventlog.events (position, stream_id, version, stream_type, type, schema_version, data, salt,
-                                         correlation_id, causation_id, actor, traceparent, recorded_at)
-            select n.position, n.stream_id, n.version, n.stream_type, n.type, n.schema_version,
-                   convert_from(n.data, 'UTF8')::json, n.salt,
-                   n.correlation_id, n.causation_id, n.actor, n.traceparent, n.recorded_at
-            from numbered n
-        )
-        select count(*), sha256(old.hash || string_agg(
-                   eventlog.event_header(n.position, n.stream_id, n.version, n.stream_type, n.type, n.schema_version,
-                                         n.recorded_at, n.correlation_id, n.causation_id, n.traceparent, n.actor,
-                                         sha256(n.salt || n.data)),
-                   ''::bytea order by n.position))
-        into inserted_count, new.hash
-        from numbered n;
-    end if;
-    if inserted_count <> new.position - old.position then
+        ) e
+    ), logged as (
+        insert into eventlog.entries (position, recorded_at, stream_id, correlation_id, causation_id, version, stream_type,
+                                      types, data, salts, schema_versions, actor, traceparent, batch_hash)
+        select n.before + n.events, n.recorded_at, n.stream_id, n.correlation_id, n.causation_id, n.version_before + n.events,
+               n.stream_type, n.types, n.data, n.salts, n.schema_versions, n.actor, n.traceparent,
+               case when n.before + n.events = new.position then h.hash end
+        from numbered n cross join hashed h
+    )
+    select h.events_count, h.hash into inserted_count, new.hash from hashed h;
+    if inserted_count is distinct from new.position - old.position then
         raise exception 'the arrays of this call do not belong together' using errcode = 'data_exception';
     end if;
 
@@ -266,8 +250,6 @@ begin
         where group_changes_definitions[s.group_number];
     end if;
 
-    insert into eventlog.log_batches (first_position, last_position, hash, recorded_at)
-    values (old.position + 1, new.position, new.hash, clock_timestamp());
     update eventlog.head h
     set position = new.position, hash = new.hash, definitions_position = new.definitions_position;
 end $$;
@@ -277,20 +259,24 @@ end $$;
 create or replace function eventlog.append_one(
     recorded_at timestamptz, correlation_id uuid, causation_id uuid, actor text, traceparent text,
     stream_type text, stream_id uuid, expected_version int,
-    event_type text[], event_schema_version smallint[], event_data bytea[], salts bytea,
+    types text, schema_versions smallint[], event_data bytea, salts bytea,
     out first_position bigint, out actual_version int
 ) language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
     old eventlog.head;
+    events_count int := octet_length(salts) / 16;
     last_position bigint;
+    each_type text[] := string_to_array(types, ' ');
+    data text := convert_from(event_data, 'UTF8');
+    each_data text[] := string_to_array(data, e'\x1e');
     new_hash bytea;
 begin
     select * into strict old from eventlog.head for update;
 
     -- a statement of its own: it sees what was committed while the one before waited for the head
     select e.version into actual_version
-    from eventlog.events e where e.stream_id = append_one.stream_id order by e.version desc limit 1;
+    from eventlog.entries e where e.stream_id = append_one.stream_id order by e.version desc limit 1;
     if actual_version is null and append_one.stream_id <= old.archived_until then
         select -a.version into actual_version from eventlog.archived_streams a where a.stream_id = append_one.stream_id;
     end if;
@@ -299,25 +285,24 @@ begin
         return;
     end if;
 
-    last_position := old.position + cardinality(event_type);
-    insert into eventlog.events (position, stream_id, version, stream_type, type, schema_version, data, salt,
-                                 correlation_id, causation_id, actor, traceparent, recorded_at)
-    select old.position + n, stream_id, expected_version + n, stream_type, event_type[n], event_schema_version[n],
-           convert_from(event_data[n], 'UTF8')::json, substring(salts, 16 * n - 15, 16),
-           correlation_id, causation_id, actor, traceparent, recorded_at
-    from generate_subscripts(event_type, 1) as n;
+    if cardinality(each_type) <> events_count or cardinality(each_data) <> events_count then
+        raise exception 'the events of this call do not belong together' using errcode = 'data_exception';
+    end if;
 
+    last_position := old.position + events_count;
     new_hash := old.hash;
-    for n in 1 .. cardinality(event_type) loop
+    for n in 1 .. events_count loop
         new_hash := new_hash || eventlog.event_header(
-            old.position + n, stream_id, expected_version + n, stream_type, event_type[n], event_schema_version[n],
-            recorded_at, correlation_id, causation_id, traceparent, actor,
-            sha256(substring(salts, 16 * n - 15, 16) || event_data[n]));
+            old.position + n, stream_id, expected_version + n, stream_type, each_type[n],
+            coalesce(schema_versions[n], 1::smallint), recorded_at, correlation_id, causation_id, traceparent, actor,
+            sha256(substring(salts, 16 * n - 15, 16) || convert_to(each_data[n]::json::text, 'UTF8')));
     end loop;
     new_hash := sha256(new_hash);
 
-    insert into eventlog.log_batches (first_position, last_position, hash, recorded_at)
-    values (old.position + 1, last_position, new_hash, clock_timestamp());
+    insert into eventlog.entries (position, recorded_at, stream_id, correlation_id, causation_id, version, stream_type,
+                                  types, data, salts, schema_versions, actor, traceparent, batch_hash)
+    values (last_position, recorded_at, stream_id, correlation_id, causation_id, expected_version + events_count,
+            stream_type, types, data, salts, schema_versions, actor, traceparent, new_hash);
     update eventlog.head h set position = last_position, hash = new_hash;
     first_position := old.position + 1;
 end $$;

@@ -48,7 +48,8 @@ create table if not exists eventlog.archived_blobs (
 alter table eventlog.blobs add column if not exists unreferred_since timestamptz;
 
 -- Moves whole streams out of the log: their rows go, `event` is logged. `content_hash` is what was computed from the
--- file, read back. Answers the position of the event. Raises 40001 where one of the streams has grown meanwhile.
+-- file, read back. Answers the position of the event. Raises 40001 where one of the streams has grown meanwhile, or goes
+-- on after its end: whoever chose the runs knew them only as of a moment before.
 create or replace function eventlog.archive_runs(
     number int, file text, sha256 bytea, size bigint, content_hash bytea, ended_before timestamptz,
     stream_id uuid[], stream_version int[], stream_first bigint[], stream_last bigint[], blob_hash bytea[],
@@ -67,11 +68,24 @@ declare
     found_first bigint;
     found_last bigint;
     streams_ended bigint;
+    streams_going_on bigint;
     event_position bigint;
 begin
     perform set_config('eventlog.archiving', 'on', true);
     with gone as (
-        delete from eventlog.events e using unnest(stream_id) as s (id) where e.stream_id = s.id returning e.*
+        delete from eventlog.entries e using unnest(stream_id) as s (id) where e.stream_id = s.id
+        returning e.position, e.batch_hash
+    ), hashes as (
+        insert into eventlog.archived_batches (last_position, hash)
+        select g.position, g.batch_hash from gone g where g.batch_hash is not null
+    ), taken as (
+        select e.* from eventlog.events e join unnest(stream_id) as s (id) on e.stream_id = s.id
+    ), turned as (
+        select g.stream_id,
+               max(g.version) filter (where g.type in ('RunCompleted', 'RunFailed', 'RunCancelled',
+                                                       'RunPartiallyCompleted', 'RunRetryRefused')) as ended_version,
+               max(g.version) filter (where g.type in ('RunRetryRequested', 'RunRetried')) as retried_version
+        from taken g where g.stream_type = 'run' group by 1
     )
     select count(*), min(g.position), max(g.position),
            pg_catalog.sha256(string_agg(eventlog.event_header(
@@ -80,14 +94,16 @@ begin
                case when g.salt is null then g.digest
                     else pg_catalog.sha256(g.salt || convert_to(g.data::text, 'UTF8')) end),
                ''::bytea order by g.position)),
-           count(distinct g.stream_id) filter (
-               where g.stream_type = 'run'
-               and g.type in ('RunCompleted', 'RunFailed', 'RunCancelled', 'RunPartiallyCompleted'))
-    into found_count, found_first, found_last, found_hash, streams_ended
-    from gone g;
+           (select count(t.ended_version) from turned t),
+           (select count(*) from turned t where t.retried_version > t.ended_version)
+    into found_count, found_first, found_last, found_hash, streams_ended, streams_going_on
+    from taken g;
     perform set_config('eventlog.archiving', '', true);
     if streams_ended <> cardinality(stream_id) then
         raise exception 'only runs that have ended can be archived' using errcode = 'data_exception';
+    end if;
+    if streams_going_on > 0 then
+        raise exception '% of these runs are retried', streams_going_on using errcode = 'serialization_failure';
     end if;
     if found_hash is distinct from content_hash then
         raise exception 'the file does not have exactly the events that the log has of these runs'
@@ -106,26 +122,26 @@ begin
     -- from here on nothing is appended; what was, meanwhile, is seen by the next statement
     update eventlog.head h
     set archived_until = greatest(h.archived_until, (select s.id from unnest(stream_id) as s (id) order by s.id desc limit 1));
-    if exists (select from unnest(stream_id) as s (id) join eventlog.events e on e.stream_id = s.id) then
+    if exists (select from unnest(stream_id) as s (id) join eventlog.entries e on e.stream_id = s.id) then
         raise exception 'one of these runs has gone on meanwhile' using errcode = 'serialization_failure';
     end if;
     select a.first_position into event_position from eventlog.append_one(
         recorded_at, null, null, actor, null, 'retention', event_stream, event_version,
-        array[event_type], array[1::smallint], array[event_data], salt) a;
+        event_type, null, event_data, salt) a;
     if event_position is null then
         raise exception 'something else was archived meanwhile' using errcode = 'serialization_failure';
     end if;
     return event_position;
 end $$;
 
--- Puts an archive's rows back where they were, and its blobs; `event` is logged. The rows come as parallel arrays in order
--- of position. Raises for rows that are not the ones that were taken.
+-- Puts an archive's rows back where they were; `event` is logged. The rows come as parallel arrays in order of position;
+-- their blobs were put before. Raises for rows that are not the ones that were taken.
+drop function if exists eventlog.restore_runs; -- as it was with other arguments
 create or replace function eventlog.restore_runs(
     number int,
     positions bigint[], stream_id uuid[], version int[], stream_type text[], type text[], schema_version smallint[],
     data bytea[], salt bytea[], digest bytea[], correlation_id uuid[], causation_id uuid[], actor text[],
     traceparent text[], recorded_at timestamptz[],
-    blobs bytea[],
     event_type text, event_data bytea, event_stream uuid, event_version int, event_salt bytea,
     event_recorded_at timestamptz, event_actor text
 ) returns bigint language plpgsql security definer
@@ -149,13 +165,25 @@ begin
                              correlation_id, causation_id, actor, traceparent, recorded_at)
             as e (position, stream_id, version, stream_type, type, schema_version, data, salt, digest,
                   correlation_id, causation_id, actor, traceparent, recorded_at)
+    ), beside as ( -- what was one entry, or could have been: neighbours in one batch that share all that an entry has once
+        select g.*, g.position - row_number() over (
+                   partition by g.stream_id, g.recorded_at, g.correlation_id, g.causation_id, g.actor, g.traceparent
+                   order by g.position) as neighbours,
+               count(b.last_position) over (partition by g.stream_id order by g.position) as batch,
+               row_number() over (partition by g.stream_id order by g.position) / 100 as hundred
+        from given g left join eventlog.archived_batches b on b.last_position = g.position - 1
     ), logged as (
-        insert into eventlog.events (position, stream_id, version, stream_type, type, schema_version, data, salt, digest,
-                                     correlation_id, causation_id, actor, traceparent, recorded_at)
-        select g.position, g.stream_id, g.version, g.stream_type, g.type, g.schema_version,
-               convert_from(g.data, 'UTF8')::json, g.salt, g.digest,
-               g.correlation_id, g.causation_id, g.actor, g.traceparent, g.recorded_at
-        from given g
+        insert into eventlog.entries (position, recorded_at, stream_id, correlation_id, causation_id, version, stream_type,
+                                      types, data, salts, schema_versions, digests, actor, traceparent)
+        select max(b.position), b.recorded_at, b.stream_id, b.correlation_id, b.causation_id, max(b.version),
+               min(b.stream_type), string_agg(b.type, ' ' order by b.position),
+               string_agg(coalesce(convert_from(b.data, 'UTF8')::json::text, 'null'), e'\x1e' order by b.position),
+               string_agg(coalesce(b.salt, decode(repeat('00', 16), 'hex')), ''::bytea order by b.position),
+               case when bool_or(b.schema_version <> 1) then array_agg(b.schema_version order by b.position) end,
+               case when count(b.digest) > 0 then array_agg(b.digest order by b.position) end, b.actor, b.traceparent
+        from beside b
+        group by b.stream_id, b.recorded_at, b.correlation_id, b.causation_id, b.actor, b.traceparent, b.neighbours,
+                 b.batch, b.hundred
     )
     select pg_catalog.sha256(string_agg(eventlog.event_header(
                g.position, g.stream_id, g.version, g.stream_type, g.type, g.schema_version, g.recorded_at,
@@ -166,15 +194,12 @@ begin
     if given_hash is distinct from kept.content_hash then
         raise exception 'these are not the events that were archived' using errcode = 'data_exception';
     end if;
-    insert into eventlog.blobs (hash, size, data)
-    select pg_catalog.sha256(b.data), length(b.data), b.data from unnest(blobs) as b (data)
-    on conflict (hash) do update set unreferred_since = null;
     delete from eventlog.archived_streams s where s.archive = number;
     delete from eventlog.archived_blobs b where b.archive = number;
     update eventlog.archives a set restored_at = clock_timestamp() where a.number = restore_runs.number;
     select a.first_position into event_position from eventlog.append_one(
         event_recorded_at, null, null, event_actor, null, 'retention', event_stream, event_version,
-        array[event_type], array[1::smallint], array[event_data], event_salt) a;
+        event_type, null, event_data, event_salt) a;
     if event_position is null then
         raise exception 'something else was archived or restored meanwhile' using errcode = 'serialization_failure';
     end if;

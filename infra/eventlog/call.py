@@ -8,13 +8,16 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from infra.eventlog.entries import data_of, schema_versions_of, types_of
 from infra.eventlog.types import Answer, Append, Appended, Conflict, DefinitionsChanged, Duplicate
 
 SALT_BYTES = 16
-APPEND = f"select * from eventlog.append({', '.join(f'${number}' for number in range(1, 19))})"  # noqa: S608
+APPEND = f"select * from eventlog.append({', '.join(f'${number}' for number in range(1, 20))})"  # noqa: S608
 """Its parameters are what `arguments` gives."""
 APPEND_ONE = f"select * from eventlog.append_one({', '.join(f'${number}' for number in range(1, 13))})"  # noqa: S608
 """Its parameters are what `arguments_of_one` gives."""
+ENTRY_EVENTS_MAX = 100
+"""More that are added to a stream at once become several entries: who reads a few of them need not take apart all."""
 ONE_EVENTS_MAX = 32
 """It takes its events one by one, which is dearer for many."""
 
@@ -25,10 +28,11 @@ def arguments(groups: Sequence[Append]) -> tuple[Any, ...]:
     streams = [stream for group in groups for stream in group.streams]
     for group_number, group in enumerate(groups, 1):
         stream_group.extend([group_number] * len(group.streams))
-    event_stream: list[int] = []
-    for stream_number, stream in enumerate(streams, 1):
-        event_stream.extend([stream_number] * len(stream.events))
-    events = [event for stream in streams for event in stream.events]
+    entries = [
+        (number, stream.events[begin : begin + ENTRY_EVENTS_MAX])
+        for number, stream in enumerate(streams, 1)
+        for begin in range(0, len(stream.events), ENTRY_EVENTS_MAX)
+    ]
     return (
         [group.recorded_at for group in groups],
         [group.correlation_id for group in groups],
@@ -43,12 +47,17 @@ def arguments(groups: Sequence[Append]) -> tuple[Any, ...]:
         [stream.expected_version for stream in streams],
         [len(stream.events) for stream in streams],
         [stream.identity for stream in streams],
-        event_stream,
-        [event.type for event in events],
-        [event.schema_version for event in events],
-        [event.data for event in events],
-        os.urandom(SALT_BYTES * len(events)),
+        [number for number, _ in entries],
+        [len(events) for _, events in entries],
+        [types_of(events) for _, events in entries],
+        [data_of(events) for _, events in entries],
+        [_as_text(schema_versions_of(events)) for _, events in entries],
+        os.urandom(SALT_BYTES * sum(len(events) for _, events in entries)),
     )
+
+
+def _as_text(versions: Sequence[int] | None) -> str | None:
+    return None if versions is None else " ".join(map(str, versions))
 
 
 def is_one(groups: Sequence[Append]) -> bool:
@@ -75,9 +84,9 @@ def arguments_of_one(group: Append) -> tuple[Any, ...]:
         stream.stream_type,
         stream.stream_id,
         stream.expected_version,
-        [event.type for event in events],
-        [event.schema_version for event in events],
-        [event.data for event in events],
+        types_of(events),
+        schema_versions_of(events),
+        data_of(events),
         os.urandom(SALT_BYTES * len(events)),
     )
 

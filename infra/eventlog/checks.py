@@ -20,6 +20,9 @@ def checked_streams(groups: Sequence[Append]) -> set[UUID]:
         for stream in streams:
             if not stream.events:
                 raise ValueError(f"nothing to append to stream {stream.stream_id}")
+            for event in stream.events:
+                if not event.type or " " in event.type:
+                    raise ValueError(f"{event.type!r} is no event type: it must be one word, without blanks")
             named.add(stream.stream_id)
         if len(streams) > 1:
             _check_names(group)

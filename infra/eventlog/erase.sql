@@ -19,14 +19,35 @@ declare
     event_version int;
     event_position bigint;
 begin
-    perform from eventlog.head for update;
+    -- the head is locked at the end only: nobody who appends waits for the rows
     perform set_config('eventlog.erasing', 'on', true);
-    update eventlog.events e
-    set digest = case when e.salt is null then e.digest else sha256(e.salt || convert_to(e.data::text, 'UTF8')) end,
-        data = convert_from(l.data, 'UTF8')::json, salt = null
-    from unnest(positions, left_data) as l (position, data)
-    where e.position = l.position;
-    get diagnostics erased_count = row_count;
+    with pieces as (
+        select p.position, convert_from(p.data, 'UTF8')::json::text as data, c.stream_id, c.version,
+               eventlog.events_in(c.salts) - (c.position - p.position)::int as n
+        from unnest(positions, left_data) as p (position, data)
+        cross join lateral (
+            select c.* from eventlog.entries c where c.position >= p.position order by c.position limit 1
+        ) c
+        where p.position > c.position - eventlog.events_in(c.salts)
+    ), left_over as (
+        select c.stream_id, c.version, string_agg(coalesce(p.data, e.data), e'\x1e' order by e.n) as data,
+               string_agg(case when p.n is null then substring(c.salts, 16 * e.n::int - 15, 16)
+                               else decode(repeat('00', 16), 'hex') end, ''::bytea order by e.n) as salts,
+               array_agg(case when p.n is null or c.digests[e.n] is not null then c.digests[e.n]
+                              else sha256(substring(c.salts, 16 * e.n::int - 15, 16) || convert_to(e.data, 'UTF8')) end
+                         order by e.n) as digests,
+               count(p.n) as pieces_count
+        from eventlog.entries c
+        cross join lateral unnest(string_to_array(c.data, e'\x1e')) with ordinality as e (data, n)
+        left join pieces p on p.stream_id = c.stream_id and p.version = c.version and p.n = e.n
+        where (c.stream_id, c.version) in (select p.stream_id, p.version from pieces p)
+        group by c.stream_id, c.version
+    ), erased as (
+        update eventlog.entries c set data = l.data, salts = l.salts, digests = l.digests
+        from left_over l where c.stream_id = l.stream_id and c.version = l.version
+        returning l.pieces_count
+    )
+    select coalesce(sum(e.pieces_count), 0) into erased_count from erased e;
     perform set_config('eventlog.erasing', '', true);
     select erased_count + count(*) into erased_count from unnest(positions) as p (position) -- those are in files: archive.sql
     where not exists (select from eventlog.events e where e.position = p.position)
@@ -36,10 +57,13 @@ begin
         raise exception 'only % of these % events are in the log', erased_count, cardinality(positions)
             using errcode = 'no_data_found';
     end if;
-    select coalesce(max(e.version), 0) into event_version from eventlog.events e where e.stream_id = event_stream;
+    select coalesce(max(e.version), 0) into event_version from eventlog.entries e where e.stream_id = event_stream;
     select a.first_position into strict event_position from eventlog.append_one(
         recorded_at, null, null, actor, null, 'erasure', event_stream, event_version,
-        array['PayloadErased'], array[1::smallint], array[event_data], event_salt) a;
+        'PayloadErased', null, event_data, event_salt) a;
+    if event_position is null then
+        raise exception 'something else was erased meanwhile' using errcode = 'serialization_failure';
+    end if;
     return event_position;
 end $$;
 

@@ -3,7 +3,8 @@
 -- `make_partitions` makes those of the months to come; it is called by every migration, and daily while the system runs.
 -- A month of which `events_timed` has streams already gets none: they stay where they are, and are read as before. That is
 -- so in a log older than this file, for its newest month, and where nobody made partitions for months on end. It takes no
--- argument, so that a service, which may call it, can do nothing else with it.
+-- argument, so that a service, which may call it, can do nothing else with it. While it waits for a long reader to end, all
+-- others wait for it: so it waits briefly, and is called again long before the month comes.
 
 create or replace function eventlog.first_id(month date) returns uuid language sql immutable parallel safe
     set search_path = pg_catalog, pg_temp
@@ -13,7 +14,7 @@ $$;
 
 create or replace function eventlog.make_partitions() returns int language plpgsql security definer
     set search_path = pg_catalog, pg_temp
-    set lock_timeout = '5s'
+    set lock_timeout = '500ms'
 as $$
 declare
     -- so many months beyond this one have their partition
@@ -32,7 +33,7 @@ begin
             select from eventlog.events_timed e
             where e.stream_id >= eventlog.first_id(month)
               and e.stream_id < eventlog.first_id((month + interval '1 month')::date));
-        execute format('create table eventlog.%I partition of eventlog.events for values from (%L) to (%L)', name,
+        execute format('create table eventlog.%I partition of eventlog.entries for values from (%L) to (%L)', name,
                        eventlog.first_id(month), eventlog.first_id((month + interval '1 month')::date));
         execute format('create unique index %I on eventlog.%I (position)', name || '_position', name);
         execute format('create trigger append_only before update or delete or truncate on eventlog.%I '

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 from uuid import UUID
@@ -21,8 +21,9 @@ from infra.eventlog.connections import (
     open_pool,
     refuse_pooler,
 )
+from infra.eventlog.entries import events_of, patterns_of
 from infra.eventlog.types import Answer, Append, Head, Snapshot, StoredEvent, Unavailable
-from infra.eventlog.upcast import UPCASTERS, Upcasters, upcast
+from infra.eventlog.upcast import UPCASTERS, Upcasters
 from infra.failpoints import FailpointError, failpoint
 
 READERS_MAX = 4
@@ -116,34 +117,26 @@ class PostgresEventLog:
             finally:
                 await self._readers.release(connection)
 
-    def _as_events(self, rows: Iterable[Any]) -> list[StoredEvent]:
-        if not self._upcasters:
-            return [StoredEvent(*row) for row in rows]
-        return [StoredEvent(*self._upcast(row)) for row in rows]
-
-    def _upcast(self, row: Any) -> tuple[Any, ...]:
-        schema_version, data = upcast(self._upcasters, row["type"], row["schema_version"], row["data"])
-        return (*row[:5], schema_version, data, *row[7:])
-
     async def read_stream(self, stream_id: UUID, after_version: int = 0, limit: int | None = None) -> list[StoredEvent]:
         """As promised by `EventLog`."""
         async with self._reader() as connection:
-            return self._as_events(await connection.fetch(statements.READ_STREAM, stream_id, after_version, limit))
+            rows = await connection.fetch(statements.READ_STREAM, stream_id, after_version, limit)
+        return [event for event in events_of(rows, self._upcasters) if event.version > after_version][:limit]
 
     async def read_streams(self, stream_ids: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
         """As promised by `EventLog`."""
         streams: dict[UUID, list[StoredEvent]] = {stream_id: [] for stream_id in stream_ids}
         async with self._reader() as connection:
             rows = await connection.fetch(statements.READ_STREAMS, list(streams))
-        for event in self._as_events(rows):
+        for event in events_of(rows, self._upcasters):
             streams[event.stream_id].append(event)
         return streams
 
     async def read_of_moment(self, like: UUID, types: Collection[str], limit: int) -> list[StoredEvent]:
         """As promised by `EventLog`."""
         async with self._reader() as connection:
-            rows = await connection.fetch(statements.READ_OF_MOMENT, *moment(like), list(types), limit)
-        return self._as_events(rows)
+            rows = await connection.fetch(statements.READ_OF_MOMENT, *moment(like), patterns_of(types), limit)
+        return events_of(rows, self._upcasters, types)[:limit]
 
     async def read(
         self,
@@ -164,10 +157,13 @@ class PostgresEventLog:
                     statements.READ_NAMED if named_only else statements.READ_FILTERED,
                     after_position,
                     limit,
-                    None if types is None else list(types),
+                    None if types is None else patterns_of(types),
                     None if stream_types is None else list(stream_types),
                 )
-        return self._as_events(rows)
+        events = events_of(rows, self._upcasters, types)
+        if events and events[0].position <= after_position:
+            events = [event for event in events if event.position > after_position]
+        return events[:limit]
 
     async def archived(self, stream_ids: Collection[UUID]) -> dict[UUID, str]:
         """As promised by `EventLog`."""
@@ -177,8 +173,9 @@ class PostgresEventLog:
     async def read_position(self, position: int) -> StoredEvent | None:
         """As promised by `EventLog`."""
         async with self._reader() as connection:
-            events = self._as_events(await connection.fetch(statements.READ_POSITION, position))
-        return events[0] if events else None
+            rows = await connection.fetch(statements.READ_POSITION, position)
+        found = [event for event in events_of(rows, self._upcasters) if event.position == position]
+        return found[0] if found else None
 
     async def head(self) -> Head:
         """As promised by `EventLog`."""

@@ -16,6 +16,10 @@ class Unavailable(Exception):
     """The log did not answer. What was being appended may or may not be logged: read back, or append again."""
 
 
+class PartUnavailable(Unavailable):
+    """Some streams cannot be read, and will not be before somebody has mended that; all others can. The message says both."""
+
+
 class NewEvent(msgspec.Struct, frozen=True, gc=False):
     """An event to be logged. `data` is one JSON value as UTF-8 text, kept byte for byte."""
 

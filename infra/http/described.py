@@ -8,11 +8,17 @@ BODY, BODY_EXAMPLE, BODY_TYPES, ANSWER, ANSWER_EXAMPLE = (
     f"flowforge_{name}" for name in ("body", "body_example", "body_types", "answer", "answer_example")
 )
 VERSIONED_KEY = "flowforge_versioned"
+TAGGED_KEY = "flowforge_tagged"
+MADE_KEY = "flowforge_made"
 STREAM_KEY = "flowforge_stream"
 KEYLESS_KEY = "flowforge_without_idempotency_key"
 
 VERSIONED: dict[str, Any] = {VERSIONED_KEY: True}
 """It takes `If-Match`."""
+TAGGED: dict[str, Any] = {TAGGED_KEY: True}
+"""Its answer has an ETag."""
+MADE: dict[str, Any] = {MADE_KEY: True}
+"""`Location` of its answer is the address of what was made."""
 STREAMED: dict[str, Any] = {STREAM_KEY: True}
 """It may answer with server-sent events."""
 READS_ONLY: dict[str, Any] = {KEYLESS_KEY: True}

@@ -1,7 +1,7 @@
 """ETags (RFC 9110, 8.8): the version of what is read, and 304 for who has it already.
 
-The ETag of a saved thing is its version, `"3"`, which `If-Match` of a write may name. Archiving changes what is read and is
-no new version; so the tag of what is archived says so, `"3.archived"`, and names the same version.
+The ETag of a saved thing is its version, `"3"`, which `If-Match` of a write may name. Where what is read changes without a new
+version, the tag says how it stands as well, `"3.archived"`, and names the same version.
 """
 
 import re
@@ -15,13 +15,13 @@ IfNoneMatch = Annotated[
     str | None,
     Parameter(header="If-None-Match", description="ETags of what you have; where it is one of them the answer is 304"),
 ]
-_TAG = re.compile(r'(?:W/)?(?:"([0-9]{1,9})(?:\.archived)?"|([0-9]{1,9}))', re.ASCII)
+_TAG = re.compile(r'(?:W/)?(?:"([0-9]{1,9})(?:\.[a-z0-9]{1,32})?"|([0-9]{1,9}))', re.ASCII)
 Content = TypeVar("Content")
 
 
-def tag_of(version: int, *, is_archived: bool = False) -> str:
-    """The ETag of a thing at this version."""
-    return f'"{version}.archived"' if is_archived else f'"{version}"'
+def tag_of(version: int, state: str = "") -> str:
+    """The ETag of a thing at this version. `state`, small letters and digits: how it stands, where that is told, too."""
+    return f'"{version}.{state}"' if state else f'"{version}"'
 
 
 def version_of(tag: str) -> int | None:

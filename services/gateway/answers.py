@@ -3,9 +3,10 @@
 from typing import Any
 
 import msgspec
+from flowforge.subscribing import SubscriptionView
 from msgspec import UNSET, UnsetType
 
-from infra.http.described import gives
+from infra.http.described import TAGGED, gives
 
 
 class Finding(msgspec.Struct):
@@ -169,12 +170,69 @@ class Rehearsed(msgspec.Struct):
     decisions: RehearsedDecisions
 
 
+class SubscriptionWritten(SubscriptionView, frozen=True, kw_only=True):
+    """A subscription after a write; `secret` only in the answer to the request that had one made."""
+
+    position: int
+    secret: str | UnsetType = UNSET
+
+
+class Replayed(msgspec.Struct):
+    """What was logged after `since_position` is posted again."""
+
+    id: str
+    since_position: int
+    position: int
+
+
+class Delivered(msgspec.Struct):
+    """What came of one post; `status` is that of the receiver's answer, null where none came."""
+
+    delivered: bool
+    event_id: str
+    status: int | None
+    duration_ms: int
+    error: str | None
+
+
 _RUN_ID = "019ca945-2b5d-764f-be2e-79b6b73f502e"
-SAVED = gives(Saved, {"id": "daily-report", "version": 3, "position": 4711, "warnings": []})
+SAVED = TAGGED | gives(Saved, {"id": "daily-report", "version": 3, "position": 4711, "warnings": []})
 STARTED = gives(Started, {"run_id": _RUN_ID, "position": 4711})
 OPERATED = gives(Operated, {"run_id": _RUN_ID, "status": "running", "position": 4711})
 DELETED = gives(Deleted, {"id": "daily-report", "position": 4711})
 SECRET_CHANGED = gives(SecretChanged, {"name": "API_KEY", "version": 1, "position": 4711})
+SUBSCRIPTION_EXAMPLE: dict[str, Any] = {
+    "id": "ledger",
+    "name": "Failures for the ledger",
+    "url": "https://ledger.example.com/flowforge",
+    "filter": {"workflow_id": "daily-report", "types": ["RunFailed"]},
+    "enabled": True,
+    "status": "active",
+    "paused": None,
+    "version": 1,
+    "created_at": "2026-01-31T12:00:00Z",
+    "created_by": "ada",
+    "updated_at": "2026-01-31T12:00:00Z",
+    "deliveries": {
+        "position": 4711,
+        "pending": 0,
+        "oldest_pending_at": None,
+        "next_attempt_at": None,
+        "delivered": 0,
+        "failed": 0,
+        "last_delivered_at": None,
+        "failing_since": None,
+        "last_error": None,
+        "filter_error": None,
+    },
+    "position": 4711,
+}
+SUBSCRIPTION_WRITTEN = TAGGED | gives(SubscriptionWritten, SUBSCRIPTION_EXAMPLE)
+SUBSCRIPTION_MADE = TAGGED | gives(
+    SubscriptionWritten, SUBSCRIPTION_EXAMPLE | {"secret": "whsec_c2FtcGxlLXNlY3JldC1vZi0yNC1ieXRlcw=="}
+)
+REPLAYED = gives(Replayed, {"id": "ledger", "since_position": 4000, "position": 4711})
+DELIVERED = gives(Delivered, {"delivered": True, "event_id": _RUN_ID, "status": 204, "duration_ms": 38, "error": None})
 RECEIVED_EXAMPLE = {
     "id": "order-17",
     "source": "/shop",

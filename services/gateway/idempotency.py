@@ -34,8 +34,8 @@ async def once(store: Store, request: AnyRequest, body: bytes, deed: Deed) -> Re
     key = request.headers.get(HEADER)
     if key is None:
         return (await deed(str(new_uuid()))).response()
-    if not 0 < len(key) <= idempotency_key_chars_max or not key.isprintable():
-        raise bad_request(f"header.{HEADER}", f"1 to {idempotency_key_chars_max} printable characters")
+    if not 0 < len(key) <= idempotency_key_chars_max or not (key.isascii() and key.isprintable()):
+        raise bad_request(f"header.{HEADER}", f"1 to {idempotency_key_chars_max} printable ASCII characters")
     parts = (request.user.name, request.method, request.url.path, key)
     row = blake2b("\x1f".join(parts).encode(), digest_size=32).digest()
     claim = await store.claim(row, blake2b(body, digest_size=16).digest())

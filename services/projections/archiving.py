@@ -29,7 +29,10 @@ _FAMILIES = """
     select first_position, array_agg(run_id), bool_and(is_over) from family
     group by first_run_id, first_position order by first_position
 """
-_SIZE = "select count(*), coalesce(sum(pg_column_size(e.*)), 0) from eventlog.events e where stream_id = any($1)"
+_SIZE = """
+    select coalesce(sum(eventlog.events_in(salts)), 0), coalesce(sum(pg_column_size(e.*)), 0)
+    from eventlog.entries e where stream_id = any($1)
+"""
 _LINES = "delete from projections_kept.job_log_lines where run_id = any($1)"
 
 

@@ -16,14 +16,15 @@ from flowforge.events import RetentionApplied, encode
 
 from infra.archive.blobs import sweep_blobs
 from infra.archive.file import ArchiveDamaged
-from infra.archive.moving import RETENTION_STREAM, ArchivingBusy
+from infra.archive.moving import RETENTION_STREAM, ArchivingBusy, moving
 from infra.eventlog import Append, Appended, EventLog, NewEvent, StreamAppend, Unavailable
 from services.projections.archiving import archive_older
 from services.projections.settings import RetentionSettings
 
 _SINCE = """
-    select coalesce((select max(recorded_at) from eventlog.events where stream_id = $1 and type = 'RetentionApplied'),
-                    (select recorded_at from eventlog.log_batches order by first_position limit 1))
+    select coalesce((select recorded_at from eventlog.events where stream_id = $1 and type = 'RetentionApplied'
+                     order by version desc limit 1),
+                    (select recorded_at from eventlog.entries order by position limit 1))
 """
 _LAST_BEFORE = """
     select greatest((select max(position) from projections.decisions where decided_at < $1),
@@ -62,10 +63,13 @@ class Retention:
                 _log.warning("retention is put off: %s: %s", type(fault).__name__, fault)
 
     async def _is_due(self) -> bool:
-        """A day after the last pass, or after the log began."""
+        """A day after the last pass, or after the log began; and where the clock was ahead then, now."""
         async with _connected(self._dsn) as connection:
             since = await connection.fetchval(_SINCE, RETENTION_STREAM)
-        return since is not None and datetime.now(UTC) - since >= timedelta(seconds=self._settings.interval_s)
+        if since is None:
+            return False
+        now = datetime.now(UTC)
+        return since > now or now - since >= timedelta(seconds=self._settings.interval_s)
 
     async def apply(self) -> RetentionApplied:
         """One pass. Raises `ArchivingBusy` where another process is at it, `ArchiveDamaged` and OSError where a file cannot
@@ -75,19 +79,19 @@ class Retention:
         runs_count = 0
         if ended_before is not None:
             runs_count = (await archive_older(self._dsn, self._folder, ended_before, actor="retention")).runs_count
-        async with _connected(self._dsn) as connection:
+        async with moving(self._dsn), _connected(self._dsn) as connection:
             last = None
             if settings.decisions_days is not None:
                 last = await connection.fetchval(_LAST_BEFORE, now - timedelta(days=settings.decisions_days))
             removed, removed_bytes = await sweep_blobs(connection, settings.blobs_grace_s)
-        applied = RetentionApplied(
-            runs_ended_before=ended_before,
-            runs_archived_count=runs_count,
-            decisions_before_position=0 if last is None else last + 1,
-            blobs_removed_count=removed,
-            blobs_removed_bytes=removed_bytes,
-        )
-        await self._say(applied)
+            applied = RetentionApplied(
+                runs_ended_before=ended_before,
+                runs_archived_count=runs_count,
+                decisions_before_position=0 if last is None else last + 1,
+                blobs_removed_count=removed,
+                blobs_removed_bytes=removed_bytes,
+            )
+            await self._say(applied)
         return applied
 
     async def _say(self, applied: RetentionApplied) -> None:

@@ -17,7 +17,7 @@ from flowforge.events import (
     SubscriptionResumed,
     SubscriptionSaved,
 )
-from flowforge.refusals import Refusal, invalid, invalid_state, not_found
+from flowforge.refusals import Refusal, invalid, invalid_state, is_expected, not_found, version_changed
 from flowforge.subscribing import (
     AbandonDelivery,
     ChangeSubscription,
@@ -54,10 +54,12 @@ def decide(state: State, command: Command, beside: Beside) -> Decided:
     match command:
         case AbandonDelivery():
             return [] if before is None else [_abandoned(command)]
-        case DeleteSubscription():
-            return _gone(command.subscription_id) if before is None else [_deleted(command.subscription_id)]
         case _ if before is None:
             return _gone(getattr(command, "subscription_id", ""))
+        case ChangeSubscription() | DeleteSubscription() if not is_expected(state.version, command.expected_version):
+            return version_changed(before.id, command.expected_version, state.version)
+        case DeleteSubscription():
+            return [_deleted(command.subscription_id)]
         case ChangeSubscription():
             return _change(state, before, command, beside)
         case PauseSubscription():

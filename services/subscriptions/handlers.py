@@ -24,8 +24,10 @@ from flowforge.subscribing import (
     ReadDeliveries,
     ReadSubscriptions,
     ReplaySubscription,
+    SubscriptionView,
     TestSubscription,
 )
+from msgspec.structs import asdict
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
@@ -207,10 +209,10 @@ class Subscriptions:
         names = [name for name in known if _alive(known, name) is not None and wanted in (None, name)]
         health = await self._store.health(names)
         views = [self._view(name, known[name], health.get(name)) for name in names]
-        views.sort(key=lambda view: view["created_at"], reverse=True)
-        return _accepted({"items": views} if wanted is None else views[0])
+        views.sort(key=lambda view: view.created_at, reverse=True)
+        return _accepted({"items": views} if wanted is None else asdict(views[0]))
 
-    def _view(self, name: str, loaded: Loaded, health: Any = None) -> dict[str, Any]:
+    def _view(self, name: str, loaded: Loaded, health: Any = None) -> SubscriptionView:
         return subscription_view(loaded, health, self._engine.seen(name))
 
     def _test(self, message: Message, command: TestSubscription, known: dict[str, Loaded]) -> None:
@@ -313,7 +315,7 @@ class Subscriptions:
             since = max((order.since_position for order in loaded.orders if order.position == position), default=0)
             return _accepted({"id": name, "since_position": since, "position": position})
         secret_ref = loaded.state.subscription.secret_ref
-        return _accepted({**self._view(name, loaded), "position": position, "secret_ref": secret_ref})
+        return _accepted({**asdict(self._view(name, loaded)), "position": position, "secret_ref": secret_ref})
 
     def refused(self, key: Hashable, answer: Answer) -> None:  # noqa: ARG002
         """Somebody else appended: all is read anew."""

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from flowforge.events import EventReceived, RunRequested, WorkflowTriggered, decode
 
-from infra.eventlog import EventLog
+from infra.eventlog import EventLog, PartUnavailable
 from services.triggers.settings import READS_AT_ONCE_MAX
 
 
@@ -37,12 +37,17 @@ async def find_known(log: EventLog, identities: Collection[bytes]) -> dict[bytes
 
 
 async def _read(log: EventLog, position: int) -> KnownCause:
-    # a request decides one run and nothing else, so its run's first event is the next in the log
-    first, *after = await log.read(position - 1, 2)
+    first = await log.read_position(position)
+    if first is None:
+        raise PartUnavailable(f"position {position} holds an identity and is not in the log: see flowforge verify")
     fact = cast("EventReceived | RunRequested", decode(first.type, first.data))
     known = KnownCause(fact, first.event_id, first.position, first.recorded_at)
-    if not isinstance(fact, RunRequested) or not after:
+    if not isinstance(fact, RunRequested):
         return known
-    run = decode(after[0].type, after[0].data)
+    # a request decides one run and nothing else, so its run's first event is the next in the log
+    after = await log.read_position(position + 1)
+    if after is None:
+        return known
+    run = decode(after.type, after.data)
     assert isinstance(run, WorkflowTriggered), f"position {position + 1} is no {WorkflowTriggered.__name__}"
-    return msgspec.structs.replace(known, run=run, run_position=after[0].position)
+    return msgspec.structs.replace(known, run=run, run_position=after.position)

@@ -17,6 +17,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import uvloop
 from flowforge.identity import derived_uuid
 
@@ -38,6 +39,10 @@ ROUNDS = 5
 RUNS_PER_ROUND = 3000
 LATENCY_RUNS = 200
 IDLE_S = 20.0
+LOG_SIZE = """
+    select sum(pg_total_relation_size(oid))::bigint from pg_class
+    where relnamespace = 'eventlog'::regnamespace and relkind = 'r'
+"""
 
 
 async def throughput(bench: Bench, runs: int) -> tuple[float, float]:
@@ -98,6 +103,24 @@ async def shapes(bench: Bench) -> list[Figure]:
         at_most("event on NATS → RunStarted, p50", start_times[len(start_times) // 2], 5, "ms"),
         at_most("one run with 1,000 parallel jobs and a join", wide_s, 1, "s", 3),
         at_most("one run with a chain of 40 jobs", chain_s, 0.2, "s", 3),
+    ]
+
+
+async def bytes_per_run(bench: Bench, runs: int = 600) -> list[Figure]:
+    """What runs of three nodes add to the log with its indexes: each alone, where every step is a commit of its own, and
+    many at once."""
+    connection = await asyncpg.connect(service_environment(bench.cluster)["FLOWFORGE_DATABASE_URL"])
+    try:
+        sizes = [await connection.fetchval(LOG_SIZE)]
+        await latencies(bench, runs)
+        sizes.append(await connection.fetchval(LOG_SIZE))
+        await throughput(bench, RUNS_PER_ROUND)
+        sizes.append(await connection.fetchval(LOG_SIZE))
+    finally:
+        await connection.close()
+    return [
+        at_most("bytes in the log per three-node run", (sizes[1] - sizes[0]) / runs, 4096, "bytes", 0),
+        at_most("… of many at once", (sizes[2] - sizes[1]) / RUNS_PER_ROUND, 4096, "bytes", 0),
     ]
 
 
@@ -194,6 +217,8 @@ async def measure(floor_script: Path | None, rounds: int) -> list[Figure]:
             else:
                 async with floor_servers(home / "floor", floor_script) as floor:
                     figures += await against_floor(bench, floor, rounds)
+            say("bytes per run")
+            figures += await bytes_per_run(bench)
             say("shapes")
             figures += await shapes(bench)
             say("rebuild")

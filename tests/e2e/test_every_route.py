@@ -194,3 +194,19 @@ def test_templates_and_prompts_are_saved_and_deleted_on_condition(stranger: Stra
         problem(stranger.send("PUT", one, anew, **{"If-Match": '"7"'}), 412)
         problem(stranger.send("DELETE", one, **{"If-Match": '"7"'}), 412)
         assert stranger.send("DELETE", one, **{"If-Match": read.headers["etag"]}).status_code == 200
+
+
+def test_a_subscription_is_changed_and_deleted_on_condition_and_its_tag_tells_how_it_stands(stranger: Stranger):
+    made = stranger.send("POST", "/api/subscriptions", {"url": "https://ledger.example.com/hook", "enabled": False})
+    assert (made.status_code, made.headers["etag"]) == (201, '"1"')
+    path = made.headers["location"]
+    read = stranger.http.get(path)
+    assert read.headers["etag"].startswith('"1.')
+    assert stranger.http.get(path, headers={"If-None-Match": read.headers["etag"]}).status_code == 304
+    stale = problem(stranger.send("PATCH", path, {"name": "A"}, **{"If-Match": '"7"'}), 412)
+    assert stale["current_version"] == 1
+    changed = stranger.send("PATCH", path, {"name": "A"}, **{"If-Match": read.headers["etag"]})
+    assert (changed.status_code, changed.headers["etag"]) == (200, '"2"')
+    assert stranger.http.get(path, headers={"If-None-Match": read.headers["etag"]}).status_code == 200
+    problem(stranger.send("DELETE", path, **{"If-Match": '"1"'}), 412)
+    assert stranger.send("DELETE", path, **{"If-Match": '"2"'}).status_code == 200

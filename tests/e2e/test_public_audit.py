@@ -9,11 +9,12 @@ from infra.settings import Settings
 from services.gateway.api import create_app
 from tests.e2e.stranger import Object, Stranger, fresh, transform, workflow
 
-WORKFLOW, TRIGGER, RUN, NODE = (
+WORKFLOW, TRIGGER, RUN, NODE, SUBSCRIPTION = (
     "/api/workflows/{w}",
     "/api/workflows/{w}/triggers/{t}",
     "/api/runs/{r}",
     "/api/runs/{r}/nodes/{n}",
+    "/api/subscriptions/{x}",
 )
 ACTIONS = {
     ("POST", "/api/workflows"): "create_workflow", ("PUT", WORKFLOW): "update_workflow",
@@ -33,16 +34,23 @@ ACTIONS = {
     ("DELETE", "/api/prompts/{x}"): "delete_prompt",
     ("PUT", "/api/secrets/{x}"): "set_secret", ("DELETE", "/api/secrets/{x}"): "delete_secret",
     ("POST", "/api/events"): "publish_event",
+    ("POST", "/api/subscriptions"): "save_subscription", ("PATCH", SUBSCRIPTION): "save_subscription",
+    ("POST", f"{SUBSCRIPTION}/pause"): "pause_subscription", ("POST", f"{SUBSCRIPTION}/resume"): "resume_subscription",
+    ("POST", f"{SUBSCRIPTION}/replay"): "replay_subscription", ("DELETE", SUBSCRIPTION): "delete_subscription",
 }  # fmt: skip
 ELSEWHERE = {
     ("POST", "/api/webhooks/{w}/{t}"), ("POST", "/api/callbacks/{x}"), ("POST", "/api/dead-letters/{x}/retry"),
 }  # fmt: skip
 """Audited too; what leads there is made in the tests of webhooks, callbacks and dead letters."""
-NO_WRITES = {("POST", "/api/workflows/validate"), ("POST", "/api/triggers/test"), ("POST", "/api/triggers/what-if")}
+NO_WRITES = {
+    ("POST", "/api/workflows/validate"), ("POST", "/api/triggers/test"), ("POST", "/api/triggers/what-if"),
+    ("POST", f"{SUBSCRIPTION}/test"),
+}  # fmt: skip
 OLDER = ("/workflows", "/api/workflow-executions", "/api/workflow-templates", "/schema")
 _NAMES = {
     "workflow_id": "w", "trigger_id": "t", "run_id": "r", "node_id": "n", "approval_id": "a",
     "template_id": "x", "prompt_id": "x", "name": "x", "token": "x", "dead_letter_id": "x",
+    "subscription_id": "x",
 }  # fmt: skip
 
 
@@ -170,6 +178,16 @@ def stored(audited: Audited) -> None:
     audited.write("DELETE", "/api/secrets/{x}", x=name.replace("-", "_"))
     event = {"specversion": "1.0", "id": name, "source": "/audit", "type": "audited"}
     audited.write("POST", "/api/events", event)
+    name = audited.write("POST", "/api/subscriptions", {"url": "https://ledger.example.com/hook", "enabled": False})[
+        "id"
+    ]
+    audited.write("PATCH", SUBSCRIPTION, {"name": "ledger"}, x=name)
+    audited.write("POST", f"{SUBSCRIPTION}/resume", {}, x=name)
+    audited.write(
+        "POST", f"{SUBSCRIPTION}/replay", {"since": audited.stranger.get("/api/stats")["log_position"]}, x=name
+    )
+    audited.write("POST", f"{SUBSCRIPTION}/pause", {}, x=name)
+    audited.write("DELETE", SUBSCRIPTION, x=name)
 
 
 def test_the_trail_is_filtered_by_time_and_workflow_and_read_from_the_command_line(stranger: Stranger):

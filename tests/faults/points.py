@@ -11,8 +11,8 @@ _RUNS = re.compile(r'\brun_service\("(\w+)"')
 _TOLD = re.compile(r'\bpassed\("(\w+)"\)')
 LOG_WRITERS = ("catalog", "triggers", "execution", "scheduler")
 """Processes that append to the log in every case (projections do for messages that they cannot read)."""
-BY_ITSELF = frozenset({"archive"})
-"""Passed by a command that ends by itself: tried in tests/integration/projections/test_archived_runs.py."""
+BY_ITSELF = frozenset({"archive", "erasure"})
+"""Passed by commands that end by themselves: tried in tests/integration, projections/test_archived_runs.py and archive."""
 SUBSCRIPTIONS = "subscriptions"
 """Says nothing and hears no stream; what it posts is a suite of its own (test_subscriptions)."""
 TURNED = ("turn_taken", "before_append", "after_append")

@@ -22,6 +22,7 @@ KNOWN = {
     "eventlog.after_commit",
     "eventlog.before_commit",
     "gateway.after_command",
+    "erasure.after_statement",
     "gateway.before_command",
     "gateway.before_reply",
     "projections.after_commit",

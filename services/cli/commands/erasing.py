@@ -16,7 +16,7 @@ from services.cli.connect import START_IT, Session
 from services.cli.output import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, EXIT_USAGE, Failure
 
 if TYPE_CHECKING:
-    from infra.erasure import Erased, Preview
+    from infra.erasure import Preview
 
 Hidden = Parameter(parse=False)
 RUNS_SHOWN_MAX = 10
@@ -48,44 +48,63 @@ async def erase(
     import asyncpg
 
     from infra.archive import ArchiveDamaged
-    from infra.archive.erasing import erase_from_archive
     from infra.archive.moving import ArchivingBusy
     from infra.erasure import NotErasable, find
-    from infra.erasure import erase as erase_events
 
     if not run and not text:
         raise Failure("nothing to erase is named", "give ids of runs, or --text", status=EXIT_USAGE)
     runs = [_run_id(each) for each in run]
     connection = await _as_owner(session)
     try:
-        archives = settings_of(session).archive_folder
-        found = await find(connection, runs, text, archives)
-        _show(session, found)
         if not yes:
+            found = await find(connection, runs, text, settings_of(session).archive_folder)
+            _show(session, found)
             session.output.json({"done": False, **_preview(found)})
             return EXIT_OK
-        done = await erase_events(connection, found, actor=_me(), reason=reason)
-        left = {piece.position: piece.left for piece in found.pieces}
-        rewritten = await erase_from_archive(_owner_url(session), archives, left)
+        found, said = await _erase(session, connection, runs, text, reason)
     except (NotErasable, ArchivingBusy, ArchiveDamaged) as refused:
         raise Failure(str(refused)) from refused
     except asyncpg.InsufficientPrivilegeError as refused:
         raise Failure("this login of the database may not erase: only the log's owner may", str(refused)) from refused
     finally:
         await connection.close()
-    messages = await _from_bus(session, done)
     models = await read_models(session, "rebuild")
-    session.output.json({"done": True, **_preview(found), **msgspec.to_builtins(done), "messages": messages,
-                         "archives": rewritten})  # fmt: skip
-    counts = ", ".join(f"{count:,} {what}" for what, count in done.copies.items() if count)
+    session.output.json({"done": True, **_preview(found), **said})
+    counts = ", ".join(f"{count:,} {what}" for what, count in said["copies"].items() if count)
     session.output.say(
-        session.output.state("completed", ("erased", "bold"), f"  {done.events:,} events, {len(done.blobs):,} blobs"),
+        session.output.state(
+            "completed", ("erased", "bold"), f"  {said['events']:,} events, {len(said['blobs']):,} blobs"
+        ),
         Text(
-            f"  and {counts or 'no copies'}; {messages:,} messages; read models built anew at {models['position']:,}",
+            f"  and {counts or 'no copies'}; {said['messages']:,} messages; "
+            f"read models built anew at {models['position']:,}",
             "dim",
         ),
     )
     return EXIT_FAILED if found.standing else EXIT_OK
+
+
+async def _erase(
+    session: Session, connection: Any, runs: list[UUID], text: str, reason: str
+) -> tuple["Preview", dict[str, Any]]:
+    """What was found and what was done. Nobody archives, restores or backs up meanwhile; the log, by which everything is
+    found, comes after all that keeps copies, so that one that was cut off finds it again."""
+    from infra.archive.erasing import erase_from_archive
+    from infra.archive.moving import moving
+    from infra.erasure import erase as erase_events
+    from infra.erasure import erase_copies, find
+
+    archives = settings_of(session).archive_folder
+    async with moving(_owner_url(session)) as mover:
+        found = await find(connection, runs, text, archives)
+        _show(session, found)
+        copies = await erase_copies(connection, found)
+        messages = await _from_bus(session, copies.blobs, found.runs)
+        done = await erase_events(connection, found, copies.blobs, actor=_me(), reason=reason)
+        left = {piece.position: piece.left for piece in found.pieces}
+        rewritten = await erase_from_archive(mover, archives, left)
+    said = {"blobs": copies.blobs, "copies": copies.counts, "messages": messages, "archives": rewritten}
+    return found, {**msgspec.to_builtins(done), **said}
 
 
 def _run_id(text: str) -> UUID:
@@ -152,7 +171,7 @@ def _bus_url(session: Session) -> str:
     return parts._replace(netloc=f"{SUPERVISOR}:{password}@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
-async def _from_bus(session: Session, done: "Erased") -> int:
+async def _from_bus(session: Session, blobs: list[str], runs: list[UUID]) -> int:
     """How many messages were removed."""
     import nats
     from flowforge.subjects import Subjects
@@ -165,12 +184,12 @@ async def _from_bus(session: Session, done: "Erased") -> int:
         client = await nats.connect(_bus_url(session), connect_timeout=5, max_reconnect_attempts=1)
     except (NatsError, OSError) as fault:
         raise Failure(
-            f"the log is erased, but NATS does not answer ({fault})",
+            f"NATS does not answer ({fault}), and has copies: the log is not erased yet",
             "do it again once it runs",
             status=EXIT_UNREACHABLE,
         ) from fault
     try:
-        await erase_blobs(client.jetstream(), subjects, done.blobs)
-        return await erase_messages(client.jetstream(), subjects, done.runs)
+        await erase_blobs(client.jetstream(), subjects, blobs)
+        return await erase_messages(client.jetstream(), subjects, runs)
     finally:
         await client.close()

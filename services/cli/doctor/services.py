@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from flowforge import home as installation
 from flowforge.subjects import Subjects
 
-from infra.bus.health import Health, ask_health
+from infra.bus.health import ANSWERING, Health, ask_health
 from services.cli.connect import Session
 from services.cli.doctor import Check, ago_s
 from services.cli.doctor.servers import bus, database, supervisor_login
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 LAG_EVENTS_MAX = 1_000
 LAG_S_MAX = 10.0
 PENDING_MESSAGES_MAX = 1_000
-ANSWERING = ("catalog", "triggers", "execution", "scheduler", "projections", "subscriptions", "gateway")
 _DOES = {
     "catalog": "no definition can be saved",
     "triggers": "no event, schedule or request starts a run",
@@ -28,7 +27,7 @@ _DOES = {
     "subscriptions": "nothing is posted to those who want to hear of runs; it is when it is back",
     "gateway": "no request that changes something is taken",
 }
-_LAST = "select recorded_at from eventlog.log_batches where first_position <= $1 order by first_position desc limit 1"
+_LAST = "select recorded_at from eventlog.entries where position >= $1 order by position limit 1"
 
 
 async def server(session: Session) -> list[Check]:

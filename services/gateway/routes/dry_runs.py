@@ -10,12 +10,12 @@ from flowforge.commands import RehearseTrigger, TryTrigger, ValidateWorkflow
 from flowforge.events import WebhookReceived
 from flowforge.identity import new_uuid
 from litestar import Response, post
+from litestar.params import Parameter
 from litestar.response import Stream
-from msgspec import Meta
 
 from infra.http.authentication import VIEWER
 from infra.http.described import READS_ONLY, STREAMED, gives, takes
-from infra.http.paging import Cursors
+from infra.http.paging import Cursors, CursorText
 from infra.http.problems import Problem
 from services.gateway import reply
 from services.gateway.answers import Rehearsed, Tried
@@ -101,8 +101,10 @@ async def try_trigger(request: AnyRequest) -> Response[bytes]:
 )
 async def what_if(
     request: AnyRequest,
-    limit: Annotated[int, Meta(ge=1, le=what_if_items_max)] = what_if_items_default,
-    cursor: str | None = None,
+    limit: Annotated[
+        int, Parameter(ge=1, le=what_if_items_max, description="decisions per page")
+    ] = what_if_items_default,
+    cursor: CursorText = None,
 ) -> Response[bytes] | Stream:
     """200 `{evaluated, would_fire, did_fire, decisions {items, next_cursor}}` over the events received in the window.
 

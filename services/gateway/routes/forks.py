@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from infra.eventlog import moment_of
 from infra.http.authentication import OPERATOR
-from infra.http.described import takes
+from infra.http.described import MADE, takes
 from infra.http.problems import Problem
 from services.gateway import reply
 from services.gateway.answers import STARTED
@@ -57,14 +57,15 @@ class Fork(msgspec.Struct, forbid_unknown_fields=True):
 
 @post(
     "/{run_id:str}/fork",
-    opt=OPERATOR | takes(Fork, {"at": 4711, "changes": {"node_outputs": {"extract": {"rows": 3}}}}) | STARTED,
+    opt=OPERATOR | takes(Fork, {"at": 4711, "changes": {"node_outputs": {"extract": {"rows": 3}}}}) | MADE | STARTED,
     status_code=202,
     summary="Go on from a past moment in a new run",
 )
 async def fork(request: AnyRequest, run_id: str) -> Response[bytes]:
     """202 `{run_id, position}`: a new run. What had completed then is taken over, but for what is changed and all that lies
-    below it; what was under way, failed or came later runs anew. 422 where the run was not there yet, the moment lies beyond
-    what has happened, or a change names no node of that version."""
+    below it; what was under way, failed or came later runs anew. 409 where the workflow is archived, what the run was given
+    was erased, or its `concurrency` has no room and its `on_conflict` is `skip`. 422 where the run was not there yet, the
+    moment lies beyond what has happened, or a change names no node of that version."""
     run_id, body = known_run(run_id), await json_body(request)
     wanted = shaped(body, Fork)
     changes, (position, at) = wanted.changes, _moment(wanted.at)

@@ -10,7 +10,7 @@ from litestar import Response, delete, post, put
 from msgspec import Meta
 
 from infra.http.authentication import EDITOR
-from infra.http.described import VERSIONED, takes
+from infra.http.described import MADE, VERSIONED, takes
 from infra.http.problems import Problem
 from services.gateway import reply
 from services.gateway.answers import DELETED, SAVED
@@ -45,6 +45,7 @@ class Prompt(PromptFields, kw_only=True):
     opt=EDITOR
     | VERSIONED
     | takes(NewPrompt, {"id": "greet", "prompt": "Say hello to ${input.name}"}, media_types=DEFINITION_TYPES)
+    | MADE
     | SAVED,
     summary="Save a prompt",
 )

@@ -11,7 +11,7 @@ from litestar import Response, post
 from msgspec import Meta
 
 from infra.http.authentication import OPERATOR
-from infra.http.described import takes
+from infra.http.described import MADE, takes
 from infra.http.problems import not_found
 from services.gateway import reply
 from services.gateway.answers import OPERATED, STARTED
@@ -58,13 +58,13 @@ class Cancel(msgspec.Struct, forbid_unknown_fields=True):
 
 @post(
     "/{workflow_id:str}/execute",
-    opt=OPERATOR | takes(Execute, {"input_data": {"region": "eu"}, "labels": {"team": "blue"}}) | STARTED,
+    opt=OPERATOR | takes(Execute, {"input_data": {"region": "eu"}, "labels": {"team": "blue"}}) | MADE | STARTED,
     status_code=202,
     summary="Start a run",
 )
 async def execute(request: AnyRequest, workflow_id: str) -> Response[bytes]:
-    """202 `{run_id, position}`, also for a run that waits for a slot; 409 where `on_conflict` is `skip` and none is free;
-    422 where `from_node` or a breakpoint names no node of that version."""
+    """202 `{run_id, position}`, also for a run that waits for a slot; 409 where `on_conflict` is `skip` and none is free,
+    or the workflow is archived; 422 where `from_node` or a breakpoint names no node of that version."""
     body = await json_body(request)
     wanted = shaped(body, Execute)
     return await gateway(request).carry_out(

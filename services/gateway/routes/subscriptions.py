@@ -9,7 +9,6 @@ import msgspec
 from flowforge.command import Command
 from flowforge.definition import Slug
 from flowforge.events import SubscriptionFilter
-from flowforge.identity import new_uuid
 from flowforge.subscribing import (
     ChangeSubscription,
     CreateSubscription,
@@ -23,17 +22,33 @@ from litestar import Response, delete, patch, post
 from msgspec import UNSET, Meta, UnsetType
 
 from infra.http.authentication import EDITOR, OPERATOR
-from infra.http.described import takes
+from infra.http.described import MADE, TAGGED, VERSIONED, gives, takes
+from infra.http.etags import tag_of
 from infra.http.problems import Problem
 from infra.secrets import Secret, owner_of_subscription
 from services.gateway import reply
+from services.gateway.answers import (
+    DELETED,
+    DELIVERED,
+    REPLAYED,
+    SUBSCRIPTION_EXAMPLE,
+    SUBSCRIPTION_MADE,
+    SUBSCRIPTION_WRITTEN,
+    SubscriptionWritten,
+)
 from services.gateway.body import AnyRequest, json_body, shaped
-from services.gateway.context import gateway
+from services.gateway.context import expected_version, gateway
 from services.gateway.reply import Reply
 from services.gateway.settings import subscription_test_wait_s
 from services.gateway.signatures import KEY_BYTES_MAX, KEY_BYTES_MIN, STANDARD_PREFIX, standard_keys
 
 _KEY_BYTES = 32
+_NEW: dict[str, Any] = {
+    "id": "ledger",
+    "name": "Failures for the ledger",
+    "url": "https://ledger.example.com/flowforge",
+    "filter": {"workflow_id": "daily-report", "types": ["RunFailed"]},
+}
 Name = Annotated[str, Meta(max_length=200)]
 Url = Annotated[str, Meta(min_length=1)]
 
@@ -71,9 +86,10 @@ class Replay(msgspec.Struct, forbid_unknown_fields=True):
     since: int | str
 
 
-@post("/", opt=EDITOR | takes(NewSubscription), summary="Subscribe to run events")
+@post("/", opt=EDITOR | takes(NewSubscription, _NEW) | MADE | SUBSCRIPTION_MADE, summary="Subscribe to run events")
 async def create_subscription(request: AnyRequest) -> Response[bytes]:
-    """201 with the subscription; `secret` where it was made here. 409 where the id is taken; 422 with every fault."""
+    """201 with the subscription; `secret` where it was made here. 409 where the id is taken, or
+    there are as many as there may be; 422 with every fault."""
     body = await json_body(request)
     wanted = shaped(body, NewSubscription)
 
@@ -91,17 +107,26 @@ async def create_subscription(request: AnyRequest) -> Response[bytes]:
             is_enabled=wanted.enabled,
         )
         answer = await gateway(request).ask(request, command)
-        return reply.of(201, answer, Location=f"/api/subscriptions/{name}")
+        return reply.of(201, answer, Location=f"/api/subscriptions/{name}", ETag=tag_of(answer["version"]))
 
     return await _shown(request, await gateway(request).once(request, body, deed), is_made=wanted.secret is None)
 
 
-@patch("/{subscription_id:str}", opt=EDITOR | takes(ChangedSubscription), summary="Change a subscription")
+@patch(
+    "/{subscription_id:str}",
+    opt=EDITOR
+    | VERSIONED
+    | takes(ChangedSubscription, {"url": "https://ledger.example.com/v2"})
+    | TAGGED
+    | gives(SubscriptionWritten, SUBSCRIPTION_EXAMPLE | {"url": "https://ledger.example.com/v2", "version": 2}),
+    summary="Change a subscription",
+)
 async def change_subscription(request: AnyRequest, subscription_id: str) -> Response[bytes]:
     """200 with the subscription; what is left out stays. 404 for an unknown id; 422 with every fault."""
     body = await json_body(request)
     wanted = shaped(body, ChangedSubscription)
     has_secret = not isinstance(wanted.secret, UnsetType)
+    version = expected_version(request)
 
     async def deed(command_id: str) -> Reply:
         secret = wanted.secret
@@ -114,21 +139,25 @@ async def change_subscription(request: AnyRequest, subscription_id: str) -> Resp
             filter=wanted.filter,
             secret_ref=None if isinstance(secret, UnsetType) else await _kept(request, subscription_id, secret),
             is_enabled=wanted.enabled,
+            expected_version=version,
         )
-        return reply.of(200, await gateway(request).ask(request, command))
+        answer = await gateway(request).ask(request, command)
+        return reply.of(200, answer, ETag=tag_of(answer["version"]))
 
     response = await gateway(request).once(request, body, deed)
     return await _shown(request, response, is_made=has_secret and wanted.secret is None)
 
 
-@delete("/{subscription_id:str}", opt=EDITOR, status_code=200, summary="Delete a subscription")
+@delete("/{subscription_id:str}", opt=EDITOR | VERSIONED | DELETED, status_code=200, summary="Delete a subscription")
 async def delete_subscription(request: AnyRequest, subscription_id: str) -> Response[bytes]:
     """200 `{id, position}`: nothing more is posted, and what is owed is forgotten."""
-    fields = {"subscription_id": subscription_id}
+    fields = {"subscription_id": subscription_id, "expected_version": expected_version(request)}
     return await _carry_out(request, b"", DeleteSubscription, fields)
 
 
-@post("/{subscription_id:str}/pause", opt=OPERATOR, status_code=200, summary="Pause a subscription")
+@post(
+    "/{subscription_id:str}/pause", opt=OPERATOR | SUBSCRIPTION_WRITTEN, status_code=200, summary="Pause a subscription"
+)
 async def pause_subscription(request: AnyRequest, subscription_id: str) -> Response[bytes]:
     """200 with the subscription: nothing is posted until it is resumed; what happens meanwhile is posted then."""
     fields = {"subscription_id": subscription_id}
@@ -136,7 +165,10 @@ async def pause_subscription(request: AnyRequest, subscription_id: str) -> Respo
 
 
 @post(
-    "/{subscription_id:str}/resume", opt=OPERATOR | takes(Resumption), status_code=200, summary="Resume a subscription"
+    "/{subscription_id:str}/resume",
+    opt=OPERATOR | takes(Resumption, {"skip_missed": True}) | SUBSCRIPTION_WRITTEN,
+    status_code=200,
+    summary="Resume a subscription",
 )
 async def resume_subscription(request: AnyRequest, subscription_id: str) -> Response[bytes]:
     """200 with the subscription: what is owed is posted at once. `{skip_missed: true}`: only what happens from now on."""
@@ -145,9 +177,15 @@ async def resume_subscription(request: AnyRequest, subscription_id: str) -> Resp
     return await _carry_out(request, body, ResumeSubscription, fields)
 
 
-@post("/{subscription_id:str}/replay", opt=OPERATOR | takes(Replay), status_code=202, summary="Post past events again")
+@post(
+    "/{subscription_id:str}/replay",
+    opt=OPERATOR | takes(Replay, {"since": 4000}) | REPLAYED,
+    status_code=202,
+    summary="Post past events again",
+)
 async def replay_subscription(request: AnyRequest, subscription_id: str) -> Response[bytes]:
-    """202 `{id, since_position, position}`: every event after that is posted again, under the id that it had."""
+    """202 `{id, since_position, position}`: every event after that is posted again, under the id that it had. 409 where it
+    is paused."""
     body = await json_body(request)
     since = shaped(body, Replay).since
     at = _time(since) if isinstance(since, str) else since
@@ -157,18 +195,23 @@ async def replay_subscription(request: AnyRequest, subscription_id: str) -> Resp
     )
 
 
-@post("/{subscription_id:str}/test", opt=OPERATOR, status_code=200, summary="Post a test event")
+@post("/{subscription_id:str}/test", opt=OPERATOR | DELIVERED, status_code=200, summary="Post a test event")
 async def try_subscription(request: AnyRequest, subscription_id: str) -> Response[bytes]:
     """200 `{delivered, event_id, status, duration_ms, error}` of one event of type `SubscriptionTested`, posted now."""
-    command = TestSubscription(command_id=str(new_uuid()), actor=request.user.name, subscription_id=subscription_id)
-    return reply.of(200, await gateway(request).ask(request, command, subscription_test_wait_s)).response()
+
+    async def deed(command_id: str) -> Reply:
+        command = TestSubscription(command_id=command_id, actor=request.user.name, subscription_id=subscription_id)
+        return reply.of(200, await gateway(request).ask(request, command, subscription_test_wait_s))
+
+    return await gateway(request).once(request, b"", deed)
 
 
 async def _carry_out(
     request: AnyRequest, body: bytes, kind: type[Command], fields: dict[str, Any], status: int = 200
 ) -> Response[bytes]:
     def replied(answer: dict[str, Any]) -> Reply:
-        return reply.of(status, {name: value for name, value in answer.items() if name != "secret_ref"})
+        tag = {"ETag": tag_of(answer["version"])} if "version" in answer else {}
+        return reply.of(status, {name: value for name, value in answer.items() if name != "secret_ref"}, **tag)
 
     return await gateway(request).carry_out(
         request, body, lambda command_id, actor: kind(command_id=command_id, actor=actor, **fields), replied

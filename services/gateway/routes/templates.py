@@ -11,7 +11,7 @@ from litestar import Response, delete, post, put
 from msgspec import Meta
 
 from infra.http.authentication import EDITOR
-from infra.http.described import VERSIONED, takes
+from infra.http.described import MADE, VERSIONED, takes
 from services.gateway import reply
 from services.gateway.answers import DELETED, SAVED
 from services.gateway.body import DEFINITION_TYPES, AnyRequest, definition_body, json_body, shaped
@@ -65,6 +65,7 @@ class Instantiate(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     opt=EDITOR
     | VERSIONED
     | takes(NewTemplate, {"id": "report", "workflow_id": "daily-report"}, media_types=DEFINITION_TYPES)
+    | MADE
     | SAVED,
     summary="Save a template of one's own",
 )
@@ -141,7 +142,10 @@ async def delete_template(request: AnyRequest, template_id: str) -> Response[byt
 
 @post(
     "/{template_id:str}/instantiate",
-    opt=EDITOR | takes(Instantiate, {"id": "eu-report", "name": "Report (EU)", "variables": {"region": "eu"}}) | SAVED,
+    opt=EDITOR
+    | takes(Instantiate, {"id": "eu-report", "name": "Report (EU)", "variables": {"region": "eu"}})
+    | MADE
+    | SAVED,
     summary="Make a workflow of a template",
 )
 async def instantiate(request: AnyRequest, template_id: str) -> Response[bytes]:

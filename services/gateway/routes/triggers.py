@@ -22,7 +22,7 @@ from litestar import Response, delete, patch, post, put
 from msgspec import UNSET, Meta, UnsetType
 
 from infra.http.authentication import EDITOR, OPERATOR
-from infra.http.described import VERSIONED, gives, takes
+from infra.http.described import MADE, VERSIONED, gives, takes
 from infra.http.problems import Problem
 from services.gateway import reply
 from services.gateway.answers import SAVED, STARTED, Backfilled, SavedTogether
@@ -83,7 +83,8 @@ _ITEMS = {"items": [{"workflow_id": "daily-report", "trigger_id": "nightly", "en
     summary="Add a trigger",
 )
 async def add_trigger(request: AnyRequest, workflow_id: str) -> Response[bytes]:
-    """201 `{id, version, position, warnings}` of the workflow; 409 where the trigger's id is taken."""
+    """201 `{id, version, position, warnings}` of the workflow; 409 where the trigger's id is taken, or
+    the workflow is archived."""
     body, version = await definition_body(request), expected_version(request)
     return await gateway(request).save(
         request,
@@ -101,7 +102,8 @@ async def add_trigger(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     summary="Change a trigger",
 )
 async def change_trigger(request: AnyRequest, workflow_id: str, trigger_id: str) -> Response[bytes]:
-    """200; the body is a JSON merge patch (RFC 7396), such as `{"enabled": false}`."""
+    """200; the body is a JSON merge patch (RFC 7396), such as `{"enabled": false}`. 409 where the workflow
+    is archived."""
     body, version = await json_body(request), expected_version(request)
     return await gateway(request).save(
         request,
@@ -125,7 +127,7 @@ async def change_trigger(request: AnyRequest, workflow_id: str, trigger_id: str)
     summary="Remove a trigger",
 )
 async def remove_trigger(request: AnyRequest, workflow_id: str, trigger_id: str) -> Response[bytes]:
-    """200; its decisions stay."""
+    """200; its decisions stay. 409 where the workflow is archived."""
     version = expected_version(request)
     return await gateway(request).save(
         request,
@@ -166,7 +168,7 @@ async def set_trigger_configs(request: AnyRequest, workflow_id: str) -> Response
 
 @post(
     "/{workflow_id:str}/triggers/{trigger_id:str}/fire",
-    opt=OPERATOR | takes(Fire, {"input_data": {"region": "eu"}}) | STARTED,
+    opt=OPERATOR | takes(Fire, {"input_data": {"region": "eu"}}) | MADE | STARTED,
     status_code=202,
     summary="Fire a trigger by hand",
 )

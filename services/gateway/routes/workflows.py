@@ -10,7 +10,7 @@ from litestar import Response, delete, post, put
 from msgspec import Meta
 
 from infra.http.authentication import EDITOR, VIEWER
-from infra.http.described import READS_ONLY, VERSIONED, gives, takes
+from infra.http.described import MADE, READS_ONLY, VERSIONED, gives, takes
 from services.gateway import reply
 from services.gateway.answers import SAVED, Report
 from services.gateway.body import DEFINITION_TYPES, AnyRequest, definition_body, json_body, shaped
@@ -40,7 +40,11 @@ _EXAMPLE = {
 }
 
 
-@post("/", opt=EDITOR | takes(Workflow, _EXAMPLE, media_types=DEFINITION_TYPES) | SAVED, summary="Create a workflow")
+@post(
+    "/",
+    opt=EDITOR | takes(Workflow, _EXAMPLE, media_types=DEFINITION_TYPES) | MADE | SAVED,
+    summary="Create a workflow",
+)
 async def create(request: AnyRequest) -> Response[bytes]:
     """201 `{id, version, position, warnings}`; 409 where the id is taken, 422 with every fault of the definition."""
     body = await definition_body(request)
@@ -95,7 +99,8 @@ def upstreams_of(body: bytes) -> tuple[str, list[str]] | None:
     summary="Save a new version",
 )
 async def update(request: AnyRequest, workflow_id: str) -> Response[bytes]:
-    """200 `{id, version, position, warnings}`; the same definition again is no new version. 404 for an unknown id."""
+    """200 `{id, version, position, warnings}`; the same definition again is no new version. 404 for an unknown id;
+    409 where it has a secret and this installation no key to keep it under."""
     body, version = await definition_body(request), expected_version(request)
     return await gateway(request).save(
         request,
@@ -133,7 +138,8 @@ async def archive(request: AnyRequest, workflow_id: str) -> Response[bytes]:
     summary="Repeat an old version",
 )
 async def roll_back(request: AnyRequest, workflow_id: str) -> Response[bytes]:
-    """200 with the new version, which has the old one's content."""
+    """200 with the new version, which has the old one's content. 409 where it has a secret and this installation no key to
+    keep it under."""
     body, version = await json_body(request), expected_version(request)
     wanted = shaped(body, Rollback)
     return await gateway(request).save(

@@ -1,15 +1,17 @@
 """Reading what came in, what could not be handled, and who did what."""
 
-from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
 from litestar import Response, Router, get
+from litestar.params import Parameter
 
 from infra.http.authentication import ADMIN, EDITOR, VIEWER
+from infra.http.described import gives
 from infra.http.etags import IfNoneMatch, tagged
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
+from services.projections.api.filters import OfWorkflow, Since, Until
 from services.projections.api.reads import Reads, raw
 from services.projections.api.shapes import AuditEntry, DeadLetter, Effect, ReceivedEvent, SecretView
 from services.projections.conditions import Conditions, utc
@@ -43,11 +45,11 @@ _HASH_LENGTH = 64
 @get("/events", opt=VIEWER)
 async def list_received(
     reads: Reads,
-    type: str | None = None,  # noqa: A002  the name of the query parameter
-    source: str | None = None,
-    id: str | None = None,  # noqa: A002
-    since: datetime | None = None,
-    until: datetime | None = None,
+    type: Annotated[str | None, Parameter(description="only of this type")] = None,  # noqa: A002  a query parameter's name
+    source: Annotated[str | None, Parameter(description="only from this source")] = None,
+    id: Annotated[str | None, Parameter(description="only with this id, as its sender gave it")] = None,  # noqa: A002
+    since: Since = None,
+    until: Until = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
 ) -> Page[ReceivedEvent]:
@@ -73,8 +75,8 @@ def _received(row: Any, effects: list[Effect]) -> ReceivedEvent:
 @get("/dead-letters", opt=VIEWER)
 async def list_dead_letters(
     reads: Reads,
-    service: str | None = None,
-    status: Literal["open", "retried"] | None = None,
+    service: Annotated[str | None, Parameter(description="only what this service could not handle")] = None,
+    status: Annotated[Literal["open", "retried"] | None, Parameter(description="only those that stand so")] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
 ) -> Page[DeadLetter]:
@@ -90,13 +92,13 @@ async def list_dead_letters(
 @get("/audit", opt=ADMIN)
 async def list_audit(
     reads: Reads,
-    actor: str | None = None,
-    action: str | None = None,
-    resource: str | None = None,
-    subject: str | None = None,
-    workflow_id: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    actor: Annotated[str | None, Parameter(description="only what this user did")] = None,
+    action: Annotated[str | None, Parameter(description="only what was done so")] = None,
+    resource: Annotated[str | None, Parameter(description="only what was done to things of this kind")] = None,
+    subject: Annotated[str | None, Parameter(description="only what was done to the thing of this id")] = None,
+    workflow_id: OfWorkflow = None,
+    since: Since = None,
+    until: Until = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
 ) -> Page[AuditEntry]:
@@ -126,7 +128,7 @@ async def list_secrets(reads: Reads, limit: Limit = LIMIT_DEFAULT, cursor: Curso
     return cursors.page(shown, limit, [[row["position"]] for row in rows])
 
 
-@get("/blobs/{blob_hash:str}", opt=VIEWER)
+@get("/blobs/{blob_hash:str}", opt=VIEWER | gives(Any, {"rows": [{"id": 1}]}))
 async def read_blob(reads: Reads, blob_hash: str, if_none_match: IfNoneMatch = None) -> Response[bytes]:
     """A payload that travelled by reference; it never changes."""
     if len(blob_hash) != _HASH_LENGTH or set(blob_hash) - set("0123456789abcdef"):
@@ -144,5 +146,10 @@ async def read_blob(reads: Reads, blob_hash: str, if_none_match: IfNoneMatch = N
 
 def routers() -> list[Router]:
     """All under /api."""
-    handlers = [list_received, list_dead_letters, list_audit, list_secrets, read_blob]
-    return [Router("/api", route_handlers=handlers, tags=["activity"])]
+    handlers = {
+        "activity": [list_audit, read_blob],
+        "events": [list_received],
+        "dead-letters": [list_dead_letters],
+        "secrets": [list_secrets],
+    }
+    return [Router("/api", route_handlers=each, tags=[tag]) for tag, each in handlers.items()]

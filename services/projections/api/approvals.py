@@ -1,14 +1,16 @@
 """Reading approvals: what nodes ask of people, and what became of it."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from litestar import Router, get
+from litestar.params import Parameter
 
 from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import not_found
+from services.projections.api.filters import OfWorkflow
 from services.projections.api.reads import Reads, raw
 from services.projections.api.shapes import Approval
 from services.projections.conditions import Conditions
@@ -24,9 +26,9 @@ _APPROVALS = """
 @get("/", opt=VIEWER)
 async def list_approvals(
     reads: Reads,
-    run_id: UUID | None = None,
-    workflow_id: str | None = None,
-    status: ApprovalStatus = "open",
+    run_id: Annotated[UUID | None, Parameter(description="only of this run")] = None,
+    workflow_id: OfWorkflow = None,
+    status: Annotated[ApprovalStatus, Parameter(description="only those that stand so")] = "open",
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
 ) -> Page[Approval]:

@@ -1,8 +1,9 @@
 """Reading circuit breakers: which are open, since when, and why."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from litestar import Router, get
+from litestar.params import Parameter
 
 from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
@@ -18,7 +19,9 @@ _BREAKERS = """
 @get("/", opt=VIEWER)
 async def list_breakers(
     reads: Reads,
-    status: Literal["closed", "open", "half_open"] | None = None,
+    status: Annotated[
+        Literal["closed", "open", "half_open"] | None, Parameter(description="only those that stand so")
+    ] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
 ) -> Page[BreakerView]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import get
+from litestar.params import Parameter
 
 from infra.http.authentication import VIEWER
 from infra.http.paging import LIMIT_DEFAULT, LIMIT_MAX, CursorText, Limit, Page
@@ -22,6 +23,7 @@ from services.projections.streams import LoggedEvent, logged_event
 _LINES = """
     select run_id, node_id, instance, attempt, first_line, job_id, lines, logged_at from projections_kept.job_log_lines
 """
+ATTEMPT_MAX = 2**31 - 1
 _TRACED_COUNT = 2_000
 """So many events are read before others have their turn."""
 # instances that are no maps or loops themselves
@@ -77,9 +79,9 @@ async def list_events(
 async def list_lines(
     reads: Reads,
     run_id: UUID,
-    node_id: str | None = None,
-    instance: str | None = None,
-    attempt: int | None = None,
+    node_id: Annotated[str | None, Parameter(description="only of this node")] = None,
+    instance: Annotated[str | None, Parameter(description="only of this instance, such as `3` or `3.0`")] = None,
+    attempt: Annotated[int | None, Parameter(ge=1, le=ATTEMPT_MAX, description="only of this attempt")] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
 ) -> Page[LogLine]:

@@ -33,7 +33,10 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _HELLO, KEEP_ALIVE = b": connected\n\n", b": still here\n\n"
 _ID_DIGITS_MAX = 18
 _TURNS = RUN_ENDINGS | {"RunRetryRequested"}
-LastEventId = Annotated[str | None, Parameter(header="Last-Event-ID")]
+LastEventId = Annotated[
+    str | None,
+    Parameter(header="Last-Event-ID", description="go on after this position, the `id:` of what was heard last"),
+]
 Incarnation = Annotated[
     str | None,
     Parameter(header=INCARNATION, description="the log that Last-Event-ID is of, as an earlier answer named it"),
@@ -66,7 +69,7 @@ async def stream_run(
 
 async def stream_all(
     reads: Reads,
-    workflow_id: str | None = None,
+    workflow_id: Annotated[str | None, Parameter(description="only events of this workflow and its runs")] = None,
     last_event_id: LastEventId = None,
     incarnation: Incarnation = None,
     types: Types = None,

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -53,6 +53,7 @@ _INSTANCE_OUTPUTS = f"""
 """  # noqa: S608  constants
 _INSTANCE_NAME = re.compile(r"\d{1,9}(\.\d{1,9}){0,30}")
 _NUMBER_MAX = 2**31 - 1
+NodeStatus = Literal["idle", "queued", "running", "waiting", "completed", "failed", "cancelled", "skipped"]
 _IDLE: Mapping[str, Any] = {
     **dict.fromkeys(name.strip() for name in _COLUMNS.split(",")),
     "instance": "",
@@ -179,7 +180,9 @@ async def read_node(
     run_id: UUID,
     node_id: str,
     instance: Annotated[str | None, Parameter(description="of a node inside of loops: `3`, or `3.0`")] = None,
-    status: str | None = None,
+    status: Annotated[
+        NodeStatus | None, Parameter(description="only of what lies below it: those that stand so")
+    ] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
 ) -> NodeRunDetail:

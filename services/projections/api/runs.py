@@ -14,6 +14,7 @@ from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from services.projections.api import histories, lineage, moments, nodes
 from services.projections.api.archived import node_rows
 from services.projections.api.comparing import RunDiff, difference
+from services.projections.api.filters import OfWorkflow, Since, Until
 from services.projections.api.lineage import causes_of
 from services.projections.api.reads import RUN_COLUMNS, Reads, graph_of_run, run_row
 from services.projections.api.run_views import path_of, run_view
@@ -36,13 +37,17 @@ _PATHS = """
 @get("/", opt=VIEWER)
 async def list_runs(
     reads: Reads,
-    workflow_id: str | None = None,
-    status: RunStatus | None = None,
-    trigger_type: str | None = None,
-    label: Annotated[str | None, Parameter(description="`name=value`", pattern="^[^=]+=")] = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    parent_run_id: UUID | None = None,
+    workflow_id: OfWorkflow = None,
+    status: Annotated[RunStatus | None, Parameter(description="only those that stand so")] = None,
+    trigger_type: Annotated[
+        str | None, Parameter(description="only those that a trigger of this type started, such as `schedule`")
+    ] = None,
+    label: Annotated[
+        str | None, Parameter(description="only those with this label, `name=value`", pattern="^[^=]+=")
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    parent_run_id: Annotated[UUID | None, Parameter(description="only the children of this run")] = None,
     shadow: Annotated[bool | None, Parameter(description="only shadow runs, or none of them")] = None,
     active_at: Annotated[str | None, Parameter(description="what had not ended then: a position or a time")] = None,
     limit: Limit = LIMIT_DEFAULT,

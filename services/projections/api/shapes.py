@@ -1,10 +1,11 @@
 """The shapes of answers (interface.md, section 3, "Shapes")."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from flowforge.definition import Edge
+from flowforge.definition import Edge, Workflow
 from msgspec import UNSET, UnsetType
 
 from infra.http.paging import Page
@@ -226,6 +227,29 @@ class Active(msgspec.Struct):
     items: list[Run]
     next_cursor: str | None
     slots: list[SlotUse]
+
+
+class WorkflowView(Workflow, kw_only=True, frozen=True):
+    """A workflow as it is read: its definition as it was written, with all six job-type triggers, and what is known of it."""
+
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    created_by: str | None
+
+
+class WorkflowList(msgspec.Struct):
+    """One page of workflows."""
+
+    items: list[WorkflowView]
+    next_cursor: str | None
+
+
+class TriggerList(msgspec.Struct):
+    """The triggers of a workflow as they were written, each with `workflow_id` and the workflow's `version`."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
 
 
 class Version(msgspec.Struct):

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from flowforge.commands import ListTemplates
 from flowforge.identity import new_uuid
 from litestar import Response, Router, get
+from litestar.params import Parameter
 
 from infra.http.authentication import VIEWER
 from infra.http.etags import IfNoneMatch, tag_of, tagged
@@ -62,8 +63,8 @@ _variables = msgspec.json.Decoder(_Variables)
 @get("/", opt=VIEWER)
 async def list_templates(
     reads: Reads,
-    source: Source | None = None,
-    category: str | None = None,
+    source: Annotated[Source | None, Parameter(description="only ready-made ones, or only people's own")] = None,
+    category: Annotated[str | None, Parameter(description="only of this category")] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
 ) -> Page[TemplateSummary]:

@@ -15,13 +15,30 @@ from litestar import get
 from litestar.params import Parameter
 
 from infra.http.authentication import VIEWER
+from infra.http.described import gives
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
 from infra.schedules import schedule_of, upcoming
 from services.projections.api import moments
 from services.projections.api.reads import Reads
-from services.projections.api.shapes import CauseView, DecisionView, TriggerHour, TriggerStats, UpcomingView
+from services.projections.api.shapes import (
+    CauseView,
+    DecisionView,
+    TriggerHour,
+    TriggerList,
+    TriggerStats,
+    UpcomingView,
+)
 from services.projections.conditions import Conditions
+
+_EXAMPLE: dict[str, Any] = {
+    "id": "nightly",
+    "name": "Nightly",
+    "type": "schedule",
+    "config": {"cron": "0 3 * * *"},
+    "workflow_id": "daily-report",
+    "version": 3,
+}
 
 _TRIGGERS = """
     select w.version, w.status, v.definition from projections.workflows w
@@ -72,7 +89,7 @@ _typed = msgspec.json.Decoder(_Typed)
 UPCOMING_MAX = 1_000
 
 
-@get("/{workflow_id:str}/triggers", opt=VIEWER)
+@get("/{workflow_id:str}/triggers", opt=VIEWER | gives(TriggerList, {"items": [_EXAMPLE], "next_cursor": None}))
 async def list_triggers(reads: Reads, workflow_id: str, at: moments.At = None) -> Page[dict[str, Any]]:
     """The triggers of the newest version, or of that of a past moment, in its order; their secrets are left out.
 
@@ -118,8 +135,10 @@ async def list_decisions(
     reads: Reads,
     workflow_id: str,
     trigger_id: str,
-    cause: str | None = None,
-    decision: Decision | None = None,
+    cause: Annotated[
+        str | None, Parameter(description="only about this event: its id in the log, or its sender's")
+    ] = None,
+    decision: Annotated[Decision | None, Parameter(description="only those that were decided so")] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
 ) -> Page[DecisionView]:
@@ -236,7 +255,10 @@ async def read_stats(reads: Reads, workflow_id: str, trigger_id: str) -> Trigger
 
 @get("/{workflow_id:str}/triggers/{trigger_id:str}/upcoming", opt=VIEWER)
 async def list_upcoming(
-    reads: Reads, workflow_id: str, trigger_id: str, count: Annotated[int, Parameter(ge=1, le=UPCOMING_MAX)] = 10
+    reads: Reads,
+    workflow_id: str,
+    trigger_id: str,
+    count: Annotated[int, Parameter(ge=1, le=UPCOMING_MAX, description="so many")] = 10,
 ) -> Page[UpcomingView]:
     """When a schedule fires next, by the clock of the server; nothing while it or its workflow is not active."""
     row = await reads.pool.fetchrow(_TRIGGERS, workflow_id)

@@ -13,20 +13,35 @@ from litestar.params import Parameter
 from msgspec import structs
 
 from infra.http.authentication import VIEWER
+from infra.http.described import gives
 from infra.http.etags import IfNoneMatch, tag_of, tagged
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
 from services.projections.api import moments, statistics, triggers
 from services.projections.api.reads import Reads
 from services.projections.api.runs import active_runs
-from services.projections.api.shapes import Active, DiffView, GraphView, Version
+from services.projections.api.shapes import Active, DiffView, GraphView, Version, WorkflowList, WorkflowView
 from services.projections.api.slots import slots_of
 from services.projections.conditions import Conditions
 from services.projections.differences import differences, summary
 
 WorkflowStatus = Literal["draft", "active", "archived"]
 VERSION_MAX = 2**31 - 1
-VersionNumber = Annotated[int | None, Parameter(ge=1, le=VERSION_MAX)]
+_EXAMPLE: dict[str, Any] = {
+    "id": "daily-report",
+    "name": "Daily report",
+    "nodes": [{"id": "extract", "type": "job", "job_type": "extract"}],
+    "triggers": [{"id": "nightly", "name": "Nightly", "type": "schedule", "config": {"cron": "0 3 * * *"}}],
+    "trigger_configs": [{"trigger_type": "TRAIN", "is_enabled": False}],
+    "status": "active",
+    "version": 3,
+    "created_at": "2026-01-31T12:00:00Z",
+    "updated_at": "2026-01-31T12:00:00Z",
+    "created_by": "ada",
+}
+VersionNumber = Annotated[
+    int | None, Parameter(ge=1, le=VERSION_MAX, description="which version; without it, the newest")
+]
 _WORKFLOWS = """
     select w.id, w.version, w.status, w.created_at, w.created_by, w.created_position, w.updated_at, v.definition
     from projections.workflows w
@@ -45,12 +60,12 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _decode = msgspec.json.decode
 
 
-@get("/", opt=VIEWER)
+@get("/", opt=VIEWER | gives(WorkflowList, {"items": [_EXAMPLE], "next_cursor": None}))
 async def list_workflows(
     reads: Reads,
-    experiment_id: str | None = None,
-    tag: str | None = None,
-    status: WorkflowStatus | None = None,
+    experiment_id: Annotated[str | None, Parameter(description="only of this experiment")] = None,
+    tag: Annotated[str | None, Parameter(description="only with this tag")] = None,
+    status: Annotated[WorkflowStatus | None, Parameter(description="only those that stand so")] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: CursorText = None,
 ) -> Page[dict[str, Any]]:
@@ -90,7 +105,7 @@ async def list_trigger_blueprints() -> Page[Blueprint]:
     return Page(list(BLUEPRINTS))
 
 
-@get("/{workflow_id:str}", opt=VIEWER)
+@get("/{workflow_id:str}", opt=VIEWER | gives(WorkflowView, _EXAMPLE))
 async def read_workflow(
     reads: Reads,
     workflow_id: str,
@@ -108,7 +123,7 @@ async def read_workflow(
     if row["version"] != row["newest"]:
         fields["status"] = _fields.decode(row["definition"]).get("status", "active")
     is_archived = row["status"] == "archived" and row["version"] == row["newest"]
-    return tagged(fields, tag_of(row["version"], is_archived=is_archived), if_none_match)
+    return tagged(fields, tag_of(row["version"], "archived" if is_archived else ""), if_none_match)
 
 
 async def _workflow_at(
@@ -118,7 +133,7 @@ async def _workflow_at(
         raise bad_request("query.at", "a workflow is read at a moment or at a version, not at both")
     workflow, then = await moments.workflow_at(reads, workflow_id, at)
     fields = _workflow({**structs.asdict(workflow), "definition": then.definition})
-    return tagged(fields, tag_of(then.version, is_archived=workflow.status == "archived"), if_none_match)
+    return tagged(fields, tag_of(then.version, "archived" if workflow.status == "archived" else ""), if_none_match)
 
 
 @get("/{workflow_id:str}/graph", opt=VIEWER)
@@ -149,8 +164,10 @@ async def list_versions(
 async def read_diff(
     reads: Reads,
     workflow_id: str,
-    before: Annotated[int, Parameter(query="from", ge=1, le=VERSION_MAX)],
-    after: Annotated[int | None, Parameter(query="to", ge=1, le=VERSION_MAX)] = None,
+    before: Annotated[int, Parameter(query="from", ge=1, le=VERSION_MAX, description="the older version")],
+    after: Annotated[
+        int | None, Parameter(query="to", ge=1, le=VERSION_MAX, description="the other; without it, the newest")
+    ] = None,
 ) -> DiffView:
     """What changed from one version to another (the newest, if none is named)."""
     last = after or await newest_version(reads, workflow_id)

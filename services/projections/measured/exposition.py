@@ -17,7 +17,8 @@ _BREAKER_STATES = ("closed", "half_open", "open")
 def exposed(tally: Tally, standing: Standing, own: Measured) -> bytes:
     """The whole page. `own`: what the process that answers counted of itself."""
     registry = CollectorRegistry()
-    families = (*_counted(tally), *_stands(standing), *_listens(standing), *process_families(standing.processes, own))
+    processes = process_families(standing.processes, own, were_asked=standing.is_nats_up)
+    families = (*_counted(tally), *_stands(standing), *_listens(standing), *processes)
     registry.register(_Families([*families]))
     return generate_latest(registry)
 

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.api import ConsumerInfo
 
-from infra.bus.health import Health, ask_health
+from infra.bus.health import ANSWERING, Health, ask_health
 from infra.bus.topology import hearings
 
 _CURSORS = "select name, position from eventlog.cursors"
@@ -25,10 +25,8 @@ _SLOTS = """
     where state <> 'gone' group by 1, 2 order by 1 limit 1000
 """
 _PROJECTED = "select position from projections.checkpoint"
-_LAST = "select recorded_at from eventlog.log_batches where first_position <= $1 order by first_position desc limit 1"
+_LAST = "select recorded_at from eventlog.entries where position >= $1 order by position limit 1"
 _CONSUMERS_PAGE_COUNT = 256
-ANSWERING = ("catalog", "triggers", "execution", "scheduler", "projections", "gateway")
-"""Services whose processes say how they are. Workers do not: whether one is there is seen at its queues."""
 
 
 class Consumer(msgspec.Struct, frozen=True):

@@ -5,9 +5,8 @@ from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from infra.bus.health import Health
+from infra.bus.health import ANSWERING, Health
 from infra.telemetry.measures import BUCKETS_S, Measured, Times
-from services.projections.measured.gathered import ANSWERING
 
 READS = "reads"
 SERVICE = "service"
@@ -31,16 +30,17 @@ _PROCESS = {
 }
 
 
-def process_families(processes: Sequence[Health], own: Measured) -> Iterator[Metric]:
-    """`own` is the process that answers, which hosts the reads; whoever lives in it as well is told once."""
+def process_families(processes: Sequence[Health], own: Measured, *, were_asked: bool) -> Iterator[Metric]:
+    """Nothing is said of who is up unless all `were_asked`. `own` is the process that answers, which hosts the reads;
+    whoever lives in it as well is told once."""
     owners = {one.service: one for one in processes if one.is_owner}
     yield _gauge(
         "flowforge_service_up", "Whether a service answers, and its process is the one that works.", [SERVICE],
-        [([name], int(name in owners and owners[name].is_ready)) for name in ANSWERING],
+        [([name], int(name in owners and owners[name].is_ready)) for name in ANSWERING if were_asked],
     )  # fmt: skip
     yield _gauge(
         "flowforge_service_processes", "Processes of a service that answer, stand-bys among them.", [SERVICE],
-        [([name], sum(one.service == name for one in processes)) for name in ANSWERING],
+        [([name], sum(one.service == name for one in processes)) for name in ANSWERING if were_asked],
     )  # fmt: skip
     yield _gauge(
         "flowforge_service_waiting_messages", "Messages that a service has taken and not turned.", [SERVICE],

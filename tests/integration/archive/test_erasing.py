@@ -10,16 +10,19 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
+import msgspec
 import pytest
-from flowforge.events import PayloadErased, encode
+from flowforge.events import NodeCompleted, PayloadErased, RunCancelled, encode
 from flowforge.events.erasure import ERASURES_STREAM
 from flowforge.identity import derived_uuid
-from histories import START
+from histories import START, new, received, triggered
 
-from infra.archive import ArchivedEventLog
+from infra.archive import ArchivedEventLog, ArchiveFile
+from infra.archive import file as archive_file
 from infra.archive.erasing import Erased, erase_from_archive, find_in_archives
 from infra.archive.moving import archive, moving, restore
 from infra.archive.proof import ProvenArchives
+from infra.archive.record import blobs_in
 from infra.eventlog import Append, NewEvent, StreamAppend
 from infra.eventlog.verify import verify
 from infra.failpoints import KILLED_EXIT_STATUS
@@ -39,6 +42,11 @@ async def person(log: ArchivedEventLog, runs: list[UUID], service_dsn: str, fold
     async with moving(service_dsn) as connection:
         await archive(connection, folder, [*runs, run_id])
     return run_id
+
+
+async def erased_from(dsn: str, folder: Path, left: Mapping[int, bytes]) -> list[Erased]:
+    async with moving(dsn) as connection:
+        return await erase_from_archive(connection, folder, left)
 
 
 async def everything_of(run_id: UUID, log: ArchivedEventLog) -> dict[int, bytes]:
@@ -80,7 +88,7 @@ async def test_a_persons_payloads_leave_the_archive_and_the_chain_still_verifies
     others = await log.read_streams(runs)
     assert CANARY.encode() in texts_in(folder)[0]
     left = await everything_of(person, log)
-    assert await erase_from_archive(service_dsn, folder, left) == [Erased("runs-000001.e1.jsonl.gz", 2)]
+    assert await erased_from(service_dsn, folder, left) == [Erased("runs-000001.e1.jsonl.gz", 2)]
     [text] = texts_in(folder)
     assert CANARY.encode() not in text
     assert [event.data for event in await log.read_stream(person)] == [LEFT, LEFT]
@@ -89,18 +97,16 @@ async def test_a_persons_payloads_leave_the_archive_and_the_chain_still_verifies
     assert {problem.kind for problem in report.problems} == {"erasure"}  # nothing in the log says so
     await say_so(postgres_dsn, left)
     assert (await verify(service_dsn, await ProvenArchives.of(service_dsn, folder))).problems == []
-    assert await erase_from_archive(service_dsn, folder, left) == []
+    assert await erased_from(service_dsn, folder, left) == []
 
 
 async def test_single_events_are_erased_by_their_position(
     log: ArchivedEventLog, person: UUID, service_dsn: str, folder: Path
 ):
     first, second = await log.read_stream(person)
-    assert await erase_from_archive(service_dsn, folder, {first.position: LEFT}) == [
-        Erased("runs-000001.e1.jsonl.gz", 1)
-    ]
+    assert await erased_from(service_dsn, folder, {first.position: LEFT}) == [Erased("runs-000001.e1.jsonl.gz", 1)]
     assert [event.data for event in await log.read_stream(person)] == [LEFT, second.data]
-    await erase_from_archive(service_dsn, folder, {second.position: LEFT, 10**9: LEFT})
+    await erased_from(service_dsn, folder, {second.position: LEFT, 10**9: LEFT})
     assert [path.name for path in folder.iterdir()] == ["runs-000001.e2.jsonl.gz"]
 
 
@@ -108,7 +114,7 @@ async def test_an_archive_without_some_payloads_is_restored_without_them(
     log: ArchivedEventLog, person: UUID, service_dsn: str, postgres_dsn: str, folder: Path
 ):
     await say_so(postgres_dsn, await everything_of(person, log))
-    [erased] = await erase_from_archive(service_dsn, folder, await everything_of(person, log))
+    [erased] = await erased_from(service_dsn, folder, await everything_of(person, log))
     async with moving(service_dsn) as connection:
         await restore(connection, folder / erased.archive)
     (folder / erased.archive).unlink()
@@ -116,12 +122,47 @@ async def test_an_archive_without_some_payloads_is_restored_without_them(
     assert (await verify(service_dsn)).problems == []
 
 
+async def test_files_that_no_longer_are_archives_do_not_keep_what_is_erased(
+    log: ArchivedEventLog, person: UUID, runs: list[UUID], service_dsn: str, folder: Path
+):
+    left = await everything_of(person, log)
+    [path] = folder.iterdir()
+    (folder / "runs-000002.jsonl.gz").write_bytes(path.read_bytes())  # written, and killed before it was one
+    opened = ArchiveFile.open(path)
+    foreign = folder / "runs-000003.jsonl.gz"
+    header = msgspec.structs.replace(opened.header, incarnation=uuid4())
+    archive_file.write(foreign, header, [], list(opened.records()))
+    async with moving(service_dsn) as connection:
+        await restore(connection, path)
+        assert await erase_from_archive(connection, folder, left) == []
+    assert list(folder.iterdir()) == [foreign]
+
+
+async def test_a_blob_that_a_fork_still_needs_moves_from_the_archive_into_the_log(
+    log: ArchivedEventLog, person: UUID, service_dsn: str, postgres_dsn: str, folder: Path
+):
+    [name] = {name for event in await log.read_stream(person) for name in blobs_in(event.data)}
+    blob = await log.get_blob(name)
+    fork = b'{"output":{"$blob":"%s","size":9}}' % name.encode()
+    await log.append([Append([StreamAppend("run", uuid4(), 0, [NewEvent("NodeCompleted", fork)])], START)])
+    owner = await asyncpg.connect(postgres_dsn)
+    await owner.execute("delete from eventlog.blobs")  # as the sweep does
+    await owner.close()
+    await erased_from(service_dsn, folder, await everything_of(person, log))
+    assert CANARY.encode() not in texts_in(folder)[0]
+    assert await log.get_blob(name) == blob
+
+
 _ERASE = """
 import asyncio, sys
 from pathlib import Path
 from infra.archive.erasing import erase_from_archive
+from infra.archive.moving import moving
 left = {int(position): b'{"left":"nothing"}' for position in sys.argv[3].split(",")}
-asyncio.run(erase_from_archive(sys.argv[1], Path(sys.argv[2]), left))
+async def erase():
+    async with moving(sys.argv[1]) as connection:
+        await erase_from_archive(connection, Path(sys.argv[2]), left)
+asyncio.run(erase())
 """
 
 
@@ -141,3 +182,41 @@ async def test_a_kill_while_erasing_leaves_a_log_that_is_whole_and_nothing_after
         assert (await verify(service_dsn, await ProvenArchives.of(service_dsn, folder))).problems == []
     assert all(CANARY.encode() not in text for text in texts_in(folder))
     assert len(texts_in(folder)) == 1
+
+
+_ERASE_TEXT = """
+import asyncio, sys
+import asyncpg
+from infra.erasure import erase, erase_copies, erasing, find
+erasing.EVENTS_PER_STATEMENT = 3
+async def main():
+    connection = await asyncpg.connect(sys.argv[1])
+    found = await find(connection, text=sys.argv[2])
+    copies = await erase_copies(connection, found)
+    await erase(connection, found, copies.blobs)
+    print(len(found.to_do))
+asyncio.run(main())
+"""
+
+
+async def test_an_erasure_that_was_cut_off_finds_what_is_left_when_it_is_done_again(
+    log: ArchivedEventLog, postgres_dsn: str
+):
+    for number in range(2):
+        blob = await log.put_blob(b'"%d of %s"' % (number, CANARY.encode()))
+        output = msgspec.Raw(b'{"$blob":"%s","size":9}' % blob.encode())
+        append, cause = received(number, START)
+        run = triggered(cause, START)
+        events = new(run, NodeCompleted(node_id="a", output=output), RunCancelled(reason=""))
+        await log.append([append, Append([StreamAppend("run", run.run_id, 0, events)], START)])
+    for armed, status in (("erasure.after_statement=die", KILLED_EXIT_STATUS), ("", 0)):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _ERASE_TEXT, postgres_dsn, CANARY, env={**os.environ, "FLOWFORGE_FAILPOINTS": armed}
+        )
+        assert await process.wait() == status
+    owner = await asyncpg.connect(postgres_dsn)
+    assert await owner.fetchval("select count(*) from eventlog.blobs") == 0
+    kept = await owner.fetch("select distinct type from eventlog.events where salt is not null order by 1")
+    assert [row[0] for row in kept] == ["PayloadErased", "RunCancelled"]
+    await owner.close()
+    assert (await verify(postgres_dsn)).problems == []

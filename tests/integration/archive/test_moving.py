@@ -5,14 +5,26 @@ from pathlib import Path
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 from flowforge.identity import derived_uuid
 from histories import START, Clock, append_chain_runs
 
 from infra.archive import ArchiveDamaged, ArchivedEventLog, ArchiveFile
+from infra.archive import file as archive_file
+from infra.archive import moving as moving_room
 from infra.archive.catalogue import ArchiveUnreadable
-from infra.archive.moving import Moved, NotRestorable, archive, moving, restore
-from infra.eventlog import Append, Appended, Conflict, NewEvent, PostgresEventLog, StoredEvent, StreamAppend
+from infra.archive.moving import FolderTaken, Moved, NotRestorable, archive, moving, portions, put_in_place, restore
+from infra.eventlog import (
+    Append,
+    Appended,
+    Conflict,
+    NewEvent,
+    PostgresEventLog,
+    StoredEvent,
+    StreamAppend,
+)
+from infra.eventlog.verify import verify
 
 RUN_EVENTS = 12
 
@@ -168,6 +180,21 @@ async def test_json_texts_come_back_byte_for_byte(log: ArchivedEventLog, service
     assert [event.data for event in before[:3]] == texts
 
 
+async def test_entries_come_back_within_their_commits(log: ArchivedEventLog, service_dsn: str, folder: Path):
+    run_id = derived_uuid(START, "alike")
+    for version, events in enumerate(([NewEvent("Paid_1", b"1", 2)], [NewEvent("Paid", b"2")], [ended()])):
+        await log.append([Append([StreamAppend("run", run_id, version, events)], START)])
+    before = await log.read(0)
+    file = folder / (await moved(service_dsn, folder, [run_id])).file
+    async with moving(service_dsn) as connection:
+        await restore(connection, file)
+    report = await verify(service_dsn)
+    assert (report.batches, report.problems) == (5, [])
+    assert (await log.read(0))[:3] == before
+    assert [event.data for event in await log.read(0, types=["Paid"])] == [b"2"]
+    assert [event.position for event in await log.read(0, 1, types=["Paid_1", "%", "Paid\\"])] == [1]
+
+
 async def test_a_run_that_has_not_ended_is_not_archived(
     log: ArchivedEventLog, runs: list[UUID], service_dsn: str, folder: Path
 ):
@@ -179,13 +206,33 @@ async def test_a_run_that_has_not_ended_is_not_archived(
     assert await all_of(log) == before
 
 
+@pytest.mark.parametrize("words", [["RunRetryRequested"], ["RunRetryRequested", "RunRetried", "NodeQueued"]])
+async def test_a_run_that_is_retried_stays_in_the_log_though_it_had_ended_once(
+    log: ArchivedEventLog, runs: list[UUID], service_dsn: str, folder: Path, words: list[str]
+):
+    await log.append([Append([StreamAppend("run", runs[0], RUN_EVENTS, [NewEvent(w, b"{}") for w in words])], START)])
+    before = await all_of(log)
+    with pytest.raises(asyncpg.SerializationError, match="1 of these runs are retried"):
+        await moved(service_dsn, folder, runs)
+    assert await all_of(log) == before
+    assert await log.archived(runs) == {}
+
+
+async def test_a_run_that_was_retried_in_vain_is_archived(
+    log: ArchivedEventLog, runs: list[UUID], service_dsn: str, folder: Path
+):
+    words = [NewEvent(word, b"{}") for word in ("RunRetryRequested", "RunRetryRefused")]
+    await log.append([Append([StreamAppend("run", runs[0], RUN_EVENTS, words)], START)])
+    assert (await moved(service_dsn, folder, runs)).runs_count == len(runs)
+
+
 async def test_only_the_archiving_function_deletes(
     log: ArchivedEventLog, runs: list[UUID], service_dsn: str, postgres_dsn: str
 ):
     for dsn in (service_dsn, postgres_dsn):
         connection = await asyncpg.connect(dsn)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute("delete from eventlog.events where stream_id = $1", runs[0])
+            await connection.execute("delete from eventlog.entries where stream_id = $1", runs[0])
         await connection.close()
 
 
@@ -202,6 +249,84 @@ async def test_a_file_that_is_not_what_was_archived_takes_nothing_from_the_log(
         )
     await connection.close()
     assert await all_of(log) == before
+
+
+async def test_a_blob_that_is_only_in_another_archive_goes_with_who_refers_to_it(
+    log: ArchivedEventLog, service_dsn: str, postgres_dsn: str, folder: Path
+):
+    name = await log.put_blob(b'["large"]')
+    data = b'{"node_id":"a","output":{"$blob":"%s","size":9}}' % name.encode()
+    origin, fork = derived_uuid(START, "origin"), derived_uuid(START, "fork")
+    await log.append([Append([StreamAppend("run", origin, 0, [NewEvent("NodeCompleted", data), ended()])], START)])
+    first = await moved(service_dsn, folder, [origin])
+    owner = await asyncpg.connect(postgres_dsn)
+    await owner.execute("delete from eventlog.blobs")  # as the sweep does
+    await owner.close()
+    await log.append([Append([StreamAppend("run", fork, 0, [NewEvent("NodeCompleted", data), ended()])], START)])
+    second = await moved(service_dsn, folder, [fork])
+    assert ArchiveFile.open(folder / second.file).blob(name) == b'["large"]'
+    assert ArchiveFile.open(folder / first.file).blob(name) == b'["large"]'
+
+
+async def test_large_runs_are_spread_over_files_by_the_bytes_of_their_payloads(
+    log: ArchivedEventLog, runs: list[UUID], service_dsn: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(moving_room, "PAYLOAD_BYTES_PER_ARCHIVE_MAX", 2_500)
+    monkeypatch.setattr(moving_room, "FAMILY_PAYLOAD_BYTES_MAX", 10_000)
+    huge = derived_uuid(START, "huge")
+    text = NewEvent("X", b'"%s"' % (b"x" * 11_000))
+    await log.append([Append([StreamAppend("run", huge, 0, [text, ended()])], START)])
+    async with moving(service_dsn) as connection:
+        found = [portion async for portion in portions(connection, [[run] for run in (*runs, huge)])]
+    assert [run for portion in found for run in portion] == runs
+    assert len(found) > 1
+
+
+# --- whose file it is ---------------------------------------------------------------------------------------------------
+
+
+def of_another_log(said: Moved, folder: Path) -> bytes:
+    path = folder / said.file
+    opened = ArchiveFile.open(path)
+    header = msgspec.structs.replace(opened.header, incarnation=derived_uuid(START, "another log"))
+    archive_file.write(path, header, [], list(opened.records()))
+    return path.read_bytes()
+
+
+async def test_a_folder_of_another_log_is_refused_and_its_files_stay(
+    log: ArchivedEventLog, runs: list[UUID], service_dsn: str, folder: Path
+):
+    path = folder / "runs-000002.jsonl.gz"
+    foreign = of_another_log(await moved(service_dsn, folder, runs[:3]), folder)
+    for content in (foreign, b"something else"):
+        path.write_bytes(content)
+        with pytest.raises(FolderTaken, match=r"is not of this log .* move it away"):
+            await moved(service_dsn, folder, runs[3:])
+        assert path.read_bytes() == content
+    assert set(await log.archived(runs)) == set(runs[:3])
+
+
+async def test_who_has_lost_its_right_to_archive_overwrites_nothing(tmp_path: Path):
+    draft, path = tmp_path / "draft", tmp_path / "runs-000001.jsonl.gz"
+    draft.write_bytes(b"of one that is late")
+    path.write_bytes(b"of the one that archives now")
+    with pytest.raises(FileExistsError):
+        put_in_place(draft, path)
+    assert path.read_bytes() == b"of the one that archives now"
+
+
+async def test_a_file_is_ours_alone_from_its_first_byte_on(
+    log: ArchivedEventLog, runs: list[UUID], service_dsn: str, folder: Path
+):
+    folder.mkdir()
+    draft = folder / ".runs-000001.jsonl.gz.draft"
+    draft.write_bytes(b"left by a kill, for all to read")
+    draft.chmod(0o644)
+    with draft.open("rb+") as held:
+        said = await moved(service_dsn, folder, runs)
+        held.write(b"a writer that was thought dead")
+    assert (folder / said.file).stat().st_mode & 0o777 == 0o600
+    ArchiveFile.open(folder / said.file).check()
 
 
 # --- what is wrong with a file ----------------------------------------------------------------------------------------

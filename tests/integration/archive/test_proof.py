@@ -9,7 +9,7 @@ import pytest
 
 from infra.archive import ArchivedEventLog, ArchiveFile
 from infra.archive import file as archive_file
-from infra.archive.moving import archive, moving
+from infra.archive.moving import archive, moving, restore
 from infra.archive.proof import ProvenArchives
 from infra.eventlog.verify import Report, verify
 
@@ -62,3 +62,13 @@ async def test_any_tool_reads_the_file(path: Path):
     lines = gzip.decompress(path.read_bytes()).splitlines()
     assert lines[0].startswith(b'{"format":"flowforge-archive","format_version":1,')
     assert len(lines) == 1 + 6 * 12 + 1
+
+
+async def test_what_is_archived_or_put_back_while_the_log_is_proven_is_no_problem(
+    log: ArchivedEventLog, path: Path, runs: list[UUID], service_dsn: str, reader_dsn: str
+):
+    proven_before = await ProvenArchives.of(reader_dsn, path.parent)
+    async with moving(service_dsn) as connection:
+        await restore(connection, path)
+        await archive(connection, path.parent, runs[4:])
+    assert (await verify(reader_dsn, proven_before)).problems == []

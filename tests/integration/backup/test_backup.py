@@ -1,6 +1,7 @@
 """A backup is one whole snapshot of everything; a new home made of it has the same log, under another incarnation."""
 
 import asyncio
+import hashlib
 import os
 import secrets
 import shutil
@@ -19,6 +20,7 @@ import pytest
 from infra.archive import ArchivedEventLog
 from infra.archive.moving import ArchivingBusy, archive, moving
 from infra.backup import BackupDamaged, BackupFailed, Manifest, NotRestored, check, restore, write
+from infra.backup.contents import FileContent, TableContent
 from infra.embedded.account import make_traversable
 from infra.embedded.cluster import Cluster
 from infra.embedded.home import Credentials, Home, write_private
@@ -82,7 +84,7 @@ async def rows_of(dsn: str) -> dict[str, list[str]]:
     try:
         found: dict[str, list[str]] = {}
         for table in (
-            "eventlog.events", "eventlog.log_batches", "eventlog.identities", "eventlog.blobs", "eventlog.archives",
+            "eventlog.entries", "eventlog.archived_batches", "eventlog.identities", "eventlog.blobs", "eventlog.archives",
             "eventlog.archived_streams", "projections_kept.job_log_lines", "secrets.sealed", "gateway.idempotency",
         ):  # fmt: skip
             rows = await connection.fetch(f"select t::text from {table} t order by 1")
@@ -110,7 +112,7 @@ async def test_a_backup_is_whole_says_what_it_holds_and_is_ours_alone(backup: Pa
     manifest = check(backup)
     head = await log.head()
     assert (manifest.position, manifest.incarnation) == (head.position, head.incarnation)
-    assert {"eventlog.events", "secrets.sealed", "gateway.keys"} <= {table.name for table in manifest.tables}
+    assert {"eventlog.entries", "secrets.sealed", "gateway.keys"} <= {table.name for table in manifest.tables}
     assert not {table.name for table in manifest.tables if table.name.startswith(("projections.", "pg_"))}
     assert [file.path for file in manifest.files] == [
         "credentials.json", "admin.key", "secrets.key", "archives/runs-000001.jsonl.gz"
@@ -125,6 +127,7 @@ async def test_a_backup_is_of_one_moment_whatever_is_logged_meanwhile(
     from histories import Clock, append_chain_runs
 
     position = (await log.head()).position
+    entries = len((await rows_of(service_dsn))["eventlog.entries"])
     told: list[str] = []
     appending: list[asyncio.Task[list[UUID]]] = []
 
@@ -138,8 +141,7 @@ async def test_a_backup_is_of_one_moment_whatever_is_logged_meanwhile(
     await asyncio.gather(*appending)
     assert manifest.position == position < (await log.head()).position
     rows = {table.name: table.rows_count for table in manifest.tables}
-    archived = 5 * 12
-    assert rows["eventlog.events"] == position - archived
+    assert rows["eventlog.entries"] == entries
 
 
 @pytest.mark.parametrize(
@@ -180,6 +182,31 @@ async def test_a_backup_of_another_version_or_namespace_is_refused(backup: Path,
     rewritten(backup, format_version=99)
     with pytest.raises(BackupDamaged, match="was written by a newer FlowForge"):
         check(backup)
+
+
+@pytest.mark.parametrize(
+    "path", ["../admin.key", "archives/../admin.key", "archives/.bashrc", "services.json", "archives/", "/etc/passwd"]
+)
+async def test_a_backup_brings_only_files_that_backups_have(backup: Path, place: Path, path: str):
+    manifest = check(backup)
+    content = b"strange"
+    with zipfile.ZipFile(backup, "a") as out:
+        out.writestr(f"home/{path}", content)
+    digest = hashlib.sha256(content).hexdigest()
+    rewritten(backup, files=[*manifest.files, FileContent(path, len(content), digest)])
+    before = sorted(place.rglob("*"))
+    with pytest.raises(NotRestored, match="a file at a strange place"):
+        await restore(backup, Settings(home=place / "new"), ENVIRONMENT)
+    assert sorted(place.rglob("*")) == before
+
+
+async def test_the_archives_of_another_log_are_not_written_over(backup: Path, place: Path):
+    folder = place / "shared"
+    folder.mkdir()
+    (folder / "runs-000001.jsonl.gz").write_bytes(b"of the other one")
+    with pytest.raises(NotRestored, match=r"shared/runs-000001\.jsonl\.gz is there already"):
+        await restore(backup, Settings(home=place / "new", archive_dir=folder), ENVIRONMENT)
+    assert (folder / "runs-000001.jsonl.gz").read_bytes() == b"of the other one"
 
 
 async def test_a_file_that_is_no_backup_is_refused(place: Path):
@@ -233,6 +260,29 @@ async def test_a_home_made_of_a_backup_has_every_row_and_another_incarnation(
         dsn = f"postgresql://flowforge_owner:{password}@{server}"
         assert await rows_of(dsn) == await rows_of(service_dsn)
         assert await incarnation_of(dsn) != manifest.incarnation
+
+
+async def test_archives_that_have_a_folder_of_their_own_go_there(backup: Path, place: Path):
+    new = Settings(home=place / "new", archive_dir=place / "shared")
+    _, report = await restore(backup, new, ENVIRONMENT)
+    assert report.ok
+    assert [(path.name, path.stat().st_mode & 0o777) for path in (place / "shared").iterdir()] == [
+        ("runs-000001.jsonl.gz", 0o600)
+    ]
+    assert not (new.home / "archives").exists()
+
+
+async def test_tables_that_are_not_ours_are_not_touched(backup: Path, place: Path):
+    manifest = check(backup)
+    strange = TableContent(
+        "pg_catalog.pg_class; drop table eventlog.events", ["a"], 0, 0, hashlib.sha256(b"").hexdigest()
+    )
+    with zipfile.ZipFile(backup, "a") as out:
+        out.writestr(strange.entry, b"")
+    rewritten(backup, tables=[*manifest.tables, strange])
+    with pytest.raises(NotRestored, match="tables that this version does not know: pg_catalog"):
+        await restore(backup, Settings(home=place / "new"), ENVIRONMENT)
+    assert not (place / "new").exists()
 
 
 async def test_a_database_that_has_events_is_not_restored_into(

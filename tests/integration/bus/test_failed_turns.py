@@ -1,10 +1,14 @@
 """A turn, or a start, that fails half way: nothing that was only decided counts, nothing that was logged stays unsaid."""
 
 from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+from flowforge.identity import named_stream
 
 from infra.bus import Outgoing
 from infra.bus.turn import UNAVAILABLE_WAIT_S
-from infra.eventlog import Answer, Append, Conflict, MemoryEventLog, StoredEvent, Unavailable
+from infra.eventlog import Answer, Append, Conflict, MemoryEventLog, PartUnavailable, StoredEvent, Unavailable
 from tests.integration.bus.conftest import Stage, until
 from tests.integration.bus.tally import Tally
 
@@ -39,6 +43,15 @@ class Late(MemoryEventLog):
         return await super().append(groups)
 
 
+class Torn(MemoryEventLog):
+    """A log of which the stream of the word `lost` cannot be read."""
+
+    async def read_stream(self, stream_id: UUID, after_version: int = 0, limit: int | None = None) -> list[StoredEvent]:
+        if stream_id == named_stream("word", "lost"):
+            raise PartUnavailable("the archive with it is not there")
+        return await super().read_stream(stream_id, after_version, limit)
+
+
 class Stumbling(Tally):
     """Fails once when it is asked what to say again."""
 
@@ -59,6 +72,27 @@ async def test_what_was_decided_and_not_logged_is_forgotten(stage: Stage):
     await until(lambda: stage.heard == [{"word": "a", "seq": 1}], "it is counted once the log answers again")
     assert await stage.counted() == [("a", 1)]
     await until(stage.nothing_is_left, "everything is acknowledged")
+    await shell.stop()
+
+
+async def test_a_part_of_the_log_that_cannot_be_read_stops_only_who_needs_it(stage: Stage):
+    stage.log = Torn()
+    shell, _ = await stage.shell(log=stage.log)
+    await stage.say("lost", 1)
+    await stage.say("a", 2)
+    await until(lambda: stage.heard == [{"word": "a", "seq": 2}], "the other word is counted")
+
+    async def is_quarantined() -> bool:
+        return len(await stage.quarantined()) == 1
+
+    await until(is_quarantined, "what cannot be decided is put aside, and may be taken up again")
+    assert "the archive with it is not there" in (await stage.quarantined())[0]["reason"]
+    await until(stage.nothing_is_left, "nothing waits")
+    inbox = await stage.client.subscribe(stage.client.new_inbox())
+    await shell.command("commands", stage.body("lost", 3), inbox.subject)
+    refused = msgspec.json.decode((await inbox.next_msg(5)).data)["refused"]
+    assert (refused["status"], refused["detail"]) == (503, "the archive with it is not there")
+    assert len(await stage.quarantined()) == 1
     await shell.stop()
 
 

@@ -15,6 +15,7 @@ from nats.js.errors import APIError, ServiceUnavailableError
 from infra.bus.topology import declare
 from infra.embedded import nats as embedded
 
+HEARD_WITHIN_S = 10
 REFUSED = (APIError, ServiceUnavailableError, TimeoutError, NoRespondersError)
 
 
@@ -183,9 +184,9 @@ async def test_an_external_system_publishes_events_and_follows_runs(connect: Con
     live = await external.subscribe("flowforge.runs.>")
     await external.flush()
     await execution.jetstream().publish("flowforge.runs.w.r.RunStarted", b"{}")
-    assert (await live.next_msg()).subject == "flowforge.runs.w.r.RunStarted"
+    assert (await live.next_msg(timeout=HEARD_WITHIN_S)).subject == "flowforge.runs.w.r.RunStarted"
     past = await external.jetstream().subscribe("flowforge.runs.w.>", ordered_consumer=True)
-    assert (await past.next_msg()).subject == "flowforge.runs.w.r.RunStarted"
+    assert (await past.next_msg(timeout=HEARD_WITHIN_S)).subject == "flowforge.runs.w.r.RunStarted"
     pulled = await external.jetstream().pull_subscribe("flowforge.runs.>", durable="dashboard", stream="RUNS")
     [message] = await pulled.fetch(1)
     await message.ack_sync()
@@ -207,7 +208,7 @@ async def test_a_worker_takes_jobs_reports_and_keeps_large_results(connect: Conn
     await blobs.put("large", b"x" * 300_000)
     await job.ack_sync()
     await execution.publish("flowforge.cancels.j", b"{}")
-    assert (await cancels.next_msg()).subject == "flowforge.cancels.j"
+    assert (await cancels.next_msg(timeout=HEARD_WITHIN_S)).subject == "flowforge.cancels.j"
     reader = await (await connect("execution")).jetstream().object_store("blobs")
     assert len((await reader.get("large")).data or b"") == 300_000
     assert worker.refusals == []

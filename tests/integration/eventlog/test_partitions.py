@@ -1,5 +1,6 @@
 """The log in partitions by month: made ahead, entered by whoever appends, and read as one."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID
@@ -38,7 +39,7 @@ async def log_one(log: PostgresEventLog, stream_id: UUID, version: int = 0) -> N
 
 async def partition_of(owner: asyncpg.Connection, stream_id: UUID) -> str:
     found = await owner.fetchval(
-        "select tableoid::regclass::text from eventlog.events where stream_id = $1 limit 1", stream_id
+        "select tableoid::regclass::text from eventlog.entries where stream_id = $1 limit 1", stream_id
     )
     return str(found)
 
@@ -106,3 +107,17 @@ async def test_a_service_may_have_them_made_and_nothing_else(
     for deed in ("delete from eventlog.{}", "truncate eventlog.{}", "update eventlog.{} set version = 1"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
             await owner.execute(deed.format(f"events_{last:%Y_%m}"))
+
+
+async def test_a_long_reader_keeps_no_start_and_nobody_who_appends_waiting(
+    owner: asyncpg.Connection, postgres_log: PostgresEventLog, postgres_dsn: str
+):
+    last = months_from_now()[-1]
+    await owner.execute(f"drop table eventlog.events_{last:%Y_%m}")
+    reader = await asyncpg.connect(postgres_dsn)
+    async with reader.transaction():
+        await reader.fetch("select count(*) from eventlog.events")
+        async with asyncio.timeout(3):
+            _, _ = await asyncio.gather(migrate(postgres_dsn), log_one(postgres_log, derived_uuid(last, "run")))
+        assert await owner.fetchval("select to_regclass($1)", f"eventlog.events_{last:%Y_%m}") is None
+    await reader.close()

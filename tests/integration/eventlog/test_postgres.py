@@ -59,10 +59,10 @@ CHANGES = [
     "truncate eventlog.{table}",
 ]
 KEPT = [
-    ("events", "type"),
-    ("events_named", "type"),
-    ("events_timed", "type"),
-    ("log_batches", "hash"),
+    ("entries", "types"),
+    ("events_named", "types"),
+    ("events_timed", "types"),
+    ("archived_batches", "hash"),
     ("identities", "position"),
 ]
 
@@ -84,16 +84,27 @@ async def test_what_is_logged_is_changed_by_nobody_not_even_its_owner(
     assert await owner.fetchval("select count(*) from eventlog.events") == 1
 
 
+@pytest.mark.parametrize("change", ["update eventlog.events set type = type", "delete from eventlog.events"])
+async def test_events_cannot_be_changed_through_their_view(
+    postgres_log: PostgresEventLog, owner: asyncpg.Connection, service: asyncpg.Connection, change: str
+):
+    await postgres_log.append([group(A)])
+    for login in (owner, service):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await login.execute(change)
+
+
 @pytest.mark.parametrize(
     "by_hand",
     [
         "insert into eventlog.events (position) values (1)",
-        "insert into eventlog.log_batches values (1, 1, '', now())",
+        "insert into eventlog.entries (position) values (1)",
+        "insert into eventlog.archived_batches values (1, '')",
         "insert into eventlog.identities values ('', 1)",
         "update eventlog.head set position = 9",
         "update eventlog.blobs set data = ''",
         "delete from eventlog.blobs",
-        "alter table eventlog.events disable trigger append_only",
+        "alter table eventlog.entries disable trigger append_only",
         "create table eventlog.more (a int)",
     ],
 )

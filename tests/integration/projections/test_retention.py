@@ -2,20 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
-from flowforge.events import RetentionApplied
+from flowforge.events import RetentionApplied, encode
 from flowforge.identity import derived_uuid
 from histories import START, Clock, append_chain_runs, created
 from test_archived_runs import caught_up
 
 from infra.archive import ArchivedEventLog
 from infra.archive.blobs import sweep_blobs
+from infra.archive.moving import RETENTION_STREAM, ArchivingBusy, moving
 from infra.eventlog import Append, NewEvent, StreamAppend
 from services.projections.loop import Loop
 from services.projections.retention import Retention
@@ -85,6 +86,30 @@ async def test_without_settings_nothing_of_runs_is_touched(
     applied = await Retention(log, service_dsn, tmp_path, RetentionSettings()).apply()
     assert applied == RetentionApplied()
     assert await log.archived(runs) == {}
+
+
+async def test_a_clock_that_was_ahead_once_does_not_stop_the_passes(
+    log: ArchivedEventLog, service_dsn: str, tmp_path: Path
+):
+    ahead = datetime.now(UTC) + timedelta(days=10_000)
+    said = NewEvent("RetentionApplied", encode(RetentionApplied()))
+    await log.append([Append([StreamAppend("retention", RETENTION_STREAM, 0, [said])], ahead)])
+    keeping = RetentionSettings(look_interval_s=0.01)
+    running = asyncio.create_task(Retention(log, service_dsn, tmp_path, keeping).run())
+    async with asyncio.timeout(10):
+        while len(await log.read_stream(RETENTION_STREAM)) < 2:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    assert (await log.read_stream(RETENTION_STREAM))[1].recorded_at < ahead
+
+
+async def test_a_second_process_leaves_a_pass_to_the_one_that_is_at_it(
+    log: ArchivedEventLog, service_dsn: str, tmp_path: Path
+):
+    async with moving(service_dsn):
+        with pytest.raises(ArchivingBusy):
+            await Retention(log, service_dsn, tmp_path, RetentionSettings()).apply()
+    assert await log.read_stream(RETENTION_STREAM) == []
 
 
 # --- blobs ------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from importlib.resources import files
+from itertools import chain
 from typing import Any
 
 import jsonschema_rs
@@ -25,9 +26,15 @@ def operations() -> Iterator[tuple[str, Object]]:
             yield f"{method.upper()} {path}", operation
 
 
+def posts() -> Iterator[tuple[str, Object]]:
+    """What FlowForge posts itself."""
+    for name, item in OPENAPI["webhooks"].items():
+        yield name, item["post"]
+
+
 def contents() -> Iterator[tuple[str, Object]]:
     """Every body and every answer in JSON that is no refusal."""
-    for name, operation in operations():
+    for name, operation in chain(operations(), posts()):
         told = [operation.get("requestBody", {})]
         told += [answer for status, answer in operation["responses"].items() if status.startswith("2")]
         for each in told:
@@ -42,13 +49,19 @@ def test_the_documents_are_what_the_code_says() -> None:
 
 
 def test_every_route_has_a_text_a_name_of_its_own_and_a_group() -> None:
-    names = [operation["operationId"] for _, operation in operations()]
+    names = [operation["operationId"] for _, operation in chain(operations(), posts())]
     assert len(names) == len(set(names))
     groups = {tag["name"] for tag in OPENAPI["tags"]}
-    for name, operation in operations():
+    for name, operation in chain(operations(), posts()):
         assert operation["summary"], name
         assert operation["description"], name
         assert set(operation["tags"]) <= groups, name
+
+
+def test_every_parameter_says_what_it_does() -> None:
+    for name, operation in operations():
+        for parameter in operation["parameters"]:
+            assert parameter["in"] == "path" or parameter.get("description"), (name, parameter["name"])
 
 
 def test_every_body_and_answer_has_an_example_that_its_schema_takes() -> None:
@@ -98,6 +111,14 @@ def _references(value: Any) -> Iterator[str]:
 def test_every_event_of_the_contracts_is_a_message() -> None:
     names = {kind.__name__ for kind in AnyEvent.__args__}
     assert names <= ASYNCAPI["components"]["messages"].keys()
+
+
+def test_every_message_has_an_example_that_its_schema_takes() -> None:
+    for name, message in ASYNCAPI["components"]["messages"].items():
+        schema = {**message["payload"], "components": ASYNCAPI["components"]}
+        for example in message["examples"]:
+            jsonschema_rs.validator_for(schema).validate(example["payload"])
+        assert message["examples"], name
 
 
 @pytest.mark.parametrize(

@@ -134,3 +134,14 @@ def test_a_secret_before_signs_for_a_day():
     assert state.subscription is not None
     assert state.subscription.secret_refs(NOW + timedelta(hours=23)) == ["r2", "r1"]
     assert state.subscription.secret_refs(NOW + timedelta(hours=25)) == ["r2"]
+
+
+@pytest.mark.parametrize("kind", [ChangeSubscription, DeleteSubscription])
+def test_on_condition_of_another_version_nothing_changes(kind: type[ChangeSubscription] | type[DeleteSubscription]):
+    refused = given(MADE, then=kind(command_id="c", subscription_id="s", expected_version=2))
+    assert isinstance(refused, Refusal)
+    assert (refused.status, refused.extra) == (412, {"current_version": 1})
+    assert not isinstance(given(MADE, then=kind(command_id="c", subscription_id="s", expected_version=[1, 2])), Refusal)
+    gone = given(MADE, GONE, then=kind(command_id="c", subscription_id="s", expected_version=1))
+    assert isinstance(gone, Refusal)
+    assert gone.status == 404
