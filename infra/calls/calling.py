@@ -50,6 +50,8 @@ class Request(msgspec.Struct):
     content: bytes | None = None
     stays: bool = False
     """Whether another origin is out of the question, for what the request says to the first."""
+    cuts: bool = False
+    """Whether an answer that is too large is read as far as it may be, and no fault: its status says all."""
 
 
 class Answer(msgspec.Struct):
@@ -137,7 +139,7 @@ async def _asked(
     )
     response = await client.send(made, stream=True)
     try:
-        content = await _read(response, url, bytes_max)
+        content = await _read(response, url, bytes_max, cuts=request.cuts)
     finally:
         await response.aclose()
     headers = {name.lower(): value for name, value in response.headers.items()}
@@ -145,15 +147,17 @@ async def _asked(
     return Answer(response.status_code, headers, content, shown(url), request.method), location
 
 
-async def _read(response: httpx.Response, url: httpx.URL, bytes_max: int) -> bytes:
+async def _read(response: httpx.Response, url: httpx.URL, bytes_max: int, *, cuts: bool) -> bytes:
     """The body; one that was compressed although we asked for none is taken apart within the same limit."""
     parts: list[bytes] = []
     size = 0
     async for chunk in response.aiter_raw():
         size += len(chunk)
-        if size > bytes_max:
-            raise TooLarge(_too_large(url, bytes_max))
         parts.append(chunk)
+        if size > bytes_max:
+            if cuts:
+                break
+            raise TooLarge(_too_large(url, bytes_max))
     body = b"".join(parts)
     if response.headers.get("content-encoding", "").strip().lower() not in ("gzip", "x-gzip", "deflate"):
         return body
@@ -162,7 +166,7 @@ async def _read(response: httpx.Response, url: httpx.URL, bytes_max: int) -> byt
         plain = inflating.decompress(body, bytes_max + 1)
     except zlib.error as fault:
         raise Unreached(f"{shown(url)} answered with what cannot be decompressed: {fault}") from fault
-    if len(plain) > bytes_max:
+    if len(plain) > bytes_max and not cuts:
         raise TooLarge(_too_large(url, bytes_max))
     return plain
 
@@ -180,7 +184,7 @@ def _redirected(request: Request, answer: Answer, before: httpx.URL, after: http
                 "call the address there"
             )
         headers = {}
-    return Request(method, str(after), headers, request.own, content, request.stays)
+    return Request(method, str(after), headers, request.own, content, request.stays, request.cuts)
 
 
 def _read_url(text: str, base: httpx.URL | None = None) -> httpx.URL:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
@@ -115,40 +115,46 @@ class Places:
     async def of_workflow(self, events: Iterable[StoredEvent], workflow_id: str) -> list[StoredEvent]:
         """Those of the workflow itself, of its runs, and of decisions and timers that name it."""
         listed = list(events)
-        await self.learn(listed)
-        return [event for event in listed if self.is_of(event, workflow_id)]
+        places = await self.of_runs(listed)
+        return [event for event in listed if is_of(event, workflow_id, places)]
 
-    async def learn(self, events: Sequence[StoredEvent]) -> None:
-        """Find the workflows of the runs in these events."""
+    async def of_runs(self, events: Sequence[StoredEvent]) -> dict[UUID, str]:
+        """The workflow of every run in these events, whatever is forgotten meanwhile."""
+        places: dict[UUID, str] = {}
         unknown: dict[UUID, None] = {}
         for event in events:
-            if event.stream_type != "run" or event.stream_id in self._runs:
+            run_id = event.stream_id
+            if event.stream_type != "run" or run_id in places:
                 continue
-            if event.type == "WorkflowTriggered":
-                self._remember(event.stream_id, _named.decode(event.data).workflow_id or "")
-                unknown.pop(event.stream_id, None)
-            else:
-                unknown[event.stream_id] = None
-        if unknown:
-            for run_id, workflow_id in (await self._place_runs(list(unknown))).items():
-                self._remember(run_id, workflow_id)
+            if run_id in self._runs:
+                places[run_id] = self._runs[run_id]
+            elif event.type == "WorkflowTriggered":
+                places[run_id] = _named.decode(event.data).workflow_id or ""
                 unknown.pop(run_id, None)
-        for run_id in unknown:  # not projected yet: its first event says it
+            else:
+                unknown[run_id] = None
+        if unknown:
+            places |= await self._place_runs(list(unknown))
+        for run_id in unknown.keys() - places.keys():  # not projected yet: its first event says it
             for first in await self._event_log.read_stream(run_id, 0, 1):
-                self._remember(run_id, _named.decode(first.data).workflow_id or "")
-
-    def is_of(self, event: StoredEvent, workflow_id: str) -> bool:
-        """After `learn`."""
-        if event.stream_type == "run":
-            return self._runs.get(event.stream_id) == workflow_id
-        if event.stream_type == "workflow":
-            return event.stream_id == named_stream("workflow", workflow_id)
-        return _named.decode(event.data).workflow_id == workflow_id
+                places[run_id] = _named.decode(first.data).workflow_id or ""
+        for run_id, workflow_id in places.items():
+            self._remember(run_id, workflow_id)
+        return places
 
     def _remember(self, run_id: UUID, workflow_id: str) -> None:
         self._runs[run_id] = workflow_id
         if len(self._runs) > self._runs_max:
             self._runs.popitem(last=False)
+
+
+def is_of(event: StoredEvent, workflow_id: str, places: Mapping[UUID, str]) -> bool:
+    """Whether the event concerns the workflow. `places`: of the run that it belongs to."""
+    if event.stream_type == "run":
+        return places.get(event.stream_id) == workflow_id
+    if event.stream_type == "workflow":
+        return event.stream_id == named_stream("workflow", workflow_id)
+    return _named.decode(event.data).workflow_id == workflow_id
 
 
 class Listener:
@@ -309,28 +315,30 @@ class Tailer:
                 count = self._pages.count
                 found = await self._event_log.read(self._position, count)
                 events = self._pages.cut(found)
+                places: dict[UUID, str] = {}
                 if any(workflow_id is not None for workflow_id in self._wide):
-                    await self._places.learn(events)
+                    places = await self._places.of_runs(events)
                 if events:
                     has_told = True
-                    self._offer(events)
+                    self._offer(events, places)
                     self._position = events[-1].position
             if len(events) == len(found) < count:
                 return has_told
 
-    def _offer(self, events: Sequence[StoredEvent]) -> None:
+    def _offer(self, events: Sequence[StoredEvent], places: Mapping[UUID, str]) -> None:
         """To each group of listeners what concerns it, in one batch."""
         of_runs = [event for event in events if event.stream_id in self._by_run] if self._by_run else []
         if not self._wide and not of_runs:
             return
         page = Batch(events if self._wide else of_runs)
         for workflow_id, listeners in self._wide.items():
-            _tell(listeners, page if workflow_id is None else self._of_workflow(page, workflow_id))
+            _tell(listeners, page if workflow_id is None else _of_workflow(page, workflow_id, places))
         for run_id in {event.stream_id for event in of_runs}:
             _tell(self._by_run[run_id], _of_run(page, run_id))
 
-    def _of_workflow(self, page: Batch, workflow_id: str) -> Batch:
-        return page.where(lambda event: self._places.is_of(event, workflow_id))
+
+def _of_workflow(page: Batch, workflow_id: str, places: Mapping[UUID, str]) -> Batch:
+    return page.where(lambda event: is_of(event, workflow_id, places))
 
 
 def _of_run(page: Batch, run_id: UUID) -> Batch:

@@ -31,7 +31,7 @@ class Engine:
 
     def start(self, subscriptions: Mapping[str, Loaded]) -> None:
         """Begin to deliver."""
-        self._reading = asyncio.create_task(self._tools.recent.run())
+        self._read()
         for name, loaded in subscriptions.items():
             self.changed(name, loaded)
 
@@ -63,15 +63,22 @@ class Engine:
     async def tick(self) -> None:
         """Begin anew what a bug has ended, forget what was deleted; now and then, what was delivered long ago. May raise
         `Unavailable`."""
+        if self._reading is not None and self._reading.done():
+            self._read()
         for name, deliverer in list(self._deliverers.items()):
             if self._tasks[name].done():
                 self._begin(name, deliverer.loaded)
-        for name in self._gone - self._deliverers.keys():
-            await self._tools.store.forget(name)
-        self._gone.clear()
+        for name in list(self._gone):  # one that is deleted meanwhile is the next tick's
+            if name not in self._deliverers:
+                await self._tools.store.forget(name)
+            self._gone.discard(name)
         if time.monotonic() > self._swept_at_s + SWEPT_EVERY_S:
             self._swept_at_s = time.monotonic()
             await self._tools.store.sweep(list(self._deliverers))
+
+    def _read(self) -> None:
+        self._reading = asyncio.create_task(self._tools.recent.run())
+        self._reading.add_done_callback(self._look_at)
 
     def _begin(self, name: str, loaded: Loaded) -> None:
         self._deliverers[name] = Deliverer(loaded, self._tools)
@@ -86,6 +93,6 @@ class Engine:
         self._gone.add(name)
 
     def _look_at(self, task: asyncio.Task[None]) -> None:
-        """A deliverer that ended by a bug is told of; the next tick begins it anew, from the tables."""
+        """What ended by a bug is told of; the next tick begins it anew, a deliverer from the tables."""
         if not task.cancelled() and (fault := task.exception()) is not None:
             _log.critical("deliveries of a subscription end: %s", fault, exc_info=fault)

@@ -8,7 +8,7 @@ from flowforge.envelope import CloudEvent, encode
 from standardwebhooks import Webhook
 
 from infra.bus import envelope
-from infra.calls import Answer, Calls, Misled, Request, TargetRefused, TooLarge, Unreached, Unusable
+from infra.calls import Answer, Calls, Misled, Request, TargetRefused, Unreached, Unusable
 from infra.calls import within as answered_within
 from infra.eventlog import StoredEvent
 from infra.failpoints import failpoint
@@ -64,7 +64,7 @@ class Poster:
             error = "" if 200 <= answer.status < 300 else _unwelcome(answer)
         except Unreached as fault:
             error = str(fault).partition("; a timeout_ms")[0]
-        except (TargetRefused, Misled, Unusable, TooLarge, CannotSign, WrongKey) as fault:
+        except (TargetRefused, Misled, Unusable, CannotSign, WrongKey) as fault:
             error = str(fault)
         duration_ms = int((time.monotonic() - begun_s) * 1000)
         return Attempt(at, status, duration_ms, error[:ERROR_CHARS_KEPT], retry_after)
@@ -100,7 +100,7 @@ def _request(
         "flowforge-subscription": subscription.id,
         "flowforge-attempt": str(attempt),
     }
-    return Request("POST", subscription.url, headers, content=body, stays=True)
+    return Request("POST", subscription.url, headers, content=body, stays=True, cuts=True)
 
 
 def _unwelcome(answer: Answer) -> str:

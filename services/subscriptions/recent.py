@@ -139,12 +139,16 @@ class Recent:
             self._grew.notify_all()
 
     async def _with_runs(self, events: Sequence[StoredEvent]) -> list[Told]:
+        runs: dict[UUID, RunFacts] = {}  # of its own: another reader forgets some while this one waits for the log
         for event in events:
-            if event.stream_id not in self._runs:
-                first = event if event.version == 1 else (await self._log.read_stream(event.stream_id, 0, 1))[0]
-                known = _first.decode(first.data)
-                self._runs[event.stream_id] = RunFacts(str(event.stream_id), known.workflow_id, known.labels)
-        told = [Told(event, self._runs[event.stream_id]) for event in events]
+            if event.stream_id not in runs:
+                runs[event.stream_id] = self._runs.get(event.stream_id) or await self._facts(event)
+        self._runs.update(runs)
         while len(self._runs) > RUNS_KNOWN_MAX:
             self._runs.popitem(last=False)
-        return told
+        return [Told(event, runs[event.stream_id]) for event in events]
+
+    async def _facts(self, event: StoredEvent) -> RunFacts:
+        first = event if event.version == 1 else (await self._log.read_stream(event.stream_id, 0, 1))[0]
+        known = _first.decode(first.data)
+        return RunFacts(str(event.stream_id), known.workflow_id, known.labels)

@@ -150,6 +150,8 @@ async def _until_ended(
                 for chunk in _chunks(batch, types):
                     yield chunk
                 if last is not None:
+                    if types is not None:  # the ending may not have been told: who comes again with its id hears 204
+                        yield b"id: %d\n\n" % last
                     return
     except TooManyListeners:
         return  # between the look and the beginning others came: the client comes again

@@ -20,12 +20,17 @@ class Listening:
     def __init__(self, lines: AsyncIterator[str]) -> None:
         self._lines = lines
         self.comments: list[str] = []
+        self.last_id = ""
 
     async def next(self) -> Heard | None:
         """The next message; None at the end."""
         fields: dict[str, str] = {}
         async for line in self._lines:
             if line == "" and fields:
+                self.last_id = fields["id"]
+                if "data" not in fields:
+                    fields = {}
+                    continue
                 return Heard(fields["event"], int(fields["id"]), msgspec.json.decode(fields["data"]))
             if line.startswith(":"):
                 self.comments.append(line)

@@ -15,6 +15,7 @@ from infra.eventlog import EventLog
 from infra.settings import Settings
 from services.projections.api import create_app
 from services.projections.loop import Loop
+from services.projections.rebuild import rebuild
 from services.projections.settings import ReadSettings
 
 RUNS = 30
@@ -114,6 +115,8 @@ async def test_only_events_of_the_types_that_are_asked_for_are_told(client: Asyn
     async with listening(client, f"/api/runs/{run_id}/stream?types=RunStarted,NodeCompleted") as stream:
         heard = await stream.rest()
     assert [message.type for message in heard] == ["RunStarted", "NodeCompleted", "NodeCompleted", "NodeCompleted"]
+    path, resumed = f"/api/runs/{run_id}/stream?types=RunStarted", {"Last-Event-ID": stream.last_id}
+    assert (await client.get(path, headers=resumed)).status_code == 204  # an EventSource does not come again for ever
     refused = await client.get("/api/stream?types=RunStartd")
     assert (refused.status_code, refused.json()["errors"][0]["path"]) == (400, "query.types")
 
@@ -129,3 +132,20 @@ async def test_a_listener_that_reads_nothing_is_kept_waiting_with_little(
             assert len(await quick.take(1_300)) == 1_300
             heard = await slow.take(1_300)
         assert [message.position for message in heard] == list(range(head + 1, head + 1_301))
+
+
+async def test_a_stream_goes_on_across_a_rebuild(live: Loop, client: AsyncClient, log: EventLog, service_dsn: str):
+    await log.append([created()])
+    clock, head = Clock(), (await log.head()).position
+    async with listening(client, "/api/stream") as wide, listening(client, "/api/stream?workflow_id=chain") as narrow:
+        telling = asyncio.create_task(append_chain_runs(log, clock, range(RUNS)))
+        before = await wide.take(5)
+        await rebuild(log, service_dsn)
+        await telling
+        last_run = await append_chain_run(log, clock, RUNS)
+        heard = before + await wide.take(EVENTS + 13 - 5)
+        assert [message.position for message in heard] == list(range(head + 1, head + EVENTS + 14))
+        of_runs = [message.position for message in heard if message.data["stream"].startswith("run/")]
+        assert [message.position for message in await narrow.take(len(of_runs))] == of_runs
+    async with listening(client, f"/api/runs/{last_run}/stream", heard[-3].position) as stream:
+        assert [message.position for message in await stream.rest()] == [each.position for each in heard[-2:]]
