@@ -1,9 +1,8 @@
 """Out of all that keeps copies, and then out of the log, by which they are found: cut off anywhere, it is done again."""
 
-import contextlib
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -12,17 +11,12 @@ import msgspec
 from flowforge.events import PayloadErased, encode
 from flowforge.events.erasure import ERASURES_STREAM
 from flowforge.identity import new_uuid
-from flowforge.subjects import Subjects
-from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from nats.js.errors import NotFoundError, ObjectNotFoundError
 
 from infra.archive.record import blobs_in
 from infra.erasure.finding import Piece, Preview
 from infra.failpoints import failpoint
 
 EVENTS_PER_STATEMENT = 5_000
-PULL_TIMEOUT_S = 2.0
 _ERASE = "select eventlog.erase($1, $2, $3, $4, $5, $6, $7)"
 _STILL_REFERRED = """
     select h.hash from unnest($1::text[]) as h (hash)
@@ -125,44 +119,3 @@ async def _unreferred(connection: Any, pieces: Sequence[Piece]) -> list[str]:
 
 def _count(status: str) -> int:
     return int(status.rpartition(" ")[2])
-
-
-def run_subjects(subjects: Subjects, runs: Iterable[UUID]) -> Iterator[str]:
-    """What the bus says of these runs."""
-    return (f"{subjects.namespace}.runs.*.{run}.>" for run in runs)
-
-
-async def erase_messages(stream: JetStreamContext, subjects: Subjects, runs: Iterable[UUID]) -> int:
-    """Remove what the stream of runs still has of them, overwriting it on disk. How many messages."""
-    removed = 0
-    for subject in run_subjects(subjects, runs):
-        for sequence in await _sequences(stream, subjects.runs_stream, subject):
-            removed += await stream.delete_msg(subjects.runs_stream, sequence)
-    return removed
-
-
-async def _sequences(stream: JetStreamContext, name: str, subject: str) -> list[int]:
-    config = ConsumerConfig(
-        ack_policy=AckPolicy.NONE, deliver_policy=DeliverPolicy.ALL, headers_only=True, inactive_threshold=30
-    )
-    try:
-        found = await stream.pull_subscribe(subject, stream=name, config=config)
-    except NotFoundError:
-        return []
-    sequences: list[int] = []
-    try:
-        pending = (await found.consumer_info()).num_pending or 0
-        while len(sequences) < pending:
-            messages = await found.fetch(min(256, pending - len(sequences)), timeout=PULL_TIMEOUT_S)
-            sequences += [message.metadata.sequence.stream for message in messages]
-    finally:
-        await found.unsubscribe()
-    return sequences
-
-
-async def erase_blobs(stream: JetStreamContext, subjects: Subjects, blobs: Iterable[str]) -> None:
-    """Remove them from the object store as well."""
-    store = await stream.object_store(subjects.blobs_bucket)
-    for name in blobs:
-        with contextlib.suppress(NotFoundError, ObjectNotFoundError):
-            await store.delete(name)

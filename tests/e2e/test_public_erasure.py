@@ -1,6 +1,7 @@
 """A person's data, erased: no table that is kept has a trace, the chain verifies, and nothing brings it back."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.e2e.stranger import Object, Stranger, bash, edge, fresh, problem, transform, workflow
 
+FORGOTTEN_WITHIN_S = 240
 TABLES = """
     select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind = 'r' and n.nspname !~ '^pg_|information_schema' order by 1, 2
@@ -75,7 +77,7 @@ async def test_a_text_is_erased_from_all_that_keeps_it(stranger: Stranger):
     assert await tables_with(stranger, canary) == []
     assert canary not in done.out
     assert files_with(stranger.home / "logs", canary) == []
-    assert files_with(stranger.home / "nats", canary) == []
+    assert [file for file in files_with(stranger.home / "nats", canary) if "streams/JOBS/" not in file] == []
 
     run = stranger.get(f"/api/runs/{run_id}")
     assert {key: run[key] for key in before} == before
@@ -84,6 +86,24 @@ async def test_a_text_is_erased_from_all_that_keeps_it(stranger: Stranger):
     assert stranger.cli("verify").status == 0
     again = stranger.cli("erase", "--text", canary, "--json")
     assert (again.json["events"], again.json["runs"]) == (0, [])
+
+
+@pytest.mark.faults  # the server takes its time: up to two minutes
+def test_files_of_the_bus_forget_it_within_minutes_while_other_jobs_wait(stranger: Stranger):
+    canary = f"{fresh('ada')}@example.org"
+    stranger.execute(stranger.save(workflow({"id": "a", "type": "job", "job_type": fresh("nobody")}))["id"])
+    large = workflow(bash("a", f"python3 -c \"print('{canary} ' * 30000)\" > $FLOWFORGE_OUTPUT"))
+    run = stranger.run(large, input_data={"mail": canary})
+    assert "$blob" in str(run["output_data"])
+    assert files_with(stranger.home / "nats", canary)
+    assert stranger.cli("erase", run["run_id"], "--yes").status == 0
+    left = files_with(stranger.home / "nats", canary)
+    assert all("streams/JOBS/" in file for file in left)
+    deadline = time.monotonic() + FORGOTTEN_WITHIN_S
+    while left:
+        assert time.monotonic() < deadline, left
+        time.sleep(1)
+        left = files_with(stranger.home / "nats", canary)
 
 
 def test_an_erased_run_cannot_go_on(stranger: Stranger):

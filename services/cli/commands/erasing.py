@@ -177,7 +177,7 @@ async def _from_bus(session: Session, blobs: list[str], runs: list[UUID]) -> int
     from flowforge.subjects import Subjects
     from nats.errors import Error as NatsError
 
-    from infra.erasure.erasing import erase_blobs, erase_messages
+    from infra.erasure.bus import close_file_of_jobs, erase_blobs, erase_messages
 
     subjects = Subjects(installation.namespace())
     try:
@@ -190,6 +190,7 @@ async def _from_bus(session: Session, blobs: list[str], runs: list[UUID]) -> int
         ) from fault
     try:
         await erase_blobs(client.jetstream(), subjects, blobs)
+        await close_file_of_jobs(client.jetstream(), subjects)
         return await erase_messages(client.jetstream(), subjects, runs)
     finally:
         await client.close()
