@@ -108,12 +108,13 @@ _FILL = (
 )  # fmt: skip
 # some of the runs in the log as well: those that were active at one moment, in the middle, with 8 of their 12 events
 _LOGGED = f"""
-    insert into eventlog.events (position, stream_id, version, stream_type, type, data, salt, recorded_at)
+    insert into eventlog.entries (position, stream_id, version, stream_type, types, data, salts, recorded_at)
     select 9999 + n * 13 + version + case when version > 8 then 13 * floor(extract(epoch from {_TOOK}))::bigint else 0 end,
-    md5('run' || n)::uuid, version, 'run', type,
-    replace(data, $2::text, md5('run' || n)::uuid::text)::json, '\\x00',
+    md5('run' || n)::uuid, version, 'run', types, replace(data, $2::text, md5('run' || n)::uuid::text),
+    decode(repeat('00', 16 * events_count), 'hex'),
     $1::timestamptz + n * interval '1 second' + case when version > 8 then {_TOOK} else interval '0' end
-    from generate_series(1, $3::int) n cross join unnest($4::text[], $5::text[]) with ordinality events (type, data, version)
+    from generate_series(1, $3::int) n
+    cross join unnest($4::int[], $5::int[], $6::text[], $7::text[]) entries (version, events_count, types, data)
     where n > $3 - 90000 and n % 1000 = 0 or n > $3 - 100
 """
 _HEAD = "update eventlog.head set position = 20000 + 13 * $1::bigint"
@@ -197,13 +198,16 @@ async def fill(dsn: str, since: datetime, definition: str, runs_count: int, run:
 
 async def _log(dsn: str, since: datetime, runs_count: int, run: Sequence[Event]) -> None:
     owner = await asyncpg.connect(dsn.replace("//flowforge_service:", f"//{OWNER}:"))
-    types, data = [type(event).__name__ for event in run], [encode(event).decode() for event in run]
+    together = (run[:8], run[8:])
+    types = [" ".join(type(event).__name__ for event in events) for events in together]
+    data = ["\x1e".join(encode(event).decode() for event in events) for events in together]
     first = run[0]
     assert isinstance(first, WorkflowTriggered)
     try:
-        await owner.execute(_LOGGED, since, str(first.run_id), runs_count // 2, types, data)
+        entries = ([8, len(run)], [8, len(run) - 8], types, data)
+        await owner.execute(_LOGGED, since, str(first.run_id), runs_count // 2, *entries)
         await owner.execute(_HEAD, runs_count)
-        await owner.execute("analyze eventlog.events")
+        await owner.execute("analyze eventlog.entries")
     finally:
         await owner.close()
 
