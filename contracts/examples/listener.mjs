@@ -23,7 +23,8 @@ const endpoints = () => JSON.parse(readFileSync(`${HOME}/endpoints.json`, "utf8"
 
 // --- over HTTP -----------------------------------------------------------------------------------------------------
 
-// The messages in a stream of bytes (HTML Living Standard, 9.2); an unfinished last one is dropped.
+// The messages in a stream of bytes (HTML Living Standard, 9.2); an unfinished last one is dropped. One without data only
+// says where to go on.
 async function* messages(body) {
   const decoder = new TextDecoder();
   let rest = "";
@@ -33,7 +34,7 @@ async function* messages(body) {
     rest = lines.pop();
     for (const line of lines) {
       if (line === "") {
-        if (message.data.length > 0) yield { ...message, data: message.data.join("\n") };
+        yield { ...message, data: message.data.length > 0 ? message.data.join("\n") : null };
         message = { event: "message", id: message.id, data: [] };
         continue;
       }
@@ -67,9 +68,9 @@ async function* followOverHttp(runId) {
       if (response.ok) {
         incarnation ||= response.headers.get("FlowForge-Incarnation") ?? "";
         for await (const message of messages(response.body)) {
-          lastId = message.id;
+          if (message.id) lastId = message.id;
           waitMs = RETRY_WAIT_MS;
-          yield JSON.parse(message.data);
+          if (message.data !== null) yield JSON.parse(message.data);
         }
       }
     } catch (fault) {

@@ -40,12 +40,21 @@ async def lines_of(chunks: AsyncIterator[bytes]) -> AsyncGenerator[str]:
 
 async def messages(lines: AsyncIterator[str], last_id: str = "") -> AsyncGenerator[Message]:
     """The messages in the lines of a stream; comments are left out, an unfinished last message too."""
-    event, data = "", list[str]()
+    async for message in _messages_and_ids(lines, last_id):
+        if message.event:
+            yield message
+
+
+async def _messages_and_ids(lines: AsyncIterator[str], last_id: str) -> AsyncGenerator[Message]:
+    """Besides, where a message without data moves the id, one without a name."""
+    event, data, known_id = "", list[str](), last_id
     async for line in lines:
         if not line:
             if data:
                 yield Message(event or "message", "\n".join(data), last_id)
-            event, data = "", []
+            elif last_id != known_id:
+                yield Message("", "", last_id)
+            event, data, known_id = "", [], last_id
             continue
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
@@ -82,9 +91,10 @@ async def follow(asking: Asking, path: str, last_id: str = "", **query: Any) -> 
                 is_known = True
                 incarnation = incarnation or response.headers.get(INCARNATION, "")
                 last_id = last_id or response.headers.get(POSITION, "").removeprefix("0")
-                async for message in messages(lines_of(response.aiter_bytes()), last_id):
+                async for message in _messages_and_ids(lines_of(response.aiter_bytes()), last_id):
                     last_id, wait_s = message.id, RETRY_WAIT_S
-                    yield message
+                    if message.event:
+                        yield message
         except (httpx.TransportError, Unreachable) as fault:
             if not is_known:
                 raise asking.unreachable(fault) from fault

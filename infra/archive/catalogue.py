@@ -3,7 +3,8 @@
 import heapq
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -108,9 +109,30 @@ class Catalogue:
                 return
             yield from (r for r in self._block(archive, number) if first_position <= r.position <= last_position)
 
-    def of_stream(self, archive: Archive, stream_id: UUID, first_position: int, last_position: int) -> list[Record]:
-        """All events of a stream, by version."""
-        return [r for r in self.between(archive, first_position, last_position) if r.stream_id == stream_id]
+    def of_stream(
+        self,
+        archive: Archive,
+        stream_id: UUID,
+        first_position: int,
+        last_position: int,
+        after_version: int = 0,
+        limit: int | None = None,
+    ) -> list[Record]:
+        """The events of a stream above that version, by version; at most `limit`."""
+        of_it = (r for r in self.between(archive, first_position, last_position) if r.stream_id == stream_id)
+        return list(islice((record for record in of_it if record.version > after_version), limit))
+
+    def last_of_stream(
+        self, archive: Archive, stream_id: UUID, last_position: int, types: Collection[str]
+    ) -> Record | None:
+        """The last event of a stream that is of one of these types; blocks are looked at from the end."""
+        blocks = self.file(archive).footer.blocks
+        at = bisect_right(blocks, last_position, key=lambda block: block.first_position)
+        for number in reversed(range(at)):
+            for record in reversed(self._block(archive, number)):
+                if record.stream_id == stream_id and record.type in types:
+                    return record
+        return None
 
     def at(self, position: int) -> Record | None:
         """The event at that position, where an archive has it."""

@@ -16,7 +16,7 @@ from flowforge.identity import moment
 from infra.archive.catalogue import Archive, ArchiveUnreadable, Catalogue
 from infra.archive.record import Record
 from infra.eventlog.postgres import PostgresEventLog
-from infra.eventlog.types import StoredEvent, Unavailable
+from infra.eventlog.types import Place, StoredEvent, Unavailable
 from infra.eventlog.upcast import UPCASTERS, Upcasters, upcast
 
 TRIES_MAX = 3
@@ -60,6 +60,11 @@ class ArchivedEventLog(PostgresEventLog):
     async def _refresh(self) -> None:
         async with self._reader() as connection:
             await self._catalogue.refresh(connection)
+
+    async def archived_until(self) -> int:
+        """No position above it is in an archive; 0 where none is."""
+        await self._refresh()
+        return self._catalogue.last_position
 
     def _events(self, records: Sequence[Record]) -> list[StoredEvent]:
         events = [record.event() for record in records]
@@ -151,8 +156,23 @@ class ArchivedEventLog(PostgresEventLog):
         if events:
             return events
         places = _PLACES if after_version else _PLACES_OR_BACK
-        found = (await self._archived_streams([stream_id], places)).get(stream_id, [])
-        return [event for event in found if event.version > after_version][:limit]
+        found = await self._archived_streams([stream_id], places, after_version, limit)
+        return found.get(stream_id, [])
+
+    async def read_last(self, stream_id: UUID, types: Collection[str]) -> Place | None:
+        """As promised by `EventLog`."""
+        found = await super().read_last(stream_id, types)
+        if found is not None:
+            return found
+        async with self._reader() as connection:
+            places = await connection.fetch(_PLACES_OR_BACK, [stream_id])
+        for _, number, _, last_position in places:
+            archive = None if number is None else await self._archive(number)
+            if archive is None:  # restored since
+                return await super().read_last(stream_id, types)
+            record = await asyncio.to_thread(self._catalogue.last_of_stream, archive, stream_id, last_position, types)
+            return None if record is None else Place(record.position, record.type)
+        return None
 
     async def read_streams(self, stream_ids: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
         """As promised by `EventLog`."""
@@ -172,19 +192,24 @@ class ArchivedEventLog(PostgresEventLog):
         return sorted(events, key=lambda event: (event.stream_id, event.version))[:limit]
 
     async def _archived_streams(
-        self, stream_ids: Collection[UUID], places: str = _PLACES_OR_BACK
+        self,
+        stream_ids: Collection[UUID],
+        places: str = _PLACES_OR_BACK,
+        after_version: int = 0,
+        limit: int | None = None,
     ) -> dict[UUID, list[StoredEvent]]:
-        """Those of these streams that are in archives, or were until just now."""
+        """Those of these streams that are in archives, or were until just now; of each at most `limit` events above the
+        version."""
         async with self._reader() as connection:
             found = await connection.fetch(places, list(stream_ids))
         streams: dict[UUID, list[StoredEvent]] = {}
         for stream_id, number, first_position, last_position in found:
             archive = None if number is None else await self._archive(number)
             if archive is None:  # restored since
-                streams[stream_id] = await super().read_stream(stream_id)
+                streams[stream_id] = await super().read_stream(stream_id, after_version, limit)
                 continue
             records = await asyncio.to_thread(
-                self._catalogue.of_stream, archive, stream_id, first_position, last_position
+                self._catalogue.of_stream, archive, stream_id, first_position, last_position, after_version, limit
             )
             streams[stream_id] = self._events(records)
         return streams

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from infra.eventlog.types import NewEvent, StoredEvent
+from infra.eventlog.types import NewEvent, Place, StoredEvent
 from infra.eventlog.upcast import Upcasters, upcast
 
 TYPE_SEPARATOR = " "
@@ -32,6 +32,13 @@ def schema_versions_of(events: Sequence[NewEvent]) -> list[int] | None:
     """None where all are 1."""
     versions = [event.schema_version for event in events]
     return None if versions.count(1) == len(versions) else versions
+
+
+def last_place(position: int, joined_types: str, types: Collection[str]) -> Place:
+    """The last event of an entry that is of these types, as one is; `position` is that of the entry."""
+    each_type = joined_types.split(TYPE_SEPARATOR)
+    at = max(number for number, event_type in enumerate(each_type, 1) if event_type in types)
+    return Place(position - len(each_type) + at, each_type[at - 1])
 
 
 def events_of(

@@ -16,6 +16,7 @@ from infra.eventlog.types import (
     DefinitionsChanged,
     Duplicate,
     Head,
+    Place,
     Snapshot,
     StoredEvent,
 )
@@ -91,6 +92,11 @@ class MemoryEventLog:
         """As promised by `EventLog`."""
         events = self._streams.get(stream_id, [])[max(after_version, 0) :]
         return self._as_read(events if limit is None else events[:limit])
+
+    async def read_last(self, stream_id: UUID, types: Collection[str]) -> Place | None:
+        """As promised by `EventLog`."""
+        found = (event for event in reversed(self._streams.get(stream_id, [])) if event.type in types)
+        return next((Place(event.position, event.type) for event in found), None)
 
     async def read_streams(self, stream_ids: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
         """As promised by `EventLog`."""

@@ -21,8 +21,8 @@ from infra.eventlog.connections import (
     open_pool,
     refuse_pooler,
 )
-from infra.eventlog.entries import events_of, patterns_of
-from infra.eventlog.types import Answer, Append, Head, Snapshot, StoredEvent, Unavailable
+from infra.eventlog.entries import events_of, last_place, patterns_of
+from infra.eventlog.types import Answer, Append, Head, Place, Snapshot, StoredEvent, Unavailable
 from infra.eventlog.upcast import UPCASTERS, Upcasters
 from infra.failpoints import FailpointError, failpoint
 
@@ -120,8 +120,17 @@ class PostgresEventLog:
     async def read_stream(self, stream_id: UUID, after_version: int = 0, limit: int | None = None) -> list[StoredEvent]:
         """As promised by `EventLog`."""
         async with self._reader() as connection:
-            rows = await connection.fetch(statements.READ_STREAM, stream_id, after_version, limit)
+            if limit is None:
+                rows = await connection.fetch(statements.READ_STREAM, stream_id, after_version)
+            else:
+                rows = await connection.fetch(statements.READ_STREAM_PAGE, stream_id, after_version, limit)
         return [event for event in events_of(rows, self._upcasters) if event.version > after_version][:limit]
+
+    async def read_last(self, stream_id: UUID, types: Collection[str]) -> Place | None:
+        """As promised by `EventLog`."""
+        async with self._reader() as connection:
+            row = await connection.fetchrow(statements.READ_LAST, stream_id, patterns_of(types))
+        return None if row is None else last_place(row["position"], row["types"], types)
 
     async def read_streams(self, stream_ids: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
         """As promised by `EventLog`."""

@@ -6,7 +6,20 @@
 _COLUMNS = """position, stream_type, stream_id, version, types, schema_versions, convert_to(data, 'UTF8') as data,
               correlation_id, causation_id, actor, traceparent, recorded_at"""
 READ_STREAM = f"""
-    select {_COLUMNS} from eventlog.entries where stream_id = $1 and version > $2 order by version limit $3
+    select {_COLUMNS} from eventlog.entries where stream_id = $1 and version > $2 order by version
+"""
+# As many entries as have so many events above that version, and no more.
+READ_STREAM_PAGE = f"""
+    select {_COLUMNS} from (
+        select e.*, sum(least(eventlog.events_in(salts), version - $2)) over (order by version)
+                    - least(eventlog.events_in(salts), version - $2) as before
+        from (select * from eventlog.entries where stream_id = $1 and version > $2 order by version limit $3) e
+    ) e
+    where before < $3 order by version
+"""
+READ_LAST = """
+    select position, types from eventlog.entries
+    where stream_id = $1 and ' ' || types || ' ' like any ($2::text[]) order by version desc limit 1
 """
 READ_STREAMS = f"""
     select {_COLUMNS} from eventlog.entries where stream_id = any ($1::uuid[]) order by stream_id, version

@@ -116,6 +116,13 @@ class StoredEvent(msgspec.Struct, frozen=True, gc=False):
         return event_id(self.stream_id, self.version, self.recorded_at)
 
 
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """Where an event is in the log, and of which type, without what is in it."""
+
+    position: int
+    type: str
+
+
 class Head(msgspec.Struct, frozen=True, gc=False):
     """Where the log ends. Another `incarnation` is another log: positions remembered from before mean nothing in it."""
 
@@ -148,6 +155,10 @@ class EventLog(Protocol):
 
     async def read_stream(self, stream_id: UUID, after_version: int = 0, limit: int | None = None) -> list[StoredEvent]:
         """The stream's events above `after_version` in order of version; none for an unknown stream."""
+        ...
+
+    async def read_last(self, stream_id: UUID, types: Collection[str]) -> Place | None:
+        """Where the stream's last event of one of these types is. No payload is read."""
         ...
 
     async def read_streams(self, stream_ids: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:

@@ -170,6 +170,16 @@ class Listener:
         self._bytes_count = 0
         self._arrived = asyncio.Event()
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether it follows more than a run."""
+        return self.run_id is None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something waits for it."""
+        return bool(self._queue)
+
     def offer(self, batch: Batch) -> None:
         """Called by the tailer, in order of position."""
         if self.is_behind:
@@ -250,6 +260,11 @@ class Tailer:
     @property
     def listeners_count(self) -> int:
         return self._count
+
+    @property
+    def position(self) -> int:
+        """All up to there has been offered to whom it concerns."""
+        return self._position
 
     @property
     def pause_s(self) -> float:
@@ -351,8 +366,12 @@ def _tell(listeners: Sequence[Listener], batch: Batch) -> None:
             listener.offer(batch)
 
 
+Told = Batch | int
+"""Events, at least one; or, where there is nothing to tell, up to which position that is so."""
+
+
 class Streams:
-    """What a listener hears, from any position on. None stands for silence: time to say that we are still there."""
+    """What a listener hears, from any position on; in a silence, now and then up to where there was nothing for it."""
 
     def __init__(self, log: EventLog, tailer: Tailer, places: Places, settings: ReadSettings) -> None:
         self._event_log = log
@@ -365,10 +384,16 @@ class Streams:
         """Whether as many listen as may."""
         return self._tailer.listeners_count >= self._settings.listeners_max
 
-    async def of_run(self, run_id: UUID, after_position: int) -> AsyncIterator[Batch | None]:
-        """All events of a run above that position, then live ones; without end. Raises TooManyListeners."""
+    async def version_at(self, run_id: UUID, position: int) -> int:
+        """The version of the run's event at that position; 0 where that is no event of the run, or is not known."""
+        event = await self._event_log.read_position(position) if position else None
+        return event.version if event is not None and event.stream_id == run_id else 0
+
+    async def of_run(self, run_id: UUID, after_position: int, after_version: int = 0) -> AsyncIterator[Told]:
+        """All events of a run above that position, then live ones; without end. What is not above `after_version` is not
+        looked at. Raises TooManyListeners."""
         listener = Listener(run_id, None, self._settings)
-        version = 0
+        version = after_version
 
         async def page(_: int, pages: _Pages) -> list[StoredEvent]:
             nonlocal version
@@ -377,11 +402,11 @@ class Streams:
             return events
 
         async for batch in self._follow(listener, after_position, page):
-            if batch is not None:
+            if isinstance(batch, Batch):
                 version = max(version, batch.events[-1].version)
             yield batch
 
-    async def of_all(self, workflow_id: str | None, after_position: int) -> AsyncIterator[Batch | None]:
+    async def of_all(self, workflow_id: str | None, after_position: int) -> AsyncIterator[Told]:
         """All events above that position, or those that concern one workflow, then live ones; without end. Raises
         TooManyListeners."""
         listener = Listener(None, workflow_id, self._settings)
@@ -394,8 +419,7 @@ class Streams:
 
     async def _follow(
         self, listener: Listener, position: int, page: Callable[[int, _Pages], Awaitable[list[StoredEvent]]]
-    ) -> AsyncIterator[Batch | None]:
-        """Batches, none of them empty."""
+    ) -> AsyncIterator[Told]:
         await self._tailer.add(listener)
         told = position
         try:
@@ -411,12 +435,17 @@ class Streams:
                         batch = Batch(wanted)
                         del wanted
                         yield batch
+                    else:
+                        told = max(told, read)
+                        yield told
                 while True:
                     batch = await listener.next(self._settings.stream_keep_alive_s)
                     if batch is None:
                         if listener.is_behind:
                             break
-                        yield None
+                        if listener.is_wide and not listener.has_more:
+                            told = max(told, self._tailer.position)
+                        yield told
                     elif (new := batch.after(told)).events:
                         told = new.events[-1].position
                         yield new

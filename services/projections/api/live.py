@@ -6,10 +6,15 @@ run that was retried, the last); to a client that has heard it the answer is 204
 Positions mean nothing in another log. Which log this is stands in the header `FlowForge-Incarnation` of every stream;
 a client that sends it back is refused where it resumes in another one (restored from a backup, or one that lost its end).
 After which position a stream begins stands in `FlowForge-Position`, so that who hears nothing at first can resume, too.
+Where a stream goes on without an event for its listener, an `id:` alone is sent now and then, which moves that place.
+
+Events that moved into an archive are told from there. Where it cannot be read the answer is 410, which names it.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import aclosing
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Annotated
 from uuid import UUID
 
@@ -18,13 +23,15 @@ from litestar import Response, Router, get
 from litestar.params import Parameter
 from litestar.response import Stream
 
+from infra.archive import ArchiveUnreadable
+from infra.eventlog import StoredEvent
 from infra.http.authentication import VIEWER
 from infra.http.described import STREAMED
 from infra.http.problems import Problem, bad_request, not_found
 from services.projections.api.reads import Reads
 from services.projections.api.workflows import newest_version
 from services.projections.settings import STREAM_CHUNK_BYTES_MAX
-from services.projections.streams import Batch, TooManyListeners
+from services.projections.streams import Batch, Told, TooManyListeners
 
 MEDIA_TYPE = "text/event-stream"
 INCARNATION, POSITION = "FlowForge-Incarnation", "FlowForge-Position"
@@ -32,7 +39,8 @@ RETRY_AFTER_S = 5
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _HELLO, KEEP_ALIVE = b": connected\n\n", b": still here\n\n"
 _ID_DIGITS_MAX = 18
-_TURNS = RUN_ENDINGS | {"RunRetryRequested"}
+_TURNS = RUN_ENDINGS | {"RunRetryRequested", "WorkflowTriggered"}
+_log = logging.getLogger(__name__)
 LastEventId = Annotated[
     str | None,
     Parameter(header="Last-Event-ID", description="go on after this position, the `id:` of what was heard last"),
@@ -57,13 +65,17 @@ async def stream_run(
     """A run's events from its first one, or from after `Last-Event-ID`, until it has ended."""
     wanted = _types(types)
     after, headers = await _resumed(reads, last_event_id, incarnation)
-    events = await reads.log.read_stream(run_id)
-    if not events:
-        raise not_found("run", run_id)
-    last = next((event for event in reversed(events) if event.type in _TURNS), events[0])
-    if last.type in RUN_ENDINGS and after is not None and after >= last.position:
-        return Response(None, status_code=204, headers=headers)
-    told = _until_ended(reads.streams.of_run(run_id, after or 0), last.position, wanted)
+    with _archives_readable(headers):
+        last = await reads.log.read_last(run_id, _TURNS)
+        if last is None:
+            raise not_found("run", run_id)
+        if last.type in RUN_ENDINGS and after is not None and after >= last.position:
+            return Response(None, status_code=204, headers=headers)
+        version = await reads.streams.version_at(run_id, after or 0)
+        if await reads.log.archived([run_id]):
+            await reads.log.read_stream(run_id, version, reads.limits.stream_page_count)
+    teller = _Teller(wanted, after or 0, reads.limits.stream_keep_alive_s)
+    told = _until_ended(reads.streams.of_run(run_id, after or 0, version), last.position, teller)
     return _streamed(reads, told, headers, after or 0)
 
 
@@ -81,7 +93,28 @@ async def stream_all(
     after, headers = await _resumed(reads, last_event_id, incarnation)
     if after is None:
         after = (await reads.log.head()).position
-    return _streamed(reads, _for_ever(reads.streams.of_all(workflow_id, after), wanted), headers, after)
+    elif after < await reads.log.archived_until():
+        with _archives_readable(headers):
+            await reads.log.read(after, reads.limits.stream_page_count)
+    teller = _Teller(wanted, after, reads.limits.stream_keep_alive_s)
+    return _streamed(reads, _for_ever(reads.streams.of_all(workflow_id, after), teller), headers, after)
+
+
+@contextmanager
+def _archives_readable(headers: dict[str, str]) -> Generator[None]:
+    """What is told first is read once before the answer begins, where it is in archives: a stream that has begun could
+    not say why it ends. Raises a 410 `Problem`."""
+    try:
+        yield
+    except ArchiveUnreadable as fault:
+        raise Problem(
+            410,
+            f"what comes next in this stream is in an archive: {fault}; or begin anew without Last-Event-ID, and hear what "
+            "happens from now on",
+            code="ARCHIVE_UNREADABLE",
+            title="In an archive that cannot be read",
+            headers=headers,
+        ) from fault
 
 
 def _streamed(reads: Reads, told: AsyncIterator[bytes], headers: dict[str, str], after: int) -> Stream:
@@ -136,55 +169,92 @@ async def _resumed(
     return position, headers
 
 
-async def _until_ended(
-    batches: AsyncIterator[Batch | None], since_position: int, types: Collection[str] | None
-) -> AsyncIterator[bytes]:
+class _Teller:
+    """What is sent of a stream. Where that is nothing for long, a comment, and an `id:` alone if the stream went on without
+    an event for this listener: who comes again then begins there, and what was in between is not read again."""
+
+    def __init__(self, types: Collection[str] | None, after: int, keep_alive_s: float) -> None:
+        self._types = types
+        self._position = self._told_position = after
+        self._silence_s = keep_alive_s / 2
+        self._sent_at_s = time.monotonic()
+
+    def of(self, told: Told) -> Iterator[bytes]:
+        """As a rule all in one go."""
+        if isinstance(told, Batch):
+            self._position = told.events[-1].position
+            batch = told if self._types is None else told.where(self._is_wanted)
+            if batch.events:
+                self._told_position = batch.events[-1].position
+                self._sent_at_s = time.monotonic()
+                yield from _chunks(batch)
+                return
+        else:
+            self._position = max(self._position, told)
+        if time.monotonic() - self._sent_at_s >= self._silence_s:
+            self._sent_at_s = time.monotonic()
+            yield KEEP_ALIVE + self.moved()
+
+    def moved(self) -> bytes:
+        """An `id:` without an event, where the listener is behind the stream."""
+        if self._position <= self._told_position:
+            return b""
+        self._told_position = self._position
+        return b"id: %d\n\n" % self._position
+
+    def _is_wanted(self, event: StoredEvent) -> bool:
+        return self._types is None or event.type in self._types
+
+
+async def _until_ended(stream: AsyncIterator[Told], since_position: int, teller: _Teller) -> AsyncIterator[bytes]:
     """An ending before `since_position` was not the last: the run was retried."""
-    yield _HELLO
-    try:
-        async with aclosing(batches) as following:  # type: ignore[type-var]
-            async for batch in following:
-                last = None if batch is None else _ending(batch, since_position)
-                if last is not None and batch is not None:
-                    batch = batch.where(lambda event: event.position <= last)  # noqa: B023, PLW2901
-                for chunk in _chunks(batch, types):
-                    yield chunk
-                if last is not None:
-                    if types is not None:  # the ending may not have been told: who comes again with its id hears 204
-                        yield b"id: %d\n\n" % last
-                    return
-    except TooManyListeners:
-        return  # between the look and the beginning others came: the client comes again
+
+    def until_ending(told: Told) -> tuple[Told, bool]:
+        last = _ending(told, since_position)
+        if last is None or not isinstance(told, Batch):
+            return told, False
+        return told.where(lambda event: event.position <= last), True
+
+    async for chunk in _sent(stream, teller, until_ending):
+        yield chunk
 
 
-def _ending(batch: Batch, since_position: int) -> int | None:
-    endings = (
-        event.position for event in batch.events if event.type in RUN_ENDINGS and event.position >= since_position
-    )
+def _ending(told: Told, since_position: int) -> int | None:
+    events = told.events if isinstance(told, Batch) else ()
+    endings = (event.position for event in events if event.type in RUN_ENDINGS and event.position >= since_position)
     return next(endings, None)
 
 
-async def _for_ever(batches: AsyncIterator[Batch | None], types: Collection[str] | None) -> AsyncIterator[bytes]:
+async def _for_ever(stream: AsyncIterator[Told], teller: _Teller) -> AsyncIterator[bytes]:
+    async for chunk in _sent(stream, teller, lambda told: (told, False)):
+        yield chunk
+
+
+async def _sent(
+    stream: AsyncIterator[Told], teller: _Teller, cut: Callable[[Told], tuple[Told, bool]]
+) -> AsyncIterator[bytes]:
+    """`cut` gives what of it is told, and whether that was the last. A stream that ends names how far it has come: an
+    ending that was not wanted has been told, too, and its id is answered with 204."""
     yield _HELLO
     try:
-        async with aclosing(batches) as following:  # type: ignore[type-var]
-            async for batch in following:
-                for chunk in _chunks(batch, types):
+        async with aclosing(stream) as following:  # type: ignore[type-var]
+            async for each in following:
+                told, is_last = cut(each)
+                for chunk in teller.of(told):
                     yield chunk
+                if is_last:
+                    break
     except TooManyListeners:
-        return
+        return  # between the look and the beginning others came: the client comes again
+    except ArchiveUnreadable as fault:
+        _log.warning("a live stream ends: %s", fault)  # the client comes again, and is told
+    if moved := teller.moved():
+        yield moved
 
 
-def _chunks(batch: Batch | None, types: Collection[str] | None) -> Iterator[bytes]:
-    """What is sent of a batch: as a rule all in one go; a comment for silence."""
-    if batch is None:
-        yield KEEP_ALIVE
-        return
-    if types is not None:
-        batch = batch.where(lambda event: event.type in types)
+def _chunks(batch: Batch) -> Iterator[bytes]:
     if batch.size_bytes <= STREAM_CHUNK_BYTES_MAX:
-        if batch.events:
-            yield batch.text
+        yield batch.text
         return
     rest: list[bytes] = []
     size = 0

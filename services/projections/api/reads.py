@@ -65,7 +65,7 @@ class Reads:
     """Everything a handler needs; open between `lifespan`'s two ends."""
 
     pool: asyncpg.Pool
-    log: PostgresEventLog
+    log: ArchivedEventLog
     streams: Streams
     tally: Tally
 
