@@ -87,6 +87,7 @@ class Catalogue:
         while heap or waiting:
             while waiting and (not heap or waiting[-1].first_position <= heap[0][0]):
                 archive = waiting.pop()
+                yield archive.first_position, list  # who has enough does not open it
                 blocks = self.file(archive).footer.blocks
                 at = bisect_right(blocks, position, key=lambda block: block.last_position)
                 if at < len(blocks):

@@ -23,7 +23,7 @@ from litestar import Response, Router, get
 from litestar.params import Parameter
 from litestar.response import Stream
 
-from infra.archive import ArchiveUnreadable
+from infra.archive.catalogue import ArchiveUnreadable
 from infra.eventlog import StoredEvent
 from infra.http.authentication import VIEWER
 from infra.http.described import STREAMED

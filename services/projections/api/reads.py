@@ -24,7 +24,6 @@ from nats.errors import Error as NatsError
 from infra.archive import ArchivedEventLog
 from infra.bus.process import broker
 from infra.bus.topology import hearings
-from infra.eventlog import PostgresEventLog
 from infra.http.authentication import Principal, key_holder
 from infra.http.paging import Cursors
 from infra.http.problems import bad_request, not_found, of_refusal, unavailable

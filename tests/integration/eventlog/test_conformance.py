@@ -16,6 +16,7 @@ from infra.eventlog import (
     Duplicate,
     EventLog,
     NewEvent,
+    Place,
     Snapshot,
     StreamAppend,
 )
@@ -119,6 +120,22 @@ async def test_a_step_of_one_stream_is_logged_whole_whatever_its_size(log: Event
     assert {(e.correlation_id, e.causation_id, e.actor, e.traceparent, e.recorded_at) for e in logged} == {
         (correlation_id, causation_id, "ada|é", "00-ab|cd-01", AT)
     }
+
+
+async def test_the_last_event_of_some_types_is_told_without_its_payload(log: EventLog):
+    await log.append([group(to(A, 0, "One", "Two", "One_"), to(B, 0, "Two")), group(to(A, 3, "Three"))])
+    assert await log.read_last(A, {"One", "Two"}) == Place(2, "Two")
+    assert await log.read_last(A, {"Three", "One"}) == Place(5, "Three")
+    assert await log.read_last(A, {"Four"}) is None
+    assert await log.read_last(C, {"One"}) is None
+
+
+async def test_a_page_of_a_stream_has_what_follows_whatever_was_appended_at_once(log: EventLog):
+    kinds = [f"A{number}" for number in range(20)]
+    for place in range(0, 20, 5):
+        await log.append([group(to(A, place, *kinds[place : place + 5]))])
+    for after, limit in ((0, 3), (3, 4), (4, 9), (17, 9), (20, 1)):
+        assert [event.type for event in await log.read_stream(A, after, limit)] == kinds[after : after + limit]
 
 
 async def test_nothing_to_append_is_nothing_appended(log: EventLog):

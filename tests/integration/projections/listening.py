@@ -40,6 +40,15 @@ class Listening:
                 fields[name] = value
         return None
 
+    async def id_moved(self) -> None:
+        """Until an id came without an event."""
+        async for line in self._lines:
+            name, _, value = line.partition(": ")
+            assert name in ("", "id"), line
+            if name == "id":
+                self.last_id = value
+                return
+
     async def rest(self) -> list[Heard]:
         heard: list[Heard] = []
         while (message := await self.next()) is not None:

@@ -16,6 +16,8 @@ from histories import START, Clock, append_chain_run, append_chain_runs, created
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from listening import listening
+from serving import served
 from test_rebuild import append_histories, histories
 
 from infra.archive import ArchivedEventLog
@@ -24,11 +26,12 @@ from infra.eventlog import Append, Appended, EventLog, StreamAppend
 from infra.failpoints import KILLED_EXIT_STATUS
 from infra.settings import Settings
 from services.projections import store
+from services.projections.api import create_app
 from services.projections.archiving import archive_older
 from services.projections.loop import Loop
 from services.projections.projector import Projector
 from services.projections.rebuild import rebuild, verify
-from services.projections.settings import LoopSettings
+from services.projections.settings import LoopSettings, ReadSettings
 
 LATER = START + timedelta(days=1)
 
@@ -135,6 +138,75 @@ async def test_a_read_of_a_missing_archive_says_which_and_lists_go_on(
     assert answer.status_code == 503
     assert "archive runs-000001.jsonl.gz cannot be read: it is not there" in answer.json()["detail"]
     assert len((await client.get("/api/runs")).json()["items"]) == 3
+
+
+async def test_a_stream_resumed_within_archived_events_goes_on_there(
+    client: httpx.AsyncClient, live: Loop, log: ArchivedEventLog, service_dsn: str, folder: Path
+):
+    await log.append([created()])
+    run_id, *_ = await append_chain_runs(log, Clock(), range(3))
+    await caught_up(live, log)
+    before = await log.read(0)
+    of_run = [event.position for event in before if event.stream_id == run_id]
+    await archive_older(service_dsn, folder, LATER)
+    head = (await log.head()).position
+    for after in (0, of_run[4]):
+        async with listening(client, f"/api/runs/{run_id}/stream", after or None) as stream:
+            assert [message.position for message in await stream.rest()] == [each for each in of_run if each > after]
+    over = await client.get(f"/api/runs/{run_id}/stream", headers={"Last-Event-ID": str(of_run[-1])})
+    assert over.status_code == 204
+    async with listening(client, "/api/stream", of_run[4]) as stream:
+        heard = await stream.take(head - of_run[4])
+    assert [message.position for message in heard] == list(range(of_run[4] + 1, head + 1))
+    async with listening(client, "/api/stream?workflow_id=chain", of_run[4]) as stream:
+        told = [event.position for event in before if event.position > of_run[4]]
+        assert [message.position for message in await stream.take(len(told))] == told
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+async def test_a_stream_resumed_within_an_archive_that_cannot_be_read_is_refused_not_skipped(
+    client: httpx.AsyncClient, live: Loop, log: ArchivedEventLog, service_dsn: str, folder: Path, is_damaged: bool
+):
+    await log.append([created()])
+    run_id, *_ = await append_chain_runs(log, Clock(), range(3))
+    await caught_up(live, log)
+    await archive_older(service_dsn, folder, LATER)
+    file = folder / "runs-000001.jsonl.gz"
+    content = bytearray(file.read_bytes())
+    file.unlink()
+    if is_damaged:
+        content[len(content) // 3] ^= 0xFF
+        file.write_bytes(content)
+    for path in (f"/api/runs/{run_id}/stream", "/api/stream", "/api/stream?workflow_id=chain&types=RunFailed"):
+        refused = await client.get(path, headers={"Last-Event-ID": "2"})
+        assert (refused.status_code, refused.json()["code"]) == (410, "ARCHIVE_UNREADABLE"), path
+        assert "archive runs-000001.jsonl.gz" in refused.json()["detail"]
+        assert "from a backup; or begin anew without Last-Event-ID" in refused.json()["detail"]
+    async with client.stream("GET", "/api/stream") as answer:  # from now on
+        assert answer.status_code == 200
+
+
+async def test_a_stream_that_meets_an_unreadable_archive_on_its_way_ends_where_the_next_answer_says_why(
+    live: Loop, log: ArchivedEventLog, service_dsn: str, folder: Path, settings: Settings, keys: dict[str, str]
+):
+    await log.append([created()])
+    await append_chain_runs(log, Clock(), range(1, 4))
+    await caught_up(live, log)
+    await archive_older(service_dsn, folder, LATER)
+    first = (await log.head()).position
+    await append_chain_runs(log, Clock(), range(4, 7))
+    await caught_up(live, log)
+    await archive_older(service_dsn, folder, LATER)
+    (folder / "runs-000002.jsonl.gz").unlink()
+    async with served(create_app(settings, ReadSettings(stream_page_count=10, stream_poll_s=0.02))) as client:
+        client.headers["authorization"] = f"Bearer {keys['viewer']}"
+        path = "/api/stream?types=RunFailed"
+        async with listening(client, path, 1) as stream:
+            assert await stream.rest() == []
+        assert 1 < int(stream.last_id) < first + 2
+        refused = await client.get(path, headers={"Last-Event-ID": stream.last_id})
+        assert refused.status_code == 410
+        assert "runs-000002.jsonl.gz" in refused.json()["detail"]
 
 
 async def test_a_family_is_archived_whole_or_not_at_all(

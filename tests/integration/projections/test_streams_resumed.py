@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 import pytest
 from histories import Clock, append_chain_run, append_chain_runs, created
@@ -11,7 +12,8 @@ from httpx import AsyncClient
 from listening import listening
 from serving import served
 
-from infra.eventlog import EventLog
+from infra.archive import ArchivedEventLog
+from infra.eventlog import EventLog, StoredEvent
 from infra.settings import Settings
 from services.projections.api import create_app
 from services.projections.loop import Loop
@@ -119,6 +121,48 @@ async def test_only_events_of_the_types_that_are_asked_for_are_told(client: Asyn
     assert (await client.get(path, headers=resumed)).status_code == 204  # an EventSource does not come again for ever
     refused = await client.get("/api/stream?types=RunStartd")
     assert (refused.status_code, refused.json()["errors"][0]["path"]) == (400, "query.types")
+
+
+async def test_who_hears_nothing_is_told_how_far_the_log_has_been_looked_at(
+    live: Loop, settings: Settings, keys: dict[str, str], log: EventLog
+):
+    async with reading(settings, keys, ReadSettings(stream_keep_alive_s=0.1, stream_poll_s=0.01)) as client:
+        await log.append([created()])
+        for path in ("/api/stream?types=RunFailed", "/api/stream?workflow_id=chain&types=RunFailed"):
+            begun = (await log.head()).position
+            async with listening(client, path, begun) as stream, asyncio.timeout(10):
+                await append_chain_runs(log, Clock(), range(3))
+                head = (await log.head()).position
+                while stream.last_id != str(head):
+                    await stream.id_moved()
+                await append_chain_run(log, Clock(), 3, fails=True)
+                [failed] = await stream.take(1)
+                assert failed.type == "RunFailed"
+                assert failed.position > head
+
+
+async def test_to_connect_to_a_run_reads_no_more_of_it_than_a_page(
+    live: Loop, client: AsyncClient, log: EventLog, monkeypatch: pytest.MonkeyPatch
+):
+    await log.append([created()])
+    run_id = await append_chain_run(log, Clock(), 1)
+    read: list[StoredEvent] = []
+    read_stream = ArchivedEventLog.read_stream
+
+    async def noted(
+        self: ArchivedEventLog, stream_id: UUID, after_version: int = 0, limit: int | None = None
+    ) -> list[StoredEvent]:
+        found = await read_stream(self, stream_id, after_version, limit)
+        read.extend(found)
+        return found
+
+    monkeypatch.setattr(ArchivedEventLog, "read_stream", noted)
+    events = [event.position for event in await log.read_stream(run_id)]
+    async with listening(client, f"/api/runs/{run_id}/stream", events[-3]) as stream:
+        assert [message.position for message in await stream.rest()] == events[-2:]
+    over = await client.get(f"/api/runs/{run_id}/stream", headers={"Last-Event-ID": str(events[-1])})
+    assert over.status_code == 204
+    assert [event.position for event in read] == events[-2:]
 
 
 async def test_a_listener_that_reads_nothing_is_kept_waiting_with_little(

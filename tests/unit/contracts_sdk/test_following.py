@@ -89,6 +89,19 @@ async def test_a_broken_stream_is_continued_after_the_last_whole_message() -> No
     assert named == ["", "last-event-id: 2", "last-event-id: 2", "last-event-id: 3", "last-event-id: 7"]
 
 
+async def test_an_id_without_data_moves_the_place_where_a_broken_stream_is_continued() -> None:
+    async def moved(_request: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+        writer.write(b": connected\n\n: still here\n\nid: 41\n\nid: 99\n")
+        await writer.drain()
+
+    async with server(moved, told(42), answer(204, b"")) as (url, requests):
+        asking = Asking(url, None)
+        assert [message.id async for message in follow(asking, "/x")] == ["42"]
+        await asking.close()
+    assert "last-event-id: 41\r\n" in requests[1].lower()
+
+
 async def test_a_stream_that_was_never_there_is_unreachable_and_a_refused_one_refused() -> None:
     async with server(answer(503, b"")) as (url, _):
         asking = Asking(url, None)
