@@ -120,7 +120,9 @@ class Deliverer:
         """Take up what is pending."""
         found = await self._tools.store.cursor(self._subscription.id)
         self._cursor = found or Cursor(self.loaded.created_position, 0)
+        self._last_delivered_at, self._failing_since = self._cursor.last_delivered_at, self._cursor.failing_since
         self._lanes = Lanes(await self._tools.store.pending(self._subscription.id))
+        self.loaded.carried_out(self._cursor.ordered_position)
         return True
 
     async def _turn(self) -> bool:
@@ -169,6 +171,7 @@ class Deliverer:
         self._cursor = Cursor(since, order.position)
         self._failing_since = None
         self._lanes = Lanes(await store.pending(name))
+        self.loaded.carried_out(order.position)
 
     async def _look(self) -> bool:
         """Find what is owed in the next page of the log, as far as there is room."""

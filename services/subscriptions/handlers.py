@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from collections.abc import Callable, Collection, Hashable, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -42,7 +44,7 @@ from services.subscriptions.engine import Engine
 from services.subscriptions.loaded import STREAM_TYPE, Loaded, stream_of
 from services.subscriptions.posting import Poster
 from services.subscriptions.recent import Recent
-from services.subscriptions.settings import DELIVERIES_PAGE_MAX, PAGE_COUNT, POSTS_MAX
+from services.subscriptions.settings import DELIVERIES_PAGE_MAX, PAGE_COUNT, POSTS_MAX, SECRETS_SWEPT_EVERY_S
 from services.subscriptions.store import Store
 from services.subscriptions.views import delivery_view, subscription_view
 
@@ -55,6 +57,7 @@ class Subscriptions:
     """The service that the shell turns."""
 
     name = "subscriptions"
+    _recent: Recent
     says: frozenset[str] = frozenset()
     hears: frozenset[str] = frozenset()
 
@@ -77,7 +80,6 @@ class Subscriptions:
         self._waits_s = waits_s
         self._clock = clock
         self._subjects = Subjects(poster.namespace)
-        self._recent = Recent(log)
         self._shell: Shell | None = None
         self._engine = self._made_engine()
         self._known: dict[str, Loaded] | None = None
@@ -87,7 +89,8 @@ class Subscriptions:
         self._tests: dict[str, asyncio.Task[bytes]] = {}
         self._telling: set[asyncio.Task[None]] = set()
         self._forgets: set[str] = set()
-        """Subscriptions of which secrets may be kept that sign no more."""
+        """Subscriptions of which secrets may be kept that sign no more, or never did: a command was refused."""
+        self._secrets_swept_at_s = -math.inf
 
     def attached(self, shell: Shell) -> None:
         """Where messages of its own go, and where it hears that the log grew."""
@@ -312,7 +315,8 @@ class Subscriptions:
         if isinstance(command, DeleteSubscription) or loaded.state.subscription is None:
             return _accepted({"id": name, "position": position})
         if isinstance(command, ReplaySubscription):
-            since = max((order.since_position for order in loaded.orders if order.position == position), default=0)
+            known = (order.since_position for order in loaded.orders if order.position == position)
+            since = max(known, default=command.since_position or 0)
             return _accepted({"id": name, "since_position": since, "position": position})
         secret_ref = loaded.state.subscription.secret_ref
         return _accepted({**asdict(self._view(name, loaded)), "position": position, "secret_ref": secret_ref})
@@ -353,6 +357,10 @@ class Subscriptions:
     async def _forget_secrets(self, known: dict[str, Loaded]) -> None:
         if self._secrets is None:
             return
+        if time.monotonic() > self._secrets_swept_at_s + SECRETS_SWEPT_EVERY_S:
+            owners = await self._secrets.owners(owner_of_subscription(""))
+            self._forgets |= {owner.removeprefix(owner_of_subscription("")) for owner in owners}
+            self._secrets_swept_at_s = time.monotonic()
         for name in list(self._forgets):
             subscription = known[name].state.subscription if name in known else None
             if subscription is not None and len(subscription.secret_refs(self._clock())) > 1:

@@ -18,6 +18,7 @@ from flowforge.events import (
 from flowforge.identity import named_stream
 
 from infra.eventlog import StoredEvent
+from services.subscriptions.settings import COMMANDS_KNOWN_MAX, ORDERS_KNOWN_MAX
 from services.subscriptions.state import State, evolve, initial
 
 STREAM_TYPE = "subscription"
@@ -36,7 +37,7 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Loaded(msgspec.Struct):
-    """`past`: where the log has what each command that was carried out led to."""
+    """`past`: where the log has what each of the last commands led to; `orders`: those that are to be carried out, and the last that were."""
 
     state: State = initial
     stream_version: int = 0
@@ -57,6 +58,8 @@ class Loaded(msgspec.Struct):
         self.stream_version, self.position, self.updated_at = stored.version, stored.position, stored.recorded_at
         if stored.causation_id is not None:
             self.past.setdefault(stored.causation_id, stored.position)
+            if len(self.past) > COMMANDS_KNOWN_MAX:
+                del self.past[next(iter(self.past))]
         match event:
             case SubscriptionSaved() if is_new:
                 self.created_at, self.created_by, self.created_position = (
@@ -78,6 +81,11 @@ class Loaded(msgspec.Struct):
     def orders_after(self, position: int) -> list[Order]:
         """Those that are not carried out yet."""
         return [order for order in self.orders if order.position > position]
+
+    def carried_out(self, position: int) -> None:
+        """Orders up to there are: all but the last of them need not be remembered."""
+        done_count = len(self.orders) - len(self.orders_after(position))
+        self.orders = self.orders[max(0, done_count - ORDERS_KNOWN_MAX) :]
 
 
 def stream_of(subscription_id: str) -> UUID:

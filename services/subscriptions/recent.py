@@ -23,7 +23,6 @@ from services.subscriptions.settings import (
     RUNS_KNOWN_MAX,
 )
 
-_RUNS = ("run",)
 _log = logging.getLogger(__name__)
 
 
@@ -95,16 +94,18 @@ class Recent:
             await self._grew.wait_for(lambda: self._end > position)
 
     async def after(self, position: int, types: Collection[str]) -> Page:
-        """What follows a position, a page of it. `types`: what is looked for; more may come. May raise Unavailable."""
+        """What follows a position, a page of it. `types`: what is looked for; more may come. May raise Unavailable.
+
+        Who is behind looks at all of so many positions: to let the log look for types that are rare would take as long as
+        the log is long, and longer than a statement may."""
         if 0 <= self._begin <= position:
             place = bisect_right(self._positions, position)
             events = self._kept[place : place + PAGE_COUNT]
             is_whole = place + PAGE_COUNT >= len(self._kept)
             return Page(max(position, self._end) if is_whole else events[-1].stored.position, events)
-        head = (await self._log.head()).position
-        stored = await self._log.read(position, PAGE_COUNT, types=types, stream_types=_RUNS, archived=True)
-        end = stored[-1].position if len(stored) == PAGE_COUNT else max(head, position)
-        return Page(end, await self._with_runs([event for event in stored if event.position <= end]))
+        stored = await self._log.read(position, PAGE_COUNT)
+        wanted = [event for event in stored if event.stream_type == "run" and event.type in types]
+        return Page(stored[-1].position if stored else position, await self._with_runs(wanted))
 
     async def _read_on(self) -> None:
         if self._end < 0:

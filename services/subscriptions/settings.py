@@ -36,6 +36,12 @@ POSTS_MAX = 128
 SETTLED_PER_STATEMENT_MAX = 200
 PAGE_COUNT = 1_000
 """Events read at once."""
+SECRETS_SWEPT_EVERY_S = 3_600.0
+"""Secrets that were kept for a command that was refused are looked for so often."""
+ORDERS_KNOWN_MAX = 100
+"""The last orders of one subscription that are remembered after they were carried out."""
+COMMANDS_KNOWN_MAX = 1_000
+"""The last commands of one subscription that are known again when they come twice; the gateway knows all for a day."""
 RECENT_COUNT = 5_000
 """Events at the end of the log that are kept for all who are up to date."""
 RECENT_BYTES_MAX = 32 * 1024 * 1024

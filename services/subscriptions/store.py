@@ -13,7 +13,10 @@ from services.subscriptions.lanes import Owed
 from services.subscriptions.retries import Attempt
 from services.subscriptions.settings import CONNECTIONS_MAX, KEPT_COUNT
 
-_CURSOR = "select position, ordered_position from subscriptions.cursors where subscription_id = $1"
+_CURSOR = """
+    select position, ordered_position, last_delivered_at, failing_since from subscriptions.cursors
+    where subscription_id = $1
+"""
 _HEALTH = """
     select c.*, p.pending_count, p.oldest_pending_at, p.next_attempt_at from subscriptions.cursors c
     cross join lateral (
@@ -37,7 +40,8 @@ _OWE = """
 _MOVE = "update subscriptions.cursors set position = $2 where subscription_id = $1"
 _BEGIN = """
     insert into subscriptions.cursors (subscription_id, position, ordered_position) values ($1, $2, $3)
-    on conflict (subscription_id) do update set position = excluded.position, ordered_position = excluded.ordered_position
+    on conflict (subscription_id) do update set position = excluded.position, ordered_position = excluded.ordered_position,
+        failing_since = null
 """
 _ACKNOWLEDGE = "update subscriptions.cursors set ordered_position = $2, failing_since = null where subscription_id = $1"
 _DROP_PENDING = """
@@ -75,10 +79,13 @@ _SWEEP = """
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """How far a subscription has come, and the last event of its stream whose order was carried out."""
+    """How far a subscription has come, and the last event of its stream whose order was carried out; when a post of it
+    last arrived, and since when none does."""
 
     position: int
     ordered_position: int
+    last_delivered_at: datetime | None = None
+    failing_since: datetime | None = None
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -110,7 +117,7 @@ class Store:
         """None: nothing has begun."""
         async with self._connection() as connection:
             row = await connection.fetchrow(_CURSOR, subscription_id)
-        return None if row is None else Cursor(row["position"], row["ordered_position"])
+        return None if row is None else Cursor(*row)
 
     async def health(self, subscription_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """How these stand."""

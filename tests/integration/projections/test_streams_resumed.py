@@ -128,14 +128,14 @@ async def test_who_hears_nothing_is_told_how_far_the_log_has_been_looked_at(
 ):
     async with reading(settings, keys, ReadSettings(stream_keep_alive_s=0.1, stream_poll_s=0.01)) as client:
         await log.append([created()])
-        for path in ("/api/stream?types=RunFailed", "/api/stream?workflow_id=chain&types=RunFailed"):
+        for number, path in enumerate(("/api/stream?types=RunFailed", "/api/stream?workflow_id=chain&types=RunFailed")):
             begun = (await log.head()).position
             async with listening(client, path, begun) as stream, asyncio.timeout(10):
-                await append_chain_runs(log, Clock(), range(3))
+                await append_chain_runs(log, Clock(), range(10 * number, 10 * number + 3))
                 head = (await log.head()).position
                 while stream.last_id != str(head):
                     await stream.id_moved()
-                await append_chain_run(log, Clock(), 3, fails=True)
+                await append_chain_run(log, Clock(), 10 * number + 3, fails=True)
                 [failed] = await stream.take(1)
                 assert failed.type == "RunFailed"
                 assert failed.position > head
