@@ -37,7 +37,8 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Loaded(msgspec.Struct):
-    """`past`: where the log has what each of the last commands led to; `orders`: those that are to be carried out, and the last that were."""
+    """`past`: where the log has what each of the last commands led to; `orders`: those that are to be
+    carried out, and the last that were."""
 
     state: State = initial
     stream_version: int = 0
