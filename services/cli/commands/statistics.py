@@ -54,7 +54,9 @@ def _of_one(told: dict[str, Any]) -> list[Any]:
     times = ("p50", "p95", "p99")
     rows = table("", *COUNTED, "success", *times, right=(*COUNTED, "success", *times))
     of_all: list[Any] = [Text("all runs", "bold"), told["runs"], told["durations"]]
-    of_triggers: list[list[Any]] = [[Text(f"{one['type']} {one['id']}"), one["runs"], one["durations"]] for one in told["triggers"]]
+    of_triggers: list[list[Any]] = [
+        [Text(f"{one['type']} {one['id']}"), one["runs"], one["durations"]] for one in told["triggers"]
+    ]
     for name, runs, durations in (of_all, *of_triggers):
         rows.add_row(name, *_counts(runs), *(_took(durations[f"{time}_ms"]) for time in times))
     head = Text(f"{told['active']:,} under way, {told['throughput_per_hour']:g} ended per hour", "dim")
