@@ -52,6 +52,7 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("logs", "runs:logs", _RUNS, "Show what the jobs of a run wrote."),
     ("why", "runs:why", _RUNS, "Show why a run started, back to the first event."),
     ("lineage", "lineage:lineage", _RUNS, "What led to a run, and what came of it."),
+    ("stats", "statistics:stats", _RUNS, "What became of runs, and how long they took."),
     ("state", "past:state", _RUNS, "Show a run as it was at a past moment."),
     ("fork", "past:fork", _RUNS, "Go on from a past moment in a new run."),
     ("diff", "past:diff", _RUNS, "What differs between two runs, such as a run and its fork."),

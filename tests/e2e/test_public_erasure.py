@@ -77,7 +77,7 @@ async def test_a_text_is_erased_from_all_that_keeps_it(stranger: Stranger):
     assert await tables_with(stranger, canary) == []
     assert canary not in done.out
     assert files_with(stranger.home / "logs", canary) == []
-    assert [file for file in files_with(stranger.home / "nats", canary) if "streams/JOBS/" not in file] == []
+    assert [file for file in files_with(stranger.home, canary) if "streams/JOBS/" not in file] == []
 
     run = stranger.get(f"/api/runs/{run_id}")
     assert {key: run[key] for key in before} == before

@@ -131,4 +131,5 @@ def test_the_questions_about_what_became_of_it_can_be_typed_as_they_stand(
     said, _ = shell.communicate(timeout=COMMAND_S_MAX)
     assert shell.returncode == 0, said
     assert "execute" in said
+    assert "under way" in said
     assert "['hello']" in said

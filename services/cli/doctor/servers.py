@@ -60,8 +60,8 @@ async def postgres(session: Session) -> list[Check]:
         async with database(session) as connection:
             if connection is None:
                 return []
-            version = connection.get_server_version()
-            checks = [_version(shown, version.major, version.minor)]
+            version = str(await connection.fetchval("show server_version"))
+            checks = [_version(shown, connection.get_server_version().major, version)]
             used, allowed = tuple(await connection.fetchrow(_CONNECTIONS) or (0, 1))
             if used > allowed * CONNECTIONS_SHARE:
                 checks.append(Check(
@@ -76,8 +76,8 @@ async def postgres(session: Session) -> list[Check]:
                       why="the event log is there: nothing can be accepted or decided", next_step=START_IT)]  # fmt: skip
 
 
-def _version(shown: str, major: int, minor: int) -> Check:
-    seen = f"{shown}  Postgres {major}.{minor}"
+def _version(shown: str, major: int, version: str) -> Check:
+    seen = f"{shown}  Postgres {version}"
     if major >= _POSTGRES_MIN:
         return Check(name="database", verdict="ok", seen=seen)
     return Check(name="database", verdict="error", seen=seen, why=f"{_POSTGRES_MIN} or newer is needed",
@@ -134,7 +134,8 @@ async def nats_server(session: Session) -> list[Check]:
     shown = installation.without_password(url)
     try:
         async with bus(supervisor_login(session) or url) as connection:
-            seen = f"{shown}  server {connection.connected_server_version}"
+            running = connection.connected_server_version
+            seen = f"{shown}  server {running.major}.{running.minor}.{running.patch}"
             checks = [Check(name="nats", verdict="ok", seen=seen)]
             if supervisor_login(session):
                 checks += await _streams(connection, Subjects(installation.namespace()))

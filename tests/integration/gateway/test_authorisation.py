@@ -108,6 +108,7 @@ async def test_each_role_gets_as_far_as_it_may(
     http: httpx.AsyncClient, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.gateway.commanding.answers_wait_s", 0.0)  # nobody is there: 503, or refused before
+    monkeypatch.setattr("services.gateway.routes.subscriptions.subscription_test_wait_s", 0.0)
     for role in RANK:
         for route, needed in NEEDED.items():
             method, path = route.split(" ")

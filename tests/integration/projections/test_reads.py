@@ -354,7 +354,8 @@ async def test_bad_requests_are_problems_that_say_what_is_wrong(client: AsyncCli
         ("/api/workflows/%00", 400, ""),
         ("/api/workflows?tag=%00", 400, ""),
         ("/api/runs?since=0001-01-01T00:00:00%2B14:00", 400, ""),
-        ("/api/runs/019ca945-2b5d-764f-be2e-79b6b73f502e/logs?attempt=99999999999", 404, ""),
+        ("/api/runs/019ca945-2b5d-764f-be2e-79b6b73f502e/logs?attempt=99999999999", 400, ""),
+        ("/api/runs/019ca945-2b5d-764f-be2e-79b6b73f502e/logs?attempt=9", 404, ""),
         ("/nowhere", 404, ""),
     ):
         response = await client.get(path)
