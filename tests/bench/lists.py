@@ -193,7 +193,8 @@ async def fill(dsn: str, since: datetime, definition: str, runs_count: int, run:
         await store.create_tables(connection, store.LIVE_SCHEMA, incarnation, for_readers=False)
         for statement in _FILL:
             second = definition if "$2::json" in statement else runs_count
-            await connection.execute(statement, *([since, second] if "$2" in statement else [since]))
+            given = [since, second] if "$2" in statement else [since] if "$1" in statement else []
+            await connection.execute(statement, *given)
         await store.create_indexes(connection)
         await connection.execute("vacuum analyze")
     finally:
