@@ -139,6 +139,7 @@ async def _scratch(log: EventLog, dsn: str, schema: str) -> AsyncGenerator[async
         await _restart(log, connection, schema)
         yield connection
         await store.drop_tables(connection, schema)
+        await connection.close()  # the next one may come at once, and the server is to have let the lock go
     finally:
         connection.terminate()
 

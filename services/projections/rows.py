@@ -104,6 +104,13 @@ class RunRow(msgspec.Struct, gc=False):
     change: int = CLEAN
 
 
+class RunLabelRow(msgspec.Struct, gc=False):
+    """That a run has a label, `name=value`, cut where it is very long. It never changes, but goes when the label does."""
+
+    label: str
+    created_position: int
+
+
 class NodeRow(msgspec.Struct, gc=False):
     """One node of one run, or with `instance` one instance of it. Its input is `input`, else found by `input_from`.
 

@@ -18,6 +18,7 @@ from services.projections.rows import (
     PromptVersionRow,
     ReceivedRow,
     RejectionRow,
+    RunLabelRow,
     RunRow,
     SecretChangeRow,
     SlotRow,
@@ -45,6 +46,7 @@ __all__ = [
     "ReadModels",
     "ReceivedRow",
     "RejectionRow",
+    "RunLabelRow",
     "RunRow",
     "RunState",
     "SecretChangeRow",
@@ -79,6 +81,8 @@ class Changes:
         "breakers",
         "dead_letters",
         "decisions",
+        "labels",
+        "labels_gone",
         "listed_from_position",
         "nodes",
         "prompt_versions",
@@ -111,6 +115,9 @@ class Changes:
         self.secret_changes: list[SecretChangeRow] = []
         self.audits: list[AuditRow] = []
         self.breakers: dict[str, BreakerRow] = {}
+        self.labels: dict[tuple[str, int], None] = {}
+        self.labels_gone: dict[tuple[str, int], None] = {}
+        """Labels of runs, and the positions of these, that come and that go."""
         self.seen = Seen()
         self.archived: list[UUID] = []
         """Runs whose rows of nodes go."""

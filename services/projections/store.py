@@ -26,6 +26,7 @@ from services.projections.state import (
     ReadModels,
     ReceivedRow,
     RejectionRow,
+    RunLabelRow,
     RunRow,
     RunState,
     SecretChangeRow,
@@ -48,9 +49,10 @@ from services.projections.table import Removal, Table, Writing
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 16
+TABLES_VERSION = 17
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
+_LABELLED = "(label, created_position) in (select * from unnest($1::text[], $2::bigint[]))"
 _GO_ON = "status not in ('completed', 'failed', 'skipped', 'cancelled')"
 _TABLES, _, _INDEXES = Path(__file__).with_name("tables.sql").read_text().partition("-- --- for readers only")
 
@@ -71,6 +73,7 @@ _RUN_FIXED = RunRow.__struct_fields__.index("created_position") + 1
 WORKFLOWS = Table("workflows", WorkflowRow)
 VERSIONS = Table("workflow_versions", VersionRow)
 RUNS = Table("runs", RunRow, fixed_count=_RUN_FIXED)
+RUN_LABELS = Table("run_labels", RunLabelRow, key_count=2)
 NODES = Table("node_runs", NodeRow, key_count=3)
 INSTANCES = Table(
     "node_instances", NodeRow, key_count=3, unique="run_id, node_id, (string_to_array(instance, '.')::int[])"
@@ -91,7 +94,7 @@ NODE_STATISTICS = Table("node_statistics", NodeStatisticsRow, key_count=2)
 RUN_HOURS = Table("run_hours", RunHourRow, key_count=4)
 USAGE = Table("usage", UsageRow, key_count=2, fixed_count=2)
 TABLES = (
-    WORKFLOWS, VERSIONS, RUNS, NODES, INSTANCES, APPROVALS, SLOTS, TEMPLATES, PROMPTS, PROMPT_VERSIONS,
+    WORKFLOWS, VERSIONS, RUNS, RUN_LABELS, NODES, INSTANCES, APPROVALS, SLOTS, TEMPLATES, PROMPTS, PROMPT_VERSIONS,
     DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT, SECRET_CHANGES, BREAKERS,
     NODE_STATISTICS, RUN_HOURS, USAGE,
 )  # fmt: skip
@@ -290,6 +293,7 @@ def writings(changes: Changes, counted: Counted) -> list[Writing | Removal]:
     )
     added: tuple[tuple[Table, Sequence[Any]], ...] = (
         (VERSIONS, changes.versions),
+        (RUN_LABELS, [RunLabelRow(*each) for each in changes.labels]),
         (PROMPT_VERSIONS, changes.prompt_versions),
         (DECISIONS, changes.decisions),
         (RECEIVED, changes.received),
@@ -310,7 +314,10 @@ def writings(changes: Changes, counted: Counted) -> list[Writing | Removal]:
 
 
 def _removals(changes: Changes) -> Iterator[Removal]:
-    """The rows that retention has taken away."""
+    """The rows that retention has taken away, and labels that runs had."""
+    if changes.labels_gone:
+        names, positions = zip(*changes.labels_gone, strict=True)
+        yield RUN_LABELS.without(_LABELLED, list(names), list(positions))
     if changes.archived:
         yield NODES.without("run_id = any($1)", changes.archived)
         yield INSTANCES.without("run_id = any($1)", changes.archived)

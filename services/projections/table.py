@@ -75,20 +75,20 @@ class Table:
         end = self.columns_count
         return Writing(self, put=[msgspec.structs.astuple(row)[:end] for row in rows])
 
-    def without(self, condition: str, value: Any) -> "Removal":
-        """The rows for which this holds, with the value as `$1`, are to go."""
-        return Removal(f"delete from {self.name} where {condition}", value)  # noqa: S608
+    def without(self, condition: str, *values: Any) -> "Removal":
+        """The rows for which this holds, with the values as `$1` and so on, are to go."""
+        return Removal(f"delete from {self.name} where {condition}", values)  # noqa: S608
 
 
 class Removal(msgspec.Struct, frozen=True):
     """Rows of one table that are to go."""
 
     statement: str
-    value: Any
+    values: tuple[Any, ...]
 
     async def perform(self, connection: asyncpg.Connection) -> None:
         """Delete them."""
-        await connection.execute(self.statement, self.value)
+        await connection.execute(self.statement, *self.values)
 
 
 class Writing:

@@ -8,7 +8,8 @@
 -- run from its first event on, also of those whose events are in an archive, which have no rows of nodes. `node_runs` has one row per node that did anything in a run (one that is idle has none:
 -- readers add it from the definition), `node_instances` one per item of a map, and per iteration for each node of a loop's
 -- body; it may hold rows of an earlier try (`instances_since_position` of the map or the loop). `approvals` has one row
--- per question to people. `slots` has one row per run that asked for a slot of `concurrency`. `templates` has those that
+-- per question to people. `run_labels` has one row per label of a run, by which
+-- lists find it. `slots` has one row per run that asked for a slot of `concurrency`. `templates` has those that
 -- people saved, deleted ones too; `prompts` the newest version of each stored prompt, `prompt_versions` all of them.
 -- `decisions` has every answer of a trigger, the fired ones too; `received_events`
 -- what came from outside; `webhook_rejections` how many deliveries were turned away; `dead_letters` what could not be
@@ -94,6 +95,12 @@ create table runs (
     archive          text,
     position         bigint not null
 ) with (fillfactor = 60);
+
+create table run_labels (
+    label            text not null,
+    created_position bigint not null,
+    primary key (label, created_position)
+);
 
 create table node_runs (
     run_id           uuid not null,
@@ -357,7 +364,6 @@ create index runs_of_workflow_in_vain on runs (workflow_id, status, created_at, 
 create index runs_in_shadow on runs (created_position) where is_shadow;
 create index runs_of_parent on runs (parent_run_id, created_position) where parent_run_id is not null;
 create index runs_caused_by on runs (caused_by_run_id, created_position) where caused_by_run_id is not null;
-create index runs_labelled on runs using gin (labels jsonb_path_ops) where labels <> '{}';
 create index approvals_named on approvals (id, requested_position);
 create index approvals_with_status on approvals (status, requested_position);
 create index approvals_of_workflow on approvals (workflow_id, requested_position);

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-import msgspec
 from litestar import Router, get
 from litestar.params import Parameter
 
@@ -24,6 +23,7 @@ from services.projections.api.statistics import usual_of
 from services.projections.conditions import Conditions, utc
 from services.projections.estimating import NodeStands, estimate
 from services.projections.graph import Graph
+from services.projections.labelled import found_by, with_labels
 
 RunStatus = Literal["pending", "running", "paused", "completed", "failed", "cancelled", "partial"]
 ACTIVE = ("pending", "running", "paused")
@@ -61,18 +61,19 @@ async def list_runs(
     conditions = Conditions().add("workflow_id = {}", workflow_id)
     conditions.add("status = {}", status if active_at is None else None)
     conditions.add("trigger_type = {}", trigger_type).add("parent_run_id = {}", parent_run_id)
-    if label is not None:
-        name, _, value = label.partition("=")
-        conditions.add("labels <> '{{}}' and labels @> {}::jsonb", msgspec.json.encode({name: value}).decode())
     if shadow is not None:
         conditions.require("is_shadow" if shadow else "not is_shadow")
     conditions.add("created_at >= {}", utc(since)).add("created_at < {}", utc(until))
     last = cursors.read(cursor, int, str)
+    name, _, value = (label or "").partition("=")
+    labels = {name: value} if label else {}
+    with_labels(conditions, labels)
     moment = None if active_at is None else await moments.past_moment(reads, active_at, "active_at")
     if moment is None:
-        by_time = since is not None or until is not None or workflow_id is not None
+        of_label = found_by(conditions, labels, None if last is None else last[0])
+        by_time = label is None and not (since is None and until is None and workflow_id is None)
         clauses = conditions.newest_first("created_at", "created_position", limit, last, by_time=by_time)
-        rows = await reads.pool.fetch(_RUNS + clauses, *conditions.values)
+        rows = await reads.pool.fetch(_RUNS + of_label + clauses, *conditions.values)
     else:
         rows = await moments.candidates(reads, conditions, moment, limit, last)
     page = cursors.page(rows, limit, [[row["created_position"], row["created_at"].isoformat()] for row in rows])

@@ -27,6 +27,7 @@ from flowforge.events import (
 
 from infra.eventlog import StoredEvent
 from services.projections.fold.asked import audit
+from services.projections.fold.labels import relabelled
 from services.projections.fold.nodes import changing, clear, resume_maps
 from services.projections.fold.runs import count_ending, touch
 from services.projections.fold.values import bounded, clean, kept, labels_of, listed, object_of
@@ -67,7 +68,7 @@ def operate(models: ReadModels, stored: StoredEvent, event: RunOperation) -> Non
             clear(models, run, event.cleared, stored.position)
             resume_maps(models, run, event.resumed, stored.position)
         case RunChanged():
-            _change(row, event)
+            _change(models, row, event)
         case _:
             assert_never(event)
     touch(models, row, stored.position)
@@ -80,11 +81,12 @@ def _go_on(row: RunRow) -> None:
         row.status, row.paused_at, row.paused_before = "running", None, None
 
 
-def _change(row: RunRow, event: RunChanged) -> None:
+def _change(models: ReadModels, row: RunRow, event: RunChanged) -> None:
     if event.priority is not None:
         row.priority = bounded(event.priority)
     if event.labels is not None:
-        row.labels = labels_of(event.labels)
+        before, row.labels = row.labels, labels_of(event.labels)
+        relabelled(models.changes, row.created_position, before, row.labels)
     if event.breakpoints is not None:
         row.breakpoints = listed(event.breakpoints)
 
