@@ -32,7 +32,8 @@ async def audit(
     action
         Only this: create_workflow, execute, cancel, approve, set_secret, …
     resource
-        Only what was done to a workflow, trigger, run, node, approval, event, template, prompt, secret or dead_letter.
+        Only what was done to a workflow, trigger, run, node, approval, event, template, prompt, secret, dead_letter,
+        subscription, archive or payload (data that was erased).
     subject
         Only what was done to this one: its id.
     workflow

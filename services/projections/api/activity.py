@@ -103,7 +103,8 @@ async def list_audit(
     cursor: CursorText = None,
 ) -> Page[AuditEntry]:
     """Every write that was accepted, with its actor, newest first. `resource` is the kind of its subject: `workflow`,
-    `trigger`, `run`, `node`, `approval`, `event`, `template`, `prompt`, `secret` or `dead_letter`."""
+    `trigger`, `run`, `node`, `approval`, `event`, `template`, `prompt`, `secret`, `dead_letter`, `subscription`, `archive`
+    or `payload` (data that was erased)."""
     cursors = await reads.cursors("audit", actor, action, resource, subject, workflow_id, since, until)
     conditions = Conditions().add("actor = {}", actor).add("action = {}", action).add("subject = {}", subject)
     conditions.add("resource = {}", resource).add("workflow_id = {}", workflow_id)
