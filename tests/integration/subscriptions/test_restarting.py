@@ -49,9 +49,19 @@ class Receiver:
         self._more = asyncio.Event()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        self.count += 1
         self.open_count += 1
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):  # who posts may be stopped at any time
+                await reader.readuntil(b"\r\n\r\n")
+                await self._refuse(writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+            self.open_count -= 1
+
+    async def _refuse(self, writer: asyncio.StreamWriter) -> None:
+        self.count += 1
         self._together += 1
         self.together_max = max(self.together_max, self._together)
         if self._together > 1:
@@ -61,12 +71,7 @@ class Receiver:
                 await self._more.wait()
         self._together -= 1
         writer.write(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        with contextlib.suppress(OSError):
-            await writer.drain()
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
-        self.open_count -= 1
+        await writer.drain()
 
 
 async def owing(log: EventLog, store: Store, url: str) -> tuple[Loaded, list[Owed]]:
