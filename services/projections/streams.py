@@ -225,14 +225,16 @@ class _Pages:
     def __init__(self, settings: ReadSettings) -> None:
         self.count = self._count_max = settings.stream_page_count
         self._bytes_max = settings.stream_page_bytes_max
+        self.is_last = False
+        """Whether the page that was cut last went to the end: what comes later is offered, at the pace of all."""
 
     def cut(self, events: list[StoredEvent]) -> list[StoredEvent]:
         """The first of them, as many as may be kept at once, and at least one; the others are read again."""
-        size = 0
+        size, self.is_last = 0, len(events) < self.count
         for place, event in enumerate(events):
             size += len(event.data)
             if size > self._bytes_max and place:
-                self.count = place
+                self.count, self.is_last = place, False
                 return events[:place]
         self.count = min(self._count_max, self.count * 2)
         return events
@@ -438,6 +440,8 @@ class Streams:
                     else:
                         told = max(told, read)
                         yield told
+                    if pages.is_last:
+                        break
                 while True:
                     batch = await listener.next(self._settings.stream_keep_alive_s)
                     if batch is None:

@@ -45,11 +45,22 @@ class Receiver:
     """Refuses every post, and notes how many came together."""
 
     def __init__(self) -> None:
-        self.count = self.together_max = self._together = 0
+        self.count = self.open_count = self.together_max = self._together = 0
         self._more = asyncio.Event()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        self.open_count += 1
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):  # who posts may be stopped at any time
+                await reader.readuntil(b"\r\n\r\n")
+                await self._refuse(writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+            self.open_count -= 1
+
+    async def _refuse(self, writer: asyncio.StreamWriter) -> None:
         self.count += 1
         self._together += 1
         self.together_max = max(self.together_max, self._together)
@@ -61,7 +72,6 @@ class Receiver:
         self._together -= 1
         writer.write(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         await writer.drain()
-        writer.close()
 
 
 async def owing(log: EventLog, store: Store, url: str) -> tuple[Loaded, list[Owed]]:
@@ -102,6 +112,9 @@ async def test_after_a_restart_a_receiver_that_fails_is_asked_one_post_at_a_time
         delivering.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await delivering
+        async with asyncio.timeout(10):
+            while receiver.open_count:
+                await asyncio.sleep(0.01)
     assert receiver.together_max == 1
 
 
