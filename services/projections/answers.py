@@ -17,11 +17,10 @@ from nats.aio.msg import Msg
 
 from infra.eventlog import EventLog, Unavailable
 from services.projections.conditions import Conditions
-from services.projections.labelled import found_by, with_labels
+from services.projections.labelled import newest_runs
 from services.projections.settings import AnswerSettings
 
 _POSITION = "select position from projections.checkpoint"
-_RUNS = "select run_id from projections.runs"
 _KNOWN = "select run_id from projections.runs where run_id = any($1)"
 _DEAD_LETTER = "select stream_id, service, status from projections.dead_letters where id = $1"
 _find_runs = msgspec.json.Decoder(FindRuns)
@@ -88,12 +87,12 @@ class Answers:
             Conditions().add("workflow_id = {}", question.workflow_id).add("status = any({})", question.statuses)
         )
         conditions.add("trigger_type = {}", question.trigger_type).add("run_id = any({})", question.run_ids)
-        of_labels = found_by(with_labels(conditions, question.labels), question.labels)
         conditions.add("created_at >= {}", question.since).add("created_at < {}", question.until)
-        is_timed = question.workflow_id is not None or question.since is not None or question.until is not None
-        by_time = is_timed and not of_labels
-        clauses = conditions.newest_first("created_at", "created_position", question.limit, None, by_time=by_time)
-        query = _RUNS + of_labels + clauses
+        by_time = question.workflow_id is not None or question.since is not None or question.until is not None
+        query = newest_runs(
+            "run_id", conditions, question.labels, workflow_id=question.workflow_id, limit=question.limit, last=None,
+            by_time=by_time,
+        )  # fmt: skip
         found: list[Any] = [row["run_id"] for row in await self._pool.fetch(query, *conditions.values)]
         unknown: list[Any] = []
         if question.run_ids is not None:

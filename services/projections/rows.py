@@ -109,6 +109,7 @@ class RunLabelRow(msgspec.Struct, gc=False):
 
     label: str
     created_position: int
+    workflow_id: str
 
 
 class NodeRow(msgspec.Struct, gc=False):

@@ -115,9 +115,9 @@ class Changes:
         self.secret_changes: list[SecretChangeRow] = []
         self.audits: list[AuditRow] = []
         self.breakers: dict[str, BreakerRow] = {}
-        self.labels: dict[tuple[str, int], None] = {}
-        self.labels_gone: dict[tuple[str, int], None] = {}
-        """Labels of runs, and the positions of these, that come and that go."""
+        self.labels: dict[tuple[str, int], str] = {}
+        self.labels_gone: dict[tuple[str, int], str] = {}
+        """Labels of runs, and the positions of these, that come and that go; and their workflows."""
         self.seen = Seen()
         self.archived: list[UUID] = []
         """Runs whose rows of nodes go."""

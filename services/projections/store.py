@@ -293,7 +293,7 @@ def writings(changes: Changes, counted: Counted) -> list[Writing | Removal]:
     )
     added: tuple[tuple[Table, Sequence[Any]], ...] = (
         (VERSIONS, changes.versions),
-        (RUN_LABELS, [RunLabelRow(*each) for each in changes.labels]),
+        (RUN_LABELS, [RunLabelRow(*label, of) for label, of in changes.labels.items()]),
         (PROMPT_VERSIONS, changes.prompt_versions),
         (DECISIONS, changes.decisions),
         (RECEIVED, changes.received),

@@ -99,6 +99,7 @@ create table runs (
 create table run_labels (
     label            text not null,
     created_position bigint not null,
+    workflow_id      text not null,
     primary key (label, created_position)
 );
 
@@ -364,6 +365,7 @@ create index runs_of_workflow_in_vain on runs (workflow_id, status, created_at, 
 create index runs_in_shadow on runs (created_position) where is_shadow;
 create index runs_of_parent on runs (parent_run_id, created_position) where parent_run_id is not null;
 create index runs_caused_by on runs (caused_by_run_id, created_position) where caused_by_run_id is not null;
+create index run_labels_of_workflow on run_labels (workflow_id, label, created_position);
 create index approvals_named on approvals (id, requested_position);
 create index approvals_with_status on approvals (status, requested_position);
 create index approvals_of_workflow on approvals (workflow_id, requested_position);

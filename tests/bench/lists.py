@@ -66,7 +66,7 @@ _FILL = (
     10012 + n * 13 + 13 * floor(extract(epoch from {_TOOK}))::bigint from generate_series(1, $2::int) n
     """,
     """
-    insert into run_labels select key || '=' || value, created_position
+    insert into run_labels select key || '=' || value, created_position, workflow_id
     from runs cross join lateral jsonb_each_text(labels) where labels <> '{}'
     """,
     """
@@ -129,6 +129,7 @@ ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
     *(("/api/runs", {"trigger_type": trigger}) for trigger in ("manual", "schedule")),
     *(("/api/runs", {"label": label}) for label in ("team=x500", "team=nobody")),
     ("/api/runs", OLD_LABEL),
+    *(("/api/runs", {**OLD_LABEL, "workflow_id": name}) for name in ("w-0007", "w-0100")),
     *(("/api/runs", {"workflow_id": "w-0100", "status": status}) for status in ("failed", "completed", "cancelled")),
     ("/api/runs", {"workflow_id": "w-0100", "trigger_type": "manual"}),
     ("/api/runs", {"workflow_id": "none"}),
@@ -181,7 +182,7 @@ def at_moments(runs_count: int, since: datetime) -> list[tuple[str, dict[str, An
     return [("/api/runs", {"active_at": moment, **more}) for moment in moments for more in filters]
 
 
-BY_OLD_LABEL = [("/api/runs", {**OLD_LABEL, **more}) for more in ({"status": "failed"}, {"workflow_id": "w-0100"})]
+BY_OLD_LABEL = [("/api/runs", {**OLD_LABEL, "status": "failed"})]
 
 
 async def fill(dsn: str, since: datetime, definition: str, runs_count: int, run: Sequence[Event]) -> None:
@@ -272,8 +273,9 @@ PLANNED: tuple[tuple[str, str], ...] = (
     ("runs by trigger type", "runs where trigger_type = 'manual' order by created_position desc"),
     (
         "runs by label",
-        """runs join (select created_position as p from run_labels where label = 'release=1.0') l on created_position = p
-        where labels @> '{"release": "1.0"}' order by created_position desc""",
+        """(select created_position as p from run_labels where label = 'release=1.0' order by created_position desc) found
+        cross join lateral (select * from runs where created_position = p offset 0) runs
+        where labels @> '{"release": "1.0"}' order by p desc""",
     ),
     (
         "runs between two instants",

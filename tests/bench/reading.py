@@ -193,7 +193,7 @@ async def listing(home: Path, runs_count: int) -> Iterator[Figure]:
         [
             at_most(f"every list with {runs_count:,} runs, the slowest p95 ({name})", p95, 30, "ms", 1),
             Figure(
-                "… by a label that 50,000 old runs have, and something that none or few of these have",
+                "… by a label that 50,000 old runs have, and a status that none of these has",
                 f"{labelled:.0f} ms",
                 "",
                 is_met=True,

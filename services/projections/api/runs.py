@@ -23,7 +23,7 @@ from services.projections.api.statistics import usual_of
 from services.projections.conditions import Conditions, utc
 from services.projections.estimating import NodeStands, estimate
 from services.projections.graph import Graph
-from services.projections.labelled import found_by, with_labels
+from services.projections.labelled import newest_runs, with_labels
 
 RunStatus = Literal["pending", "running", "paused", "completed", "failed", "cancelled", "partial"]
 ACTIVE = ("pending", "running", "paused")
@@ -67,14 +67,15 @@ async def list_runs(
     last = cursors.read(cursor, int, str)
     name, _, value = (label or "").partition("=")
     labels = {name: value} if label else {}
-    with_labels(conditions, labels)
     moment = None if active_at is None else await moments.past_moment(reads, active_at, "active_at")
     if moment is None:
-        of_label = found_by(conditions, labels, None if last is None else last[0])
-        by_time = label is None and not (since is None and until is None and workflow_id is None)
-        clauses = conditions.newest_first("created_at", "created_position", limit, last, by_time=by_time)
-        rows = await reads.pool.fetch(_RUNS + of_label + clauses, *conditions.values)
+        by_time = not (since is None and until is None and workflow_id is None)
+        query = newest_runs(
+            RUN_COLUMNS, conditions, labels, workflow_id=workflow_id, limit=limit, last=last, by_time=by_time
+        )
+        rows = await reads.pool.fetch(query, *conditions.values)
     else:
+        with_labels(conditions, labels)
         rows = await moments.candidates(reads, conditions, moment, limit, last)
     page = cursors.page(rows, limit, [[row["created_position"], row["created_at"].isoformat()] for row in rows])
     if moment is not None:

@@ -86,7 +86,7 @@ def _change(models: ReadModels, row: RunRow, event: RunChanged) -> None:
         row.priority = bounded(event.priority)
     if event.labels is not None:
         before, row.labels = row.labels, labels_of(event.labels)
-        relabelled(models.changes, row.created_position, before, row.labels)
+        relabelled(models.changes, row.workflow_id, row.created_position, before, row.labels)
     if event.breakpoints is not None:
         row.breakpoints = listed(event.breakpoints)
 

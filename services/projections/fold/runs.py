@@ -90,7 +90,7 @@ def triggered(models: ReadModels, stored: StoredEvent, event: WorkflowTriggered)
     )
     models.runs[row.run_id] = RunState(row)
     models.changes.runs.append(row)
-    relabelled(models.changes, row.created_position, NO_LABELS, row.labels)
+    relabelled(models.changes, row.workflow_id, row.created_position, NO_LABELS, row.labels)
     _note(models, row, row.created_at, "created", None, 1)
     if row.actor is not None:
         models.changes.seen.used.append(Used("actor", row.actor, row.created_at, stored.position))
