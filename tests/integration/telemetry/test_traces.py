@@ -27,7 +27,21 @@ def one(spans: list[Span], service: str, name: str) -> Span:
 
 
 def has(*names: str) -> Any:
-    return lambda spans: set(names) <= {span.name for span in spans}
+    """Spans of these names, and all that they hang below: services send theirs by themselves, in any order."""
+
+    def are_there(seen: list[Span]) -> bool:
+        ids = {each.span_id: each for each in seen}
+        named = [each for each in seen if each.name in names]
+        return {each.name for each in named} == set(names) and all(_begins(each, ids) for each in named)
+
+    return are_there
+
+
+def _begins(span: Span, ids: dict[str, Span]) -> bool:
+    """Whether the first above it is one with which traces begin here: a request's, or one below nothing."""
+    while span.parent in ids:
+        span = ids[span.parent]
+    return span.service == "flowforge-gateway" or not span.parent
 
 
 def execute(stranger: Stranger, workflow_id: str, traceparent: str) -> str:

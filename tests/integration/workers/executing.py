@@ -22,7 +22,7 @@ from nats.js.errors import NotFoundError
 
 from infra.bus.topology import declare, streams
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 ENDINGS = ("JobCompleted", "JobFailed")
 
 
