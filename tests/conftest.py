@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import asyncpg
 import msgspec
+import psutil
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
@@ -32,6 +34,10 @@ from infra.eventlog.migrate import migrate
 EXAMPLES_DATA = Path(__file__).parent.parent / "contracts" / "examples" / "data"
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 10
+MEMORY = Path("/dev/shm")
+HOMES = "flowforge-test-"
+IN_MEMORY_FREE_BYTES_MIN = 12 * 1024**3
+"""A test process takes up to 2 GiB there, and as much for its servers."""
 SERVICE_LOGIN = "flowforge_service"
 READER_LOGIN = "flowforge_reader"
 # A shell starts what it puts in the background with Ctrl-C ignored, and so would be all that tests press Ctrl-C on.
@@ -52,10 +58,22 @@ class Server(msgspec.Struct, frozen=True):
     folder: Path
 
 
-@pytest.fixture(scope="session")
-def server_home() -> Iterator[Path]:
-    """A folder outside pytest's own, since another account must pass through it."""
-    home = Path(tempfile.mkdtemp(prefix="flowforge-test-"))
+def _in_memory() -> Path | None:
+    """Where files are made fastest, if there is plenty of room: every test has a database of its own, of 500 files, and two
+    processes that make them stand in each other's way on a disk. What a test process that was killed left there goes."""
+    if not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK) or os.statvfs(MEMORY).f_flag & os.ST_NOEXEC:
+        return None
+    for left in MEMORY.glob(f"{HOMES}*"):
+        if not psutil.pid_exists(int(left.name.removeprefix(HOMES).partition("-")[0])):
+            shutil.rmtree(left, ignore_errors=True)
+    free = min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available)
+    return MEMORY if free >= IN_MEMORY_FREE_BYTES_MIN else None
+
+
+@contextlib.contextmanager
+def _folder(place: Path | None) -> Generator[Path]:
+    """Outside pytest's own, since another account must pass through it."""
+    home = Path(tempfile.mkdtemp(prefix=f"{HOMES}{os.getpid()}-", dir=place))
     make_traversable(home / "any")
     yield home
     # Removing databases just written takes seconds on some disks; nobody need wait for it.
@@ -63,10 +81,24 @@ def server_home() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(server_home: Path) -> Iterator[Server]:
+def server_home() -> Iterator[Path]:
+    """For whole installations: on a disk, as they are."""
+    with _folder(None) as home:
+        yield home
+
+
+@pytest.fixture(scope="session")
+def quick_home() -> Iterator[Path]:
+    """For the servers that tests share."""
+    with _folder(_in_memory()) as home:
+        yield home
+
+
+@pytest.fixture(scope="session")
+def postgres_server(quick_home: Path) -> Iterator[Server]:
     """A real embedded Postgres of this test process, its owner's login in `url`, database `postgres`."""
-    password, port, log = secrets.token_hex(16), free_port(), server_home / "postgres.log"
-    cluster = embedded_postgres.PostgresFolder(server_home / "postgres", unprivileged())
+    password, port, log = secrets.token_hex(16), free_port(), quick_home / "postgres.log"
+    cluster = embedded_postgres.PostgresFolder(quick_home / "postgres", unprivileged())
     cluster.make_ready_for_account()
     password_file = cluster.write_password_file(password)
     initdb = cluster.initdb_command(password_file)
@@ -152,9 +184,9 @@ def _running_nats(home: Path) -> Generator[Server]:
 
 
 @pytest.fixture(scope="session")
-def nats_server(server_home: Path) -> Iterator[Server]:
+def nats_server(quick_home: Path) -> Iterator[Server]:
     """A real nats-server of this test process; `url` has the supervisor's login."""
-    with _running_nats(server_home) as server:
+    with _running_nats(quick_home) as server:
         yield server
 
 
