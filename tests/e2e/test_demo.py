@@ -72,6 +72,7 @@ def test_interrupted_it_stops_everything_and_says_so_in_its_exit_status(folder: 
     assert processes_of(folder) == []
 
 
+@pytest.mark.faults  # half a minute
 def test_a_workflow_that_computes_something_else_is_found_out(folder: Path):
     examples = folder / "examples"
     shutil.copytree(DEMO.parent, examples, ignore=shutil.ignore_patterns("__pycache__"))
