@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 APPLICATIONS := --reads services.projections.api:create_app --writes services.gateway.api:create_app
 .DEFAULT_GOAL := help
 FUZZ_EXAMPLES ?= 50
-.PHONY: help setup up demo test check check-deploy documents format fuzz bench test-faults lock clean
+.PHONY: help setup up demo test check types-of-code types-of-tests documents-kept check-deploy documents format fuzz bench test-faults lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,7 +35,15 @@ check: setup  ## format, lint, types, import rules, documents; under a minute
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --config pyproject.toml
-	@$(BIN)/pyright
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target types-of-code types-of-tests documents-kept
+
+types-of-code:
+	@$(BIN)/pyright contracts/flowforge services infra
+
+types-of-tests:
+	@$(BIN)/pyright tests
+
+documents-kept:
 	@$(BIN)/python -m infra.documents $(APPLICATIONS) --check
 
 check-deploy: .venv-deploy/.installed  ## the image, the compose file and the chart, by hadolint, Helm and Kubernetes' schemas
