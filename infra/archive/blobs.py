@@ -19,7 +19,7 @@ _IS_ANY = """
            exists (select from eventlog.blobs where created_at < clock_timestamp() - make_interval(secs => $1))
 """
 _REFERRING = """
-    select convert_to(data::text, 'UTF8') from eventlog.events where strpos(data::text, '"$blob"') > 0
+    select convert_to(data, 'UTF8') from eventlog.entries where strpos(data, '"$blob"') > 0
 """
 _SWEEP = "select removed_count, removed_bytes from eventlog.sweep_blobs($1, $2, $3)"
 

@@ -25,7 +25,7 @@ from infra.failpoints import failpoint
 
 _OURS = re.compile(r"\.?runs-(\d{6,})(?:\.e(\d+))?\.jsonl\.gz(?:\.draft)?")
 _OF_STREAMS = "select distinct archive from eventlog.archived_streams where stream_id = any ($1::uuid[])"
-_IS_NEEDED = "select exists (select from eventlog.events e where strpos(e.data::text, $1) > 0)"
+_IS_NEEDED = "select exists (select from eventlog.entries where strpos(data, $1) > 0)"
 _REWRITE = "select eventlog.rewrite_archive($1, $2, $3, $4, $5, $6)"
 
 

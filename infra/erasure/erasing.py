@@ -20,7 +20,11 @@ EVENTS_PER_STATEMENT = 5_000
 _ERASE = "select eventlog.erase($1, $2, $3, $4, $5, $6, $7)"
 _STILL_REFERRED = """
     select h.hash from unnest($1::text[]) as h (hash)
-    where exists (select from eventlog.events e where strpos(e.data::text, h.hash) > 0 and e.position <> all ($2::bigint[]))
+    where exists (
+        select from (select distinct stream_id from eventlog.entries where strpos(data, h.hash) > 0) s
+        join eventlog.events e on e.stream_id = s.stream_id
+        where strpos(e.data::text, h.hash) > 0 and e.position <> all ($2::bigint[])
+    )
 """
 _JOB_LOGS = """
     delete from projections_kept.job_log_lines

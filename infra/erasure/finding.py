@@ -20,9 +20,14 @@ EVENTS_MAX = 200_000
 STANDING_MAX = 20
 
 _WITH_TEXT = """
-    select position, stream_id, stream_type, type from eventlog.events e
-    where type <> 'PayloadErased' and exists (select from unnest($1::text[]) as t (text) where strpos(e.data::text, t.text) > 0)
-    order by position limit $2
+    with streams as (
+        select distinct c.stream_id from eventlog.entries c
+        where exists (select from unnest($1::text[]) as t (text) where strpos(c.data, t.text) > 0)
+    )
+    select e.position, e.stream_id, e.stream_type, e.type from streams join eventlog.events e on e.stream_id = streams.stream_id
+    where e.type <> 'PayloadErased'
+        and exists (select from unnest($1::text[]) as t (text) where strpos(e.data::text, t.text) > 0)
+    order by e.position limit $2
 """
 _BLOBS_WITH_TEXT = """
     select encode(hash, 'hex') from eventlog.blobs b
@@ -52,8 +57,20 @@ _OPEN = """
     where l.type <> all ($2) and l.type <> 'RunRetryRefused'
 """
 _EVENTS = """
-    select position, stream_id, stream_type, type, data from eventlog.events
-    where stream_id = any ($1::uuid[]) or position = any ($2::bigint[]) order by position limit $3
+    with others as (
+        select distinct c.stream_id from unnest($2::bigint[]) as p (position)
+        cross join lateral (
+            select c.stream_id from eventlog.entries c where c.position >= p.position order by c.position limit 1
+        ) c
+        where c.stream_id <> all ($1::uuid[])
+    )
+    select position, stream_id, stream_type, type, data from (
+        select e.position, e.stream_id, e.stream_type, e.type, e.data from eventlog.events e
+        where e.stream_id = any ($1::uuid[])
+        union all
+        select e.position, e.stream_id, e.stream_type, e.type, e.data
+        from others join eventlog.events e on e.stream_id = others.stream_id where e.position = any ($2::bigint[])
+    ) found order by position limit $3
 """
 
 

@@ -50,7 +50,9 @@ begin
     select coalesce(sum(e.pieces_count), 0) into erased_count from erased e;
     perform set_config('eventlog.erasing', '', true);
     select erased_count + count(*) into erased_count from unnest(positions) as p (position) -- those are in files: archive.sql
-    where not exists (select from eventlog.events e where e.position = p.position)
+    where not exists (
+            select from (select * from eventlog.entries c where c.position >= p.position order by c.position limit 1) c
+            where p.position > c.position - eventlog.events_in(c.salts))
         and exists (select from eventlog.archives a
                     where a.restored_at is null and p.position between a.first_position and a.last_position);
     if erased_count <> cardinality(positions) then
