@@ -10,151 +10,16 @@ page, at its own pace. Nothing is ever skipped or told twice: every listener goe
 import asyncio
 import logging
 import time
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from uuid import UUID
 
-import msgspec
-from flowforge.identity import named_stream
-
 from infra.eventlog import EventLog, StoredEvent, Unavailable
+from services.projections.batches import Batch
+from services.projections.places import Places, is_of
 from services.projections.settings import ReadSettings
 
 _log = logging.getLogger(__name__)
-PlaceRuns = Callable[[Sequence[UUID]], Awaitable[dict[UUID, str]]]
-
-
-class LoggedEvent(msgspec.Struct):
-    """An event as it is read over HTTP."""
-
-    position: int
-    event_id: UUID
-    type: str
-    stream: str
-    version: int
-    recorded_at: object
-    data: msgspec.Raw
-    correlation_id: UUID | None
-    causation_id: UUID | None
-    actor: str | None
-
-
-def logged_event(stored: StoredEvent) -> LoggedEvent:
-    """The public form of a logged event; `stream` is `<type>/<id>`."""
-    return LoggedEvent(
-        position=stored.position,
-        event_id=stored.event_id,
-        type=stored.type,
-        stream=f"{stored.stream_type}/{stored.stream_id}",
-        version=stored.version,
-        recorded_at=stored.recorded_at,
-        data=msgspec.Raw(stored.data),
-        correlation_id=stored.correlation_id,
-        causation_id=stored.causation_id,
-        actor=stored.actor,
-    )
-
-
-_NO_LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
-
-
-def message(event: StoredEvent) -> bytes:
-    """The event as one server-sent message. JSON has line ends only where it may have blanks."""
-    data = msgspec.json.encode(logged_event(event)).translate(_NO_LINE_ENDS)
-    return b"event: %s\nid: %d\ndata: %s\n\n" % (event.type.encode(), event.position, data)
-
-
-class Batch:
-    """Events in order of position, each written once for all who are told of it."""
-
-    __slots__ = ("_text", "events", "messages", "size_bytes")
-
-    def __init__(self, events: Sequence[StoredEvent], messages: Sequence[bytes] | None = None) -> None:
-        self.events = events
-        self.messages = [message(event) for event in events] if messages is None else messages
-        self.size_bytes = sum(map(len, self.messages))
-        self._text: bytes | None = None
-
-    @property
-    def text(self) -> bytes:
-        """All of them, one after the other."""
-        if self._text is None:
-            self._text = b"".join(self.messages)
-        return self._text
-
-    def where(self, is_wanted: Callable[[StoredEvent], bool]) -> "Batch":
-        """Those that are wanted; itself where all are."""
-        pairs = [pair for pair in zip(self.events, self.messages, strict=True) if is_wanted(pair[0])]
-        if len(pairs) == len(self.events):
-            return self
-        return Batch([event for event, _ in pairs], [text for _, text in pairs])
-
-    def after(self, position: int) -> "Batch":
-        """Those above a position."""
-        if self.events and self.events[0].position > position:
-            return self
-        return self.where(lambda event: event.position > position)
-
-
-class _Named(msgspec.Struct):
-    workflow_id: str | None = None
-
-
-_named = msgspec.json.Decoder(_Named)
-
-
-class Places:
-    """Which workflow an event belongs to. Remembers the workflows of the runs seen last."""
-
-    def __init__(self, log: EventLog, place_runs: PlaceRuns, runs_max: int) -> None:
-        self._event_log = log
-        self._place_runs = place_runs
-        self._runs_max = runs_max
-        self._runs: OrderedDict[UUID, str] = OrderedDict()
-
-    async def of_workflow(self, events: Iterable[StoredEvent], workflow_id: str) -> list[StoredEvent]:
-        """Those of the workflow itself, of its runs, and of decisions and timers that name it."""
-        listed = list(events)
-        places = await self.of_runs(listed)
-        return [event for event in listed if is_of(event, workflow_id, places)]
-
-    async def of_runs(self, events: Sequence[StoredEvent]) -> dict[UUID, str]:
-        """The workflow of every run in these events, whatever is forgotten meanwhile."""
-        places: dict[UUID, str] = {}
-        unknown: dict[UUID, None] = {}
-        for event in events:
-            run_id = event.stream_id
-            if event.stream_type != "run" or run_id in places:
-                continue
-            if run_id in self._runs:
-                places[run_id] = self._runs[run_id]
-            elif event.type == "WorkflowTriggered":
-                places[run_id] = _named.decode(event.data).workflow_id or ""
-                unknown.pop(run_id, None)
-            else:
-                unknown[run_id] = None
-        if unknown:
-            places |= await self._place_runs(list(unknown))
-        for run_id in unknown.keys() - places.keys():  # not projected yet: its first event says it
-            for first in await self._event_log.read_stream(run_id, 0, 1):
-                places[run_id] = _named.decode(first.data).workflow_id or ""
-        for run_id, workflow_id in places.items():
-            self._remember(run_id, workflow_id)
-        return places
-
-    def _remember(self, run_id: UUID, workflow_id: str) -> None:
-        self._runs[run_id] = workflow_id
-        if len(self._runs) > self._runs_max:
-            self._runs.popitem(last=False)
-
-
-def is_of(event: StoredEvent, workflow_id: str, places: Mapping[UUID, str]) -> bool:
-    """Whether the event concerns the workflow. `places`: of the run that it belongs to."""
-    if event.stream_type == "run":
-        return places.get(event.stream_id) == workflow_id
-    if event.stream_type == "workflow":
-        return event.stream_id == named_stream("workflow", workflow_id)
-    return _named.decode(event.data).workflow_id == workflow_id
 
 
 class Listener:

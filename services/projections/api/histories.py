@@ -16,9 +16,9 @@ from services.projections.api.archived import node_rows
 from services.projections.api.reads import Reads, graph_of_run, run_row
 from services.projections.api.shapes import LogLine
 from services.projections.attempts import Attempt, Trace, duration_ms
+from services.projections.batches import LoggedEvent, logged_event
 from services.projections.conditions import Conditions
 from services.projections.metrics import Metrics, metrics_of
-from services.projections.streams import LoggedEvent, logged_event
 
 _LINES = """
     select run_id, node_id, instance, attempt, first_line, job_id, lines, logged_at from projections_kept.job_log_lines

@@ -30,8 +30,9 @@ from infra.http.described import STREAMED
 from infra.http.problems import Problem, bad_request, not_found
 from services.projections.api.reads import Reads
 from services.projections.api.workflows import newest_version
+from services.projections.batches import Batch
 from services.projections.settings import STREAM_CHUNK_BYTES_MAX
-from services.projections.streams import Batch, Told, TooManyListeners
+from services.projections.streams import Told, TooManyListeners
 
 MEDIA_TYPE = "text/event-stream"
 INCARNATION, POSITION = "FlowForge-Incarnation", "FlowForge-Position"

@@ -31,8 +31,9 @@ from infra.settings import Settings
 from infra.telemetry import Tracing, start_tracing
 from services.projections.graph import Graph, graph_of
 from services.projections.measured import Tally
+from services.projections.places import Places
 from services.projections.settings import ReadSettings
-from services.projections.streams import Places, Streams, Tailer
+from services.projections.streams import Streams, Tailer
 
 
 class _Answer(msgspec.Struct):

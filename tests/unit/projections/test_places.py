@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from infra.eventlog import Append, MemoryEventLog, NewEvent, StreamAppend
-from services.projections.streams import Places
+from services.projections.places import Places
 
 OLD, NEW = UUID("019ca945-2b5d-764f-be2e-79b6b73f502e"), UUID("019ca945-2b5d-764f-be2e-79b6b73f502f")
 

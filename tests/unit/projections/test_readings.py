@@ -24,11 +24,11 @@ from flowforge.events import (
 from infra.eventlog import StoredEvent
 from services.projections.api.live import KEEP_ALIVE
 from services.projections.attempts import attempts_of
+from services.projections.batches import message
 from services.projections.differences import differences
 from services.projections.graph import graph_of
 from services.projections.metrics import metrics_of
 from services.projections.settings import job_log_settings
-from services.projections.streams import message
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ERROR = RunError(code="NODE_EXECUTION_FAILED", message="no")
