@@ -1,5 +1,6 @@
 """Connections of the log: how they are set, what their failures mean, and that nothing pools them for us."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -93,6 +94,31 @@ async def answering() -> AsyncGenerator[None]:
         if isinstance(error, ValueError):
             raise
         raise Unavailable(f"Postgres: {error}") from error
+
+
+class Connections:
+    """A pool that its first use opens. What Postgres does not answer is raised as `Unavailable`."""
+
+    def __init__(self, dsn: str, application_name: str, connections_max: int) -> None:
+        self._pool: Any = None
+        self._opening = asyncio.Lock()
+        self._given = (dsn, application_name, connections_max)
+
+    @asynccontextmanager
+    async def one(self) -> AsyncGenerator[Any]:
+        """A connection for as long as it is needed."""
+        async with answering():
+            async with self._opening:
+                if self._pool is None:
+                    self._pool = await open_pool(*self._given)
+            async with self._pool.acquire() as connection:
+                yield connection
+
+    async def close(self) -> None:
+        """Let go of all; the next use opens them anew."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            await pool.close()
 
 
 async def refuse_pooler(dsn: str, application_name: str) -> None:

@@ -1,12 +1,11 @@
 """Where sealed secrets are kept (store.sql), and the same without a server, for tests."""
 
-import asyncio
 from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
 import msgspec
 
-from infra.eventlog.connections import answering, open_pool
+from infra.eventlog.connections import Connections
 from infra.secrets.key import SecretKey, WrongKey
 
 CONNECTIONS_MAX = 2
@@ -78,10 +77,8 @@ class PostgresSecrets:
     """Secrets in the table `secrets.sealed`; connections are opened when first needed."""
 
     def __init__(self, dsn: str, key: SecretKey) -> None:
-        self._dsn = dsn
+        self._connections = Connections(dsn, "flowforge secrets", CONNECTIONS_MAX)
         self._key = key
-        self._pool: Any = None
-        self._opening = asyncio.Lock()
 
     def fingerprint(self, owner: str, value: str) -> str:
         """As promised by `Secrets`."""
@@ -93,36 +90,28 @@ class PostgresSecrets:
             (one.owner, one.fingerprint, self._key.id, self._key.seal(one.owner, one.fingerprint, one.value))
             for one in secrets
         ]
-        async with answering():
-            await (await self._opened()).executemany(_PUT, rows)
+        async with self._connections.one() as connection:
+            await connection.executemany(_PUT, rows)
 
     async def get(self, owner: str, fingerprints: Collection[str]) -> dict[str, str]:
         """As promised by `Secrets`."""
-        async with answering():
-            rows = await (await self._opened()).fetch(_GET, owner, list(fingerprints))
+        async with self._connections.one() as connection:
+            rows = await connection.fetch(_GET, owner, list(fingerprints))
         return {name: self._key.open(owner, name, sealed) for name, _, sealed in rows}
 
     async def owners(self, prefix: str) -> list[str]:
         """As promised by `Secrets`."""
-        async with answering():
-            return [row["owner"] for row in await (await self._opened()).fetch(_OWNERS, prefix)]
+        async with self._connections.one() as connection:
+            return [row["owner"] for row in await connection.fetch(_OWNERS, prefix)]
 
     async def forget_others(self, owner: str, fingerprint: str) -> None:
         """As promised by `Secrets`."""
-        async with answering():
-            await (await self._opened()).execute(_FORGET, owner, fingerprint, UNREFERRED_KEPT_S)
+        async with self._connections.one() as connection:
+            await connection.execute(_FORGET, owner, fingerprint, UNREFERRED_KEPT_S)
 
     async def close(self) -> None:
         """Let go of connections."""
-        if self._pool is not None:
-            await self._pool.close()
-            self._pool = None
-
-    async def _opened(self) -> Any:
-        async with self._opening:
-            if self._pool is None:
-                self._pool = await open_pool(self._dsn, "flowforge secrets", CONNECTIONS_MAX)
-        return self._pool
+        await self._connections.close()
 
 
 class MemorySecrets:

@@ -1,11 +1,9 @@
 """The table of outputs that may be used again (store.sql). Every method may raise `Unavailable`."""
 
-from collections.abc import AsyncGenerator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
 
-from infra.eventlog.connections import answering, open_pool
+from infra.eventlog.connections import Connections
 from services.execution.settings import CONNECTIONS_MAX
 
 _KEEP = """
@@ -28,40 +26,31 @@ class OutputStore:
     """Execution's rows, in the database at `dsn`."""
 
     def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
-        self._pool: Any = None
+        self._connections = Connections(dsn, "flowforge execution", CONNECTIONS_MAX)
 
     async def keep(self, outputs: Mapping[bytes, Kept]) -> None:
         """Keep these, over older ones of the same name."""
         rows = [(name, *outputs[name]) for name in sorted(outputs)]
-        async with self._connection() as connection:
+        async with self._connections.one() as connection:
             await connection.execute(_KEEP, *map(list, zip(*rows, strict=True)))
 
     async def find(self, names: Collection[bytes]) -> dict[bytes, Kept]:
         """Which of them there are."""
-        async with self._connection() as connection:
+        async with self._connections.one() as connection:
             rows = await connection.fetch(_FIND, list(names))
         return {name: (position, at) for name, position, at in rows}
 
     async def forget_before(self, at: datetime) -> None:
         """Those that are older are used no more."""
-        async with self._connection() as connection:
+        async with self._connections.one() as connection:
             await connection.execute(_FORGET, at)
 
     async def keep_read(self, position: int) -> None:
         """All outputs up to there are kept."""
-        async with self._connection() as connection:
+        async with self._connections.one() as connection:
             await connection.execute(_KEEP_READ, position)
 
     async def read(self) -> int:
         """Up to where that is the case."""
-        async with self._connection() as connection:
+        async with self._connections.one() as connection:
             return await connection.fetchval(_READ)
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncGenerator[Any]:
-        async with answering():
-            if self._pool is None:
-                self._pool = await open_pool(self._dsn, "flowforge execution", CONNECTIONS_MAX)
-            async with self._pool.acquire() as connection:
-                yield connection

@@ -1,12 +1,10 @@
 """The tables of timers that are still due and of schedules (store.sql). Every method may raise `Unavailable`."""
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from infra.eventlog.connections import answering, open_pool
+from infra.eventlog.connections import Connections
 from services.scheduler.schedules import Done, ScheduleKey
 from services.scheduler.settings import CONNECTIONS_MAX, ROWS_PER_STATEMENT_MAX, WINDOW_COUNT_MAX
 from services.scheduler.state import Place, Timer
@@ -35,50 +33,40 @@ class TimerStore:
     """The scheduler's rows, in the database at `dsn`."""
 
     def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
-        self._pool: Any = None
+        self._connections = Connections(dsn, "flowforge scheduler", CONNECTIONS_MAX)
 
     async def insert(self, timers: Sequence[Timer]) -> None:
         """Keep the timers, all or none, on disk when this returns; those that are kept already stay as they are."""
-        async with self._connection() as connection, connection.transaction():
+        async with self._connections.one() as connection, connection.transaction():
             for start in range(0, len(timers), ROWS_PER_STATEMENT_MAX):
                 rows = timers[start : start + ROWS_PER_STATEMENT_MAX]
                 await connection.execute(_INSERT, *([getattr(row, field) for row in rows] for field in _FIELDS))
 
     async def nearest(self, after: Place, until: datetime) -> list[Timer]:
         """The next timers after a place, in order, at most a window of them."""
-        async with self._connection() as connection:
+        async with self._connections.one() as connection:
             return [Timer(*row) for row in await connection.fetch(_NEAREST, *after, until)]
 
     async def delete(self, timer_ids: Collection[UUID]) -> None:
         """Forget timers that have fired."""
-        async with self._connection() as connection:
+        async with self._connections.one() as connection:
             await connection.execute(_DELETE, list(timer_ids))
 
     async def is_empty(self) -> bool:
-        async with self._connection() as connection:
+        async with self._connections.one() as connection:
             return await connection.fetchval(_IS_EMPTY)
 
     async def schedules(self) -> dict[ScheduleKey, Done]:
         """Up to where each schedule has been dealt with."""
-        async with self._connection() as connection:
+        async with self._connections.one() as connection:
             rows = await connection.fetch(_SCHEDULES)
         return {(workflow_id, trigger_id): Done(fired_at, until) for workflow_id, trigger_id, fired_at, until in rows}
 
     async def keep_schedules(self, done: Mapping[ScheduleKey, Done]) -> None:
         """Write these over what is kept of them."""
         rows = [(*key, one.fired_at, one.missed_until) for key, one in sorted(done.items())]
-        async with self._connection() as connection:
+        async with self._connections.one() as connection:
             await connection.execute(_KEEP_SCHEDULES, *map(list, zip(*rows, strict=True)))
 
     async def close(self) -> None:
-        if self._pool is not None:
-            await self._pool.close()
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncGenerator[Any]:
-        async with answering():
-            if self._pool is None:
-                self._pool = await open_pool(self._dsn, "flowforge scheduler", CONNECTIONS_MAX)
-            async with self._pool.acquire() as connection:
-                yield connection
+        await self._connections.close()

@@ -1,13 +1,12 @@
 """The tables of what is owed and how far each has come (store.sql). Every method may raise `Unavailable`."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from infra.eventlog.connections import answering, open_pool
+from infra.eventlog.connections import Connections
 from infra.failpoints import failpoint
 from services.subscriptions.lanes import Owed
 from services.subscriptions.retries import Attempt
@@ -110,24 +109,23 @@ class Store:
     """The rows of subscriptions, in the database at `dsn`."""
 
     def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
-        self._pool: Any = None
+        self._connections = Connections(dsn, "flowforge subscriptions", CONNECTIONS_MAX)
 
     async def cursor(self, subscription_id: str) -> Cursor | None:
         """None: nothing has begun."""
-        async with self._connection() as connection:
+        async with self._connections.one() as connection:
             row = await connection.fetchrow(_CURSOR, subscription_id)
         return None if row is None else Cursor(*row)
 
     async def health(self, subscription_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """How these stand."""
-        async with self._connection() as connection:
+        async with self._connections.one() as connection:
             rows = await connection.fetch(_HEALTH, list(subscription_ids))
         return {row["subscription_id"]: row for row in rows}
 
     async def pending(self, subscription_id: str) -> list[Owed]:
         """All that is owed, in order of position."""
-        async with self._connection() as connection:
+        async with self._connections.one() as connection:
             rows = await connection.fetch(_PENDING, subscription_id)
         return [
             Owed(row["position"], row["event_id"], row["event_type"], row["run_id"], row["workflow_id"],
@@ -137,21 +135,21 @@ class Store:
 
     async def begin(self, subscription_id: str, cursor: Cursor, *, drops_above: int | None = None) -> None:
         """Look for what is owed from there on; pending rows above `drops_above` are no more, or are found again."""
-        async with self._connection() as connection, connection.transaction():
+        async with self._connections.one() as connection, connection.transaction():
             if drops_above is not None:
                 await connection.execute(_DROP_PENDING, subscription_id, drops_above)
             await connection.execute(_BEGIN, subscription_id, cursor.position, cursor.ordered_position)
 
     async def resume(self, subscription_id: str, ordered_position: int) -> None:
         """Everything pending is due at once, with all its attempts before it."""
-        async with self._connection() as connection, connection.transaction():
+        async with self._connections.one() as connection, connection.transaction():
             await connection.execute(_DUE, subscription_id)
             await connection.execute(_ACKNOWLEDGE, subscription_id, ordered_position)
 
     async def owe(self, subscription_id: str, position: int, owed: Sequence[Owed]) -> None:
         """These are owed, and everything up to the position has been looked at."""
         columns = ([getattr(each, name) for each in owed] for name in _OWED_FIELDS)
-        async with self._connection() as connection, connection.transaction():
+        async with self._connections.one() as connection, connection.transaction():
             if owed:
                 await connection.execute(_OWE, subscription_id, *columns)
                 failpoint("subscriptions.in_transaction")
@@ -164,7 +162,7 @@ class Store:
              each.owed.first_tried_at, each.owed.due_at, each.ended_at)
             for each in ended
         ]  # fmt: skip
-        async with self._connection() as connection, connection.transaction():
+        async with self._connections.one() as connection, connection.transaction():
             await connection.execute(_SETTLE, subscription_id, *map(list, zip(*rows, strict=True)))
             await connection.execute(
                 _COUNT, subscription_id, counts.delivered, counts.failed, counts.last_delivered_at,
@@ -175,33 +173,24 @@ class Store:
         self, subscription_id: str, status: str | None, before_position: int, limit: int
     ) -> list[dict[str, Any]]:
         """Deliveries, the newest event first."""
-        async with self._connection() as connection:
+        async with self._connections.one() as connection:
             rows = await connection.fetch(_PAGE, subscription_id, status, before_position, limit)
         return [{**row, "tries": _tries(row["tries"])} for row in rows]
 
     async def sweep(self, subscription_ids: Sequence[str]) -> None:
         """Keep the last ended deliveries of each, and all that is pending."""
-        async with self._connection() as connection:
+        async with self._connections.one() as connection:
             for subscription_id in subscription_ids:
                 await connection.execute(_SWEEP, subscription_id, KEPT_COUNT)
 
     async def forget(self, subscription_id: str) -> None:
         """There is no such subscription any more."""
-        async with self._connection() as connection, connection.transaction():
+        async with self._connections.one() as connection, connection.transaction():
             for statement in _FORGET:
                 await connection.execute(statement, subscription_id)
 
     async def close(self) -> None:
-        if self._pool is not None:
-            await self._pool.close()
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncGenerator[Any]:
-        async with answering():
-            if self._pool is None:
-                self._pool = await open_pool(self._dsn, "flowforge subscriptions", CONNECTIONS_MAX)
-            async with self._pool.acquire() as connection:
-                yield connection
+        await self._connections.close()
 
 
 _OWED_FIELDS = ("position", "event_id", "event_type", "run_id", "workflow_id")
