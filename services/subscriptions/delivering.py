@@ -20,11 +20,12 @@ from flowforge.subscribing import AbandonDelivery, PauseSubscription
 from infra.bus.message import logged_event
 from infra.eventlog import EventLog, StoredEvent, Unavailable
 from infra.failpoints import failpoint
+from services.subscriptions.choosing import Chooser
 from services.subscriptions.filters import Filter
 from services.subscriptions.lanes import AT_ONCE, Lanes, Owed
 from services.subscriptions.loaded import Loaded, Order
 from services.subscriptions.posting import Poster
-from services.subscriptions.recent import Page, Recent, Told
+from services.subscriptions.recent import Recent, Told
 from services.subscriptions.retries import Again, Attempt, verdict
 from services.subscriptions.settings import (
     CURSOR_KEPT_EVERY_S,
@@ -51,6 +52,7 @@ class Tools(msgspec.Struct, frozen=True):
     waits_s: Sequence[float]
     tell: Callable[[Command], None]
     now: Callable[[], datetime]
+    chooser: Chooser
 
 
 class Deliverer:
@@ -179,7 +181,9 @@ class Deliverer:
         if room <= 0 or 0 <= self._tools.recent.end <= self._cursor.position:
             return False
         page = await self._tools.recent.after(self._cursor.position, self._types)
-        owed, position = self._owed(page, room)
+        chosen = await self._tools.chooser.first(page.events, self._means, room)
+        owed = [_owed_of(told) for told in chosen]
+        position = chosen[-1].stored.position if len(chosen) == room else page.position
         loop_s = asyncio.get_running_loop().time()
         if owed or loop_s - self._kept_at_s > CURSOR_KEPT_EVERY_S:
             await self._tools.store.owe(self._subscription.id, position, owed)
@@ -189,15 +193,6 @@ class Deliverer:
         for each in owed:
             self._lanes.add(each)
         return has_moved
-
-    def _owed(self, page: Page, room: int) -> tuple[list[Owed], int]:
-        owed: list[Owed] = []
-        for told in page.events:
-            if self._means(told):
-                owed.append(_owed_of(told))
-                if len(owed) == room:
-                    return owed, told.stored.position
-        return owed, page.position
 
     def _means(self, told: Told) -> bool:
         def event() -> dict[str, object]:

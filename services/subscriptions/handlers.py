@@ -38,6 +38,7 @@ from infra.bus.message import Decode
 from infra.calls import TargetRefused, Targets
 from infra.eventlog import Answer, Append, EventLog, NewEvent, StoredEvent, StreamAppend, Unavailable
 from infra.secrets import Secrets, WrongKey, owner_of_subscription
+from services.subscriptions.choosing import Chooser
 from services.subscriptions.decide import Beside, decide, url_fault
 from services.subscriptions.delivering import Tools
 from services.subscriptions.engine import Engine
@@ -108,7 +109,17 @@ class Subscriptions:
         posts = asyncio.Semaphore(POSTS_MAX)
         self._recent = Recent(self._log)
         return Engine(
-            Tools(self._log, self._store, self._recent, self._poster, posts, self._waits_s, self._tell, self._clock)
+            Tools(
+                self._log,
+                self._store,
+                self._recent,
+                self._poster,
+                posts,
+                self._waits_s,
+                self._tell,
+                self._clock,
+                Chooser(),
+            )
         )
 
     def _tell(self, command: Command) -> None:

@@ -42,6 +42,8 @@ ORDERS_KNOWN_MAX = 100
 """The last orders of one subscription that are remembered after they were carried out."""
 COMMANDS_KNOWN_MAX = 1_000
 """The last commands of one subscription that are known again when they come twice; the gateway knows all for a day."""
+CHOSEN_AT_ONCE_S = 0.005
+"""So long conditions are evaluated before whoever asks the service for something has a turn."""
 RECENT_COUNT = 5_000
 """Events at the end of the log that are kept for all who are up to date."""
 RECENT_BYTES_MAX = 32 * 1024 * 1024

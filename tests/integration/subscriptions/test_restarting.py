@@ -13,6 +13,7 @@ from flowforge.events import SubscriptionFilter, SubscriptionSaved, encode
 from infra.calls import Calls, Targets
 from infra.eventlog import Append, EventLog, NewEvent, PostgresEventLog, StreamAppend
 from infra.secrets import MemorySecrets, Secret, SecretKey, owner_of_subscription
+from services.subscriptions.choosing import Chooser
 from services.subscriptions.delivering import Deliverer, Tools
 from services.subscriptions.lanes import Owed
 from services.subscriptions.loaded import Loaded, folded, stream_of
@@ -103,7 +104,15 @@ async def test_after_a_restart_a_receiver_that_fails_is_asked_one_post_at_a_time
         owed[0].tried(Attempt(AT, 500, 5, "no"))
         await store.settle("s", [Ended(owed[0], "pending", None)], Counts(failing_since=AT))
         tools = Tools(
-            log, store, Recent(log), poster, asyncio.Semaphore(100), [600.0] * 5, told.append, lambda: datetime.now(UTC)
+            log,
+            store,
+            Recent(log),
+            poster,
+            asyncio.Semaphore(100),
+            [600.0] * 5,
+            told.append,
+            lambda: datetime.now(UTC),
+            Chooser(),
         )
         delivering = asyncio.create_task(Deliverer(loaded, tools).run())
         async with asyncio.timeout(10):
