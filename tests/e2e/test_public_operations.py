@@ -203,6 +203,8 @@ def test_many_runs_are_found_and_ended(stranger: Stranger):
     stranger.save(definition)
     runs = {stranger.execute(definition["id"], labels={"set": definition["id"]}) for _ in range(4)}
     other = stranger.execute(definition["id"])
+    for run_id in runs:
+        run_as(stranger, run_id, "running")
     chosen = {"label": f"set={definition['id']}"}
     for action in ("pause", "resume", "cancel"):
         answer = operate(stranger, "/api/runs/bulk", {"filter": chosen, "action": action})
@@ -216,6 +218,20 @@ def test_many_runs_are_found_and_ended(stranger: Stranger):
     retried = operate(stranger, "/api/runs/bulk", {"filter": chosen, "action": "retry"})
     assert set(retried["run_ids"]) == runs
     operate(stranger, "/api/runs/bulk", {"filter": {"workflow_id": definition["id"]}, "action": "cancel"})
+
+
+def test_a_run_that_has_not_begun_is_not_passed_over_when_many_are_paused(stranger: Stranger):
+    definition = workflow(approval(), settings={"concurrency": {"limit": 1, "on_conflict": "queue"}})
+    stranger.save(definition)
+    first, second = (stranger.execute(definition["id"]) for _ in range(2))
+    run_as(stranger, first, "running")
+    run_as(stranger, second, "pending")
+    chosen = {"filter": {"workflow_id": definition["id"]}}
+    paused = operate(stranger, "/api/runs/bulk", chosen | {"action": "pause"})
+    assert paused["run_ids"] == [first]
+    [refused] = paused["refused"]
+    assert (refused["run_id"], refused["code"]) == (second, "INVALID_FLOW_STATE")
+    assert set(operate(stranger, "/api/runs/bulk", chosen | {"action": "cancel"})["run_ids"]) == {first, second}
 
 
 # --- dead letters -----------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ Action = Literal["cancel", "retry", "pause", "resume"]
 Status = Literal["pending", "running", "paused", "completed", "failed", "cancelled", "partial"]
 _MEANT: dict[Action, list[str]] = {
     "cancel": ["pending", "running", "paused"],
-    "pause": ["running"],
+    "pause": ["pending", "running"],
     "resume": ["paused"],
     "retry": ["failed", "cancelled", "partial"],
 }
@@ -76,7 +76,8 @@ async def bulk(request: AnyRequest) -> Response[bytes]:
     """202 `{action, matched, accepted, run_ids, refused: [{run_id, code, detail}], has_more, position}`.
 
     At most 1,000 runs, the newest of those that are meant; with `has_more`, ask again for the others. Without `status` and
-    `run_ids`, the action is for those runs that it can concern: `cancel` for runs that have not ended, and so on.
+    `run_ids`, the action is for those runs that it can concern: `cancel` for runs that have not ended, and so on. What `pause`
+    finds before it has started, such as in a queue, is named in `refused`: ask again once it runs.
     """
     body = await json_body(request)
     wanted = shaped(body, Bulk)
