@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, Locator, Page, Request, Response, expect
+from playwright.async_api import Browser, Locator, Page, Request, Response, ViewportSize, expect
 
 from tests.e2e.stranger import Stranger
 
 SEEN_WITHIN_MS = 10_000
-WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+WIDE, NARROW = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
 
 
 class Visitor:
