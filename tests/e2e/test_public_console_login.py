@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -18,11 +19,11 @@ def link_of(stranger: Stranger, user: str = "admin") -> str:
 
 
 @pytest.fixture
-def browser(stranger: Stranger) -> httpx.Client:
+def browser(stranger: Stranger) -> Iterator[httpx.Client]:
     """Somebody who has just followed a login link."""
-    client = stranger.client()
-    assert client.get(link_of(stranger)).status_code == 303
-    return client
+    with stranger.client() as client:
+        assert client.get(link_of(stranger)).status_code == 303
+        yield client
 
 
 def test_up_prints_a_link_that_logs_in_once(stranger: Stranger):

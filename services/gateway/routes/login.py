@@ -6,13 +6,13 @@ answer redirects. The page there needs none, and what it asks for itself is of t
 
 import re
 
-from litestar import Response, delete, get
+from litestar import MediaType, Response, delete, get
 from litestar.datastructures import Cookie
 
 from infra.http.authentication import PUBLIC, VIEWER, forget_known
 from infra.http.described import READS_ONLY
 from infra.http.origins import scheme_of
-from infra.http.plain_page import HTML, plain_page
+from infra.http.plain_page import plain_page
 from infra.http.problems import not_found
 from infra.http.sessions import COOKIE, SESSION_S_MAX, TOKEN_CHARS_MAX, session_of
 from services.gateway.answers import SESSION_ENDED, SessionEnded
@@ -36,7 +36,11 @@ async def log_in(request: AnyRequest, token: str = "", next: str = "/") -> Respo
         return _page(*(_NO_LINK if not token else _BAD_LINK))
     headers = {"Location": _safe(next), "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     return Response(
-        b"", status_code=303, headers=headers, media_type=HTML, cookies=[_cookie(request, session, SESSION_S_MAX)]
+        b"",
+        status_code=303,
+        headers=headers,
+        media_type=MediaType.HTML,
+        cookies=[_cookie(request, session, SESSION_S_MAX)],
     )
 
 
@@ -60,7 +64,7 @@ _BAD_LINK = (
 
 def _page(title: str, paragraphs: tuple[str, ...]) -> Response[bytes]:
     body, headers = plain_page(title, paragraphs)
-    return Response(body, status_code=401, headers=headers, media_type=HTML)
+    return Response(body, status_code=401, headers=headers, media_type=MediaType.HTML)
 
 
 def _safe(address: str) -> str:
@@ -69,4 +73,4 @@ def _safe(address: str) -> str:
 
 def _cookie(request: AnyRequest, value: str, max_age_s: int) -> Cookie:
     is_secure = scheme_of(request.headers, request.url.scheme) == "https"
-    return Cookie(COOKIE, value, path="/", max_age=max_age_s, httponly=True, samesite="strict", secure=is_secure)
+    return Cookie(COOKIE, path="/", value=value, max_age=max_age_s, httponly=True, samesite="strict", secure=is_secure)

@@ -39,6 +39,7 @@ def browser_of(folder: Path) -> Browser:
 @pytest.fixture
 def browser(dist: Path) -> Iterator[Browser]:
     with browser_of(dist) as opened:
+        opened.headers["accept-encoding"] = "identity"
         yield opened
 
 

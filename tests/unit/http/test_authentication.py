@@ -119,7 +119,7 @@ def test_anything_but_a_known_key_is_a_401(client: TestClient[Litestar], value: 
 
 
 def test_with_authentication_off_even_then_a_forgotten_role_stays_closed():
-    with TestClient(application(is_on=False), base_url="http://localhost:8080") as client:
+    with TestClient(application(is_on=False), base_url="http://127.0.0.1:8080") as client:
         assert client.get("/admin").status_code == 200
         assert client.get("/forgotten").status_code == 403
 
