@@ -14,7 +14,7 @@ from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import not_found
 from services.projections.api.filters import Since, Until
 from services.projections.api.reads import Reads, raw
-from services.projections.api.shapes import Effect, ReceivedEvent
+from services.projections.api.shapes import CauseView, Effect, ReceivedEvent
 from services.projections.conditions import Conditions, utc
 
 _RECEIVED = """
@@ -27,7 +27,7 @@ _EFFECTS = """
 """
 _ANSWERS = """
     select d.position, d.workflow_id, d.trigger_id, d.trigger_version, d.decision, d.reason, d.detail, d.run_id,
-        r.status as run_status, d.decided_at
+        r.status as run_status, d.decided_at, d.cause_event_id, d.cause_type, d.cause_id, d.cause_source
     from projections.decisions d left join projections.runs r on r.run_id = d.run_id
 """
 
@@ -36,6 +36,7 @@ class Answer(msgspec.Struct):
     """What one trigger said to an event; of one that fired, how its run stands."""
 
     position: int
+    cause: CauseView
     workflow_id: str
     trigger_id: str
     trigger_version: int
@@ -106,7 +107,12 @@ async def list_answers(
     if (before := cursors.read(cursor, int)) is not None:
         conditions.add("d.position < {}", before[0])
     rows = await reads.pool.fetch(_ANSWERS + conditions.page("d.position desc", limit), *conditions.values)
-    return cursors.page([Answer(**row) for row in rows], limit, [[row["position"]] for row in rows])
+    return cursors.page([_answer(row) for row in rows], limit, [[row["position"]] for row in rows])
+
+
+def _answer(row: Mapping[str, Any]) -> Answer:
+    cause = CauseView(row["cause_event_id"], row["cause_type"], row["cause_id"], row["cause_source"])
+    return Answer(cause=cause, **{name: row[name] for name in Answer.__struct_fields__ if name != "cause"})
 
 
 def routers() -> list[Router]:

@@ -76,7 +76,7 @@ async def test_an_event_tells_what_every_trigger_said_to_it(client: AsyncClient,
     assert (event["id"], event["data"], event["caused"][0]["decision"]) == ("order-2", {"number": 2}, "not_matched")
     [answer] = (await client.get(f"/api/events/{cause.event_id}/decisions", params=after)).json()["items"]
     assert (answer["trigger_id"], answer["decision"], answer["reason"]) == ("on-order", "not_matched", "no")
-    assert (answer["run_id"], answer["run_status"]) == (None, None)
+    assert (answer["run_id"], answer["run_status"], answer["cause"]["id"]) == (None, None, "order-2")
 
 
 async def test_an_answer_that_started_a_run_tells_how_it_stands(client: AsyncClient, log: EventLog) -> None:

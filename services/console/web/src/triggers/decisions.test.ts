@@ -2,8 +2,12 @@ import { expect, test } from "vitest";
 import { local } from "../ui/times";
 import { decisionInWords, DECISIONS, decisionMeans, decisionName } from "./decisions";
 
-const said = (decision: string, reason: string | null = null, detail: string | null = null, consumed: string[] = []) =>
-  decisionInWords({ decision, reason, detail, consumed });
+const said = (
+  decision: string,
+  reason: string | null = null,
+  detail: string | null = null,
+  consumed: string[] = [],
+) => decisionInWords({ decision, reason, detail, consumed });
 
 test("a firing says for how many events", () => {
   expect(said("fired")).toBe("fired");
@@ -15,7 +19,10 @@ test("what did not match says which part was false, and what was seen", () => {
     "not fired: `event.data.size > 10` was false, size was `5`",
   );
   expect(
-    said("not_matched", 'event.data.a == event.source was false, event.data.a was "x, y", event.source was "shop"'),
+    said(
+      "not_matched",
+      'event.data.a == event.source was false, event.data.a was "x, y", event.source was "shop"',
+    ),
   ).toBe('not fired: `event.data.a == event.source` was false, a was `"x, y"`, source was `"shop"`');
   expect(said("not_matched", "false was false")).toBe("not fired: `false` was false");
   expect(said("not_matched", "the job's status is FAILED, and on_failure is off")).toBe(
@@ -43,7 +50,11 @@ test.each([
   ["limited", "it fired 5 times in 3600000 ms", "its limit was reached: it fired 5 times in 1 h"],
   ["debounced", "another came within 250 ms", "a later one takes its place: another came within 250 ms"],
   ["overlap", null, "a run was going on already"],
-  ["self", "the job is of a run of this workflow", "it would be starting itself: the job is of a run of this workflow"],
+  [
+    "self",
+    "the job is of a run of this workflow",
+    "it would be starting itself: the job is of a run of this workflow",
+  ],
   ["depth_exceeded", "a chain is cut", "the chain of causes is too long: a chain is cut"],
   ["workflow_inactive", "the workflow is draft", "the workflow is draft"],
   ["duplicate", "the job 7 has started this workflow already", "the job 7 has started this workflow already"],
@@ -66,8 +77,14 @@ test("what expired says what was missing", () => {
 
 test("what failed says which expression and which value", () => {
   expect(
-    said("failed", "filter: event.data.refund is missing, in `event.data.refund == true`", "event.data.refund"),
-  ).toBe("could not decide: its filter could not be computed, event.data.refund is missing, in `event.data.refund == true`");
+    said(
+      "failed",
+      "filter: event.data.refund is missing, in `event.data.refund == true`",
+      "event.data.refund",
+    ),
+  ).toBe(
+    "could not decide: its filter could not be computed, event.data.refund is missing, in `event.data.refund == true`",
+  );
   expect(said("failed", "concurrency.key: no such key")).toBe(
     "could not decide: the workflow's concurrency key could not be computed, no such key",
   );

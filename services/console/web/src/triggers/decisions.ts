@@ -75,7 +75,8 @@ const suppressedWords: Record<string, (detail: string) => string> = {
   workflow_inactive: (detail) => (detail === "" ? "the workflow is not active" : detail),
   duplicate: (detail) => (detail === "" ? "it started a run already" : detail),
   changed: (detail) => joined("the trigger was changed", detail),
-  cancelled: (detail) => joined("it was cancelled while it waited", detail === "cancelled while it waited" ? "" : detail),
+  cancelled: (detail) =>
+    joined("it was cancelled while it waited", detail === "cancelled while it waited" ? "" : detail),
 };
 
 function expiredWords(reason: string, detail: string): string {
@@ -100,9 +101,7 @@ function joined(one: string, other: string): string {
 
 /** Times in the viewer's zone, periods in units. */
 function readable(text: string): string {
-  return text
-    .replace(TIME, (at) => local(at))
-    .replace(PERIOD, (_all, ms: string) => periodWords(Number(ms)));
+  return text.replace(TIME, (at) => local(at)).replace(PERIOD, (_all, ms: string) => periodWords(Number(ms)));
 }
 
 function periodWords(ms: number): string {
@@ -141,4 +140,3 @@ export function decisionMeans(decision: DecisionName): string {
     failed: "The filter or the input could not be computed",
   }[decision];
 }
-

@@ -174,3 +174,8 @@ export function withFilter(trigger: Trigger, filter: string): Trigger {
   if (trigger.type === "webhook") return { ...trigger, config: { ...trigger.config, filter: wanted } };
   return trigger;
 }
+
+/** The description types a free object as one without fields. */
+export function asBody(of: Fields): Record<string, never> {
+  return of as Record<string, never>;
+}

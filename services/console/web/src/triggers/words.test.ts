@@ -50,9 +50,9 @@ test("a schedule by period says its bounds", () => {
 test("a dependency says which ends count, and how they join", () => {
   const upstreams = [{ workflow_id: "a" }, { workflow_id: "b", condition: "on_failure" }];
   expect(of("dependency", { upstreams })).toBe("fires when a run of `a` succeeds or a run of `b` fails");
-  expect(of("dependency", { upstreams, logic: "all", window_ms: 3_600_000, correlate_by: "run.labels.day" })).toBe(
-    "fires once a run of `a` succeeds and a run of `b` fails for the same `run.labels.day`, within 1 h",
-  );
+  expect(
+    of("dependency", { upstreams, logic: "all", window_ms: 3_600_000, correlate_by: "run.labels.day" }),
+  ).toBe("fires once a run of `a` succeeds and a run of `b` fails for the same `run.labels.day`, within 1 h");
   expect(of("dependency", {})).toBe("waits for no workflow yet");
 });
 
