@@ -6,21 +6,27 @@ BIN := $(VENV)/bin
 # each has servers of its own
 TEST_PROCESSES ?= $(shell n=$$(nproc); echo $$((n > 4 ? 4 : n)))
 STAMP := $(VENV)/.installed
+CONSOLE := services/console/dist/index.html
+CONSOLE_SOURCE := $(shell find services/console/web -type f -not -path '*/node_modules/*' -not -name schema.d.ts) \
+	contracts/flowforge/documents/openapi.json
 APPLICATIONS := --reads services.projections.api:create_app --writes services.gateway.api:create_app
 .DEFAULT_GOAL := help
 FUZZ_EXAMPLES ?= 50
-.PHONY: help setup up demo test check types-of-code types-of-tests documents-kept check-deploy documents format fuzz bench test-faults lock clean
+.PHONY: help setup up demo test check types-of-code types-of-tests pages-kept documents-kept check-deploy documents format fuzz bench test-faults lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setup: $(STAMP)  ## a virtual environment with everything, as pinned
+setup: $(STAMP) $(CONSOLE)  ## a virtual environment with everything, as pinned, and the console's pages
 
 $(STAMP): requirements.lock pyproject.toml contracts/pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e contracts -e .
 	@touch $@
+
+$(CONSOLE): $(STAMP) $(CONSOLE_SOURCE)
+	@$(BIN)/python services/console/build.py
 
 up: setup  ## start everything on this machine (Ctrl-C stops it)
 	@$(BIN)/flowforge up
@@ -35,13 +41,16 @@ check: setup  ## format, lint, types, import rules, documents; under a minute
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --config pyproject.toml
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target types-of-code types-of-tests documents-kept
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target types-of-code types-of-tests pages-kept documents-kept
 
 types-of-code:
 	@$(BIN)/pyright contracts/flowforge services infra
 
 types-of-tests:
 	@$(BIN)/pyright tests
+
+pages-kept:
+	@$(BIN)/python services/console/build.py check
 
 documents-kept:
 	@$(BIN)/python -m infra.documents $(APPLICATIONS) --check

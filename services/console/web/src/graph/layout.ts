@@ -1,0 +1,38 @@
+/* Where nodes stand, from left to right: Sugiyama's layers, as dagre does them. */
+import dagre from "@dagrejs/dagre";
+
+export const NODE_WIDTH = 190;
+export const NODE_HEIGHT = 58;
+
+export interface Placed {
+  id: string;
+  x: number;
+  y: number;
+}
+
+export interface Shape {
+  nodes: { id: string; width?: number; height?: number }[];
+  edges: { source: string; target: string }[];
+}
+
+/** Left upper corners, in pixels. Edges to nodes that are not there are passed over. */
+export function layOut({ nodes, edges }: Shape): Placed[] {
+  const graph = new dagre.graphlib.Graph();
+  const known = new Set(nodes.map(({ id }) => id));
+  graph.setGraph({
+    rankdir: "LR",
+    nodesep: 26,
+    ranksep: 70,
+    ranker: nodes.length > 400 ? "longest-path" : "network-simplex",
+  });
+  graph.setDefaultEdgeLabel(() => ({}));
+  for (const { id, width = NODE_WIDTH, height = NODE_HEIGHT } of nodes) graph.setNode(id, { width, height });
+  for (const { source, target } of edges) {
+    if (known.has(source) && known.has(target) && source !== target) graph.setEdge(source, target);
+  }
+  dagre.layout(graph);
+  return nodes.map(({ id, width = NODE_WIDTH, height = NODE_HEIGHT }) => {
+    const at = graph.node(id) as { x: number; y: number };
+    return { id, x: Math.round(at.x - width / 2), y: Math.round(at.y - height / 2) };
+  });
+}

@@ -1,0 +1,5 @@
+import { Page } from "../../ui/Page";
+
+export default function Run() {
+  return <Page title="Run">…</Page>;
+}

@@ -1,0 +1,45 @@
+import { useEffect } from "react";
+import { places } from "./places";
+
+const WITHIN_MS = 1_200;
+
+/** `g` and then a page's letter goes there. */
+export function useGoKeys(go: (to: string) => unknown): void {
+  useEffect(() => {
+    let pressedAt = 0;
+    const pressed = (event: KeyboardEvent) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+      if (event.key === "g") {
+        pressedAt = Date.now();
+        return;
+      }
+      const place = places.find(({ key }) => key === event.key);
+      if (place !== undefined && Date.now() - pressedAt < WITHIN_MS) {
+        event.preventDefault();
+        void go(place.to);
+      }
+      pressedAt = 0;
+    };
+    window.addEventListener("keydown", pressed);
+    return () => window.removeEventListener("keydown", pressed);
+  }, [go]);
+}
+
+export function isTyping(target: EventTarget | null): boolean {
+  return (
+    target instanceof HTMLElement &&
+    (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))
+  );
+}
+
+/** In a list: arrows (and j, k) move between rows, Enter opens the one that has the focus. Give it to the list's element. */
+export function moveInList(event: React.KeyboardEvent<HTMLElement>): void {
+  const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 }[event.key];
+  if (step === undefined || isTyping(event.target)) return;
+  const rows = [...event.currentTarget.querySelectorAll<HTMLElement>("[data-row]")];
+  const at = rows.findIndex((row) => row.contains(document.activeElement));
+  const next = rows[Math.max(0, Math.min(rows.length - 1, at + step))];
+  if (next === undefined) return;
+  event.preventDefault();
+  (next.querySelector<HTMLElement>("a, button") ?? next).focus();
+}

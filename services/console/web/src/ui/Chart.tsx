@@ -1,0 +1,96 @@
+/* Numbers over time (uPlot): bars stacked on each other, or lines. */
+import "uplot/dist/uPlot.min.css";
+import uPlot from "uplot";
+import { useComputedColorScheme } from "@mantine/core";
+import { useElementSize } from "@mantine/hooks";
+import { useEffect, useMemo, useRef } from "react";
+
+export interface Series {
+  label: string;
+  /** A CSS colour; custom properties may be used. */
+  colour: string;
+  values: (number | null)[];
+}
+
+interface ChartProps {
+  /** Beginnings of the times, in seconds since 1970. */
+  times: number[];
+  series: Series[];
+  kind: "stacked" | "line";
+  label: string;
+  height?: number;
+  format?: (value: number) => string;
+}
+
+export function Chart({ times, series, kind, label, height = 160, format = String }: ChartProps) {
+  const { ref: box, width } = useElementSize();
+  const place = useRef<HTMLDivElement>(null);
+  const scheme = useComputedColorScheme("light");
+  const said = useMemo(() => summary(series), [series]);
+  useEffect(() => {
+    if (place.current === null || width === 0 || times.length === 0) return;
+    const style = getComputedStyle(place.current);
+    const colour = (value: string) =>
+      value.replace(
+        /^var\((--[\w-]+)\)$/,
+        (_all, name: string) => style.getPropertyValue(name).trim() || "#888",
+      );
+    const axis = {
+      stroke: style.color,
+      grid: { stroke: colour("var(--ff-line)"), width: 1 },
+      ticks: { show: false },
+      font: "11px sans-serif",
+    };
+    const plot = new uPlot(
+      {
+        width,
+        height,
+        cursor: { y: false, drag: { x: false, y: false } },
+        legend: { show: series.length > 1, live: true },
+        scales: { y: { range: (_plot, _least, most) => [0, Math.max(most || 0, 1)] } },
+        axes: [axis, { ...axis, size: 46, values: (_plot, values) => values.map((value) => format(value)) }],
+        series: [{}, ...drawn(series, kind, colour, format)],
+      },
+      [times, ...(kind === "stacked" ? stacked(series) : series.map(({ values }) => values))],
+      place.current,
+    );
+    return () => plot.destroy();
+  }, [times, series, kind, width, height, scheme, format]);
+  return (
+    <div ref={box}>
+      <div ref={place} role="img" aria-label={`${label}: ${said}`} />
+    </div>
+  );
+}
+
+function summary(series: Series[]): string {
+  return series
+    .map(({ label, values }) => `${label} ${values.reduce<number>((sum, value) => sum + (value ?? 0), 0)}`)
+    .join(", ");
+}
+
+/** Each on top of those after it, so that the first drawn is the tallest. */
+function stacked(series: Series[]): number[][] {
+  return series.map((_one, index) =>
+    (series[0]?.values ?? []).map((_value, at) =>
+      series.slice(index).reduce((sum, { values }) => sum + (values[at] ?? 0), 0),
+    ),
+  );
+}
+
+function drawn(
+  series: Series[],
+  kind: ChartProps["kind"],
+  colour: (value: string) => string,
+  format: (value: number) => string,
+): uPlot.Series[] {
+  return series.map((one) => ({
+    label: one.label,
+    stroke: colour(one.colour),
+    value: (_plot: uPlot, _value: number | null, _index: number, at: number | null) =>
+      at === null ? "–" : format(one.values[at] ?? 0),
+    ...(kind === "stacked"
+      ? { fill: colour(one.colour), paths: uPlot.paths.bars?.({ size: [0.8, 40] }), points: { show: false } }
+      : { width: 2, points: { show: false } }),
+  }));
+}

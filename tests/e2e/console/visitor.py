@@ -1,0 +1,72 @@
+"""Somebody with a browser: logged in, and looking."""
+
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, Locator, Page, Request, Response, ViewportSize, expect
+
+from tests.e2e.stranger import Stranger
+
+SEEN_WITHIN_MS = 10_000
+WIDE, NARROW = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
+
+
+class Visitor:
+    """A page that is open, and what went wrong on it."""
+
+    def __init__(self, page: Page, stranger: Stranger, folder: Path) -> None:
+        self.page = page
+        self.stranger = stranger
+        self.folder = folder
+        self.faults: list[str] = []
+        self.foreign: list[str] = []
+        page.set_default_timeout(SEEN_WITHIN_MS)
+        page.on("pageerror", lambda error: self.faults.append(f"{error}"))
+        page.on("console", lambda said: self.faults.append(said.text) if _is_policy(said.text) else None)
+        page.on("request", self._note)
+
+    def _note(self, request: Request) -> None:
+        if not request.url.startswith((self.stranger.endpoints["http"], "data:", "blob:")):
+            self.foreign.append(request.url)
+
+    async def open(self, path: str) -> Response | None:
+        """Go there, as somebody who types the address."""
+        return await self.page.goto(path)
+
+    def seen(self, test_id: str | re.Pattern[str]) -> Locator:
+        """What has this handle."""
+        return self.page.get_by_test_id(test_id)
+
+    def button(self, name: str | re.Pattern[str]) -> Locator:
+        return self.page.get_by_role("button", name=name)
+
+    def link(self, name: str | re.Pattern[str]) -> Locator:
+        return self.page.get_by_role("link", name=name)
+
+    async def node(self, node_id: str, status: str) -> None:
+        """Wait until the node stands like this in the graph."""
+        await expect(self.seen(f"node-{node_id}")).to_have_attribute("data-status", status, timeout=SEEN_WITHIN_MS)
+
+    async def run(self, status: str) -> None:
+        """Wait until the run that is looked at stands like this."""
+        await expect(self.seen("run-status")).to_have_attribute("data-status", status, timeout=SEEN_WITHIN_MS)
+
+
+def _is_policy(text: str) -> bool:
+    return "Content Security Policy" in text or "Content-Security-Policy" in text
+
+
+@asynccontextmanager
+async def visiting(browser: Browser, stranger: Stranger, folder: Path, **options: Any) -> AsyncGenerator[Visitor]:
+    """A window of its own, logged in by a fresh link."""
+    window = await browser.new_context(base_url=stranger.endpoints["http"], **{"viewport": WIDE, **options})
+    visitor = Visitor(await window.new_page(), stranger, folder)
+    link = stranger.send("POST", "/api/users/admin/login-links").json()["url"]
+    await visitor.open(link)
+    await expect(visitor.page.get_by_role("navigation", name="Main")).to_be_attached()
+    yield visitor
+    await window.close()
+    assert (visitor.faults, visitor.foreign) == ([], [])
