@@ -72,7 +72,7 @@ async def create(
         except Refused as refused:
             raise no_user(refused) from refused
     session.output.json(answer)
-    session.output.say(Text(str(answer["key"]), style="bold", overflow="ignore", no_wrap=True))
+    session.output.whole(str(answer["key"]))
     session.output.note(Text(f"{answer['id']} of {name}; keep the key, it is not shown again", "dim"))
 
 

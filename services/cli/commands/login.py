@@ -33,5 +33,5 @@ async def login(user: str | None = None, /, *, session: Annotated[Session, Hidde
         except Refused as refused:
             raise no_user(refused) from refused
     output.json(link)
-    output.say(Text(link["url"], style="bold", overflow="ignore", no_wrap=True))
+    output.whole(link["url"])
     output.note(Text(f"open it in a browser: it logs {name} in, once, until {link['expires_at'][:19]}Z", "dim"))

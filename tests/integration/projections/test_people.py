@@ -23,9 +23,8 @@ HISTORY: tuple[Event, ...] = (
     UserAdded(name="ada", role="viewer"), key("ada", "key-1"), key("ada", "key-2"), UserChanged(name="ada", role="editor"),
     UserKeyRevoked(name="ada", key_id="key-1"), UserAdded(name="ben", role="admin"), key("ben", "key-3"),
     UserRemoved(name="ben"), UserAdded(name="ben", role="viewer"), key("ben", "key-4"),
-    UserChanged(name="admin", role="operator"),
+    UserChanged(name="admin", role="operator"), UserRemoved(name="admin"),
 )  # fmt: skip
-HISTORY += (UserRemoved(name="admin"),)
 
 
 async def tell(log: EventLog, events: tuple[Event, ...] = HISTORY) -> None:
