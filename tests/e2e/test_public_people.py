@@ -161,6 +161,18 @@ def test_every_change_is_on_record_with_who_asked(stranger: Stranger):
     ]  # fmt: skip
 
 
+def test_what_happens_to_users_is_streamed_to_administrators(stranger: Stranger):
+    user = fresh("user")
+    began = stranger.send("POST", "/api/users", {"name": user, "role": "viewer"}).json()["position"] - 1
+    key = key_of(stranger, user)
+    definition = workflow(transform("a"))
+    stranger.save(definition)
+    with asks(stranger, key) as viewer:
+        for client, heard in ((stranger.http, "UserAdded"), (viewer, "WorkflowCreated")):
+            with client.stream("GET", "/api/stream", headers={"Last-Event-ID": f"{began}"}) as stream:
+                assert next(line for line in stream.iter_lines() if line.startswith("event:")) == f"event: {heard}"
+
+
 def test_the_command_line_adds_changes_and_removes(stranger: Stranger):
     def told(*words: str) -> Any:
         done = stranger.cli(*words, "--json")
