@@ -101,7 +101,7 @@ function useDrawn(shape: Schemas["GraphView"], run: Run, critical: readonly stri
   if (kept !== null && of.every((one, index) => one === kept.of[index])) return kept.drawn;
   const marks = { breakpoints: breakpoints.split(" "), critical };
   const isSameShape = kept?.of[0] === shape;
-  const drawn = drawRun(shape, nodeRuns ?? [], marks, isSameShape ? kept?.drawn : undefined);
+  const drawn = drawRun(shape, nodeRuns ?? [], marks, isSameShape ? kept.drawn : undefined);
   keep({ of, drawn });
   return drawn;
 }

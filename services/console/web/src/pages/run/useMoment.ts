@@ -110,7 +110,7 @@ function useFetchedAhead(runId: string, moments: Moments, number: number | null)
     const timer = setTimeout(() => {
       for (const neighbour of [number - 1, number + 1]) {
         if (neighbour >= 1 && neighbour <= countOf(known.current))
-          void queries.prefetchQuery(stateAt(runId, positionAt(known.current, neighbour)));
+          void queries.query(stateAt(runId, positionAt(known.current, neighbour))).catch(() => undefined);
       }
     }, AHEAD_AFTER_MS);
     return () => clearTimeout(timer);
