@@ -66,6 +66,7 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("subscriptions", "subscriptions:app", _EVENTS, "Have run events posted to an address; see what was delivered."),
     ("dead-letters", "dead_letters:app", _EVENTS, "Messages that could not be handled; once more."),
     ("up", "system:up", _SYSTEM, "Run everything on this machine."),
+    ("login", "login:login", _SYSTEM, "Make a one-time link that logs you in to the console."),
     ("prepare", "prepare:app", _SYSTEM, "Credentials, tables and streams of a deployment on your own servers."),
     ("worker", "system:worker", _SYSTEM, "Serve job types of your own: MODULE:worker."),
     ("rebuild", "system:rebuild", _SYSTEM, "Build the read models anew from the log."),

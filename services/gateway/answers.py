@@ -7,6 +7,7 @@ from flowforge.subscribing import SubscriptionView
 from msgspec import UNSET, UnsetType
 
 from infra.http.described import TAGGED, gives
+from infra.http.sessions import LoginLink
 
 
 class Finding(msgspec.Struct):
@@ -195,6 +196,12 @@ class Delivered(msgspec.Struct):
     error: str | None
 
 
+class SessionEnded(msgspec.Struct):
+    """Whose session it was."""
+
+    user: str
+
+
 _RUN_ID = "019ca945-2b5d-764f-be2e-79b6b73f502e"
 SAVED = TAGGED | gives(Saved, {"id": "daily-report", "version": 3, "position": 4711, "warnings": []})
 STARTED = gives(Started, {"run_id": _RUN_ID, "position": 4711})
@@ -233,6 +240,10 @@ SUBSCRIPTION_MADE = TAGGED | gives(
 )
 REPLAYED = gives(Replayed, {"id": "ledger", "since_position": 4000, "position": 4711})
 DELIVERED = gives(Delivered, {"delivered": True, "event_id": _RUN_ID, "status": 204, "duration_ms": 38, "error": None})
+SESSION_ENDED = gives(SessionEnded, {"user": "ada"})
+LOGIN_LINK = gives(
+    LoginLink, {"url": "http://127.0.0.1:8080/login?token=3q2-7wq8cT", "expires_at": "2026-01-31T13:00:00Z"}
+)
 RECEIVED_EXAMPLE = {
     "id": "order-17",
     "source": "/shop",

@@ -8,6 +8,7 @@ from services.gateway.routes.dry_runs import try_trigger, what_if
 from services.gateway.routes.events import publish
 from services.gateway.routes.forks import fork
 from services.gateway.routes.health import live, ready
+from services.gateway.routes.login import end_session, log_in
 from services.gateway.routes.operations import (
     change,
     complete_node,
@@ -19,6 +20,7 @@ from services.gateway.routes.operations import (
     skip_node,
     step,
 )
+from services.gateway.routes.people import make_login_link
 from services.gateway.routes.prompts import delete_prompt, save_prompt, update_prompt
 from services.gateway.routes.runs import cancel, execute
 from services.gateway.routes.secrets import delete_secret, set_secret
@@ -91,3 +93,12 @@ SUBSCRIPTIONS = [
     replay_subscription, try_subscription,
 ]  # fmt: skip
 """Below `/api/subscriptions`."""
+
+LOGIN = [log_in]
+"""At the top: for browsers."""
+
+SESSION = [end_session]
+"""Below `/api/session`."""
+
+PEOPLE = [make_login_link]
+"""Below `/api/users`."""

@@ -24,7 +24,7 @@ from nats.errors import Error as NatsError
 from infra.archive import ArchivedEventLog
 from infra.bus.process import broker
 from infra.bus.topology import hearings
-from infra.http.authentication import Principal, key_holder
+from infra.http.authentication import Principal, key_holder, session_holder
 from infra.http.paging import Cursors
 from infra.http.problems import bad_request, not_found, of_refusal, unavailable
 from infra.settings import Settings
@@ -174,6 +174,10 @@ class Reads:
     async def holder(self, digest: bytes) -> Principal | None:
         """Whose key has this SHA-256."""
         return await key_holder(self.pool, digest)
+
+    async def session_holder(self, digest: bytes) -> Principal | None:
+        """Whose session has this SHA-256."""
+        return await session_holder(self.pool, digest)
 
     # --- read your own writes -----------------------------------------------------------------------------------------
 
