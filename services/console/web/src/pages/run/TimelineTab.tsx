@@ -4,6 +4,7 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { useElementSize } from "@mantine/hooks";
 import { useMemo, useRef, useState } from "react";
 import { api } from "../../api/client";
+import { byCursor } from "../../api/pages";
 import { Empty, Loading } from "../../ui/Said";
 import { colourOf, StatusIcon } from "../../ui/Status";
 import { count, took } from "../../ui/times";
@@ -29,9 +30,7 @@ export default function TimelineTab({ run, at, chosen }: SeenRun) {
     "/api/runs/{run_id}/timeline",
     { params: { ...params.params, query: { limit: PAGE } } },
     {
-      pageParamName: "cursor",
-      initialPageParam: undefined as string | undefined,
-      getNextPageParam: (page: { next_cursor: string | null }) => page.next_cursor ?? undefined,
+      ...byCursor,
       refetchInterval: ({ state }) => (isLive && (state.data?.pages.length ?? 0) < 3 ? READ_EACH_MS : false),
     },
   );
