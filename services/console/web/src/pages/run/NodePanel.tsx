@@ -164,7 +164,11 @@ function factsOf(node: NodeRun): [string, ReactNode][] {
   const memory = numberOf(usage["peak_memory_bytes"]);
   const layers = textsOf(node.isolation);
   const facts: [string, ReactNode, boolean][] = [
-    ["Queued", <When key="q" at={node.queued_at} />, node.queued_at !== null],
+    [
+      node.attempt > 1 ? "Queued last" : "Queued",
+      <When key="q" at={node.queued_at} />,
+      node.queued_at !== null,
+    ],
     ["Began", <When key="s" at={node.started_at} />, node.started_at !== null],
     ["Ended", <When key="e" at={node.completed_at} />, node.completed_at !== null],
     ["Took", took(node.duration_ms), node.duration_ms !== null],

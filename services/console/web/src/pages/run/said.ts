@@ -40,7 +40,10 @@ const WORDS: Record<string, Said> = {
     return `by trigger ${textOf(trigger["id"]) ?? "?"} (${textOf(trigger["type"]) ?? "?"})${waits}`;
   },
   RunQueued: () => "all slots of its concurrency are taken",
-  RunStarted: (fields) => `${count(numberOf(fields["total_nodes"]))} nodes`,
+  RunStarted: (fields) => {
+    const nodes = numberOf(fields["total_nodes"]);
+    return nodes === 1 ? "1 node" : `${count(nodes)} nodes`;
+  },
   TimerSet: (fields) =>
     `for ${textOf(fields["purpose"])?.replaceAll("_", " ") ?? "?"}, due ${local(textOf(fields["due_at"]) ?? "")}`,
   RunCancelRequested: because,

@@ -1,5 +1,6 @@
 /* Filters of the list of runs: each is a part of the address. */
-import { Button, Group, Select, TextInput } from "@mantine/core";
+import { Button, Select, TextInput } from "@mantine/core";
+import "./runs.css";
 import { useState } from "react";
 import { api } from "../../api/client";
 import { fieldOf, instantOf, isLabel, STATUSES, TRIGGER_TYPES } from "./filters";
@@ -19,7 +20,7 @@ export function Filters({ search, onChange, onClear }: FiltersProps) {
   if (workflow !== null && ids.every(({ value }) => value !== workflow))
     ids.push({ value: workflow, label: workflow });
   return (
-    <Group gap="xs" mb="sm" align="flex-end" role="search" aria-label="Filter the runs">
+    <div className="ff-filters" role="search" aria-label="Filter the runs">
       <Select
         size="xs"
         label="Workflow"
@@ -30,7 +31,6 @@ export function Filters({ search, onChange, onClear }: FiltersProps) {
         clearable
         searchable
         limit={60}
-        w={190}
       />
       <Select
         size="xs"
@@ -40,7 +40,6 @@ export function Filters({ search, onChange, onClear }: FiltersProps) {
         value={search.get("status")}
         onChange={(value) => onChange("status", value)}
         clearable
-        w={130}
       />
       <Select
         size="xs"
@@ -50,7 +49,6 @@ export function Filters({ search, onChange, onClear }: FiltersProps) {
         value={search.get("trigger_type")}
         onChange={(value) => onChange("trigger_type", value)}
         clearable
-        w={140}
       />
       <LabelField key={search.get("label")} value={search.get("label")} onChange={onChange} />
       <Time label="Since" name="since" search={search} onChange={onChange} />
@@ -66,14 +64,13 @@ export function Filters({ search, onChange, onClear }: FiltersProps) {
         value={search.get("shadow")}
         onChange={(value) => onChange("shadow", value)}
         clearable
-        w={130}
       />
       {search.size === 0 ? null : (
         <Button size="xs" variant="default" onClick={onClear}>
           Clear
         </Button>
       )}
-    </Group>
+    </div>
   );
 }
 
@@ -98,7 +95,6 @@ function LabelField({ value, onChange }: { value: string | null; onChange: Filte
         error={isWrong ? "name=value" : undefined}
         onChange={(event) => setTyped(event.currentTarget.value)}
         onBlur={commit}
-        w={140}
       />
     </form>
   );
@@ -113,7 +109,6 @@ function Time(props: { label: string; name: string } & Pick<FiltersProps, "searc
       label={label}
       value={fieldOf(search.get(name))}
       onChange={(event) => onChange(name, instantOf(event.currentTarget.value))}
-      w={180}
     />
   );
 }

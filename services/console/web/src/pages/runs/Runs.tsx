@@ -170,6 +170,7 @@ const COLUMNS: Column<Run>[] = [
   { label: "Created", isExtra: true, cell: (run) => <When at={run.created_at} relative /> },
   {
     label: "Took",
+    isExtra: true,
     align: "right",
     cell: (run) => <span className="ff-number">{took(run.duration_ms)}</span>,
   },
