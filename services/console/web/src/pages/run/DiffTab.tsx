@@ -9,6 +9,7 @@ import { Empty, Shown } from "../../ui/Said";
 import { Status } from "../../ui/Status";
 import { local, took } from "../../ui/times";
 import { changedWords } from "./changed";
+import { Fault } from "./Fault";
 import { shortId, RunLink } from "./Header";
 import type { SeenRun } from "./seen";
 import { ENDED, type Run } from "./useRun";
@@ -112,8 +113,8 @@ function Compared({ run, other }: { run: Run; other: string }) {
               <Pair
                 key={field.field}
                 title={field.field.replaceAll("_", " ")}
-                before={<Value of={field.before} label={`${field.field} before`} />}
-                after={<Value of={field.after} label={`${field.field} after`} />}
+                before={<Value field={field.field} of={field.before} label={`${field.field} before`} />}
+                after={<Value field={field.field} of={field.after} label={`${field.field} after`} />}
               />
             ))}
             {nodes.map((node) => (
@@ -170,7 +171,7 @@ function Side(props: { of: Schemas["Side"] | null; changed: string[]; to: string
             <Text size="xs" c="dimmed">
               {name}
             </Text>
-            <Json value={of[name]} label={`${name} of ${label}`} />
+            <Value field={name} of={of[name]} label={`${name} of ${label}`} />
           </div>
         ))}
     </>
@@ -204,6 +205,8 @@ function Pair({ title, words, testId, before, after }: PairProps) {
   );
 }
 
-function Value({ of, label }: { of: unknown; label: string }) {
+function Value({ of, label, field }: { of: unknown; label: string; field: string }) {
+  if (field === "status" && typeof of === "string") return <Status status={of} />;
+  if (field === "error" && of !== null) return <Fault error={of} />;
   return typeof of === "string" ? <Text size="sm">{of}</Text> : <Json value={of} label={label} />;
 }

@@ -117,6 +117,10 @@ function Took({ run }: { run: Run }) {
   const isUnderWay = run.started_at !== null && !ENDED.has(run.status) && run.as_of === undefined;
   const now = useNow(isUnderWay);
   if (run.started_at === null) return <>–</>;
+  if (run.as_of !== undefined && run.completed_at === null)
+    return (
+      <span className="ff-number">{took(Date.parse(run.as_of.at) - Date.parse(run.started_at))} by then</span>
+    );
   if (isUnderWay)
     return <span className="ff-number">{took(Math.max(0, now - Date.parse(run.started_at)))} so far</span>;
   return <span className="ff-number">{took(run.duration_ms)}</span>;
@@ -166,7 +170,6 @@ export function ProgressLine({ run }: { run: Run }) {
         value={percent}
         style={{ flex: 1, maxWidth: 420 }}
         size="sm"
-        color={run.status === "paused" ? "gray" : undefined}
         aria-label={`Progress: ${percent} %`}
       />
       <Text size="xs" className="ff-number" c="dimmed" component="div">

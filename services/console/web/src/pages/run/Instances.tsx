@@ -99,7 +99,7 @@ function columns(nodeId: string, onChoose: (choice: Choice) => void): Column<Ins
     {
       label: "Took",
       align: "right",
-      cell: (one) => <span className="ff-number">{took(one.duration_ms)}</span>,
+      cell: (one) => <span className="ff-number ff-whole">{took(one.duration_ms)}</span>,
     },
     { label: "What came of it", isExtra: true, cell: (one) => <Outcome of={one} /> },
   ];

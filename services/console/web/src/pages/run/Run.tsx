@@ -42,9 +42,11 @@ function OneRun({ runId }: { runId: string }) {
   const chosen = useChosen();
   const [isForking, setForking] = useState(false);
   const may = useMay("operator");
-  const run = travel.at === null ? now : past.data;
+  /* until the first past moment has come, the present stays: what has the focus keeps it */
+  const isThere = travel.at === null || past.data !== undefined;
+  const run = travel.at !== null && past.data !== undefined ? past.data : now;
   const shape = useShape(run);
-  if (now === undefined || run === undefined) {
+  if (now === undefined || run === undefined || (!isThere && past.error !== null)) {
     const { error, refetch } = now === undefined ? query : past;
     return (
       <Page title={`Run ${shortId(runId)}`} path={[["Runs", "/runs"]]}>
@@ -61,7 +63,8 @@ function OneRun({ runId }: { runId: string }) {
       </Page>
     );
   }
-  const isPast = travel.at !== null;
+  const isPast = travel.at !== null && isThere;
+  const at = isPast ? travel.at : null;
   return (
     <Page
       title={`Run ${shortId(runId)}`}
@@ -90,7 +93,7 @@ function OneRun({ runId }: { runId: string }) {
       }
       fills
     >
-      <div className="ff-run" data-testid="run" data-run-id={runId} data-at={travel.at ?? "now"}>
+      <div className="ff-run" data-testid="run" data-run-id={runId} data-at={at ?? "now"}>
         <RunFacts run={run} />
         <ProgressLine run={run} />
         <Waits run={run} onNode={(nodeId) => chosen.choose({ nodeId, instance: null, view: null })} />
@@ -107,7 +110,7 @@ function OneRun({ runId }: { runId: string }) {
             seen={{
               run,
               now,
-              at: travel.at,
+              at,
               shape: shape.data,
               chosen,
               moments,
