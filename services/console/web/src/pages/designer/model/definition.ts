@@ -95,7 +95,8 @@ export function fieldOf(node: Fields, name: string): unknown {
 /** With a field set where it stood, or where its kind belongs; `undefined` takes it away. */
 export function withField<T extends Fields>(node: T, name: string, value: unknown): T {
   const config = node["config"];
-  const isInside = isFields(config) && node[name] === undefined && (name in config || !COMMON_FIELDS.has(name));
+  const isInside =
+    isFields(config) && node[name] === undefined && (name in config || !COMMON_FIELDS.has(name));
   if (isInside) return { ...node, config: withKey(config, name, value) };
   return withKey(node, name, value);
 }
@@ -109,7 +110,8 @@ export function withKey<T extends Fields>(fields: T, name: string, value: unknow
 export function asDefinition(value: unknown): Definition | { fault: string } {
   if (!isFields(value)) return { fault: "a workflow is an object: start with id, name and nodes" };
   const nodes = value["nodes"] ?? [];
-  if (!Array.isArray(nodes)) return { fault: "`nodes` is no list: make it one, each item with an id and a type" };
+  if (!Array.isArray(nodes))
+    return { fault: "`nodes` is no list: make it one, each item with an id and a type" };
   const fault = faultOfGraph(nodes, value["edges"]) ?? faultOfTriggers(value["triggers"]);
   if (fault !== null) return { fault };
   return { ...value, nodes: nodes as NodeDef[] };

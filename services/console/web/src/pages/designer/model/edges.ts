@@ -1,5 +1,13 @@
 /* What can be done with the edges of a graph, written ones and those that paths and branches imply. */
-import { fieldOf, textsOf, withField, withKey, type Definition, type EdgeDef, type NodeDef } from "./definition";
+import {
+  fieldOf,
+  textsOf,
+  withField,
+  withKey,
+  type Definition,
+  type EdgeDef,
+  type NodeDef,
+} from "./definition";
 import { atScope, branchesOf, graphAt, linksOf, type Link, type Scope } from "./graphs";
 import { pathOf, withoutTargets } from "./nodes";
 import { slugOf } from "./slugs";
@@ -40,7 +48,8 @@ export function connect(definition: Definition, scope: Scope, connection: Connec
     const from = nodes.find(({ id }) => id === source);
     const out = portOf(sourceHandle, "out:");
     const into = portOf(targetHandle, "in:");
-    const leading = from === undefined || out !== null || into !== null ? null : leadingTo(from, target, sourceHandle);
+    const leading =
+      from === undefined || out !== null || into !== null ? null : leadingTo(from, target, sourceHandle);
     if (leading !== null) return { nodes: nodes.map((node) => (node.id === source ? leading : node)), edges };
     const edge: EdgeDef = {
       source_node_id: source,
@@ -48,7 +57,10 @@ export function connect(definition: Definition, scope: Scope, connection: Connec
       ...(out === null ? {} : { source_output: out }),
       ...(into === null ? {} : { target_input: into }),
     };
-    return { nodes: nodes.map((node) => (node.id === target ? joining(node, from) : node)), edges: [...edges, edge] };
+    return {
+      nodes: nodes.map((node) => (node.id === target ? joining(node, from) : node)),
+      edges: [...edges, edge],
+    };
   });
 }
 
@@ -67,7 +79,8 @@ function leadingTo(from: NodeDef, target: string, handle: string | null | undefi
 
 /** The first edge into a merge tells it nothing; but one drawn from a parallel itself says which it joins. */
 function joining(node: NodeDef, from: NodeDef | undefined): NodeDef {
-  const isWanted = node.type === "merge" && from?.type === "parallel" && fieldOf(node, "parallel_node_id") === "";
+  const isWanted =
+    node.type === "merge" && from?.type === "parallel" && fieldOf(node, "parallel_node_id") === "";
   return isWanted ? withField(node, "parallel_node_id", from.id) : node;
 }
 

@@ -42,7 +42,9 @@ export function atScope(definition: Definition, scope: Scope, change: (graph: Gr
   const [first, ...rest] = scope;
   if (first === undefined) {
     const { nodes, edges } = change({ nodes: definition.nodes, edges: definition.edges ?? NO_EDGES });
-    return edges === (definition.edges ?? NO_EDGES) ? { ...definition, nodes } : { ...definition, nodes, edges };
+    return edges === (definition.edges ?? NO_EDGES)
+      ? { ...definition, nodes }
+      : { ...definition, nodes, edges };
   }
   return {
     ...definition,

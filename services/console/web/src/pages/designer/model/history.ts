@@ -23,10 +23,15 @@ export function begin(present: Snapshot): History {
 }
 
 export function changed(history: History, present: Snapshot, key: string | null, now: number): History {
-  if (present.definition === history.present.definition && present.source === history.present.source) return history;
+  if (present.definition === history.present.definition && present.source === history.present.source)
+    return history;
   const { merge, past } = history;
   const isOneWithLast =
-    key !== null && merge !== null && merge.key === key && now - merge.at < MERGE_WITHIN_MS && past.length > 0;
+    key !== null &&
+    merge !== null &&
+    merge.key === key &&
+    now - merge.at < MERGE_WITHIN_MS &&
+    past.length > 0;
   return {
     past: isOneWithLast ? past : [...past, history.present].slice(-UNDOS_MAX),
     present,

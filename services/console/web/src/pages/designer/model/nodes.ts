@@ -1,5 +1,14 @@
 /* What can be done with the nodes of a graph. Each gives a new definition and leaves the old one as it was. */
-import { fieldOf, textsOf, withField, withKey, type Definition, type Graph, type NodeDef, type Point } from "./definition";
+import {
+  fieldOf,
+  textsOf,
+  withField,
+  withKey,
+  type Definition,
+  type Graph,
+  type NodeDef,
+  type Point,
+} from "./definition";
 import { atScope, bodyOf, branchesOf, everyNode, graphAt, type Scope } from "./graphs";
 import { renamed, renamedIn, type Renaming } from "./references";
 import { SLUG, unusedId } from "./slugs";
@@ -17,7 +26,12 @@ export function addNode(
   position: Point,
 ): { definition: Definition; id: string } {
   const id = unusedId(type, takenIds(definition));
-  const node: NodeDef = { id, type, ...START_FIELDS[type]?.(unusedId(`${id}-step`, takenIds(definition))), position };
+  const node: NodeDef = {
+    id,
+    type,
+    ...START_FIELDS[type]?.(unusedId(`${id}-step`, takenIds(definition))),
+    position,
+  };
   return { definition: addAll(definition, scope, { nodes: [node], edges: [] }), id };
 }
 
@@ -61,7 +75,8 @@ export function pathOf(targets: readonly string[]): string | string[] | undefine
 export function faultOfId(definition: Definition, from: string, to: string): string | null {
   if (!SLUG.test(to))
     return "Use lower-case letters, digits, - and _, beginning with a letter or a digit; at most 63 characters.";
-  if (to !== from && takenIds(definition).has(to)) return `Another node is called ${to} already: choose another id.`;
+  if (to !== from && takenIds(definition).has(to))
+    return `Another node is called ${to} already: choose another id.`;
   return null;
 }
 
@@ -76,7 +91,11 @@ export function renameNode(definition: Definition, from: string, to: string): De
 }
 
 /** Nodes at other places; positions are whole pixels. */
-export function moveNodes(definition: Definition, scope: Scope, places: ReadonlyMap<string, Point>): Definition {
+export function moveNodes(
+  definition: Definition,
+  scope: Scope,
+  places: ReadonlyMap<string, Point>,
+): Definition {
   return atScope(definition, scope, ({ nodes, edges }) => ({
     nodes: nodes.map((node) => {
       const place = places.get(node.id);
@@ -149,10 +168,10 @@ function freshIds(graph: Graph, taken: Set<string>): Renaming {
 
 /** Paths and branches to nodes that were not copied along, and are not here, are left out. */
 function withoutUnknown(node: NodeDef, known: ReadonlySet<string>): NodeDef {
-  const named = node.type === "parallel" ? branchesOf(node).map(({ target_node_id: id }) => id) : [
-    ...textsOf(fieldOf(node, "true_path")),
-    ...textsOf(fieldOf(node, "false_path")),
-  ];
+  const named =
+    node.type === "parallel"
+      ? branchesOf(node).map(({ target_node_id: id }) => id)
+      : [...textsOf(fieldOf(node, "true_path")), ...textsOf(fieldOf(node, "false_path"))];
   return withoutTargets(node, new Set(named.filter((id) => !known.has(id))));
 }
 
@@ -168,5 +187,8 @@ export function pointOf(value: unknown): Point | null {
 
 /** How many nodes there are, bodies included. */
 export function countNodes(graph: Graph): number {
-  return graph.nodes.reduce((sum, node) => sum + 1 + (node.type === "loop" ? countNodes(bodyOf(node)) : 0), 0);
+  return graph.nodes.reduce(
+    (sum, node) => sum + 1 + (node.type === "loop" ? countNodes(bodyOf(node)) : 0),
+    0,
+  );
 }

@@ -42,7 +42,10 @@ export function renamedIn<T>(value: T, field: string, ids: Renaming): T {
   const entries = Object.entries(value).map(([key, one]): [string, unknown] => [
     key,
     key === "nodes" && Array.isArray(one) && field === "body"
-      ? keptOr(one, (one as NodeDef[]).map((node) => renamedNode(node, ids)))
+      ? keptOr(
+          one,
+          (one as NodeDef[]).map((node) => renamedNode(node, ids)),
+        )
       : renamedIn(one, key, ids),
   ]);
   return entries.some(([key, one]) => one !== value[key]) ? (Object.fromEntries(entries) as T) : value;

@@ -1,7 +1,13 @@
 /* From a workflow as the server tells it to a definition as somebody would write it. */
 import { asDefinition, isFields, withKey, type Definition, type Fields } from "./definition";
 
-const READ_ONLY: ReadonlySet<string> = new Set(["version", "created_at", "updated_at", "created_by", "position"]);
+const READ_ONLY: ReadonlySet<string> = new Set([
+  "version",
+  "created_at",
+  "updated_at",
+  "created_by",
+  "position",
+]);
 
 /** Without what only reading gives, and without what says no more than its absence. Throws where it is no definition. */
 export function authored(view: Fields): Definition {

@@ -41,7 +41,9 @@ function insert(document: Document, map: YAMLMap, key: string, value: unknown, f
   const rank = rankOf(key, field);
   const isRanked = field === "top" || field === "node";
   const at = isRanked
-    ? map.items.findIndex(({ key: other }) => rankOf(isScalar(other) ? String(other.value) : "", field) > rank)
+    ? map.items.findIndex(
+        ({ key: other }) => rankOf(isScalar(other) ? String(other.value) : "", field) > rank,
+      )
     : -1;
   if (at < 0) map.items.push(pair);
   else map.items.splice(at, 0, pair);
@@ -97,7 +99,12 @@ function withNotes(node: YamlNode, there: YamlNode): YamlNode {
   if (there.comment != null) node.comment = there.comment;
   if (there.commentBefore != null) node.commentBefore = there.commentBefore;
   if (there.spaceBefore === true) node.spaceBefore = true;
-  if (isScalar(node) && isScalar(there) && typeof node.value === "string" && typeof there.value === "string") {
+  if (
+    isScalar(node) &&
+    isScalar(there) &&
+    typeof node.value === "string" &&
+    typeof there.value === "string"
+  ) {
     const isQuoted = there.type === Scalar.QUOTE_DOUBLE || there.type === Scalar.QUOTE_SINGLE;
     const isBlock = there.type === Scalar.BLOCK_LITERAL && node.value.includes("\n");
     if (there.type !== undefined && (isQuoted || isBlock)) node.type = there.type;

@@ -10,8 +10,22 @@ const TOP =
   );
 const NODE = "id type name description order_index".split(" ");
 const LAST = "nodes edges body inputs outputs input_mapping output_mapping position".split(" ");
-const IN_ONE_LINE: ReadonlySet<string> = new Set(["position", "tags", "edges", "branches", "retry_policy", "limit"]);
-const APART: ReadonlySet<string> = new Set(["variables", "settings", "nodes", "edges", "triggers", "output_mapping"]);
+const IN_ONE_LINE: ReadonlySet<string> = new Set([
+  "position",
+  "tags",
+  "edges",
+  "branches",
+  "retry_policy",
+  "limit",
+]);
+const APART: ReadonlySet<string> = new Set([
+  "variables",
+  "settings",
+  "nodes",
+  "edges",
+  "triggers",
+  "output_mapping",
+]);
 
 export function print(definition: Definition): string {
   const document = new Document({});
@@ -45,7 +59,8 @@ function flatten(node: unknown, field: string): void {
 }
 
 function ordered(value: unknown, field: string): unknown {
-  if (Array.isArray(value)) return value.map((item: unknown) => ordered(item, field === "nodes" ? "node" : ""));
+  if (Array.isArray(value))
+    return value.map((item: unknown) => ordered(item, field === "nodes" ? "node" : ""));
   if (!isFields(value)) return value;
   const keys = Object.keys(value).filter((key) => value[key] !== undefined);
   const rank = (key: string) => rankOf(key, field);

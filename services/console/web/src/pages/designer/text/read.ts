@@ -18,7 +18,8 @@ export function read(text: string): { definition: Definition } | { fault: TextFa
   }
   try {
     const definition = asDefinition(document.toJS());
-    if ("fault" in definition && typeof definition.fault === "string") return { fault: whole(definition.fault) };
+    if ("fault" in definition && typeof definition.fault === "string")
+      return { fault: whole(definition.fault) };
     return { definition: definition as Definition };
   } catch (error) {
     return { fault: whole(error instanceof Error ? error.message : String(error)) };

@@ -55,7 +55,12 @@ test("comments survive a changed field, a move and a new node", () => {
     const { definition } = addNode(moved, [], "delay", { x: 0, y: 0 });
     return connect(definition, [], { source: "report", target: "delay" });
   });
-  for (const comment of ["# the daily one", "# its name in addresses", "# reads what came", "# for the team"]) {
+  for (const comment of [
+    "# the daily one",
+    "# its name in addresses",
+    "# reads what came",
+    "# for the team",
+  ]) {
     expect(text).toContain(comment);
   }
   expect(text).toContain("# counted before");
@@ -78,7 +83,9 @@ test("removing and changing edges leaves the rest as it was", () => {
   expect(without).not.toContain("report:");
   const key = "edge:extract>report";
   const failing = afterChange((before) => setEdgeField(before, [], key, "dependency", "on_failure"));
-  expect(failing).toContain("{source_node_id: extract, target_node_id: report, dependency: on_failure} # in order");
+  expect(failing).toContain(
+    "{source_node_id: extract, target_node_id: report, dependency: on_failure} # in order",
+  );
 });
 
 test("what aliases make ambiguous is printed anew, with the right meaning", () => {
