@@ -161,7 +161,7 @@ export const NODE_FIELDS: Record<string, FieldSpec[]> = {
     {
       name: "array_source",
       label: "List",
-      kind: "template",
+      kind: "value",
       placeholder: "${input.items}",
       when: is("loop_type", "for_each"),
     },
@@ -175,7 +175,7 @@ export const NODE_FIELDS: Record<string, FieldSpec[]> = {
     {
       name: "count",
       label: "How often",
-      kind: "template",
+      kind: "value",
       placeholder: "10",
       when: is("loop_type", "count"),
     },
@@ -209,7 +209,7 @@ export const NODE_FIELDS: Record<string, FieldSpec[]> = {
     {
       name: "duration_ms",
       label: "How long (ms)",
-      kind: "template",
+      kind: "value",
       placeholder: "60000",
       help: "A number, or an expression for one",
     },
@@ -291,7 +291,7 @@ export function commonFields(type: string): { title: string; fields: FieldSpec[]
         {
           name: "for_each",
           label: "For each item of",
-          kind: "template",
+          kind: "value",
           placeholder: "${input.items}",
           help: "A list: the node becomes one instance per item, which sees item and index",
           when: () => type !== "loop",

@@ -13,6 +13,8 @@ export type FieldKind =
   /** One text with expressions, in one line or several. */
   | "template"
   | "templateArea"
+  /** As a template, or any JSON value: `5`, `[1, 2]`. */
+  | "value"
   /** Name → template. */
   | "templates"
   /** Any JSON. */

@@ -28,8 +28,8 @@ const APART: ReadonlySet<string> = new Set([
 ]);
 
 export function print(definition: Definition): string {
-  const document = new Document({});
-  document.contents = made(document, definition, "top") as never;
+  const document: Document = new Document({});
+  document.contents = made(document, definition, "top");
   if (isMap(document.contents)) {
     for (const { key } of document.contents.items) {
       if (isScalar(key) && APART.has(String(key.value))) key.spaceBefore = true;

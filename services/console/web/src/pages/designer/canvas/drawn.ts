@@ -1,0 +1,132 @@
+/* The graph as React Flow draws it; what did not change stays the same object, so that only what changed is drawn anew. */
+import { Position, type Edge, type NodeHandle } from "@xyflow/react";
+import { kindOf } from "../../../graph/kinds";
+import { NODE_HEIGHT, NODE_WIDTH } from "../../../graph/layout";
+import { portTop, type CardData, type CardNode, type PortHandle } from "../../../graph/NodeCard";
+import { colourOf } from "../../../ui/Status";
+import { fieldOf, isFields, listOf, nameOf, textOf, type NodeDef, type Point } from "../model/definition";
+import { bodyOf, type Link } from "../model/graphs";
+
+/** How a node stands in the run that is tried. */
+export type Standing = Pick<CardData, "status" | "detail" | "progress" | "instances">;
+
+const HANDLE = 9;
+
+export function cardOf(
+  node: NodeDef,
+  position: Point,
+  isFaulty: boolean,
+  isSelected: boolean,
+  standing: Standing | undefined,
+): CardNode {
+  const ins = portsOf(node["inputs"], "in:");
+  const isCondition = node.type === "condition";
+  const outs = isCondition
+    ? ["true", "false"].map((id) => ({ id, label: id }))
+    : portsOf(node["outputs"], "out:");
+  return {
+    id: node.id,
+    type: "card",
+    position,
+    selected: isSelected,
+    data: {
+      type: node.type,
+      name: nameOf(node),
+      detail: standing?.detail ?? detailOf(node),
+      status: standing?.status,
+      progress: standing?.progress,
+      instances: standing?.instances,
+      isMap: fieldOf(node, "for_each") !== undefined,
+      mark: isFaulty ? "fault" : undefined,
+      isConnectable: true,
+      ins,
+      outs,
+      hasOnlyNamedOuts: isCondition,
+    },
+    width: NODE_WIDTH,
+    height: NODE_HEIGHT,
+    measured: { width: NODE_WIDTH, height: NODE_HEIGHT },
+    handles: [
+      handle(undefined, "target", NODE_HEIGHT / 2),
+      handle(undefined, "source", NODE_HEIGHT / 2),
+      ...ins.map(({ id }, index) => handle(id, "target", portTop(index, ins.length))),
+      ...outs.map(({ id }, index) => handle(id, "source", portTop(index, outs.length))),
+    ],
+    ariaLabel: [nameOf(node), kindOf(node.type).label, isFaulty ? "has a fault" : "", standing?.status ?? ""]
+      .filter(Boolean)
+      .join(", "),
+  };
+}
+
+/** Where a handle is before the browser has been asked: edges of nodes out of sight are drawn too. */
+function handle(id: string | undefined, type: "source" | "target", middle: number): NodeHandle {
+  const isOut = type === "source";
+  return {
+    ...(id === undefined ? {} : { id }),
+    type,
+    position: isOut ? Position.Right : Position.Left,
+    x: (isOut ? NODE_WIDTH : 0) - HANDLE / 2,
+    y: middle - HANDLE / 2,
+    width: HANDLE,
+    height: HANDLE,
+  };
+}
+
+function portsOf(ports: unknown, prefix: string): PortHandle[] {
+  return listOf(ports)
+    .filter(isFields)
+    .map((port) => textOf(port["name"]))
+    .filter((name) => name !== "")
+    .map((name) => ({ id: `${prefix}${name}`, label: name }));
+}
+
+/** Beside the type, what tells two of the same type apart. */
+function detailOf(node: NodeDef): string | undefined {
+  const word = DETAIL_FIELDS[node.type];
+  if (node.type === "loop") return `${bodyOf(node).nodes.length} in its body`;
+  return word === undefined ? undefined : textOf(fieldOf(node, word)) || undefined;
+}
+
+const DETAIL_FIELDS: Record<string, string> = {
+  job: "job_type",
+  script: "language",
+  webhook: "method",
+  prompt_execution: "provider_model",
+  wait_event: "event_type",
+  workflow: "workflow_id",
+};
+
+export function edgeOf(link: Link, isSelected: boolean, isCycle: boolean, status: string | undefined): Edge {
+  const { key, source, target, port, edge, label } = link;
+  const stroke = isCycle ? "var(--ff-failed)" : status === undefined ? undefined : colourOf(status);
+  const named = (field: string, prefix: string) => {
+    const name = textOf(edge?.[field]);
+    return name === "" ? null : `${prefix}${name}`;
+  };
+  const sourceHandle = port === "true" || port === "false" ? port : named("source_output", "out:");
+  const said = port === "true" || port === "false" ? label.replace(/^(true|false)(?: · )?/, "") : label;
+  return {
+    id: key,
+    source,
+    target,
+    sourceHandle,
+    targetHandle: named("target_input", "in:"),
+    selected: isSelected,
+    interactionWidth: 18,
+    ariaLabel: `${source} leads to ${target}${label === "" ? "" : `, ${label}`}${isCycle ? ", part of a cycle" : ""}`,
+    ...(said === ""
+      ? {}
+      : {
+          label: said,
+          labelShowBg: true,
+          labelBgStyle: { fill: "var(--ff-page)" },
+          labelStyle: { fill: "var(--mantine-color-text)", fontSize: 11 },
+        }),
+    animated: status === "running",
+    style: {
+      ...(isSelected ? { stroke: "var(--mantine-color-anchor)" } : stroke === undefined ? {} : { stroke }),
+      strokeWidth: isCycle || isSelected ? 2.5 : 1.5,
+      ...(port === "order" ? { strokeDasharray: "2 4" } : {}),
+    },
+  };
+}
