@@ -15,7 +15,7 @@ export interface Owner {
   of: Fields;
   /** Of nodes. */
   node: NodeDef | null;
-  change: (change: <T extends Fields>(of: T) => T, field: string) => void;
+  change: (change: (of: Fields) => Fields, field: string) => void;
 }
 
 export function FieldGroup({ fields, owner }: { fields: readonly FieldSpec[]; owner: Owner }) {

@@ -24,7 +24,8 @@ export function NodePanel({ node }: { node: NodeDef }) {
     node,
     change: (change, field) =>
       edit(
-        (before) => changeNode(before, scope, node.id, (one) => withItsScript(one, change(one), field)),
+        (before) =>
+          changeNode(before, scope, node.id, (one) => withItsScript(one, change(one) as NodeDef, field)),
         `${node.id} ${field}`,
       ),
   };
@@ -92,7 +93,7 @@ export function NodePanel({ node }: { node: NodeDef }) {
 }
 
 /** A script that nobody changed yet is written anew in the language that is chosen. */
-function withItsScript<T extends NodeDef>(before: T, after: T, field: string): T {
+function withItsScript(before: NodeDef, after: NodeDef, field: string): NodeDef {
   if (field !== "language" || before.type !== "script") return after;
   const isUntouched = Object.values(SCRIPTS).includes(textOf(fieldOf(before, "source")));
   const script = SCRIPTS[textOf(fieldOf(after, "language"))];

@@ -60,7 +60,13 @@ function TriggerItem({ trigger, index }: { trigger: TriggerDef; index: number })
   const id = String(index);
   const change = (how: (trigger: TriggerDef) => TriggerDef, field: string) =>
     edit((before) => changeTrigger(before, index, how), `trigger ${id} ${field}`);
-  const owner: Owner = { kind: "trigger", id, of: trigger, node: null, change };
+  const owner: Owner = {
+    kind: "trigger",
+    id,
+    of: trigger,
+    node: null,
+    change: (how, field) => change((one) => how(one) as TriggerDef, field),
+  };
   const label = TRIGGER_TYPES.find(([type]) => type === trigger.type)?.[1] ?? trigger.type;
   const isWrong = found.some(({ place }) => place.kind === "trigger" && place.id === id);
   return (

@@ -2,7 +2,7 @@ import { Anchor, Stack, Text, TextInput, Title } from "@mantine/core";
 import { Link } from "react-router";
 import { saidAt } from "../check/findings";
 import { WORKFLOW_FIELDS, WORKFLOW_GROUPS } from "../fields/others";
-import { textOf, type Definition, type Fields } from "../model/definition";
+import { textOf, type Definition } from "../model/definition";
 import { SLUG, slugOf } from "../model/slugs";
 import { useDesign } from "../useDesign";
 import { FieldGroup, FieldGroups, type Owner } from "./FieldGroup";
@@ -18,8 +18,7 @@ export function WorkflowPanel() {
     id: "",
     of: definition,
     node: null,
-    change: (change: <T extends Fields>(of: T) => T, field) =>
-      edit((before) => change(before), `workflow ${field}`),
+    change: (change, field) => edit((before) => change(before) as Definition, `workflow ${field}`),
   };
   return (
     <Stack gap="sm" data-testid="workflow-panel">
