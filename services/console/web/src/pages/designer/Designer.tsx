@@ -12,22 +12,27 @@ import { print } from "./text/print";
 import { dropDraft, readDraft } from "./useDraft";
 import { Workbench } from "./Workbench";
 
+/** What was begun as new and then saved: it goes on under its own address, with its history. */
+interface Created {
+  id: string;
+  template: string | null;
+  serial: number;
+}
+
 export default function Designer() {
   const { workflowId = null } = useParams();
   const [search] = useSearchParams();
-  const template = search.get("template");
-  /** What was begun as new and saved as this goes on here, with its history. */
-  const [created, setCreated] = useState<string | null>(null);
-  if (workflowId !== null && workflowId !== created) return <Stored key={workflowId} id={workflowId} />;
-  const isNew = workflowId === null && created === null;
-  if (template !== null && isNew) return <OfTemplate key={template} id={template} onCreated={setCreated} />;
-  return (
-    <New
-      key={created === null || workflowId === created ? "new" : "again"}
-      onCreated={setCreated}
-      created={created}
-    />
-  );
+  const [created, setCreated] = useState<Created | null>(null);
+  const goesOn = created !== null && workflowId === created.id;
+  if (workflowId !== null && !goesOn) return <Stored key={workflowId} id={workflowId} />;
+  const serial = goesOn ? created.serial : (created?.serial ?? 0) + 1;
+  const template = goesOn ? created.template : search.get("template");
+  const begin = {
+    created: goesOn ? created.id : null,
+    onCreated: (id: string) => setCreated({ id, template, serial }),
+  };
+  const key = `${serial} ${template ?? ""}`;
+  return template === null ? <New key={key} {...begin} /> : <OfTemplate key={key} {...begin} id={template} />;
 }
 
 function begun(definition: Definition): Snapshot {
@@ -39,62 +44,65 @@ function useTemplateChoice(): (id: string) => void {
   return (id) => void go(`/workflows/new?template=${encodeURIComponent(id)}`, { replace: true });
 }
 
-function New({ onCreated, created }: { onCreated: (id: string) => void; created: string | null }) {
+interface BeginProps {
+  created: string | null;
+  onCreated: (id: string) => void;
+}
+
+/** To the address of what was just saved for the first time. */
+function useCreation(onCreated: (id: string) => void): (id: string) => void {
   const go = useNavigate();
+  return (id) => {
+    dropDraft("new");
+    onCreated(id);
+    void go(`/workflows/${id}/edit`, { replace: true });
+  };
+}
+
+function New({ onCreated, created }: BeginProps) {
   const onTemplate = useTemplateChoice();
+  const creation = useCreation(onCreated);
   const [count, setCount] = useState(0);
   const draft = useMemo(() => (count === 0 ? readDraft("new") : null), [count]);
   const start = useMemo(() => begun(NEW), []);
+  const drop = () => {
+    dropDraft("new");
+    setCount(count + 1);
+  };
   return (
     <Workbench
       key={count}
       snapshot={draft?.snapshot ?? start}
       saved={null}
       draftName={created ?? "new"}
-      onDropDraft={
-        draft === null
-          ? null
-          : () => {
-              dropDraft("new");
-              setCount(count + 1);
-            }
-      }
+      onDropDraft={draft === null ? null : drop}
       newest={null}
-      onCreated={(id) => {
-        dropDraft("new");
-        onCreated(id);
-        void go(`/workflows/${id}/edit`, { replace: true });
-      }}
+      onCreated={creation}
       onTemplate={created === null ? onTemplate : null}
     />
   );
 }
 
-function OfTemplate({ id, onCreated }: { id: string; onCreated: (id: string) => void }) {
-  const go = useNavigate();
+function OfTemplate({ id, onCreated, created }: BeginProps & { id: string }) {
   const onTemplate = useTemplateChoice();
+  const creation = useCreation(onCreated);
   const template = api.useQuery("get", "/api/templates/{template_id}", {
     params: { path: { template_id: id } },
   });
-  const snapshot = useMemo(
-    () =>
-      template.data === undefined ? null : ofTemplate(template.data.definition, template.data.description),
-    [template.data],
-  );
+  const [snapshot, setSnapshot] = useState<Snapshot | null>(null);
+  if (snapshot === null && template.data !== undefined) {
+    setSnapshot(ofTemplate(template.data.definition, template.data.description));
+  }
   if (snapshot === null) return <Waiting of={template} />;
   return (
     <Workbench
       snapshot={snapshot}
       saved={null}
-      draftName="new"
+      draftName={created ?? "new"}
       onDropDraft={null}
       newest={null}
-      onCreated={(made) => {
-        dropDraft("new");
-        onCreated(made);
-        void go(`/workflows/${made}/edit`, { replace: true });
-      }}
-      onTemplate={onTemplate}
+      onCreated={creation}
+      onTemplate={created === null ? onTemplate : null}
     />
   );
 }

@@ -12,7 +12,7 @@ import {
   type NodeChange,
 } from "@xyflow/react";
 import { useComputedColorScheme } from "@mantine/core";
-import { useCallback, useMemo, useRef, useState } from "react";
+import { useCallback, useMemo, useState } from "react";
 import { colourOf } from "../../../ui/Status";
 import { NodeCard, type CardNode } from "../../../graph/NodeCard";
 import type { NodeDef, Point } from "../model/definition";
@@ -20,7 +20,7 @@ import type { Selection } from "../model/design";
 import { faultOfConnection, type Connection } from "../model/edges";
 import type { Link } from "../model/graphs";
 import { useDesign } from "../useDesign";
-import { cardOf, edgeOf, type Standing } from "./drawn";
+import { edgeOf, keptCards, type Standing } from "./drawn";
 
 interface CanvasProps {
   nodes: readonly NodeDef[];
@@ -129,38 +129,11 @@ function selectedBy(
 
 /** As the definition has them, and while they are dragged as the pointer has them. */
 function useShownNodes({ nodes, places, faulty, standings }: CanvasProps, selection: Selection) {
-  const cards = useRef(new Map<string, { of: unknown[]; card: CardNode }>());
-  const built = useMemo(() => {
-    const selected = new Set(selection.nodes);
-    const next = new Map<string, { of: unknown[]; card: CardNode }>();
-    // eslint-disable-next-line react-hooks/refs -- a cache: what it gives does not depend on when it is asked
-    const before = cards.current;
-    for (const node of nodes) {
-      const of = [
-        node,
-        places.get(node.id),
-        faulty.has(node.id),
-        selected.has(node.id),
-        standings.get(node.id),
-      ];
-      const kept = before.get(node.id);
-      const isSame = kept?.of.every((value, index) => value === of[index]) ?? false;
-      const card =
-        isSame && kept !== undefined
-          ? kept.card
-          : cardOf(
-              node,
-              places.get(node.id) ?? NO_PLACE,
-              faulty.has(node.id),
-              selected.has(node.id),
-              standings.get(node.id),
-            );
-      next.set(node.id, { of, card });
-    }
-    // eslint-disable-next-line react-hooks/refs -- as above
-    cards.current = next;
-    return [...next.values()].map(({ card }) => card);
-  }, [nodes, places, faulty, standings, selection.nodes]);
+  const [cards] = useState(keptCards);
+  const built = useMemo(
+    () => cards(nodes, places, faulty, new Set(selection.nodes), standings),
+    [cards, nodes, places, faulty, standings, selection.nodes],
+  );
   const [shown, setShown] = useState(built);
   const [last, setLast] = useState(built);
   if (built !== last) {

@@ -12,7 +12,7 @@ export type Standing = Pick<CardData, "status" | "detail" | "progress" | "instan
 
 const HANDLE = 9;
 
-export function cardOf(
+function cardOf(
   node: NodeDef,
   position: Point,
   isFaulty: boolean,
@@ -55,6 +55,35 @@ export function cardOf(
     ariaLabel: [nameOf(node), kindOf(node.type).label, isFaulty ? "has a fault" : "", standing?.status ?? ""]
       .filter(Boolean)
       .join(", "),
+  };
+}
+
+type Cards = (
+  nodes: readonly NodeDef[],
+  places: ReadonlyMap<string, Point>,
+  faulty: ReadonlySet<string>,
+  selected: ReadonlySet<string>,
+  standings: ReadonlyMap<string, Standing>,
+) => CardNode[];
+
+const NO_PLACE: Point = { x: 0, y: 0 };
+
+/** Makes cards and remembers them: of a node that did not change the card is the same as last time. */
+export function keptCards(): Cards {
+  let last = new Map<string, { of: unknown[]; card: CardNode }>();
+  return (nodes, places, faulty, selected, standings) => {
+    const next: typeof last = new Map();
+    for (const node of nodes) {
+      const { id } = node;
+      const of = [node, places.get(id), faulty.has(id), selected.has(id), standings.get(id)];
+      const kept = last.get(id);
+      const isSame = kept?.of.every((value, index) => value === of[index]) === true;
+      const card = () =>
+        cardOf(node, places.get(id) ?? NO_PLACE, faulty.has(id), selected.has(id), standings.get(id));
+      next.set(id, isSame ? kept : { of, card: card() });
+    }
+    last = next;
+    return [...next.values()].map(({ card }) => card);
   };
 }
 

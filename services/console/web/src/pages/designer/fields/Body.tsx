@@ -10,7 +10,7 @@ export function Body({ spec, value, fault, ownerId }: FieldProps) {
   const { scope, open } = useDesign();
   const count = listOf(fieldsOf(value)["nodes"]).length;
   return (
-    <Labelled spec={spec} fault={fault}>
+    <Labelled spec={spec} fault={fault} isGroup>
       <Group gap="xs">
         <Button
           size="compact-sm"

@@ -6,10 +6,13 @@ import type { FieldSpec } from "./spec";
 export function Labelled({
   spec,
   fault,
+  isGroup = false,
   children,
 }: {
   spec: FieldSpec;
   fault: string | null;
+  /** It has several controls, of which none has its label. */
+  isGroup?: boolean;
   children: ReactNode;
 }) {
   return (
@@ -20,8 +23,7 @@ export function Labelled({
       size="xs"
       required={spec.isRequired ?? false}
       labelElement="div"
-      role="group"
-      aria-label={spec.label}
+      {...(isGroup ? { role: "group", "aria-label": spec.label } : {})}
       data-testid={`field-${spec.name}`}
     >
       {children}

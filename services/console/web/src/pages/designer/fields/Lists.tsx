@@ -73,7 +73,7 @@ function RowsOf(
     put(items.map((item, at) => (at === index ? withKey(item, field, next) : item)));
   };
   return (
-    <Labelled spec={spec} fault={fault}>
+    <Labelled spec={spec} fault={fault} isGroup>
       <Stack gap={8}>
         {items.map((item, index) => (
           <Group key={index} gap={4} wrap="nowrap" align="flex-start">

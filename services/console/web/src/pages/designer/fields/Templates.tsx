@@ -14,7 +14,7 @@ export function Templates(props: FieldProps) {
   const [isOneWanted, setOneWanted] = useState(!isTable);
   const isOne = isOneWanted || !isTable;
   return (
-    <Labelled spec={spec} fault={fault}>
+    <Labelled spec={spec} fault={fault} isGroup>
       {isOne ? (
         <ExpressionLine
           label={spec.label}

@@ -34,7 +34,7 @@ export interface Point {
   y: number;
 }
 
-export const NEW: Definition = { id: "", name: "", nodes: [], edges: [] };
+export const NEW: Definition = { id: "new-workflow", name: "New workflow", nodes: [], edges: [] };
 
 /** Fields that belong to every node, whatever its type: they stand beside `config`, never in it. */
 export const COMMON_FIELDS: ReadonlySet<string> = new Set([

@@ -76,11 +76,11 @@ export function FieldGroups({ groups, owner }: { groups: readonly Group[]; owner
     <Accordion
       multiple
       variant="default"
-      styles={{ content: { padding: "4px 0 12px" }, control: { paddingInline: 0 } }}
+      styles={{ content: { padding: "4px 0 12px" }, control: { paddingInline: 0 }, label: { fontSize: 13 } }}
     >
       {shown.map(({ title, fields }) => (
         <Accordion.Item key={title} value={title}>
-          <Accordion.Control fz="sm">
+          <Accordion.Control>
             {title}
             {noted(fields)}
           </Accordion.Control>

@@ -23,7 +23,11 @@ export function TriggerList() {
           Without one it is run by hand only.
         </Text>
       ) : (
-        <Accordion multiple variant="contained" styles={{ content: { padding: 10 } }}>
+        <Accordion
+          multiple
+          variant="contained"
+          styles={{ content: { padding: 10 }, label: { fontSize: 13, padding: "8px 0" } }}
+        >
           {triggers.map((trigger, index) => (
             <TriggerItem key={index} trigger={trigger} index={index} />
           ))}

@@ -21,7 +21,9 @@ export function AsTemplate({ definition, onClose }: { definition: Definition; on
           event.preventDefault();
           if (isWrong) return;
           save.mutate(
-            { body: { id: wanted, name, description, category, definition } },
+            {
+              body: { id: wanted, name, description, category, definition, workflow_id: null, version: null },
+            },
             {
               onSuccess: () => {
                 say("Others can start from it now.", `Saved as the template ${wanted}`);

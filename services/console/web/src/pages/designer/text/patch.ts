@@ -89,7 +89,8 @@ function patchSeq(
 
 /** A new item has the style of its neighbours. */
 function madeItem(document: Document, value: unknown, field: string, neighbour: unknown): YamlNode {
-  const [one] = (made(document, [value], field === "node" ? "nodes" : field) as YAMLSeq).items;
+  const list = made(document, [value], field === "node" ? "nodes" : field);
+  const one = isSeq(list) ? list.items[0] : undefined;
   if (isMap(one) && isMap(neighbour) && field !== "node") one.flow = neighbour.flow === true;
   else if (isMap(one) && field === "position") one.flow = true;
   return one as YamlNode;

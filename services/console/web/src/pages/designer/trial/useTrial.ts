@@ -33,7 +33,10 @@ export function useTrial(): Trial {
   const hasEnded = run !== undefined && ENDED.has(run.status);
   useLive(runId === null || hasEnded ? null : `/api/runs/${runId}/stream`, () => refetch.current());
   const standings = useMemo(
-    () => (run === undefined ? NONE : new Map(run.node_runs.map((node) => [node.node_id, standingOf(node)]))),
+    () =>
+      run === undefined
+        ? NONE
+        : new Map((run.node_runs ?? []).map((node) => [node.node_id, standingOf(node)])),
     [run],
   );
   return { runId, run, standings, watch };
