@@ -105,7 +105,10 @@ export default function Editor(props: EditorProps) {
             : [lineNumbers()]),
           EditorView.lineWrapping,
           ...(placeholder === undefined ? [] : [placeholderOf(placeholder)]),
-          autocompletion({ override: [(context) => latest.current.completions?.(context) ?? null] }),
+          autocompletion({
+            icons: false,
+            override: [(context) => latest.current.completions?.(context) ?? null],
+          }),
           ...(latest.current.faults === undefined
             ? []
             : [

@@ -50,6 +50,9 @@ interface WorkbenchProps {
 
 const EMPTY: Graph = { nodes: [], edges: [] };
 const SECRETS_MAX = 500;
+const SHOWN_WHOLE_MAX = 40;
+/** The canvas has its new size and nodes by then. */
+const SHOWN_AFTER_MS = 60;
 
 export function Workbench(props: WorkbenchProps) {
   return (
@@ -108,26 +111,32 @@ function Parts(props: PartsProps) {
   useDraft(props.draftName, design, isUnsaved);
   useClipboard();
   const leaving = useLeaving(isUnsaved, useLocation().pathname);
+  /** All of it; or of a large one the node that is new. */
+  const showAgain = (nodeId: string | null) =>
+    setTimeout(() => {
+      const zoom = flow.getZoom();
+      void flow.fitView(
+        nodeId === null
+          ? { maxZoom: 1, padding: 0.15 }
+          : { nodes: [{ id: nodeId }], minZoom: zoom, maxZoom: zoom, duration: 150 },
+      );
+    }, SHOWN_AFTER_MS);
   const layOut = () => {
     const shape = { nodes: graph.nodes.map(({ id }) => ({ id })), edges: linksOf(graph) };
     void layOutBeside(shape).then((placed) => {
       edit((before) => moveNodes(before, scope, new Map(placed.map((one) => [one.id, one]))));
-      requestAnimationFrame(() => void flow.fitView({ maxZoom: 1, padding: 0.15 }));
+      showAgain(null);
     });
+  };
+  const toggleYaml = () => {
+    setYamlShown(!isYamlShown);
+    showAgain(null);
   };
   const add = (type: string) => {
     const [after = null, ...more] = selection.nodes;
     const got = added(definition, scope, type, places ?? new Map(), more.length === 0 ? after : null, null);
     edit(() => got.definition, undefined, { nodes: [got.id], links: [] });
-    requestAnimationFrame(
-      () =>
-        void flow.fitView({
-          nodes: [{ id: got.id }],
-          maxZoom: flow.getZoom(),
-          minZoom: flow.getZoom(),
-          duration: 150,
-        }),
-    );
+    showAgain(graph.nodes.length < SHOWN_WHOLE_MAX ? null : got.id);
   };
   useKeys({
     undo: () => act({ do: "undo" }),
@@ -173,7 +182,7 @@ function Parts(props: PartsProps) {
           onRedo={() => act({ do: "redo" })}
           onLayOut={layOut}
           isYamlShown={isYamlShown}
-          onYaml={() => setYamlShown(!isYamlShown)}
+          onYaml={toggleYaml}
           opinion={opinion}
           onFindings={() => setFindingsShown(!areFindingsShown)}
           mayRun={mayRun && (mayEdit || !isUnsaved)}

@@ -83,6 +83,7 @@ export function Field(props: FieldProps) {
       return (
         <NativeSelect
           {...shared}
+          description={spec.helpOf?.(textOf(value) || textOf(spec.unwritten)) ?? spec.help}
           value={textOf(value) || textOf(spec.unwritten)}
           onChange={({ currentTarget }) => onChange(currentTarget.value)}
           data={(spec.options ?? []).map(([one, label]) => ({ value: one, label }))}

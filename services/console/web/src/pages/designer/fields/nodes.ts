@@ -262,8 +262,12 @@ export const NODE_FIELDS: Record<string, FieldSpec[]> = {
 
 const PER_ATTEMPT: ReadonlySet<string> = new Set(["job", "script", "webhook", "sql", "prompt_execution"]);
 
-export const RUN_IF = [
-  ["all_success", "all before it succeeded", "Runs when every active edge is satisfied."],
+const RUN_IF = [
+  [
+    "all_success",
+    "all before it succeeded",
+    "Runs when every active edge is satisfied; ways that are not taken do not count.",
+  ],
   ["all_done", "all before it have ended", "Runs always, however they ended: for cleaning up."],
   [
     "none_failed",
@@ -287,6 +291,7 @@ export function commonFields(type: string): { title: string; fields: FieldSpec[]
           kind: "choice",
           unwritten: "all_success",
           options: RUN_IF.map(([value, label]) => [value, label] as const),
+          helpOf: (value) => RUN_IF.find(([one]) => one === value)?.[2],
         },
         {
           name: "for_each",

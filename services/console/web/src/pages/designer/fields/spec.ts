@@ -37,6 +37,8 @@ export interface FieldSpec {
   label: string;
   kind: FieldKind;
   help?: string;
+  /** Help that depends on what is chosen. */
+  helpOf?: (value: string) => string | undefined;
   options?: readonly (readonly [value: string, label: string])[];
   placeholder?: string;
   /** It has to be given. */

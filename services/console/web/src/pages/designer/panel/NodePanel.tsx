@@ -2,7 +2,7 @@ import { Button, Group, Stack, Text, TextInput, Textarea, Title } from "@mantine
 import { IconTrash } from "@tabler/icons-react";
 import { kindOf } from "../../../graph/kinds";
 import { saidAt } from "../check/findings";
-import { commonFields, NODE_FIELDS, RUN_IF } from "../fields/nodes";
+import { commonFields, NODE_FIELDS } from "../fields/nodes";
 import { fieldOf, textOf, withKey, type NodeDef } from "../model/definition";
 import { NOTHING } from "../model/design";
 import { changeNode, faultOfId, removeNodes, renameNode } from "../model/nodes";
@@ -71,7 +71,6 @@ export function NodePanel({ node }: { node: NodeDef }) {
       <FieldGroup fields={NODE_FIELDS[node.type] ?? []} owner={owner} />
       <Connections node={node} />
       <FieldGroups groups={commonFields(node.type)} owner={owner} />
-      <RunIfHelp node={node} />
       <Textarea
         size="xs"
         label="Description"
@@ -99,14 +98,4 @@ function withItsScript(before: NodeDef, after: NodeDef, field: string): NodeDef 
   const script = SCRIPTS[textOf(fieldOf(after, "language"))];
   if (!isUntouched || script === undefined) return after;
   return "source" in after ? { ...after, source: script } : after;
-}
-
-function RunIfHelp({ node }: { node: NodeDef }) {
-  const runIf = textOf(node["run_if"]) || "all_success";
-  const help = RUN_IF.find(([value]) => value === runIf)?.[2];
-  return (
-    <Text size="xs" c="dimmed">
-      {help} What is not taken (the other path of a condition) does not count.
-    </Text>
-  );
 }
