@@ -1,6 +1,6 @@
 /* Drawing workflows: `/workflows/new`, `/workflows/new?template=<id>`, `/workflows/<id>/edit`. */
 import { useMemo, useState } from "react";
-import { useNavigate, useParams, useSearchParams } from "react-router";
+import { useLocation, useNavigate, useParams, useSearchParams } from "react-router";
 import { api } from "../../api/client";
 import { Page } from "../../ui/Page";
 import { Failed, Loading } from "../../ui/Said";
@@ -17,19 +17,22 @@ interface Created {
   id: string;
   template: string | null;
   serial: number;
+  /** The place where that was: until the address follows, one is still there. */
+  from: string;
 }
 
 export default function Designer() {
   const { workflowId = null } = useParams();
   const [search] = useSearchParams();
   const [created, setCreated] = useState<Created | null>(null);
-  const goesOn = created !== null && workflowId === created.id;
+  const { key: here } = useLocation();
+  const goesOn = created !== null && (workflowId === created.id || created.from === here);
   if (workflowId !== null && !goesOn) return <Stored key={workflowId} id={workflowId} />;
   const serial = goesOn ? created.serial : (created?.serial ?? 0) + 1;
   const template = goesOn ? created.template : search.get("template");
   const begin = {
     created: goesOn ? created.id : null,
-    onCreated: (id: string) => setCreated({ id, template, serial }),
+    onCreated: (id: string) => setCreated({ id, template, serial, from: here }),
   };
   const key = `${serial} ${template ?? ""}`;
   return template === null ? <New key={key} {...begin} /> : <OfTemplate key={key} {...begin} id={template} />;

@@ -101,21 +101,25 @@ export function cycleSteps(report: Report | null): Set<string> {
   return steps;
 }
 
-/** What is said at a field: its own findings, and those of what it holds. */
+/** What is found at a field, or in what it holds; with no field, at the thing itself. */
+export function foundAt(found: readonly Found[], kind: Place["kind"], id: string, field: string): Found[] {
+  return found.filter(({ place }) => place.kind === kind && place.id === id && isOf(place.field, field));
+}
+
+/** The same in words, or null. */
 export function saidAt(
   found: readonly Found[],
   kind: Place["kind"],
   id: string,
   field: string,
 ): string | null {
-  const said = found
-    .filter(({ place }) => place.kind === kind && place.id === id && isOf(place.field, field))
-    .map(({ finding: { message, suggested_resolution: remedy } }) =>
+  const said = foundAt(found, kind, id, field).map(
+    ({ finding: { message, suggested_resolution: remedy } }) =>
       remedy === "" ? message : `${message}: ${remedy}`,
-    );
+  );
   return said.length === 0 ? null : said.join(" ");
 }
 
 function isOf(found: string, field: string): boolean {
-  return found === field || found.startsWith(`${field}.`);
+  return found === field || (field !== "" && found.startsWith(`${field}.`));
 }

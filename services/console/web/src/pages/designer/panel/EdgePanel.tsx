@@ -1,17 +1,17 @@
 import { Button, Stack, Text, Title } from "@mantine/core";
 import { IconTrash } from "@tabler/icons-react";
-import { saidAt } from "../check/findings";
 import { EDGE_FIELDS } from "../fields/others";
 import { NOTHING } from "../model/design";
 import { removeLinks, setEdgeField } from "../model/edges";
 import type { Link } from "../model/graphs";
 import { useDesign } from "../useDesign";
 import { FieldGroup, type Owner } from "./FieldGroup";
+import { OwnFindings } from "./OwnFindings";
 
 /** When one node leads on to the next. */
 export function EdgePanel({ link }: { link: Link }) {
-  const { scope, edit, found } = useDesign();
-  const id = String(link.index ?? "");
+  const { scope, edit } = useDesign();
+  const id = String(link.index ?? "implied");
   const of = link.edge ?? {};
   const owner: Owner = {
     kind: "edge",
@@ -23,7 +23,6 @@ export function EdgePanel({ link }: { link: Link }) {
       edit((before) => setEdgeField(before, scope, link.key, field, value), `${link.key} ${field}`);
     },
   };
-  const whole = link.index === null ? null : saidAt(found, "edge", id, "");
   return (
     <Stack gap="sm" data-testid="edge-panel">
       <Title order={2} fz="md">
@@ -32,11 +31,7 @@ export function EdgePanel({ link }: { link: Link }) {
       <Text size="xs" c="dimmed">
         {WORDS[link.port ?? "edge"]}
       </Text>
-      {whole === null ? null : (
-        <Text size="xs" style={{ color: "var(--ff-failed)" }} role="alert">
-          {whole}
-        </Text>
-      )}
+      <OwnFindings kind="edge" id={id} />
       {link.port === "order" ? null : <FieldGroup fields={EDGE_FIELDS} owner={owner} />}
       <Button
         variant="default"

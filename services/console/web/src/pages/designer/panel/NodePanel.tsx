@@ -11,6 +11,7 @@ import { useDesign } from "../useDesign";
 import { Connections } from "./Connections";
 import { FieldGroup, FieldGroups, type Owner } from "./FieldGroup";
 import { IdField } from "./IdField";
+import { OwnFindings } from "./OwnFindings";
 
 /** What one node is told: its own fields, those of its type, and those that every node has. */
 export function NodePanel({ node }: { node: NodeDef }) {
@@ -31,7 +32,6 @@ export function NodePanel({ node }: { node: NodeDef }) {
   };
   const set = (field: string, value: string) =>
     owner.change((of) => withKey(of, field, value === "" ? undefined : value), field);
-  const whole = saidAt(found, "node", node.id, "");
   return (
     <Stack gap="sm" key={node.id} data-testid="node-panel">
       <Group gap="xs" wrap="nowrap">
@@ -45,11 +45,7 @@ export function NodePanel({ node }: { node: NodeDef }) {
           </Text>
         </div>
       </Group>
-      {whole === null ? null : (
-        <Text size="xs" style={{ color: "var(--ff-failed)" }} role="alert">
-          {whole}
-        </Text>
-      )}
+      <OwnFindings kind="node" id={node.id} />
       <TextInput
         size="xs"
         label="Name"

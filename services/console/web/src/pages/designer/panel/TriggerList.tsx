@@ -9,6 +9,7 @@ import { addTrigger, changeTrigger, removeTrigger } from "../model/triggers";
 import { useDesign } from "../useDesign";
 import { FieldGroup, type Owner } from "./FieldGroup";
 import { IdField } from "./IdField";
+import { OwnFindings } from "./OwnFindings";
 
 export function TriggerList() {
   const { definition, edit } = useDesign();
@@ -82,11 +83,7 @@ function TriggerItem({ trigger, index }: { trigger: TriggerDef; index: number })
       </Accordion.Control>
       <Accordion.Panel>
         <Stack gap="sm">
-          {saidAt(found, "trigger", id, "") === null ? null : (
-            <Text size="xs" style={{ color: "var(--ff-failed)" }} role="alert">
-              {saidAt(found, "trigger", id, "")}
-            </Text>
-          )}
+          <OwnFindings kind="trigger" id={id} />
           <TextInput
             size="xs"
             label="Name"
