@@ -1,19 +1,24 @@
 /* The definition as text, beside the canvas: both are the same, whichever is changed. */
 import type { Diagnostic } from "@codemirror/lint";
 import { Button, Group, Text } from "@mantine/core";
+import { useDebouncedValue } from "@mantine/hooks";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { http } from "../../api/client";
 import { Code } from "../../editor/Code";
-import { textOfDesign, type Design } from "./model/design";
+import { definitionOf, textOfDesign, type Design } from "./model/design";
 import { locate, read } from "./text/read";
 import { useDesign } from "./useDesign";
 
 /** Typing is taken over when it pauses for so long. */
 const PAUSE_MS = 250;
+/** The text of so many nodes takes longer to make than a key to press. */
+const LARGE_FROM = 100;
 
 export function YamlPane({ design }: { design: Design }) {
   const { act } = useDesign();
-  const text = useMemo(() => textOfDesign(design), [design]);
+  const isLarge = definitionOf(design).nodes.length > LARGE_FROM;
+  const [settled] = useDebouncedValue(design, isLarge ? PAUSE_MS : 0);
+  const text = useMemo(() => textOfDesign(isLarge ? settled : design), [isLarge, settled, design]);
   const [typed, setTyped] = useState<string | null>(null);
   const timer = useRef(0);
   const pending = useRef<string | null>(null);

@@ -1,7 +1,7 @@
 /* What is not saved is kept in the tab, against a reload and a wrong turn. */
 import { useEffect } from "react";
-import { textOfSnapshot, type Design } from "./model/design";
-import { isFields } from "./model/definition";
+import { asDefinition, isFault, isFields } from "./model/definition";
+import type { Design } from "./model/design";
 import { read } from "./text/read";
 import type { Snapshot } from "./model/history";
 
@@ -22,11 +22,11 @@ export function readDraft(name: string): Draft | null {
     const kept: unknown = JSON.parse(sessionStorage.getItem(keyOf(name)) ?? "null");
     if (!isFields(kept) || typeof kept["text"] !== "string") return null;
     const { text, version } = kept;
-    const got = read(text);
-    if ("fault" in got) return null;
-    const { definition } = got;
+    const typed = read(text);
+    const definition = asDefinition(kept["definition"]);
+    if ("fault" in typed || isFault(definition)) return null;
     return {
-      snapshot: { definition, source: { text, definition } },
+      snapshot: { definition, source: { text, definition: typed.definition } },
       version: typeof version === "number" ? version : null,
     };
   } catch {
@@ -52,7 +52,10 @@ export function useDraft(name: string, design: Design, isUnsaved: boolean): void
     }
     const timer = setTimeout(() => {
       try {
-        sessionStorage.setItem(keyOf(name), JSON.stringify({ text: textOfSnapshot(present), version }));
+        sessionStorage.setItem(
+          keyOf(name),
+          JSON.stringify({ definition: present.definition, text: present.source.text, version }),
+        );
       } catch {
         /* too large, or not allowed: nothing is kept */
       }

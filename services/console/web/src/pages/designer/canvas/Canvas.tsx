@@ -20,7 +20,7 @@ import type { Selection } from "../model/design";
 import { faultOfConnection, type Connection } from "../model/edges";
 import type { Link } from "../model/graphs";
 import { useDesign } from "../useDesign";
-import { edgeOf, keptCards, type Standing } from "./drawn";
+import { keptCards, keptLines, type Standing } from "./drawn";
 
 interface CanvasProps {
   nodes: readonly NodeDef[];
@@ -144,15 +144,9 @@ function useShownNodes({ nodes, places, faulty, standings }: CanvasProps, select
 }
 
 function useEdges({ links, cycles, standings }: CanvasProps, selection: Selection): Edge[] {
-  return useMemo(() => {
-    const selected = new Set(selection.links);
-    return links.map((link) =>
-      edgeOf(
-        link,
-        selected.has(link.key),
-        cycles.has(`${link.source}>${link.target}`),
-        standings.get(link.target)?.status,
-      ),
-    );
-  }, [links, cycles, standings, selection.links]);
+  const [lines] = useState(keptLines);
+  return useMemo(
+    () => lines(links, new Set(selection.links), cycles, standings),
+    [lines, links, cycles, standings, selection.links],
+  );
 }

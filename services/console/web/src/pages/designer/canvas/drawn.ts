@@ -125,7 +125,37 @@ const DETAIL_FIELDS: Record<string, string> = {
   workflow: "workflow_id",
 };
 
-export function edgeOf(link: Link, isSelected: boolean, isCycle: boolean, status: string | undefined): Edge {
+type Lines = (
+  links: readonly Link[],
+  selected: ReadonlySet<string>,
+  cycles: ReadonlySet<string>,
+  standings: ReadonlyMap<string, Standing>,
+) => Edge[];
+
+/** The same for edges; where none changed, the list is the same too. */
+export function keptLines(): Lines {
+  let last = new Map<string, { of: unknown[]; line: Edge }>();
+  let list: Edge[] = [];
+  return (links, selected, cycles, standings) => {
+    const next: typeof last = new Map();
+    let isSame = links.length === last.size;
+    for (const link of links) {
+      const { key, source, target, edge, port, label } = link;
+      const isCycle = cycles.has(`${source}>${target}`);
+      const of = [edge, port, label, selected.has(key), isCycle, standings.get(target)?.status];
+      const kept = last.get(key);
+      const isKept = kept?.of.every((value, index) => value === of[index]) === true;
+      isSame &&= isKept;
+      const line = () => edgeOf(link, selected.has(key), isCycle, standings.get(target)?.status);
+      next.set(key, isKept ? kept : { of, line: line() });
+    }
+    last = next;
+    if (!isSame) list = [...next.values()].map(({ line }) => line);
+    return list;
+  };
+}
+
+function edgeOf(link: Link, isSelected: boolean, isCycle: boolean, status: string | undefined): Edge {
   const { key, source, target, port, edge, label } = link;
   const stroke = isCycle ? "var(--ff-failed)" : status === undefined ? undefined : colourOf(status);
   const named = (field: string, prefix: string) => {

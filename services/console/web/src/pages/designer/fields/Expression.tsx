@@ -32,7 +32,7 @@ export function Expression({ spec, fault, names, text, onText, mode, isLong = fa
 
 interface LineProps {
   label: string;
-  names: Names;
+  names: () => Names;
   text: string;
   onText: (text: string) => void;
   mode: Mode;
@@ -57,7 +57,10 @@ export function ExpressionLine({ label, names, text, onText, mode, isLong = fals
 }
 
 /** Keeps its identity while the names change: the editor asks the latest. */
-function useCompletion(names: Names, mode: Mode): (context: CompletionContext) => CompletionResult | null {
+function useCompletion(
+  names: () => Names,
+  mode: Mode,
+): (context: CompletionContext) => CompletionResult | null {
   const latest = useRef(names);
   useEffect(() => {
     latest.current = names;
@@ -65,7 +68,7 @@ function useCompletion(names: Names, mode: Mode): (context: CompletionContext) =
   return useCallback(
     (context) => {
       const text = context.state.doc.toString();
-      const offered = offer(text, context.pos, mode, latest.current);
+      const offered = offer(text, context.pos, mode, latest.current());
       if (offered === null) return null;
       const isNothingTyped = offered.from === context.pos && !/[.[{]$/.test(text.slice(0, context.pos));
       if (isNothingTyped && !context.explicit) return null;

@@ -19,7 +19,8 @@ export interface FieldProps {
   onChange: (value: unknown) => void;
   /** What the server says about it. */
   fault: string | null;
-  names: Names;
+  /** Which names its expressions can use: asked only when something is to be completed. */
+  names: () => Names;
   /** The ids of the nodes that can be chosen, with their types. */
   nodes: readonly { id: string; type: string; label: string }[];
   /** Of the node that it belongs to. */

@@ -117,6 +117,10 @@ export function asDefinition(value: unknown): Definition | { fault: string } {
   return { ...value, nodes: nodes as NodeDef[] };
 }
 
+export function isFault(got: Definition | { fault: string }): got is { fault: string } {
+  return "fault" in got && typeof got.fault === "string" && !("nodes" in got);
+}
+
 function faultOfGraph(nodes: unknown[], edges: unknown): string | null {
   for (const [index, node] of nodes.entries()) {
     if (!isFields(node) || typeof node["id"] !== "string" || typeof node["type"] !== "string") {

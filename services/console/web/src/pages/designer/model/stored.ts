@@ -1,5 +1,5 @@
 /* From a workflow as the server tells it to a definition as somebody would write it. */
-import { asDefinition, isFields, withKey, type Definition, type Fields } from "./definition";
+import { asDefinition, isFault, isFields, withKey, type Definition, type Fields } from "./definition";
 
 const READ_ONLY: ReadonlySet<string> = new Set([
   "version",
@@ -20,8 +20,8 @@ export function authored(view: Fields): Definition {
   fields["nodes"] ??= [];
   if (Array.isArray(fields["triggers"])) fields["triggers"] = fields["triggers"].map(triggerOf);
   const definition = asDefinition(fields);
-  if ("fault" in definition && typeof definition.fault === "string") throw new Error(definition.fault);
-  return definition as Definition;
+  if (isFault(definition)) throw new Error(definition.fault);
+  return definition;
 }
 
 function settingsOf(settings: Fields): Fields {

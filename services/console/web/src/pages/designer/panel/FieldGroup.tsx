@@ -40,7 +40,7 @@ export function FieldGroup({ fields, owner }: { fields: readonly FieldSpec[]; ow
               owner.change((of) => writeField(of, spec.name, value, spec.unwritten), spec.name)
             }
             fault={saidAt(found, owner.kind, owner.id, spec.name)}
-            names={
+            names={() =>
               owner.kind === "trigger"
                 ? EVENT_NAMES
                 : namesFor(definition, scope, owner.node, spec.name, secrets)

@@ -1,6 +1,6 @@
 /* A text as a definition, or where and why it is none. */
 import { isNode, parseDocument } from "yaml";
-import { asDefinition, type Definition } from "../model/definition";
+import { asDefinition, isFault, type Definition } from "../model/definition";
 
 export interface TextFault {
   message: string;
@@ -18,9 +18,7 @@ export function read(text: string): { definition: Definition } | { fault: TextFa
   }
   try {
     const definition = asDefinition(document.toJS());
-    if ("fault" in definition && typeof definition.fault === "string")
-      return { fault: whole(definition.fault) };
-    return { definition: definition as Definition };
+    return isFault(definition) ? { fault: whole(definition.fault) } : { definition };
   } catch (error) {
     return { fault: whole(error instanceof Error ? error.message : String(error)) };
   }
