@@ -30,7 +30,10 @@ from services.projections.api import (
     session,
     statistics,
     subscriptions,
+    system,
     templates,
+    upcoming,
+    workflow_activity,
     workflows,
 )
 from services.projections.api.reads import Reads
@@ -59,6 +62,8 @@ def create_app(settings: Settings, limits: ReadSettings | None = None) -> Litest
     return Litestar(
         route_handlers=[
             *workflows.routers(),
+            *workflow_activity.routers(),
+            *upcoming.routers(),
             *runs.routers(live.stream_run),
             *approvals.routers(),
             *breakers.routers(),
@@ -71,6 +76,7 @@ def create_app(settings: Settings, limits: ReadSettings | None = None) -> Litest
             *health.routers(),
             *prometheus.routers(),
             *statistics.routers(),
+            *system.routers(),
             *retention.routers(),
             *documents.routers(),
         ],
