@@ -7,7 +7,13 @@ const proxied = ["/api", "/health", "/metrics", "/schema", "/asyncapi", "/login"
 
 export default defineConfig({
   plugins: [react(), compression({ algorithms: ["gzip", "brotliCompress"], threshold: 1024 })],
-  build: { outDir: "../dist", emptyOutDir: true, target: "es2022", assetsInlineLimit: 0, chunkSizeWarningLimit: 900 },
+  build: {
+    outDir: "../dist",
+    emptyOutDir: true,
+    target: "es2022",
+    assetsInlineLimit: 0,
+    chunkSizeWarningLimit: 900,
+  },
   server: {
     proxy: Object.fromEntries(proxied.map((path) => [path, { target: server, changeOrigin: true }])),
   },
