@@ -35,10 +35,10 @@ class ConsumerStanding(msgspec.Struct):
 
 
 class CursorStanding(msgspec.Struct):
-    """Events after the position in the log up to which something was dealt with; said messages, counts of sinks."""
+    """How much of the log a service looks through when it starts anew: no backlog, since most of it is not its own."""
 
     name: str
-    lag_events: int
+    events_after: int
 
 
 class QueueStanding(msgspec.Struct):

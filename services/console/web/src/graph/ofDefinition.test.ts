@@ -13,7 +13,7 @@ describe("the graph that a definition means", () => {
 
   it("has those that paths and branches imply, each once", () => {
     const nodes = [
-      { id: "c", type: "condition", config: { true_path: ["x"], false_path: ["y"] } },
+      { id: "c", type: "condition", config: { true_path: ["x"], false_path: "y" } },
       { id: "p", type: "parallel", branches: [{ name: "one", target_node_id: "x" }] },
       { id: "x", type: "job" },
       { id: "y", type: "job" },

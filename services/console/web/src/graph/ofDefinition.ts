@@ -9,6 +9,7 @@ function list(value: unknown): Fields[] {
 }
 
 function names(value: unknown): string[] {
+  if (typeof value === "string") return [value];
   return Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
 }
 
