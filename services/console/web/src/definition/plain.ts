@@ -24,14 +24,18 @@ const ORDER = [
 const SETTINGS: Definition = { max_parallel_jobs: 5, fail_fast: true };
 const EDGE_FIELDS_THAT_MAY_BE_NULL = ["id", "source_output", "target_input", "dependency", "condition"];
 
+/** What the server was given, as it gives it back: every field, and nothing that it knows beside. */
+export function written(read: Definition): Definition {
+  return Object.fromEntries(Object.entries(read).filter(([name]) => !OF_THE_SERVER.includes(name)));
+}
+
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The same definition, in the order in which people write it; saved again, it changes nothing. */
 export function plain(read: Definition): Definition {
-  const fields: Definition = { ...read };
-  for (const name of OF_THE_SERVER) delete fields[name];
+  const fields = written(read);
   fields["settings"] = settings(fields["settings"]);
   fields["edges"] = each(fields["edges"], (edge) => without(edge, EDGE_FIELDS_THAT_MAY_BE_NULL));
   fields["nodes"] = each(fields["nodes"], node);
