@@ -18,6 +18,7 @@ from infra.http.queries import only_known_queries
 from infra.settings import Settings
 from services.projections.api import (
     activity,
+    all_triggers,
     approvals,
     breakers,
     documents,
@@ -25,6 +26,7 @@ from services.projections.api import (
     live,
     prometheus,
     prompts,
+    received,
     retention,
     runs,
     session,
@@ -68,6 +70,8 @@ def create_app(settings: Settings, limits: ReadSettings | None = None) -> Litest
             *approvals.routers(),
             *breakers.routers(),
             *activity.routers(),
+            *received.routers(),
+            *all_triggers.routers(),
             *live.routers(),
             *templates.routers(),
             *prompts.routers(),

@@ -19,11 +19,13 @@ interface Listening {
   onEvents: (events: LoggedEvent[]) => void;
   /** It has been away, and what it missed cannot be had any more: read anew. */
   onGap?: () => void;
+  /** The position after which it begins; without it, where the address says. */
+  from?: number | undefined;
 }
 
 /** Follow a stream until the returned function is called. */
-export function listen({ address, onEvents, onGap }: Listening): () => void {
-  let last = "";
+export function listen({ address, onEvents, onGap, from }: Listening): () => void {
+  let last = from === undefined ? "" : String(from);
   let failures = 0;
   let stopped = false;
   let reading: AbortController | null = null;
@@ -130,20 +132,22 @@ export function listen({ address, onEvents, onGap }: Listening): () => void {
   };
 }
 
-/** The same as a hook; `null` listens to nothing. */
+/** The same as a hook; `null` listens to nothing. `from` counts when listening begins. */
 export function useLive(
   address: string | null,
   onEvents: (events: LoggedEvent[]) => void,
   onGap?: () => void,
+  from?: number,
 ): void {
-  const latest = useRef({ onEvents, onGap });
+  const latest = useRef({ onEvents, onGap, from });
   useEffect(() => {
-    latest.current = { onEvents, onGap };
+    latest.current = { onEvents, onGap, from };
   });
   useEffect(() => {
     if (address === null) return;
     return listen({
       address,
+      from: latest.current.from,
       onEvents: (events) => latest.current.onEvents(events),
       onGap: () => latest.current.onGap?.(),
     });

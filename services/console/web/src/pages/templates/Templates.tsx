@@ -1,30 +1,22 @@
 /* Ready-made workflows and those that people kept as such: choose one, name it, run it. */
-import { ActionIcon, Button, SimpleGrid, Stack, TextInput, Title, Tooltip } from "@mantine/core";
-import { IconPencil, IconSearch, IconTrash } from "@tabler/icons-react";
-import { Link, useSearchParams } from "react-router";
+import { ActionIcon, Button, SimpleGrid, Stack, Title, Tooltip } from "@mantine/core";
+import { IconPencil, IconTrash } from "@tabler/icons-react";
+import { Link } from "react-router";
 import { api, type Schemas } from "../../api/client";
 import { useMay } from "../../shell/session";
 import { Confirmed } from "../../ui/Confirmed";
+import { FilterText } from "../../ui/FilterText";
 import { Page } from "../../ui/Page";
 import { Empty, Shown } from "../../ui/Said";
+import { useFilters } from "../../ui/useFilters";
 import { TemplateCard } from "./TemplateCard";
 import { UseTemplate } from "./UseTemplate";
 
 const TEMPLATES_MAX = 1_000;
 
 export default function Templates() {
-  const [query, setQuery] = useSearchParams();
-  const search = query.get("search") ?? "";
-  const set = (name: string, value: string | null) =>
-    setQuery(
-      (before) => {
-        const next = new URLSearchParams(before);
-        if (value === null || value === "") next.delete(name);
-        else next.set(name, value);
-        return next;
-      },
-      { replace: name === "search" },
-    );
+  const [filter, setFilter] = useFilters();
+  const search = filter("search");
   const templates = api.useQuery("get", "/api/templates", { params: { query: { limit: TEMPLATES_MAX } } });
   return (
     <Page
@@ -36,20 +28,18 @@ export default function Templates() {
       }
     >
       <Stack gap="md">
-        <TextInput
-          type="search"
-          aria-label="Search templates"
-          placeholder="Search templates"
-          leftSection={<IconSearch size={16} aria-hidden />}
+        <FilterText
+          label="Search templates"
           value={search}
-          onChange={(event) => set("search", event.currentTarget.value)}
-          maw={340}
+          onChange={(text) => setFilter({ search: text })}
+          isSearch
+          width={280}
         />
         <Shown of={templates}>
-          {({ items }) => <Lists items={items.filter(isFound(search))} search={search} onUse={(id) => set("use", id)} />}
+          {({ items }) => <Lists items={items.filter(isFound(search))} search={search} onUse={(id) => setFilter({ use: id })} />}
         </Shown>
       </Stack>
-      <UseTemplate templateId={query.get("use")} onClose={() => set("use", null)} />
+      <UseTemplate templateId={filter("use") || null} onClose={() => setFilter({ use: null })} />
     </Page>
   );
 }

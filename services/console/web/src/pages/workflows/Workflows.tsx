@@ -1,13 +1,11 @@
 /* All workflows: found by name, tag and state; how they did lately, and what comes next. */
-import { ActionIcon, Anchor, Badge, Button, Group, Select, Stack, Text, TextInput, Tooltip } from "@mantine/core";
-import { useDebouncedValue } from "@mantine/hooks";
-import { IconPlayerPlay, IconPlus, IconSearch, IconUpload, IconX } from "@tabler/icons-react";
+import { ActionIcon, Anchor, Badge, Button, Group, Select, Stack, Text, Tooltip } from "@mantine/core";
+import { IconPlayerPlay, IconPlus, IconUpload, IconX } from "@tabler/icons-react";
 import { useMemo, useState } from "react";
 import { Link } from "react-router";
 import { api, type Schemas } from "../../api/client";
 import { paced, useLive } from "../../api/live";
 import { byCursor, PAGE_SIZE } from "../../api/pages";
-import { useFilters } from "../../api/useFilters";
 import { EnabledSwitch } from "../../definition/EnabledSwitch";
 import type { WorkflowStatus } from "../../definition/useStatus";
 import { RunDialog } from "../../run-dialog/RunDialog";
@@ -16,24 +14,25 @@ import { percent } from "../../ui/hours";
 import { List, type Column } from "../../ui/List";
 import { Page } from "../../ui/Page";
 import { RunBars } from "../../ui/RunBars";
+import { FilterText } from "../../ui/FilterText";
 import { Empty } from "../../ui/Said";
 import { Status } from "../../ui/Status";
 import { count } from "../../ui/times";
+import { useFilters } from "../../ui/useFilters";
 import { When } from "../../ui/When";
 import { ImportDialog } from "./ImportDialog";
 
 type Activity = Schemas["WorkflowActivity"];
 
-const TYPING_MS = 200;
 const REFRESH_MS = 1_000;
 const LIVE =
   "/api/stream?types=RunStarted,RunCompleted,RunPartiallyCompleted,RunFailed,RunCancelled,WorkflowCreated,WorkflowUpdated,WorkflowArchived";
 
 export default function Workflows() {
-  const [filters, setFilters] = useFilters();
+  const [filter, setFilter] = useFilters();
   const mayEdit = useMay("editor");
   const [asked, setAsked] = useState<string | null>(null);
-  const workflows = useWorkflows(filters);
+  const workflows = useWorkflows(filter);
   const refresh = useMemo(() => paced(() => workflows.refetch(), REFRESH_MS), []); // eslint-disable-line react-hooks/exhaustive-deps -- refetch keeps its identity
   useLive(LIVE, refresh, refresh);
   return (
@@ -45,7 +44,7 @@ export default function Workflows() {
             <Button
               variant="default"
               leftSection={<IconUpload size={16} aria-hidden />}
-              onClick={() => setFilters({ import: "yaml" })}
+              onClick={() => setFilter({ import: "yaml" })}
             >
               Import
             </Button>
@@ -57,44 +56,49 @@ export default function Workflows() {
       }
     >
       <Stack gap="sm">
-        <Filters filters={filters} onChange={setFilters} />
+        <Filters filter={filter} onChange={setFilter} />
         <List
           of={workflows}
           label="Workflows"
-          columns={columns(setAsked, (tag) => setFilters({ tag }))}
+          columns={columns(setAsked, (tag) => setFilter({ tag }))}
           row={({ workflow_id, status }) => ({
             key: workflow_id,
             "data-testid": `workflow-row-${workflow_id}`,
             "data-status": status,
           })}
-          empty={<Nothing isFiltered={isFiltered(filters)} onClear={() => setFilters(NO_FILTER)} />}
+          empty={<Nothing isFiltered={isFiltered(filter)} onClear={() => setFilter(NO_FILTER)} />}
         />
       </Stack>
       {asked === null ? null : <RunDialog opened onClose={() => setAsked(null)} workflowId={asked} />}
-      <ImportDialog opened={filters.get("import") !== null} onClose={() => setFilters({ import: null })} />
+      <ImportDialog opened={filter("import") !== ""} onClose={() => setFilter({ import: null })} />
     </Page>
   );
 }
 
 const NO_FILTER = { search: null, tag: null, status: null, experiment_id: null };
 
-function isFiltered(filters: URLSearchParams): boolean {
-  return Object.keys(NO_FILTER).some((name) => filters.has(name));
+type Filter = (name: string) => string;
+type Change = (changed: Record<string, string | null>) => void;
+
+function isFiltered(filter: Filter): boolean {
+  return Object.keys(NO_FILTER).some((name) => filter(name) !== "");
 }
 
 const STATES = ["active", "draft", "archived"];
 
-function useWorkflows(filters: URLSearchParams) {
-  const [search] = useDebouncedValue(filters.get("search") ?? "", TYPING_MS);
-  const status = filters.get("status") ?? "";
-  const tag = filters.get("tag");
-  const experiment = filters.get("experiment_id");
+function useWorkflows(filter: Filter) {
+  const [search, status, tag, experiment] = ["search", "status", "tag", "experiment_id"].map(filter) as [
+    string,
+    string,
+    string,
+    string,
+  ];
   const query = {
     limit: PAGE_SIZE,
     archived: status === "all",
-    ...(search.trim() === "" ? {} : { search: search.trim() }),
-    ...(tag === null ? {} : { tag }),
-    ...(experiment === null ? {} : { experiment_id: experiment }),
+    ...(search === "" ? {} : { search }),
+    ...(tag === "" ? {} : { tag }),
+    ...(experiment === "" ? {} : { experiment_id: experiment }),
     ...(STATES.includes(status) ? { status: status as WorkflowStatus } : {}),
   };
   return api.useInfiniteQuery("get", "/api/workflow-activity", { params: { query } }, {
@@ -103,23 +107,16 @@ function useWorkflows(filters: URLSearchParams) {
   });
 }
 
-function Filters({
-  filters,
-  onChange,
-}: {
-  filters: URLSearchParams;
-  onChange: (change: Record<string, string | null>, isTyped?: boolean) => void;
-}) {
+function Filters({ filter, onChange }: { filter: Filter; onChange: Change }) {
   return (
     <Group gap="sm" role="search" aria-label="Workflows">
-      <TextInput
-        type="search"
-        aria-label="Search workflows"
+      <FilterText
+        label="Search workflows"
         placeholder="Search by name or id"
-        leftSection={<IconSearch size={16} aria-hidden />}
-        value={filters.get("search") ?? ""}
-        onChange={(event) => onChange({ search: event.currentTarget.value }, true)}
-        w={{ base: "100%", xs: 280 }}
+        value={filter("search")}
+        onChange={(search) => onChange({ search })}
+        isSearch
+        width={280}
       />
       <Select
         aria-label="State"
@@ -130,13 +127,13 @@ function Filters({
           { value: "archived", label: "Archived" },
           { value: "all", label: "All, archived too" },
         ]}
-        value={filters.get("status") ?? ""}
+        value={filter("status")}
         onChange={(status) => onChange({ status })}
         allowDeselect={false}
         w={190}
       />
-      <Chosen name="tag" label="Tag" filters={filters} onChange={onChange} />
-      <Chosen name="experiment_id" label="Experiment" filters={filters} onChange={onChange} />
+      <Chosen name="tag" label="Tag" filter={filter} onChange={onChange} />
+      <Chosen name="experiment_id" label="Experiment" filter={filter} onChange={onChange} />
     </Group>
   );
 }
@@ -144,16 +141,16 @@ function Filters({
 function Chosen({
   name,
   label,
-  filters,
+  filter,
   onChange,
 }: {
   name: string;
   label: string;
-  filters: URLSearchParams;
-  onChange: (change: Record<string, string | null>) => void;
+  filter: Filter;
+  onChange: Change;
 }) {
-  const value = filters.get(name);
-  if (value === null) return null;
+  const value = filter(name);
+  if (value === "") return null;
   return (
     <Button
       variant="default"
