@@ -24,6 +24,7 @@ from services.projections.api import (
     documents,
     health,
     live,
+    people,
     prometheus,
     prompts,
     received,
@@ -32,7 +33,10 @@ from services.projections.api import (
     session,
     statistics,
     subscriptions,
+    system,
     templates,
+    upcoming,
+    workflow_activity,
     workflows,
 )
 from services.projections.api.reads import Reads
@@ -61,6 +65,8 @@ def create_app(settings: Settings, limits: ReadSettings | None = None) -> Litest
     return Litestar(
         route_handlers=[
             *workflows.routers(),
+            *workflow_activity.routers(),
+            *upcoming.routers(),
             *runs.routers(live.stream_run),
             *approvals.routers(),
             *breakers.routers(),
@@ -72,9 +78,11 @@ def create_app(settings: Settings, limits: ReadSettings | None = None) -> Litest
             *prompts.routers(),
             *subscriptions.routers(),
             *session.routers(),
+            *people.routers(),
             *health.routers(),
             *prometheus.routers(),
             *statistics.routers(),
+            *system.routers(),
             *retention.routers(),
             *documents.routers(),
         ],
