@@ -9,10 +9,11 @@ import { useFilters } from "../../ui/useFilters";
 import { Decided } from "./Decided";
 import { OpenApproval } from "./OpenApproval";
 import { moveInList } from "../../shell/keys";
-import { More } from "./More";
+import { More } from "../../ui/More";
 
 const REFRESH_MS = 500;
-const STREAM = "/api/stream?types=ApprovalRequested,ApprovalDecided,NodeWaiting,NodeCompleted,NodeFailed,NodeCancelled,RunCancelled";
+const STREAM =
+  "/api/stream?types=ApprovalDecided,NodeWaiting,NodeCompleted,NodeFailed,NodeCancelled,RunCancelled";
 const ENDED = ["approved", "rejected", "expired", "cancelled"] as const;
 
 /** What waits for somebody's yes or no, and what became of what did. */
@@ -51,8 +52,8 @@ export default function Approvals() {
             const items = pages.flatMap((page) => page.items);
             return items.length === 0 ? (
               <Empty title="Nothing waits for you">
-                When a run comes to an approval, it is asked for here. Add an Approval node to a workflow to have
-                one.
+                When a run comes to an approval, it is asked for here. Add an Approval node to a workflow to
+                have one.
               </Empty>
             ) : (
               // eslint-disable-next-line jsx-a11y/no-static-element-interactions -- arrows move between the buttons inside

@@ -11,7 +11,9 @@ type Ended = Parameters<typeof List<Approval>>[0]["of"];
 
 /** What was asked for and is decided. */
 export function Decided({ of, filter }: { of: Ended; filter: ReactNode }) {
-  const pages = of.data?.pages.map(({ items }) => ({ items: items.filter(({ status }) => status !== "open") }));
+  const pages = of.data?.pages.map(({ items }) => ({
+    items: items.filter(({ status }) => status !== "open"),
+  }));
   return (
     <Stack gap="xs">
       <Group justify="space-between">
@@ -21,7 +23,11 @@ export function Decided({ of, filter }: { of: Ended; filter: ReactNode }) {
       <List
         of={{ ...of, data: pages === undefined ? undefined : { pages } }}
         columns={columns}
-        row={(one) => ({ key: `${one.id} ${one.position}`, "data-testid": `approval-${one.id}`, "data-status": one.status })}
+        row={(one) => ({
+          key: `${one.id} ${one.position}`,
+          "data-testid": `approval-${one.id}`,
+          "data-status": one.status,
+        })}
         label="Decided approvals, newest first"
         empty={
           <Text size="sm" c="dimmed">
@@ -32,8 +38,6 @@ export function Decided({ of, filter }: { of: Ended; filter: ReactNode }) {
     </Stack>
   );
 }
-
-const statuses: Record<string, string> = { approved: "approve", rejected: "reject" };
 
 const columns: Column<Approval>[] = [
   {
@@ -49,7 +53,7 @@ const columns: Column<Approval>[] = [
       </div>
     ),
   },
-  { label: "Answer", cell: ({ status }) => <Answered status={status} /> },
+  { label: "Answer", cell: ({ status }) => <Status status={status} /> },
   {
     label: "By",
     cell: (one) => (
@@ -65,7 +69,3 @@ const columns: Column<Approval>[] = [
   },
   { label: "When", cell: ({ decided_at: at }) => <When at={at} />, isExtra: true, align: "right" },
 ];
-
-function Answered({ status }: { status: string }) {
-  return <Status status={statuses[status] ?? status} />;
-}

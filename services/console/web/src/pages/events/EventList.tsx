@@ -28,7 +28,9 @@ export function EventList() {
   const [isOpen, { open, close }] = useDisclosure();
   const [filter, setFilter] = useFilters();
   const since = sinceOf(filter("since"));
-  const asked = Object.fromEntries(NAMES.map((name) => [name, filter(name)]).filter(([, value]) => value !== ""));
+  const asked = Object.fromEntries(
+    NAMES.map((name) => [name, filter(name)]).filter(([, value]) => value !== ""),
+  );
   const query = { limit: PAGE_SIZE, ...asked, ...(since === undefined ? {} : { since }) };
   const events = api.useInfiniteQuery("get", "/api/events", { params: { query } }, byCursor);
   const { refetch } = events;
@@ -52,7 +54,11 @@ export function EventList() {
             isSearch
             width={240}
           />
-          <FilterText label="Source" value={filter("source")} onChange={(text) => setFilter({ source: text })} />
+          <FilterText
+            label="Source"
+            value={filter("source")}
+            onChange={(text) => setFilter({ source: text })}
+          />
           <FilterText
             label="Id of its sender"
             value={filter("id")}

@@ -62,7 +62,8 @@ export function EventView({ eventId }: { eventId: string }) {
               label="What each trigger decided"
               empty={
                 <Empty title="No trigger decided anything">
-                  It concerned none: no trigger waits for this type from this source, or an index ruled them out.
+                  It concerned none: no trigger waits for this type from this source, or an index ruled them
+                  out.
                 </Empty>
               }
             />
@@ -75,7 +76,8 @@ export function EventView({ eventId }: { eventId: string }) {
 }
 
 function Received({ event }: { event: Schemas["ReceivedEvent"] }) {
-  const extensions = typeof event.extensions === "object" && event.extensions !== null ? event.extensions : {};
+  const extensions =
+    typeof event.extensions === "object" && event.extensions !== null ? event.extensions : {};
   return (
     <Stack gap="sm">
       <Box className="ff-panel" p="sm">
@@ -83,9 +85,16 @@ function Received({ event }: { event: Schemas["ReceivedEvent"] }) {
           of={[
             ["Type", <Filtered key="type" name="type" value={event.type} />],
             ["Source", <Filtered key="source" name="source" value={event.source} />],
-            ["Id of its sender", <code key="id" className="ff-mono">{event.id}</code>],
+            [
+              "Id of its sender",
+              <code key="id" className="ff-mono">
+                {event.id}
+              </code>,
+            ],
             ["Received", <When key="received" at={event.received_at} />],
-            ...(event.time === null ? [] : ([["Its own time", <When key="time" at={event.time} />]] as [string, React.ReactNode][])),
+            ...(event.time === null
+              ? []
+              : ([["Its own time", <When key="time" at={event.time} />]] as [string, React.ReactNode][])),
             ...(event.subject === null ? [] : ([["Subject", event.subject]] as [string, React.ReactNode][])),
             ["Position in the log", String(event.position)],
           ]}
@@ -122,7 +131,8 @@ function Own({ eventId, cause }: { eventId: string; cause: Schemas["CauseView"] 
   if (cause === undefined)
     return (
       <Alert color="gray" variant="light" title="It did not come in from outside">
-        No event that came in has the id {eventId}. It may be one of FlowForge’s own, or the id may be mistyped.
+        No event that came in has the id {eventId}. It may be one of FlowForge’s own, or the id may be
+        mistyped.
       </Alert>
     );
   const runId = runOf(cause.source);
@@ -144,7 +154,12 @@ function Own({ eventId, cause }: { eventId: string; cause: Schemas["CauseView"] 
               </Anchor>
             ),
           ],
-          ["Id", <code key="id" className="ff-mono">{cause.id}</code>],
+          [
+            "Id",
+            <code key="id" className="ff-mono">
+              {cause.id}
+            </code>,
+          ],
         ]}
       />
     </Box>

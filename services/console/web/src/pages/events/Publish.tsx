@@ -22,12 +22,21 @@ export function Publish({ onClose }: { onClose: () => void }) {
   const data = readJson(text);
   const publish = useMutation({
     mutationFn: async (value: unknown) => {
-      const event = { specversion: "1.0", id: id === "" ? crypto.randomUUID() : id, source, type, data: value };
+      const event = {
+        specversion: "1.0",
+        id: id === "" ? crypto.randomUUID() : id,
+        source,
+        type,
+        data: value,
+      };
       const answer = await http.POST("/api/events", { body: event as unknown as Schemas["CloudEvent"] });
       return fieldsOf(answer.data);
     },
     onSuccess: (answer) => {
-      say(answer["duplicate"] === true ? "It was here already: nothing is started again." : "It is in the log.", "Event published");
+      say(
+        answer["duplicate"] === true ? "It was here already: nothing is started again." : "It is in the log.",
+        "Event published",
+      );
       onClose();
       void go(`/events/${textOf(answer["event_id"]) ?? ""}`);
     },
@@ -41,7 +50,13 @@ export function Publish({ onClose }: { onClose: () => void }) {
     }
   };
   return (
-    <Modal opened onClose={onClose} size="lg" title="Publish an event" closeButtonProps={{ "aria-label": "Close" }}>
+    <Modal
+      opened
+      onClose={onClose}
+      size="lg"
+      title="Publish an event"
+      closeButtonProps={{ "aria-label": "Close" }}
+    >
       <form
         onSubmit={(event) => {
           event.preventDefault();

@@ -12,7 +12,9 @@ test("effects are counted by decision, firings first", () => {
 });
 
 test("a trigger that held it and fired later counts once, as fired", () => {
-  expect(countedEffects([effect("a", "held"), effect("a", "fired")])).toEqual([{ decision: "fired", count: 1 }]);
+  expect(countedEffects([effect("a", "held"), effect("a", "fired")])).toEqual([
+    { decision: "fired", count: 1 },
+  ]);
 });
 
 test("an event that concerned nobody caused nothing", () => {
