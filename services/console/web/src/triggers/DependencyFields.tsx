@@ -98,7 +98,7 @@ function Upstreams(props: {
             allowDeselect={false}
             value={upstream.condition}
             onChange={(chosen) =>
-              chosen !== null && setUpstream(index, { condition: chosen as Upstream["condition"] })
+              chosen !== null && setUpstream(index, { condition: chosen })
             }
             style={{ flex: 1 }}
           />

@@ -100,7 +100,7 @@ export function ScheduleFields({ value, onChange }: FieldsProps<ScheduleTrigger>
           data={catchUps}
           value={config.catch_up}
           allowDeselect={false}
-          onChange={(chosen) => chosen !== null && set({ catch_up: chosen as typeof config.catch_up })}
+          onChange={(chosen) => chosen !== null && set({ catch_up: chosen })}
         />
       </Grid.Col>
       <Grid.Col span={{ base: 6, sm: 3 }}>

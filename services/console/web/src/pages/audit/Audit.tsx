@@ -9,7 +9,7 @@ import { Page } from "../../ui/Page";
 import { Empty } from "../../ui/Said";
 import { Since } from "../../ui/Since";
 import { sinceOf } from "../../ui/spans";
-import { useFilters } from "../../ui/useFilters";
+import { given, useFilters } from "../../ui/useFilters";
 import { When } from "../../ui/When";
 import { deedOf, pageOf, RESOURCES, type Entry } from "./entries";
 
@@ -34,9 +34,7 @@ export default function Audit() {
 function Trail() {
   const [filter, setFilter] = useFilters();
   const since = sinceOf(filter("since"));
-  const asked = Object.fromEntries(
-    NAMES.map((name) => [name, filter(name)]).filter(([, value]) => value !== ""),
-  );
+  const asked = given(filter, NAMES);
   const query = { limit: PAGE_SIZE, ...asked, ...(since === undefined ? {} : { since }) };
   const audit = api.useInfiniteQuery("get", "/api/audit", { params: { query } }, byCursor);
   const isFiltered = Object.keys(asked).length > 0 || since !== undefined;

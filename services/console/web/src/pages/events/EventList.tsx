@@ -13,7 +13,7 @@ import { Page } from "../../ui/Page";
 import { Empty } from "../../ui/Said";
 import { Since } from "../../ui/Since";
 import { sinceOf } from "../../ui/spans";
-import { useFilters } from "../../ui/useFilters";
+import { given, useFilters } from "../../ui/useFilters";
 import { When } from "../../ui/When";
 import { EffectLine } from "./EffectLine";
 import { Publish } from "./Publish";
@@ -28,9 +28,7 @@ export function EventList() {
   const [isOpen, { open, close }] = useDisclosure();
   const [filter, setFilter] = useFilters();
   const since = sinceOf(filter("since"));
-  const asked = Object.fromEntries(
-    NAMES.map((name) => [name, filter(name)]).filter(([, value]) => value !== ""),
-  );
+  const asked = given(filter, NAMES);
   const query = { limit: PAGE_SIZE, ...asked, ...(since === undefined ? {} : { since }) };
   const events = api.useInfiniteQuery("get", "/api/events", { params: { query } }, byCursor);
   const { refetch } = events;

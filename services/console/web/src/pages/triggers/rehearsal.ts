@@ -129,5 +129,5 @@ export function progressOf(data: unknown): number {
 }
 
 function problemOf(data: unknown): Problem {
-  return new Problem(numberOf(fieldsOf(data)["status"]) ?? 500, fieldsOf(data) as ProblemBody);
+  return new Problem(numberOf(fieldsOf(data)["status"]) ?? 500, fieldsOf(data));
 }
