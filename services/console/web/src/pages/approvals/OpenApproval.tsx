@@ -4,6 +4,7 @@ import { useState } from "react";
 import { Link } from "react-router";
 import { api, type Schemas } from "../../api/client";
 import { useMay, useSession } from "../../shell/session";
+import { RunLink } from "../../ui/RunLink";
 import { say } from "../../ui/say";
 import { When } from "../../ui/When";
 import { mayDecide, whoMay } from "./approvers";
@@ -37,9 +38,7 @@ export function OpenApproval({ approval }: { approval: Approval }) {
             </Anchor>
             {approval.instance === "" ? "" : ` ${approval.instance}`}
             {" · "}
-            <Anchor component={Link} to={`/runs/${approval.run_id}`} size="sm">
-              run …{approval.run_id.slice(-6)}
-            </Anchor>
+            <RunLink runId={approval.run_id} />
           </Text>
           <Text size="xs" c="dimmed" component="div">
             asked <When at={approval.requested_at} relative />

@@ -12,6 +12,7 @@ import { Json } from "../../ui/Json";
 import { List, type Column } from "../../ui/List";
 import { Page } from "../../ui/Page";
 import { Empty, Failed, Loading } from "../../ui/Said";
+import { RunLink } from "../../ui/RunLink";
 import { Status } from "../../ui/Status";
 import { When } from "../../ui/When";
 import { AskTrigger } from "./AskTrigger";
@@ -198,9 +199,7 @@ const columns: Column<Answer>[] = [
     cell: ({ run_id: id, run_status: status }) =>
       id === null ? null : (
         <div>
-          <Anchor component={Link} to={`/runs/${id}`} size="sm">
-            Run …{id.slice(-6)}
-          </Anchor>
+          <RunLink runId={id} />
           {status === null ? null : (
             <div>
               <Status status={status} />

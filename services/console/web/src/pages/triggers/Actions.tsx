@@ -1,12 +1,12 @@
-import { ActionIcon, Button, Menu } from "@mantine/core";
+import { ActionIcon, Button } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { IconDots, IconPencil, IconPlayerPlay, IconTrash } from "@tabler/icons-react";
+import { IconPencil, IconPlayerPlay, IconTrash } from "@tabler/icons-react";
 import { useNavigate } from "react-router";
 import { api } from "../../api/client";
 import { useMay } from "../../shell/session";
 import type { Trigger } from "../../triggers/trigger";
 import { TriggerDialog } from "../../triggers/TriggerDialog";
-import { Confirm } from "../../ui/Confirm";
+import { Confirmed } from "../../ui/Confirmed";
 import { say } from "../../ui/say";
 import { FireByHand } from "./FireByHand";
 import { TriggerSwitch } from "./TriggerSwitch";
@@ -23,7 +23,6 @@ export function Actions({ workflowId, trigger, definition }: ActionsProps) {
   const mayRun = useMay("operator");
   const [isEdited, edit] = useDisclosure();
   const [isFired, fire] = useDisclosure();
-  const [isRemoved, remove] = useDisclosure();
   const removal = api.useMutation("delete", "/api/workflows/{workflow_id}/triggers/{trigger_id}", {
     onSuccess: () => {
       say("Its decisions stay on record.", `Trigger ${trigger.id} deleted`);
@@ -49,36 +48,30 @@ export function Actions({ workflowId, trigger, definition }: ActionsProps) {
           <Button variant="default" leftSection={<IconPencil size={16} aria-hidden />} onClick={edit.open}>
             Edit
           </Button>
-          <Menu position="bottom-end">
-            <Menu.Target>
-              <ActionIcon variant="default" size={36} aria-label="More to do with this trigger">
-                <IconDots size={16} />
+          <Confirmed
+            title={`Delete the trigger ${trigger.name === "" ? trigger.id : trigger.name}?`}
+            text="It starts no more runs. What it decided stays on record, and the workflow gets a new version, which can be rolled back."
+            button="Delete"
+            onYes={() => removal.mutate({ params: { path } })}
+          >
+            {(ask) => (
+              <ActionIcon
+                variant="default"
+                size={36}
+                onClick={ask}
+                loading={removal.isPending}
+                aria-label="Delete the trigger"
+              >
+                <IconTrash size={16} />
               </ActionIcon>
-            </Menu.Target>
-            <Menu.Dropdown>
-              <Menu.Item color="red" leftSection={<IconTrash size={16} aria-hidden />} onClick={remove.open}>
-                Delete the trigger
-              </Menu.Item>
-            </Menu.Dropdown>
-          </Menu>
+            )}
+          </Confirmed>
         </>
       ) : null}
       {isEdited ? (
         <TriggerDialog workflowId={workflowId} definition={definition} takenIds={[]} onClose={edit.close} />
       ) : null}
       {isFired ? <FireByHand workflowId={workflowId} triggerId={trigger.id} onClose={fire.close} /> : null}
-      {isRemoved ? (
-        <Confirm
-          title={`Delete the trigger ${trigger.name === "" ? trigger.id : trigger.name}?`}
-          deed="Delete"
-          isBusy={removal.isPending}
-          onClose={remove.close}
-          onDo={() => removal.mutate({ params: { path } })}
-        >
-          It starts no more runs. What it decided stays on record, and the workflow gets a new version that
-          can be rolled back.
-        </Confirm>
-      ) : null}
     </>
   );
 }

@@ -1,12 +1,12 @@
-import { Anchor, Box, Button, Center, SegmentedControl, SimpleGrid, Stack, Text } from "@mantine/core";
+import { Box, Button, Center, SegmentedControl, SimpleGrid, Stack, Text } from "@mantine/core";
 import { IconEqual, IconMinus, IconPlus } from "@tabler/icons-react";
 import { useMemo, useState } from "react";
-import { Link } from "react-router";
 import { CauseLink } from "../../triggers/CauseLink";
 import { decisionInWords } from "../../triggers/decisions";
 import { Words } from "../../triggers/Words";
 import { Rows, type Column } from "../../ui/List";
 import { Empty } from "../../ui/Said";
+import { RunLink } from "../../ui/RunLink";
 import { Status } from "../../ui/Status";
 import { count } from "../../ui/times";
 import { When } from "../../ui/When";
@@ -151,9 +151,9 @@ const columns: Column<Judged>[] = [
       ) : runId === null ? (
         <Status status="fired" />
       ) : (
-        <Anchor component={Link} to={`/runs/${runId}`} size="sm">
-          fired, run …{runId.slice(-6)}
-        </Anchor>
+        <>
+          <Status status="fired" /> <RunLink runId={runId} />
+        </>
       ),
   },
   {

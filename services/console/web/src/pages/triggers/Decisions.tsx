@@ -1,5 +1,4 @@
-import { Anchor, Badge, Group, Select, Stack, Text, Tooltip } from "@mantine/core";
-import { Link } from "react-router";
+import { Badge, Group, Select, Stack, Text, Tooltip } from "@mantine/core";
 import type { Schemas } from "../../api/client";
 import { CauseLink } from "../../triggers/CauseLink";
 import { decisionInWords, decisionName, DECISIONS } from "../../triggers/decisions";
@@ -7,6 +6,7 @@ import { Words } from "../../triggers/Words";
 import { FilterText } from "../../ui/FilterText";
 import { List, type Column } from "../../ui/List";
 import { Empty } from "../../ui/Said";
+import { RunLink } from "../../ui/RunLink";
 import { Status } from "../../ui/Status";
 import { useFilters } from "../../ui/useFilters";
 import { When } from "../../ui/When";
@@ -84,7 +84,7 @@ const columns: Column<Decision>[] = [
     cell: (one) => (
       <Group gap={6} wrap="wrap">
         <Text size="sm" component="div" style={{ minWidth: 0 }}>
-          <Words of={decisionInWords(one)} />
+          {one.decision === "fired" && one.consumed.length < 2 ? null : <Words of={decisionInWords(one)} />}
         </Text>
         {one.computed ? (
           <Tooltip label="An index ruled it out, so nothing is on record. This is the answer as the trigger was then.">
@@ -99,12 +99,7 @@ const columns: Column<Decision>[] = [
   { label: "Cause", cell: ({ cause }) => <CauseLink cause={cause} /> },
   {
     label: "Run",
-    cell: ({ run_id: id }) =>
-      id === null ? null : (
-        <Anchor component={Link} to={`/runs/${id}`} size="sm">
-          Run …{id.slice(-6)}
-        </Anchor>
-      ),
+    cell: ({ run_id: id }) => (id === null ? null : <RunLink runId={id} />),
   },
   { label: "Version", cell: ({ trigger_version: version }) => version, isExtra: true, align: "right" },
   { label: "When", cell: ({ decided_at: at }) => <When at={at} />, isExtra: true, align: "right" },
