@@ -43,7 +43,7 @@ export function Letter({ letter, isChosen, onChoose, onRetry, isBusy, mayRetry }
             <Text fw={600} style={{ overflowWrap: "anywhere" }}>
               {letter.reason}
             </Text>
-            <Status status={isWaiting ? "failed" : "retried"} />
+            <Status status={letter.status} />
           </Group>
           <Text size="sm" c="dimmed" component="div" style={{ overflowWrap: "anywhere" }}>
             {letter.service} could not handle it · <code className="ff-mono">{letter.subject}</code>

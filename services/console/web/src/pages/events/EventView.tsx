@@ -121,7 +121,7 @@ function Received({ event }: { event: Schemas["ReceivedEvent"] }) {
 
 function Filtered({ name, value }: { name: string; value: string }) {
   return (
-    <Anchor component={Link} to={`/events?${name}=${encodeURIComponent(value)}`}>
+    <Anchor component={Link} to={`/events?${name}=${encodeURIComponent(value)}`} size="sm">
       {value}
     </Anchor>
   );
@@ -150,7 +150,7 @@ function Own({ eventId, cause }: { eventId: string; cause: Schemas["CauseView"] 
             runId === null ? (
               <code className="ff-mono">{cause.source}</code>
             ) : (
-              <Anchor component={Link} to={`/runs/${runId}`}>
+              <Anchor component={Link} to={`/runs/${runId}`} size="sm">
                 Run {runId}
               </Anchor>
             ),

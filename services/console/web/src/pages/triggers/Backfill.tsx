@@ -7,7 +7,6 @@ import { api, http } from "../../api/client";
 import { textOf } from "../../api/narrow";
 import { say } from "../../ui/say";
 import { Failed, Loading } from "../../ui/Said";
-import { Status } from "../../ui/Status";
 import { count } from "../../ui/times";
 import { When } from "../../ui/When";
 
@@ -136,7 +135,11 @@ function Times({ of }: { of: Answer }) {
                 <Text size="sm" c="dimmed" span>
                   {states[state] ?? state}
                 </Text>
-                {item["fires"] === true ? <Status status="queued" detail="will be started" /> : null}
+                {item["fires"] === true ? (
+                  <Text size="sm" fw={550} span>
+                    → a run
+                  </Text>
+                ) : null}
               </li>
             );
           })}
