@@ -94,7 +94,7 @@ export function ScheduleFields({ value, onChange }: FieldsProps<ScheduleTrigger>
           }
         />
       </Grid.Col>
-      <Grid.Col span={{ base: 6, sm: 3 }}>
+      <Grid.Col span={{ base: 12, sm: 6 }}>
         <Select
           label="Times missed while down"
           data={catchUps}
@@ -103,7 +103,7 @@ export function ScheduleFields({ value, onChange }: FieldsProps<ScheduleTrigger>
           onChange={(chosen) => chosen !== null && set({ catch_up: chosen })}
         />
       </Grid.Col>
-      <Grid.Col span={{ base: 6, sm: 3 }}>
+      <Grid.Col span={{ base: 12, sm: 6 }}>
         <DurationInput
           label="Up to so much later"
           description="Jitter, to spread the load"

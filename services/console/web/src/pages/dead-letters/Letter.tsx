@@ -51,7 +51,7 @@ export function Letter({ letter, isChosen, onChoose, onRetry, isBusy, mayRetry }
           <Text size="xs" c="dimmed" component="div">
             put aside <When at={letter.quarantined_at} relative /> after{" "}
             {times(letter.deliveries, "try", "tries")}
-            {letter.failures > 1 ? `, for the ${letter.failures}th time` : ""}
+            {letter.failures > 1 ? ` · put aside ${times(letter.failures, "time", "times")} in all` : ""}
             {letter.retries === 0 ? "" : ` · retried ${times(letter.retries, "time", "times")}`}
             {letter.retried_by === null ? "" : `, last by ${letter.retried_by}`}
           </Text>

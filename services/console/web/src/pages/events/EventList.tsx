@@ -95,7 +95,7 @@ const columns: Column<Received>[] = [
     label: "Type",
     cell: (one) => (
       <div style={{ minWidth: 0 }}>
-        <Anchor component={Link} to={`/events/${one.event_id}`} fw={550}>
+        <Anchor component={Link} to={`/events/${one.event_id}`} fw={550} size="sm">
           {one.type}
         </Anchor>
         <Text size="xs" c="dimmed">
