@@ -71,7 +71,7 @@ export function WorkflowGraph({ drawn, selected = null, onSelect, label }: Workf
       edges={edges}
       nodeTypes={kinds}
       colorMode={scheme}
-      onMoveStart={(event) => {
+      onMove={(event) => {
         if (event !== null) isMoved.current = true;
       }}
       onNodeClick={(_event, node) => onSelect?.(node.id)}
