@@ -29,6 +29,7 @@ _NAMED: dict[str, Any] = {
     "position": 4711,
     "duration_ms": 1_250,
     "percent": 100,
+    "user": "ada",
     "subscription_id": "ledger",
     "prompt_id": "greet",
     "url": "https://ledger.example.com/flowforge",

@@ -36,6 +36,8 @@ _TAGS = {
     "events": "What external systems tell",
     "streams": "Server-sent events",
     "approvals": "What nodes ask of people",
+    "session": "Who is asking",
+    "users": "People, their roles and keys",
     "templates": "Definitions to make workflows of",
     "prompts": "Stored, versioned prompts",
     "secrets": "Set by name, never shown",
@@ -77,6 +79,8 @@ _PATH_VALUES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("run_id", "dead_letter_id"), _UUID),
     "trigger_id": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"},
     "blob_hash": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    "user": {"type": "string", "pattern": "^[a-z0-9][a-z0-9._@-]{0,62}$"},
+    "key_id": {"type": "string", "pattern": "^key-[0-9a-f]{12}$"},
     "name": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,62}$"},
 }
 _PAGE = re.compile(r"Page_(?:[a-z_]+\.)*([A-Za-z]+)_")

@@ -12,12 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.embedded.home import Endpoints, Home
+from infra.http.sessions import LoginLink
 
 
 class Announcer(Protocol):
     """Is told what a person at the terminal wants to know."""
 
-    def is_up(self, home: Home, endpoints: Endpoints, took_s: float) -> None: ...
+    def is_up(self, home: Home, endpoints: Endpoints, took_s: float, login: LoginLink | None = None) -> None: ...
     def found_stale(self, pids: list[int]) -> None: ...
     def died(self, name: str, how: str) -> None: ...
     def could_not_start(self, name: str, error: Exception) -> None: ...
@@ -32,11 +33,11 @@ class PersonAnnouncer:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
 
-    def _say(self, what: RenderableType) -> None:
+    def _say(self, what: RenderableType, *, in_one_piece: bool = False) -> None:
         with contextlib.suppress(OSError):  # nobody may be listening any more; the work goes on
-            self._console.print(what)
+            self._console.print(what, soft_wrap=in_one_piece)
 
-    def is_up(self, home: Home, endpoints: Endpoints, took_s: float) -> None:
+    def is_up(self, home: Home, endpoints: Endpoints, took_s: float, login: LoginLink | None = None) -> None:
         table = Table.grid(padding=(0, 2))
         table.add_row("  http", Text(endpoints.http, style="link " + endpoints.http))
         table.add_row("  nats", _without_login(endpoints.nats))
@@ -44,6 +45,10 @@ class PersonAnnouncer:
         table.add_row("  home", f"{_short(home.folder)}  [dim](logins in endpoints.json, admin.key, logs/)[/]")
         self._say(f"[bold green]FlowForge is up[/] [dim]({took_s:.1f} s)[/]")
         self._say(table)
+        if login is not None:
+            link = Text.assemble("  console   ", (login.url, "bold link " + login.url))
+            self._say(link, in_one_piece=True)
+            self._say("            [dim](it logs you in, once, within an hour; `flowforge login` makes another)[/]")
         self._say("[dim]Ctrl-C stops everything.[/]")
 
     def found_stale(self, pids: list[int]) -> None:
@@ -71,13 +76,15 @@ class JsonAnnouncer(PersonAnnouncer):
     def __init__(self) -> None:
         super().__init__(Console(stderr=True, highlight=False))
 
-    def is_up(self, home: Home, endpoints: Endpoints, took_s: float) -> None:
+    def is_up(self, home: Home, endpoints: Endpoints, took_s: float, login: LoginLink | None = None) -> None:
         facts = {
             "http": endpoints.http,
             "nats": _without_login(endpoints.nats),
             "database": _without_login(endpoints.database),
             "home": str(home.folder),
             "endpoints": str(home.endpoints_file),
+            "login_url": None if login is None else login.url,
+            "login_expires_at": None if login is None else login.expires_at,
             "started_in_ms": round(took_s * 1000),
         }
         print(msgspec.json.encode(facts).decode(), flush=True)

@@ -1,11 +1,12 @@
-"""The one HTTP process: hosts the application that reads and the one that writes, and chooses by method.
+"""The one HTTP process: hosts the application that reads, the one that writes and the console's pages, and chooses.
 
-    python -m infra.embedded.front --reads MODULE:create_app --writes MODULE:create_app
+    python -m infra.embedded.front --reads MODULE:create_app --writes MODULE:create_app [--pages MODULE:create_app]
 
 Each names a function `create_app(settings) -> ASGI application`; they are found by name, so that `infra` knows no
 service. GET, HEAD and OPTIONS go to the reads (a HEAD as a GET, whose body the server then leaves out), everything else
-to the writes. Both get the ASGI lifespan; requests are taken once both have started. At SIGTERM streams are told that
-their client has gone, and what is under way has `DRAIN_S` to finish.
+to the writes, and with it `GET /login`, which begins a session. What a browser asks for to show the console goes to the
+pages, where there are any (`is_page`). All get the ASGI lifespan; requests are taken once all have started. At SIGTERM
+streams are told that their client has gone, and what is under way has `DRAIN_S` to finish.
 """
 
 import argparse
@@ -14,9 +15,10 @@ import contextlib
 import importlib
 import logging
 import os
+import re
 import signal
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 import uvloop
@@ -29,6 +31,12 @@ from infra.settings import Settings, SettingsError, load_settings
 from infra.telemetry.logs import write_logs
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
+LOGIN_PATH = "/login"
+NO_PAGES = ("/api", "/health", "/metrics", "/schema", "/asyncapi")
+"""What lies there is for programs, whatever they ask for."""
+ASSETS = "/assets/"
+_AT_THE_TOP = re.compile(r"/[A-Za-z0-9_-]+\.[a-z0-9]+")
+"""Files such as /favicon.svg."""
 READY_PATH = "/health/ready"
 READY_INTERVAL_S = 0.05
 DRAIN_S = 2.0
@@ -53,17 +61,29 @@ def load_app(name: str, settings: Settings) -> App:
     return getattr(importlib.import_module(module), function or "create_app")(settings)
 
 
-def dispatch(reads: App, writes: App, stop: asyncio.Event) -> App:
-    """One application out of two; once `stop` is set, its readers hear that their client has gone."""
+def dispatch(reads: App, writes: App, stop: asyncio.Event, pages: App | None = None) -> App:
+    """One application out of all; once `stop` is set, its readers hear that their client has gone."""
 
     def app(scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["method"] not in READS:
+        method, path = scope["method"], scope["path"]
+        if method not in READS or (method == "GET" and path == LOGIN_PATH):
             return writes(scope, receive, send)
-        if scope["method"] == "HEAD":
+        if pages is not None and method != "OPTIONS" and is_page(path, scope["headers"]):
+            return pages(scope, receive, send)
+        if method == "HEAD":
             scope["method"] = "GET"
         return reads(scope, lambda: _receive_until(stop, receive), send)
 
     return app
+
+
+def is_page(path: str, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether this is the console's: its files, and the address of any view for a client that asks for HTML."""
+    if path == "/" or path.startswith(ASSETS) or _AT_THE_TOP.fullmatch(path):
+        return True
+    if path == LOGIN_PATH or any(path == each or path.startswith(f"{each}/") for each in NO_PAGES):
+        return False
+    return any(name.lower() == b"accept" and b"text/html" in value.lower() for name, value in headers)
 
 
 async def _receive_until(stop: asyncio.Event, receive: Receive) -> Message:
@@ -106,7 +126,7 @@ async def _answer(answers: asyncio.Queue[Message], life: asyncio.Future[None]) -
     raise StartError("an application ended instead of answering its lifespan")
 
 
-async def serve(reads: App, writes: App, settings: Settings) -> None:
+async def serve(reads: App, writes: App, settings: Settings, pages: App | None = None) -> None:
     """Serve until SIGTERM or SIGINT."""
     if not is_free(settings.http_port, settings.http_host):
         raise StartError(
@@ -119,7 +139,9 @@ async def serve(reads: App, writes: App, settings: Settings) -> None:
         await stack.enter_async_context(lifespan(reads))
         if writes is not reads:
             await stack.enter_async_context(lifespan(writes))
-        server = _server(dispatch(reads, writes, stop), settings)
+        if pages is not None:
+            await stack.enter_async_context(lifespan(pages))
+        server = _server(dispatch(reads, writes, stop, pages), settings)
         serving = asyncio.create_task(server.serve())
         telling = asyncio.create_task(_say_when_ready(settings))
         stopping = asyncio.create_task(stop.wait())
@@ -170,8 +192,8 @@ async def _answers_ready(host: str, port: int) -> bool:
         writer.close()
 
 
-async def _serve_and_leave(reads: App, writes: App, settings: Settings) -> None:
-    await serve(reads, writes, settings)
+async def _serve_and_leave(reads: App, writes: App, settings: Settings, pages: App | None) -> None:
+    await serve(reads, writes, settings, pages)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # a request that did not finish in `DRAIN_S` would be waited for
@@ -179,17 +201,19 @@ async def _serve_and_leave(reads: App, writes: App, settings: Settings) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m infra.embedded.front", description="Reads and writes, one address."
+        prog="python -m infra.embedded.front", description="Reads, writes and pages, one address."
     )
     parser.add_argument("--reads", required=True, help="MODULE:FUNCTION that makes the application of GET requests")
     parser.add_argument("--writes", required=True, help="MODULE:FUNCTION that makes the one of all others")
+    parser.add_argument("--pages", help="MODULE:FUNCTION that makes the one of the console's pages")
     arguments = parser.parse_args()
     try:
         settings = load_settings()
         write_logs("front", settings)
         reads = load_app(arguments.reads, settings)
         writes = reads if arguments.writes == arguments.reads else load_app(arguments.writes, settings)
-        uvloop.run(_serve_and_leave(reads, writes, settings))
+        pages = load_app(arguments.pages, settings) if arguments.pages else None
+        uvloop.run(_serve_and_leave(reads, writes, settings, pages))
     except (StartError, SettingsError) as error:
         print(error, file=sys.stderr)
         return 1

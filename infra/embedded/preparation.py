@@ -4,6 +4,7 @@ import hashlib
 
 import asyncpg
 import nats as nats_client
+from flowforge.people import ADMINISTRATOR
 from nats.errors import Error as NatsError
 
 from infra.bus.topology import TopologyMismatch, declare
@@ -12,6 +13,7 @@ from infra.embedded.home import Credentials, UpError
 from infra.eventlog.connections import UnsuitableServer, refuse_pooler
 from infra.eventlog.migrate import migrate
 from infra.eventlog.types import Unavailable
+from infra.http.sessions import LoginLink, add_login_link
 from infra.secrets import SecretKey, WrongKey, check_key
 from infra.settings import Settings
 
@@ -86,14 +88,26 @@ async def declare_streams(url: str, namespace: str) -> None:
 
 
 async def admit_administrator(owner_url: str, key: str) -> None:
-    """Let the gateway know the hash of the administrator's key, where it keeps keys."""
+    """Let the gateway know the hash of the administrator's key, where it keeps keys; unless that user was removed."""
     connection = await asyncpg.connect(owner_url, timeout=CONNECT_TIMEOUT_S)
     try:
-        if await connection.fetchval("select to_regclass('gateway.keys')") is not None:
+        if await connection.fetchval("select to_regclass('gateway.users')") is not None:
             await connection.execute(
-                "insert into gateway.keys (hash, name, role, created_at) values ($1, 'admin', 'admin', now())"
-                " on conflict (hash) do nothing",
+                "insert into gateway.keys (hash, name, role, created_at)"
+                " select $1, name, role, now() from gateway.users where name = $2 on conflict (hash) do nothing",
                 hashlib.sha256(key.encode()).digest(),
+                ADMINISTRATOR,
             )
+    finally:
+        await connection.close()
+
+
+async def link_for_administrator(owner_url: str, address: str) -> LoginLink | None:
+    """A login link for whoever started this; None where the administrator was removed, or nobody keeps users."""
+    connection = await asyncpg.connect(owner_url, timeout=CONNECT_TIMEOUT_S)
+    try:
+        if await connection.fetchval("select to_regclass('gateway.login_links')") is None:
+            return None
+        return await add_login_link(connection, ADMINISTRATOR, address)
     finally:
         await connection.close()

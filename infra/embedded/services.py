@@ -7,7 +7,9 @@ import msgspec
 FRONT = "front"
 _NAMED = ("catalog", "triggers", "execution", "scheduler", "projections", "subscriptions")
 _WITH_SECRETS = ("catalog", "execution", "subscriptions")
-_APPLICATIONS = ("--reads", "services.projections.api:create_app", "--writes", "services.gateway.api:create_app")
+PAGES = ("--pages", "services.console.api:create_app")
+_READS = ("--reads", "services.projections.api:create_app")
+_WRITES = ("--writes", "services.gateway.api:create_app")
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -26,7 +28,7 @@ def default_services() -> tuple[Service, ...]:
     return (
         *(Service(name, _module(f"services.{name}"), has_secrets=name in _WITH_SECRETS) for name in _NAMED),
         Service("workers", _module("services.workers"), has_database=False),
-        Service(FRONT, _module("infra.embedded.front", *_APPLICATIONS), has_secrets=True),
+        Service(FRONT, _module("infra.embedded.front", *_READS, *_WRITES, *PAGES), has_secrets=True),
     )
 
 

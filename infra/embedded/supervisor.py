@@ -32,6 +32,7 @@ from infra.embedded.preparation import (
     check_secrets_key,
     create_database,
     declare_streams,
+    link_for_administrator,
     prepare_tables,
 )
 from infra.embedded.process import exit_words, spawn
@@ -39,6 +40,7 @@ from infra.embedded.readiness import READY_FD
 from infra.embedded.reaper import Reaper
 from infra.embedded.services import Service, default_services
 from infra.embedded.stale import StillThereError, end_stale
+from infra.http.sessions import LoginLink
 from infra.secrets import SecretKey, WrongKey, find_key
 from infra.settings import Settings, SettingsError, load_settings
 
@@ -121,7 +123,14 @@ class Supervisor:
             self._add(self._service_keeper(service))
         await self._wait_until_ready()
         await admit_administrator(self._addresses.database("owner"), self._home.admin_key())
-        self._tell_where()
+        self._tell_where(await self._login_link())
+
+    async def _login_link(self) -> LoginLink | None:
+        """For whoever reads what we print; none is needed where authentication is off."""
+        if not self._settings.auth_is_on:
+            return None
+        address = self._settings.public_url or self._addresses.endpoints().http
+        return await link_for_administrator(self._addresses.database("owner"), address)
 
     def _take_addresses(self) -> Addresses:
         settings = self._settings
@@ -211,10 +220,10 @@ class Supervisor:
             ready.cancel()
             died.cancel()
 
-    def _tell_where(self) -> None:
+    def _tell_where(self, login: LoginLink | None) -> None:
         endpoints = self._addresses.endpoints()
         write_private(self._home.endpoints_file, msgspec.json.format(msgspec.json.encode(endpoints)) + b"\n")
-        self._announcer.is_up(self._home, endpoints, time.monotonic() - self._began_at)
+        self._announcer.is_up(self._home, endpoints, time.monotonic() - self._began_at, login)
         self._is_up = True
         self._write_processes()
 

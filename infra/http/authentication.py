@@ -1,4 +1,4 @@
-"""Who is calling, and may they: API keys, roles, refusal by default.
+"""Who is calling, and may they: API keys, sessions of the console, roles, refusal by default.
 
 A handler says in its `opt` which role it needs (`opt=VIEWER`), or that anybody may call it (`opt=PUBLIC`). A handler
 that says neither is refused to everybody: nothing is opened by forgetting. Exemption hangs on the handler itself, never
@@ -7,21 +7,28 @@ on a path pattern (Kestra CVE-2026-53576, Prefect CVE-2026-3514).
 
 import hashlib
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Literal, cast, get_args
+from datetime import datetime
+from typing import Literal, cast
 
 import asyncpg
 import msgspec
+from flowforge.people import NOBODY, ROLES, Role
 from litestar import Request
+from litestar.datastructures import Headers
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from infra.http.methods import options
+from infra.http.origins import check_local, check_same_origin
 from infra.http.problems import Problem, unavailable
+from infra.http.sessions import SESSIONS, session_of
 
-Role = Literal["viewer", "operator", "editor", "admin"]
-_RANK = {role: rank for rank, role in enumerate(get_args(Role))}
+Way = Literal["key", "session", "off"]
+"""How a caller is known; `off`: not at all."""
+_RANK = {role: rank for rank, role in enumerate(ROLES)}
 _ROLE, _PUBLIC = "flowforge_role", "flowforge_public"
 
 VIEWER = {_ROLE: "viewer"}
@@ -40,20 +47,27 @@ PUBLIC = {_PUBLIC: True}
 KEY_CACHED_S = 5.0
 KEYS_CACHED_MAX = 10_000
 KEY_LENGTH_MAX = 512
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Who is calling; found in `request.user`."""
+    """Who is calling; found in `request.user`. `expires_at` is of the key or the session, None for a key that stays."""
 
     name: str
     role: Role
+    auth: Way = "key"
+    expires_at: datetime | None = None
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == "admin"
 
 
-LOCAL = Principal("local", "admin")
+LOCAL = Principal(NOBODY, "admin", "off")
 """Everybody, where authentication is off."""
 
 Lookup = Callable[[bytes], Awaitable[Principal | None]]
-"""SHA-256 of a key → whose it is."""
+"""SHA-256 of a key, or of a session's id → whose it is."""
 
 
 def is_public(opt: Mapping[str, object]) -> bool:
@@ -62,12 +76,13 @@ def is_public(opt: Mapping[str, object]) -> bool:
 
 
 class KeyRing:
-    """Whose key is this? Answers are kept for `KEY_CACHED_S`, so a withdrawn key works no longer than that."""
+    """Whose key (or session) is this? Answers are kept for `KEY_CACHED_S`, so a withdrawn key works no longer than that."""
 
     def __init__(self, lookup: Lookup, clock: Callable[[], float] = time.monotonic) -> None:
         self._lookup = lookup
         self._clock = clock
         self._known: dict[bytes, tuple[Principal | None, float]] = {}
+        _RINGS.add(self)
 
     async def principal(self, key: str) -> Principal | None:
         """The holder of the key, None for an unknown one."""
@@ -75,31 +90,67 @@ class KeyRing:
         found = self._known.get(digest)
         if found is not None and found[1] > self._clock():
             return found[0]
+        known = self._known
         principal = await self._lookup(digest)
-        if len(self._known) >= KEYS_CACHED_MAX:
-            self._known.clear()
-        self._known[digest] = (principal, self._clock() + KEY_CACHED_S)
+        if len(known) >= KEYS_CACHED_MAX:
+            known.clear()
+        known[digest] = (principal, self._clock() + KEY_CACHED_S)
         return principal
+
+    def forget(self) -> None:
+        """Look everybody up anew; what is being looked up right now is not remembered."""
+        self._known = {}
+
+
+_RINGS: weakref.WeakSet[KeyRing] = weakref.WeakSet()
+
+
+def forget_known() -> None:
+    """Keys or sessions have changed: this process asks the tables again at once, others within `KEY_CACHED_S`."""
+    for ring in tuple(_RINGS):
+        ring.forget()
+
+
+_KEYS = "select name, role, expires_at from gateway.keys where hash = $1 and (expires_at is null or expires_at > now())"
 
 
 async def key_holder(pool: asyncpg.Pool, digest: bytes) -> Principal | None:
     """Look the key up in the gateway's table. Raises a 503 `Problem` while that is not there."""
+    return await _holder(pool, _KEYS, digest, "key")
+
+
+async def session_holder(pool: asyncpg.Pool, digest: bytes) -> Principal | None:
+    """Look the session up likewise, and note that it is used."""
+    return await _holder(pool, SESSIONS, digest, "session")
+
+
+async def _holder(pool: asyncpg.Pool, query: str, digest: bytes, way: Way) -> Principal | None:
     try:
-        row = await pool.fetchrow("select name, role from gateway.keys where hash = $1", digest)
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.InsufficientPrivilegeError) as fault:
+        row = await pool.fetchrow(query, digest)
+    except (
+        asyncpg.UndefinedTableError,
+        asyncpg.UndefinedColumnError,
+        asyncpg.InvalidSchemaNameError,
+        asyncpg.InsufficientPrivilegeError,
+    ) as fault:
         raise unavailable("keys cannot be checked yet: the gateway has not started") from fault
     if row is None or row["role"] not in _RANK:
         return None
-    return Principal(row["name"], cast("Role", row["role"]))
+    return Principal(row["name"], cast("Role", row["role"]), way, row["expires_at"])
 
 
 class Authentication(ASGIMiddleware):
-    """Middleware: 401 without a valid key, 403 without the role that the handler demands."""
+    """Middleware: 401 without a valid key or session, 403 without the role that the handler demands.
+
+    A browser sends a session's cookie by itself, so a write with one must come from a page of this host; and where
+    authentication is off, every request must, under a name that only this machine has.
+    """
 
     scopes = (ScopeType.HTTP, ScopeType.WEBSOCKET, ScopeType.ASGI)
 
-    def __init__(self, keys: KeyRing, *, is_on: bool) -> None:
+    def __init__(self, keys: KeyRing, sessions: KeyRing, *, is_on: bool) -> None:
         self._keys = keys
+        self._sessions = sessions
         self._is_on = is_on
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
@@ -109,13 +160,30 @@ class Authentication(ASGIMiddleware):
             return
         opt = scope["route_handler"].opt
         if not is_public(opt):
-            principal = await self._principal(scope) if self._is_on else LOCAL
+            principal = await self._principal(scope)
             _check_role(principal, opt.get(_ROLE))
             scope["user"] = principal
         await next_app(scope, receive, send)
 
     async def _principal(self, scope: Scope) -> Principal:
-        key = _bearer_key(scope)
+        headers = Headers.from_scope(scope)
+        if not self._is_on:
+            check_local(headers)
+            return LOCAL
+        if "authorization" in headers:
+            return await self._key_holder(headers.getall("authorization"))
+        session = session_of(headers)
+        if session is None:
+            raise _unauthorized("a key is needed: `Authorization: Bearer <key>`; or a session: `flowforge login`")
+        principal = await self._sessions.principal(session)
+        if principal is None:
+            raise _unauthorized("this session has ended; `flowforge login` makes a link for a new one")
+        if scope.get("method") not in _READS:
+            check_same_origin(headers)
+        return principal
+
+    async def _key_holder(self, given: list[str]) -> Principal:
+        key = _bearer_key(given)
         if key is None:
             raise _unauthorized("a key is needed: `Authorization: Bearer <key>`")
         principal = await self._keys.principal(key)
@@ -124,11 +192,10 @@ class Authentication(ASGIMiddleware):
         return principal
 
 
-def _bearer_key(scope: Scope) -> str | None:
-    given = [value for name, value in scope["headers"] if name.lower() == b"authorization"]
+def _bearer_key(given: list[str]) -> str | None:
     if len(given) != 1:
         return None
-    scheme, _, key = given[0].decode("latin-1").partition(" ")
+    scheme, _, key = given[0].partition(" ")
     key = key.strip()
     return key if scheme.lower() == "bearer" and 0 < len(key) <= KEY_LENGTH_MAX else None
 
@@ -138,6 +205,13 @@ def _check_role(principal: Principal, needed: object) -> None:
         raise Problem(403, "nobody may call this: it names no role", code="FORBIDDEN")
     if _RANK[principal.role] < _RANK[needed]:
         raise Problem(403, f"this needs the role '{needed}', {principal.name} has '{principal.role}'", code="FORBIDDEN")
+
+
+def check_own_or_admin(principal: Principal, user: str) -> None:
+    """Raises a 403 `Problem` where somebody asks for what is another user's, unless that is an administrator."""
+    if principal.name != user and not principal.is_admin:
+        detail = f"this needs the role 'admin', or to be '{user[:100]}': {principal.name} has '{principal.role}'"
+        raise Problem(403, detail, code="FORBIDDEN")
 
 
 def _unauthorized(detail: str) -> Problem:

@@ -18,7 +18,7 @@ OLDER_PATHS = {
     "/api/workflow-templates": "/api/templates",
 }
 """Names that addresses had, and the names that they have now."""
-_UNDESCRIBED = {"/schema": READ, "/schema/openapi.json": READ, "/asyncapi": READ}
+_UNDESCRIBED = {"/schema": READ, "/schema/openapi.json": READ, "/asyncapi": READ, "/login": READ}
 _PART = re.compile(r"\\\{[^/]+?\\\}")
 
 

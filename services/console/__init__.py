@@ -1,9 +1,5 @@
-"""Console: the web page for people, over nothing but the public HTTP interface.
+"""Console: the files of the page that people look at; the page itself is in `web`, and is built into `dist`.
 
-Hears   requests of browsers for pages and what belongs to them.
-Says    nothing.
-Owns    no data.
-Never   answers what lies below `/api`, and never asks for anything outside.
-
-`web` holds the source; `build` makes `dist` of it, which is what is served.
+Hears GET requests of browsers; says the files, read at start. Owns nothing, keeps nothing and asks nobody: whatever the
+page shows it reads over the public HTTP interface, and only there it is decided who may.
 """

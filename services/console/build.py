@@ -48,10 +48,13 @@ def main(words: list[str]) -> int:
         if done.returncode != 0:
             return done.returncode
         kept.touch()
-    script = words[0] if words else "build"
-    return subprocess.run(
-        [npm, "run", "--silent", script, *words[1:]], cwd=WEB, env=environment, check=False
-    ).returncode
+    done = subprocess.run(
+        [npm, "run", "--silent", *(words or ["build"])], cwd=WEB, env=environment, text=True, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    if done.returncode != 0 or words:
+        print(done.stdout.strip())
+    return done.returncode
 
 
 if __name__ == "__main__":

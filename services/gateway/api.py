@@ -11,7 +11,15 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from infra.http.authentication import VIEWER, Authentication, KeyRing, Lookup, Principal, key_holder
+from infra.http.authentication import (
+    VIEWER,
+    Authentication,
+    KeyRing,
+    Lookup,
+    Principal,
+    key_holder,
+    session_holder,
+)
 from infra.http.methods import OLDER_PATHS
 from infra.http.observed import Observed
 from infra.http.problems import exception_handlers, unavailable
@@ -22,21 +30,26 @@ from infra.settings import Settings
 from infra.telemetry import start_tracing
 from services.gateway.commanding import Services, connect
 from services.gateway.context import Gateway
+from services.gateway.people import People
 from services.gateway.routes import (
     APPROVALS,
     CALLBACKS,
     DEAD_LETTERS,
     EVENTS,
     HEALTH,
+    LOGIN,
+    PEOPLE,
     PROMPTS,
     RUNS,
     SECRETS,
+    SESSION,
     SUBSCRIPTIONS,
     TEMPLATES,
     TRIGGERS,
     WEBHOOKS,
     WORKFLOWS,
 )
+from services.gateway.sessions import Sessions
 from services.gateway.settings import body_bytes_max
 from services.gateway.store import Store, open_log, open_pool
 from services.gateway.webhooks import Webhooks
@@ -54,12 +67,14 @@ _ROUTES: dict[str, list[HTTPRouteHandler]] = {
     "dead-letters": DEAD_LETTERS,
     "prompts": PROMPTS,
     "subscriptions": SUBSCRIPTIONS,
+    "session": SESSION,
+    "users": PEOPLE,
 }
 
 
 def create_app(settings: Settings) -> Litestar:
     """The ASGI application; it connects in its lifespan, waiting for servers that are not there yet."""
-    keys = _Keys()
+    keys, sessions = _Keys(), _Keys()
     tracing = start_tracing("gateway", settings.namespace)
 
     @contextlib.asynccontextmanager
@@ -67,15 +82,20 @@ def create_app(settings: Settings) -> Litestar:
         assert settings.database_url
         pool, client = await asyncio.gather(open_pool(settings.database_url), connect(settings))
         store = Store(pool)
-        keys.lookup = partial(key_holder, pool)
+        keys.lookup, sessions.lookup = partial(key_holder, pool), partial(session_holder, pool)
         services = Services(client, settings.namespace)
         await services.start()
         log, key = await open_log(settings.database_url), _key(settings)
         secrets = None if key is None else PostgresSecrets(settings.database_url, key)
         webhooks = Webhooks(log, secrets, now)
-        app.state.gateway = Gateway(services, store, webhooks, secrets, None if key is None else CallbackTokens(key))
+        tokens = None if key is None else CallbackTokens(key)
+        people = People(pool, log)
+        app.state.gateway = Gateway(
+            services, store, webhooks, secrets, tokens, Sessions(pool), people, settings.public_url
+        )
         background = [
             asyncio.create_task(store.sweep()),
+            asyncio.create_task(people.keep_up()),
             asyncio.create_task(webhooks.rejections.tell(services.ask)),
         ]
         try:
@@ -92,10 +112,13 @@ def create_app(settings: Settings) -> Litestar:
                 await asyncio.to_thread(tracing.end)
 
     return Litestar(
-        [Router("/health", route_handlers=HEALTH, include_in_schema=False),
+        [Router("/health", route_handlers=HEALTH, include_in_schema=False), *LOGIN,
          *(router for name, handlers in _ROUTES.items() for router in _routers(name, handlers))],
         lifespan=[lifespan],
-        middleware=[Observed(lambda: tracing, begins=True), Authentication(KeyRing(keys.holder), is_on=settings.auth_is_on)],
+        middleware=[
+            Observed(lambda: tracing, begins=True),
+            Authentication(KeyRing(keys.holder), KeyRing(sessions.holder), is_on=settings.auth_is_on),
+        ],
         guards=[only_known_queries],
         exception_handlers=exception_handlers,
         logging_config=None,
@@ -126,7 +149,7 @@ def _key(settings: Settings) -> SecretKey | None:
 
 
 class _Keys:
-    """The look-up of keys, once the database is there."""
+    """The look-up of keys, or of sessions, once the database is there."""
 
     def __init__(self) -> None:
         self.lookup: Lookup | None = None

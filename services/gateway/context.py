@@ -11,13 +11,16 @@ from litestar import Response
 
 from infra.http.etags import version_of
 from infra.http.observed import traceparent_of
+from infra.http.origins import scheme_of
 from infra.http.problems import Problem, bad_request, unavailable
 from infra.secrets import Secrets
 from infra.secrets.tokens import CallbackFor, CallbackTokens
 from services.gateway.body import AnyRequest
 from services.gateway.commanding import Services
 from services.gateway.idempotency import once
+from services.gateway.people import People
 from services.gateway.reply import Reply
+from services.gateway.sessions import Sessions
 from services.gateway.settings import advice_wait_s, definition_plain_bytes_max, if_match_versions_max
 from services.gateway.store import Store
 from services.gateway.webhooks import Webhooks
@@ -33,9 +36,15 @@ class Gateway:
         webhooks: Webhooks,
         secrets: Secrets | None,
         tokens: CallbackTokens | None,
+        sessions: Sessions,
+        people: People,
+        public_url: str | None = None,
     ) -> None:
         self.services = services
         self.webhooks = webhooks
+        self.sessions = sessions
+        self.people = people
+        self._public_url = public_url
         self._store = store
         self._secrets = secrets
         self._tokens = tokens
@@ -55,6 +64,10 @@ class Gateway:
         if self._tokens is None:
             raise unavailable("callbacks cannot be taken here: there is no key for secrets; set FLOWFORGE_SECRETS_KEY")
         return self._tokens.read(token)
+
+    def address(self, request: AnyRequest) -> str:
+        """Under which address people reach this server: the one that is set, or that of the request."""
+        return self._public_url or f"{scheme_of(request.headers, request.url.scheme)}://{request.url.netloc}"
 
     async def carry_out(
         self,

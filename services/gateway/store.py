@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 
 from infra.eventlog import PostgresEventLog, Unavailable
+from infra.http.sessions import SESSION_S_MAX, SESSION_UNUSED_S_MAX
 from services.gateway.settings import (
     connect_wait_s,
     database_connections_max,
@@ -16,6 +17,7 @@ from services.gateway.settings import (
     idempotency_kept_s,
     idempotency_swept_every_s,
     idempotency_swept_rows_max,
+    sessions_swept_rows_max,
 )
 
 _KEPT = timedelta(seconds=idempotency_kept_s)
@@ -33,6 +35,15 @@ _KEEP = "update gateway.idempotency set answer = $2 where key = $1 and answer is
 _SWEEP = """
     delete from gateway.idempotency where key in
         (select key from gateway.idempotency where created_at < now() - $1::interval limit $2)
+"""
+_SWEEP_SESSIONS = f"""
+    delete from gateway.sessions where hash in (
+        select hash from gateway.sessions where used_at < now() - interval '{SESSION_UNUSED_S_MAX} seconds'
+        or created_at < now() - interval '{SESSION_S_MAX} seconds' limit $1)
+"""  # noqa: S608  constants
+_SWEEP_LINKS = """
+    delete from gateway.login_links where hash in
+        (select hash from gateway.login_links where expires_at < now() limit $1)
 """
 
 
@@ -96,6 +107,8 @@ class Store:
         while True:
             try:
                 await self._pool.execute(_SWEEP, _KEPT, idempotency_swept_rows_max)
+                for statement in (_SWEEP_SESSIONS, _SWEEP_LINKS):
+                    await self._pool.execute(statement, sessions_swept_rows_max)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as fault:
-                _log.warning("old idempotency keys are not swept: %s", fault)
+                _log.warning("old idempotency keys and sessions are not swept: %s", fault)
             await asyncio.sleep(idempotency_swept_every_s)

@@ -94,6 +94,7 @@ async def test_a_queue_has_a_limit_whatever_serves_it(somebody: Stranger):
         await asyncio.to_thread(somebody.ended, run)
 
 
+@pytest.mark.faults
 async def test_killed_again_and_again_it_never_exceeds_the_limit_and_loses_no_place(
     limited: Cluster, somebody: Stranger
 ):

@@ -23,6 +23,7 @@ from flowforge.client.connection import Connection
 from flowforge.client.library import Library
 from flowforge.client.operating import BulkAction, Operating
 from flowforge.client.paging import each
+from flowforge.client.people import People
 from flowforge.client.room import Definition, Moment, RunId, idempotent
 from flowforge.client.runs import Runs
 from flowforge.client.subscriptions import Subscriptions
@@ -35,7 +36,7 @@ __all__ = ["BulkAction", "Client", "Definition", "Moment", "RunId", "SyncClient"
 P = ParamSpec("P")
 
 
-class Client(Workflows, Triggers, Runs, Operating, Subscriptions, Library, System, Connection):
+class Client(Workflows, Triggers, Runs, Operating, Subscriptions, Library, People, System, Connection):
     """A connection to one FlowForge, opened by its first use.
 
     `url`, `key`, `nats_url` and `home` are found, where not given, in FLOWFORGE_URL, FLOWFORGE_KEY and under

@@ -16,6 +16,7 @@ from flowforge.asking import ANSWER_TIMEOUT_S, PATIENCE_S
 from flowforge.client.connection import Connection
 from flowforge.client.library import Library
 from flowforge.client.operating import Operating
+from flowforge.client.people import People
 from flowforge.client.runs import Runs
 from flowforge.client.subscriptions import Subscriptions
 from flowforge.client.system import System
@@ -299,6 +300,17 @@ class SyncClient:
     secrets = Waited(Library.secrets)
     set_secret = Waited(Library.set_secret)
     delete_secret = Waited(Library.delete_secret)
+
+    session = Waited(People.session)
+    users = Waited(People.users)
+    user = Waited(People.user)
+    add_user = Waited(People.add_user)
+    change_user = Waited(People.change_user)
+    remove_user = Waited(People.remove_user)
+    keys = Waited(People.keys)
+    create_key = Waited(People.create_key)
+    revoke_key = Waited(People.revoke_key)
+    login_link = Waited(People.login_link)
 
     health = Waited(System.health)
     stats = Waited(System.stats)

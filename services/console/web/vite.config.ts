@@ -7,9 +7,15 @@ const proxied = ["/api", "/health", "/metrics", "/schema", "/asyncapi", "/login"
 
 export default defineConfig({
   plugins: [react(), compression({ algorithms: ["gzip", "brotliCompress"], threshold: 1024 })],
-  build: { outDir: "../dist", emptyOutDir: true, target: "es2022", assetsInlineLimit: 0 },
+  build: {
+    outDir: "../dist",
+    emptyOutDir: true,
+    target: "es2022",
+    assetsInlineLimit: 0,
+    chunkSizeWarningLimit: 900,
+  },
   server: {
-    proxy: Object.fromEntries(proxied.map((path) => [path, { target: server, changeOrigin: true }])),
+    proxy: Object.fromEntries(proxied.map((path) => [path, server])),
   },
   test: { environment: "jsdom", setupFiles: ["src/testing.ts"], css: false },
 });

@@ -8,6 +8,7 @@ from services.gateway.routes.dry_runs import try_trigger, what_if
 from services.gateway.routes.events import publish
 from services.gateway.routes.forks import fork
 from services.gateway.routes.health import live, ready
+from services.gateway.routes.login import end_session, log_in
 from services.gateway.routes.operations import (
     change,
     complete_node,
@@ -18,6 +19,14 @@ from services.gateway.routes.operations import (
     set_breakpoints,
     skip_node,
     step,
+)
+from services.gateway.routes.people import (
+    add_user,
+    change_user,
+    create_key,
+    make_login_link,
+    remove_user,
+    revoke_key,
 )
 from services.gateway.routes.prompts import delete_prompt, save_prompt, update_prompt
 from services.gateway.routes.runs import cancel, execute
@@ -91,3 +100,12 @@ SUBSCRIPTIONS = [
     replay_subscription, try_subscription,
 ]  # fmt: skip
 """Below `/api/subscriptions`."""
+
+LOGIN = [log_in]
+"""At the top: for browsers."""
+
+SESSION = [end_session]
+"""Below `/api/session`."""
+
+PEOPLE = [add_user, change_user, remove_user, create_key, revoke_key, make_login_link]
+"""Below `/api/users`."""

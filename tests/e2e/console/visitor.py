@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, Locator, Page, Request, Response, expect
+from playwright.async_api import Browser, Locator, Page, Request, Response, ViewportSize, expect
 
 from tests.e2e.stranger import Stranger
 
 SEEN_WITHIN_MS = 10_000
-WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+WIDE, NARROW = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
 
 
 class Visitor:
@@ -60,11 +60,10 @@ def _is_policy(text: str) -> bool:
 
 
 @asynccontextmanager
-async def visiting(
-    browser: Browser, stranger: Stranger, folder: Path, **options: Any
-) -> AsyncGenerator[Visitor]:
+async def visiting(browser: Browser, stranger: Stranger, folder: Path, **options: Any) -> AsyncGenerator[Visitor]:
     """A window of its own, logged in by a fresh link."""
-    window = await browser.new_context(base_url=stranger.endpoints["http"], viewport=WIDE, **options)
+    chosen: dict[str, Any] = {"viewport": WIDE, **options}
+    window = await browser.new_context(base_url=stranger.endpoints["http"], **chosen)
     visitor = Visitor(await window.new_page(), stranger, folder)
     link = stranger.send("POST", "/api/users/admin/login-links").json()["url"]
     await visitor.open(link)

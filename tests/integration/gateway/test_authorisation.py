@@ -56,11 +56,21 @@ NEEDED = {
     "POST /api/subscriptions/{subscription_id}/resume": "operator",
     "POST /api/subscriptions/{subscription_id}/replay": "operator",
     "POST /api/subscriptions/{subscription_id}/test": "operator",
+    "POST /api/users": "admin",
+    "PATCH /api/users/{user}": "admin",
+    "DELETE /api/users/{user}": "admin",
+    "POST /api/users/{user}/keys": "admin",
+    "DELETE /api/users/{user}/keys/{key_id}": "admin",
+    "POST /api/users/{user}/login-links": "admin",
+    "DELETE /api/session": "viewer",
 }
 BY_SIGNATURE = {"POST /api/webhooks/{workflow_id}/{trigger_id}"}
 """Whoever calls these signs the request: no key helps, and without a signature they are 401 too."""
 BY_TOKEN = {"POST /api/callbacks/{token}"}
 """The address itself is the right to call these: no key helps, and one that was not given out is 404."""
+
+BY_LINK = {"GET /login"}
+"""A link that was given out is the right to call it; without one it is 401, as a page for people."""
 
 OPEN = {"GET /health/live", "GET /health/ready"}
 """For probes, where the writes are a process of their own."""
@@ -85,7 +95,9 @@ OLDER = {
 
 
 def test_every_route_is_listed_here() -> None:
-    assert {f"{method} {newer(path)}" for method, path in routes()} == set(NEEDED) | BY_SIGNATURE | BY_TOKEN | OPEN
+    assert {f"{method} {newer(path)}" for method, path in routes()} == set(
+        NEEDED
+    ) | BY_SIGNATURE | BY_TOKEN | BY_LINK | OPEN
 
 
 def newer(path: str) -> str:
@@ -97,6 +109,9 @@ async def test_nobody_gets_in_without_a_key(http: httpx.AsyncClient) -> None:
     for method, path in routes():
         if f"{method} {path}" in OPEN:
             assert (await http.request(method, path, headers={"Authorization": ""})).status_code == 200
+            continue
+        if f"{method} {path}" in BY_LINK:
+            assert (await http.request(method, path, headers={"Authorization": ""})).status_code == 401
             continue
         for headers in ({"Authorization": ""}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic x"}):
             answer = await http.request(method, path.replace("{", "").replace("}", ""), json={}, headers=headers)

@@ -43,6 +43,7 @@ async def said(nats_url: str, namespace: str, count: int) -> list[str]:
         await connection.close()
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("point", POINTS)
 async def test_killed_at_each_step(
     http: httpx.AsyncClient, start: Start, postgres_dsn: str, nats_url: str, namespace: str, point: str

@@ -72,7 +72,7 @@ async def keys(postgres_dsn: str) -> dict[str, str]:
     await connection.execute(
         "create schema if not exists gateway;"
         "create table if not exists gateway.keys (hash bytea primary key, name text not null, role text not null,"
-        " created_at timestamptz not null default now());"
+        " created_at timestamptz not null default now(), key_id text, expires_at timestamptz);"
         "grant usage on schema gateway to flowforge_service; grant select on gateway.keys to flowforge_service"
     )
     for role, key in KEYS.items():

@@ -107,6 +107,7 @@ async def test_a_nudged_event_is_visible_within_milliseconds(
     assert sorted(took_ms)[5] < 100, took_ms  # a bound for busy machines; alone it is about 5
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("point", ["projections.before_commit", "projections.after_commit"])
 @pytest.mark.parametrize("deed", ["die", "error"])
 async def test_killed_around_its_commit_it_goes_on_and_loses_nothing(

@@ -129,6 +129,7 @@ async def test_a_schedule_is_backfilled_as_it_is_once_its_save_is_answered(insta
     assert (await installation.ask(ask(at - 24 * HOUR, at)))["status"] == 409
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("point", points("after_append", "before_append", "after_publish"))
 @pytest.mark.parametrize("passes", [1, 3])
 async def test_killed_in_the_middle_each_time_fires_once(

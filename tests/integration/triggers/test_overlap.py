@@ -75,6 +75,7 @@ async def test_a_run_that_ended_while_triggers_were_away_and_was_never_said_free
     assert facts == [SlotFreed(run_id=first, workflow_id="w"), RunAdmitted(run_id=second, workflow_id="w")]
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("point", points("after_append", "before_append", "after_publish", "before_acknowledge"))
 async def test_killed_while_a_slot_changes_hands_it_changes_hands_once(
     installation: Installation, tmp_path: Path, point: str

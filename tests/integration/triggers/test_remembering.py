@@ -121,6 +121,7 @@ async def _joined(installation: Installation) -> dict[str, list[Decision]]:
     return {str(first.event_id): [("held", "upstreams"), ("fired", "")], str(second.event_id): [("fired", "")]}
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("point", points("triggers.after_append", "triggers.before_append"))
 @pytest.mark.parametrize("given", [_received, _due, _joined])
 async def test_killed_while_it_holds_nothing_is_lost_and_nothing_counts_twice(

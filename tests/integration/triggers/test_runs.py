@@ -63,6 +63,7 @@ async def test_a_child_that_cannot_start_is_told_to_its_parent(installation: Ins
     assert (refused.parent_run_id, refused.child_run_id, refused.code) == (parent, child, "MISSING_DEPENDENCY")
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("point", POINTS)
 async def test_killed_while_a_child_starts_it_starts_once(installation: Installation, tmp_path: Path, point: str):
     shell = await installation.start()
@@ -103,6 +104,7 @@ async def test_a_retry_waits_for_a_slot_and_is_admitted_though_triggers_were_awa
     assert await heard(installation, "RunAdmitted") == RunAdmitted(run_id=failed, workflow_id="w", asked_version=3)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("point", POINTS)
 async def test_killed_while_a_retry_gets_its_slot_it_gets_one(installation: Installation, tmp_path: Path, point: str):
     shell = await installation.start()

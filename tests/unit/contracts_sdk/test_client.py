@@ -24,6 +24,7 @@ BY_OTHERS = {
     ("POST", "/api/webhooks/{workflow_id}/{trigger_id}"): "other systems post here, signed",
     ("GET", "/health/live"): "for probes",
     ("GET", "/metrics"): "for Prometheus",
+    ("DELETE", "/api/session"): "browsers: a key has no session",
     ("GET", "/api/stream"): "wider streams",
 }
 ANOTHER_WAY = {

@@ -5,11 +5,23 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from litestar import Litestar, Request, get
+from litestar import Litestar, Request, get, post
 from litestar.testing import TestClient
 
-from infra.http.authentication import ADMIN, EDITOR, OPERATOR, PUBLIC, VIEWER, Authentication, KeyRing, Principal, Role
+from infra.http.authentication import (
+    ADMIN,
+    EDITOR,
+    OPERATOR,
+    PUBLIC,
+    VIEWER,
+    Authentication,
+    KeyRing,
+    Principal,
+    Role,
+    forget_known,
+)
 from infra.http.problems import exception_handlers
+from infra.http.sessions import COOKIE
 
 ROLES: tuple[Role, ...] = ("viewer", "operator", "editor", "admin")
 HOLDERS = {hashlib.sha256(role.encode()).digest(): Principal(role, role) for role in ROLES}
@@ -19,6 +31,11 @@ async def lookup(digest: bytes) -> Principal | None:
     return HOLDERS.get(digest)
 
 
+async def session(digest: bytes) -> Principal | None:
+    known = {hashlib.sha256(b"of-ada").digest(): Principal("ada", "editor", "session")}
+    return known.get(digest)
+
+
 @get("/public", opt=PUBLIC)
 async def public() -> str:
     return "yes"
@@ -26,6 +43,11 @@ async def public() -> str:
 
 @get("/viewer", opt=VIEWER)
 async def viewer(request: Request[Principal, Any, Any]) -> str:
+    return request.user.name
+
+
+@post("/written", opt=EDITOR, status_code=200)
+async def write(request: Request[Principal, Any, Any]) -> str:
     return request.user.name
 
 
@@ -54,11 +76,11 @@ async def looks_public() -> str:
     return "no"
 
 
-HANDLERS = [public, viewer, operator, editor, admin, forgotten, looks_public]
+HANDLERS = [public, viewer, write, operator, editor, admin, forgotten, looks_public]
 
 
 def application(*, is_on: bool) -> Litestar:
-    authentication = Authentication(KeyRing(lookup), is_on=is_on)
+    authentication = Authentication(KeyRing(lookup), KeyRing(session), is_on=is_on)
     return Litestar(HANDLERS, middleware=[authentication], exception_handlers=exception_handlers, logging_config=None)
 
 
@@ -97,7 +119,7 @@ def test_anything_but_a_known_key_is_a_401(client: TestClient[Litestar], value: 
 
 
 def test_with_authentication_off_even_then_a_forgotten_role_stays_closed():
-    with TestClient(application(is_on=False)) as client:
+    with TestClient(application(is_on=False), base_url="http://127.0.0.1:8080") as client:
         assert client.get("/admin").status_code == 200
         assert client.get("/forgotten").status_code == 403
 
@@ -117,3 +139,92 @@ async def test_an_answer_about_a_key_is_kept_for_seconds_only():
     now = 6.0
     await ring.principal("k")
     assert len(asked) == 2
+
+
+HERE = {"origin": "http://testserver.local"}
+
+
+@pytest.fixture
+def browser(client: TestClient[Litestar]) -> TestClient[Litestar]:
+    """With the cookie of ada's session."""
+    client.cookies.set(COOKIE, "of-ada")
+    return client
+
+
+def test_a_session_is_somebody(browser: TestClient[Litestar]):
+    assert browser.get("/viewer").text == "ada"
+    assert browser.get("/admin").status_code == 403
+
+
+@pytest.mark.parametrize("cookie", ["of-nobody", "", "x" * 200])
+def test_an_unknown_session_is_nobody(client: TestClient[Litestar], cookie: str):
+    client.cookies.set(COOKIE, cookie)
+    assert client.get("/viewer").status_code == 401
+
+
+def test_a_key_wins_over_a_session(browser: TestClient[Litestar]):
+    assert browser.get("/viewer", headers={"authorization": "Bearer admin"}).text == "admin"
+    assert status(browser, "/viewer", "wrong") == 401
+
+
+@pytest.mark.parametrize("headers", [HERE, {"sec-fetch-site": "same-origin"}, HERE | {"sec-fetch-site": "cross-site"}])
+def test_a_page_of_this_host_writes_with_a_session(browser: TestClient[Litestar], headers: dict[str, str]):
+    assert browser.post("/written", headers=headers).text == "ada"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"origin": "null"},
+        {"origin": "http://evil.example"},
+        {"origin": "http://testserver.local:8081"},
+        {"origin": "http://testserver.local.evil.example", "sec-fetch-site": "same-origin"},
+        {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "none"},
+    ],
+)
+def test_no_other_page_writes_with_a_session(browser: TestClient[Litestar], headers: dict[str, str]):
+    refused = browser.post("/written", headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (403, "FOREIGN_ORIGIN")
+    assert browser.post("/written", headers={**headers, "authorization": "Bearer editor"}).text == "editor"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8080", "[::1]:8080", "flowforge.localhost:1", "127.8.8.8"])
+def test_with_authentication_off_names_of_this_machine_are_answered(host: str):
+    with TestClient(application(is_on=False)) as client:
+        assert client.get("/viewer", headers={"host": host}).text == "local"
+        assert client.post("/written", headers={"host": host, "origin": f"http://{host}"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example"},
+        {"host": "127.0.0.1.evil.example"},
+        {"host": "localhost.evil.example:8080"},
+        {"host": "10.0.0.7"},
+        {"host": ""},
+        {"host": "[::1"},
+        {"host": "localhost:8080", "origin": "http://evil.example"},
+        {"host": "localhost:8080", "origin": "http://localhost:3000"},
+        {"host": "localhost:8080", "origin": "null"},
+    ],
+)
+def test_with_authentication_off_no_other_site_gets_in(headers: dict[str, str]):
+    with TestClient(application(is_on=False)) as client:
+        for method, path in (("GET", "/viewer"), ("POST", "/written")):
+            refused = client.request(method, path, headers=headers)
+            assert (refused.status_code, refused.json()["code"]) == (403, "FOREIGN_ORIGIN")
+
+
+async def test_what_was_known_is_forgotten_at_once_when_keys_change():
+    holders: list[Principal | None] = [Principal("ada", "viewer"), None]
+
+    async def ask(_: bytes) -> Principal | None:
+        return holders.pop(0)
+
+    ring = KeyRing(ask)
+    assert await ring.principal("k") == Principal("ada", "viewer")
+    forget_known()
+    assert await ring.principal("k") is None

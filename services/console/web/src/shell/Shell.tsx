@@ -71,7 +71,7 @@ function Header({ isOpen, onToggle }: { isOpen: boolean; onToggle: () => void })
         <Burger opened={isOpen} onClick={onToggle} hiddenFrom="sm" size="sm" aria-label="Navigation" />
         <UnstyledButton
           onClick={spotlight.open}
-          aria-label="Search and commands"
+          aria-label="Search or do… Ctrl K"
           style={{
             border: "1px solid var(--ff-line)",
             borderRadius: 6,

@@ -1,0 +1,15 @@
+"""The console's own tests (Vitest, beside its source), as one of ours."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+BUILD = Path(__file__).parents[3] / "services" / "console" / "build.py"
+TESTS_S_MAX = 100
+
+
+def test_the_components_pass_their_own_tests():
+    done = subprocess.run(
+        [sys.executable, BUILD, "test"], capture_output=True, text=True, timeout=TESTS_S_MAX, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
