@@ -11,7 +11,7 @@ import { asClipping, fromClipping } from "../useClipboard";
 import { deedOf } from "../useKeys";
 import { offer, type Mode } from "./completion";
 import { cycleSteps, faultyNodes, foundIn, placeOf, saidAt, type Report } from "./findings";
-import { EVENT_NAMES, namesFor } from "./names";
+import { namesFor } from "./names";
 import { mapExpressions, spansOf } from "./templates";
 
 const DEFINITION: Definition = {
@@ -96,12 +96,6 @@ test("in templates only what stands in ${…} is completed, and nothing in quote
   expect(offered("hello ${inp", "template")?.from).toBe(8);
   expect(offered("${input} and ", "template")).toBeNull();
   expect(offered('"inp')).toBeNull();
-});
-
-test("a trigger's filter sees its event and nothing else", () => {
-  const labels = offer("", 0, "cel", EVENT_NAMES)?.options.map(({ label }) => label);
-  expect(labels).toContain("event");
-  expect(labels).not.toContain("input");
 });
 
 test("expressions in templates end at their own brace", () => {

@@ -4,13 +4,13 @@ import { patched } from "../text/patch";
 import { print } from "../text/print";
 import { read } from "../text/read";
 import { added } from "./adding";
-import { fieldOf, withField, type Definition, type NodeDef } from "./definition";
+import { fieldOf, withField, type Definition, type NodeDef, type TriggerDef } from "./definition";
 import { beginDesign, definitionOf, designed, textOfDesign, type Design } from "./design";
 import { connect, faultOfConnection, removeLinks, setEdgeField } from "./edges";
 import { atScope, everyNode, graphAt, linksOf, scopeOf } from "./graphs";
 import { addNode, changeNode, copied, moveNodes, paste, removeNodes, renameNode, takenIds } from "./nodes";
 import { SLUG, slugOf, unusedId } from "./slugs";
-import { addTrigger, removeTrigger } from "./triggers";
+import { addTrigger, changeTrigger, merged, removeTrigger } from "./triggers";
 
 const node = (id: string, type = "data_transform", fields: Record<string, unknown> = {}): NodeDef => ({
   id,
@@ -235,12 +235,12 @@ function step(definition: Definition, roll: (sides: number) => number): Definiti
     default:
       return roll(2) === 0
         ? moveNodes(definition, scope, new Map([[any(), { x: roll(500), y: roll(500) }]]))
-        : addTrigger(definition, "schedule");
+        : addTrigger(definition, { id: `t-${roll(1_000_000)}`, type: "manual" });
   }
 }
 
 test("whatever is done: ids are unique, edges lead to what is there, the text means the same, and all is undone", () => {
-  for (let seed = 1; seed <= 25; seed += 1) {
+  for (let seed = 1; seed <= 10; seed += 1) {
     const roll = dice(seed);
     const start = { definition: ROUTES, source: { text: print(ROUTES), definition: ROUTES } };
     let design: Design = beginDesign(start, null);
@@ -323,10 +323,16 @@ test("undoing leaves a body that is gone, and a selection of what is gone", () =
   expect([back.scope, back.selection.nodes]).toEqual([[], []]);
 });
 
-test("triggers come and go with ids of their own", () => {
-  const twice = addTrigger(addTrigger(ROUTES, "event"), "event");
-  expect(twice.triggers?.map(({ id }) => id)).toEqual(["event", "event-2"]);
-  expect(removeTrigger(removeTrigger(twice, 0), 0)).toEqual(ROUTES);
+test("triggers come, change by what was said, and go", () => {
+  const trigger = { id: "t", type: "webhook", config: { secret: ["a", "b"], filter: "true" } };
+  const once = addTrigger(ROUTES, trigger);
+  const changed = changeTrigger(
+    once,
+    0,
+    (one) => merged(one, { name: "T", config: { filter: null } }) as TriggerDef,
+  );
+  expect(changed.triggers).toEqual([{ id: "t", type: "webhook", name: "T", config: { secret: ["a", "b"] } }]);
+  expect(removeTrigger(changed, 0)).toEqual(ROUTES);
 });
 
 test("a patched text of a body keeps the comments around", () => {
