@@ -15,7 +15,8 @@ HOME_FILES = ("credentials.json", "admin.key", "secrets.key", "flowforge.toml")
 """Of the home: logins, keys, settings. Certificates and the like, which are elsewhere, are their owner's to keep."""
 ARCHIVES = "archives"
 _REBUILT_SCHEMAS = frozenset({"projections", "projections_next", "projections_verified"})
-_LEFT_OUT = frozenset({"eventlog.migrations", "eventlog.snapshots"})
+_LEFT_OUT = frozenset({"eventlog.migrations", "eventlog.snapshots", "gateway.sessions", "gateway.login_links"})
+"""Sessions that ended after a backup was made would begin again with it."""
 _FIRST = ("eventlog.archives",)
 """Tables that others refer to."""
 _TABLES = """

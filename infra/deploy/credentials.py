@@ -13,10 +13,11 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import msgspec
+from flowforge.people import KEY_PREFIX
 from flowforge.subjects import DEFAULT_NAMESPACE
 
 from infra.embedded import nats, postgres
-from infra.embedded.home import ADMIN_KEY_PREFIX, SECRET_BYTES
+from infra.embedded.home import SECRET_BYTES
 from infra.secrets import new_key_text
 
 NATS_STORE = Path("/data")
@@ -88,7 +89,7 @@ class _Texts:
                 written_by="prepare credentials",
             ),
             "secrets-key": new_key_text(),
-            "admin-key": ADMIN_KEY_PREFIX + secrets.token_urlsafe(SECRET_BYTES),
+            "admin-key": KEY_PREFIX + secrets.token_urlsafe(SECRET_BYTES),
         }
 
     def _database(self, login: str, password: str) -> str:

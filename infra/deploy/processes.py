@@ -1,13 +1,14 @@
 """The processes of a deployment: the services that `up` keeps alive, but for the one HTTP process, which is two here.
 
 Reads and writes scale apart from one another; the ingress (`chart/files/front.conf.template`) chooses between them by
-method. Pure.
+method, but sends `/login` to the writes, where sessions begin. The reads serve the console's pages as well: what a browser
+asks for with GET is either. Pure.
 """
 
 import msgspec
 
 from infra.embedded import nats
-from infra.embedded.services import FRONT, default_services
+from infra.embedded.services import FRONT, PAGES, default_services
 
 SECRETS_FOLDER = "/etc/flowforge/secrets"
 READY_FILE = "/run/flowforge/ready"
@@ -59,7 +60,9 @@ def processes() -> tuple[Process, ...]:
             Process(service.name, service.command[1:], service.name, service.has_database, service.has_secrets)
             for service in kept
         ),
-        Process(READS, _front(READS_APP), nats.FRONT, has_database=True, has_secrets_key=False, has_http=True),
+        Process(
+            READS, (*_front(READS_APP), *PAGES), nats.FRONT, has_database=True, has_secrets_key=False, has_http=True
+        ),
         Process(WRITES, _front(WRITES_APP), nats.GATEWAY, has_database=True, has_secrets_key=True, has_http=True),
     )
 

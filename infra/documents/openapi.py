@@ -80,6 +80,7 @@ _PATH_VALUES: dict[str, dict[str, Any]] = {
     "trigger_id": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"},
     "blob_hash": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     "user": {"type": "string", "pattern": "^[a-z0-9][a-z0-9._@-]{0,62}$"},
+    "key_id": {"type": "string", "pattern": "^key-[0-9a-f]{12}$"},
     "name": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,62}$"},
 }
 _PAGE = re.compile(r"Page_(?:[a-z_]+\.)*([A-Za-z]+)_")

@@ -33,9 +33,9 @@ class PersonAnnouncer:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
 
-    def _say(self, what: RenderableType) -> None:
+    def _say(self, what: RenderableType, *, in_one_piece: bool = False) -> None:
         with contextlib.suppress(OSError):  # nobody may be listening any more; the work goes on
-            self._console.print(what)
+            self._console.print(what, soft_wrap=in_one_piece)
 
     def is_up(self, home: Home, endpoints: Endpoints, took_s: float, login: LoginLink | None = None) -> None:
         table = Table.grid(padding=(0, 2))
@@ -46,11 +46,9 @@ class PersonAnnouncer:
         self._say(f"[bold green]FlowForge is up[/] [dim]({took_s:.1f} s)[/]")
         self._say(table)
         if login is not None:
-            link = Text.assemble("  console   ", (login.url, "bold link " + login.url), overflow="ignore", no_wrap=True)
-            self._say(link)
-            self._say(
-                "            [dim](this link logs you in, once, within an hour; `flowforge login` makes another)[/]"
-            )
+            link = Text.assemble("  console   ", (login.url, "bold link " + login.url))
+            self._say(link, in_one_piece=True)
+            self._say("            [dim](it logs you in, once, within an hour; `flowforge login` makes another)[/]")
         self._say("[dim]Ctrl-C stops everything.[/]")
 
     def found_stale(self, pids: list[int]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import msgspec
+from flowforge.people import KEY_PREFIX
 
 from infra.embedded import nats
 from infra.embedded.account import Account
@@ -15,7 +16,6 @@ from infra.secrets.key import KEY_FILE, new_key_text
 
 SECRET_BYTES = 24
 DATABASE_ROLES = ("owner", "service", "reader")
-ADMIN_KEY_PREFIX = "ffk_"
 _HOME_MODE = 0o700
 _HOME_MODE_SHARED = 0o711  # the account of Postgres passes through
 
@@ -121,7 +121,7 @@ class Home:
         with contextlib.suppress(FileNotFoundError):
             if key := self.admin_key_file.read_text().strip():
                 return key
-        key = ADMIN_KEY_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+        key = KEY_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
         write_private(self.admin_key_file, key.encode() + b"\n")
         return key
 

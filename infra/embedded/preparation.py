@@ -4,6 +4,7 @@ import hashlib
 
 import asyncpg
 import nats as nats_client
+from flowforge.people import ADMINISTRATOR
 from nats.errors import Error as NatsError
 
 from infra.bus.topology import TopologyMismatch, declare
@@ -18,8 +19,6 @@ from infra.settings import Settings
 
 CONNECT_TIMEOUT_S = 5
 CONNECT_TRIES_MAX = 1
-ADMINISTRATOR = "admin"
-"""The user that a new installation has."""
 
 
 async def create_database(maintenance_url: str, name: str) -> None:

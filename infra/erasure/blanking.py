@@ -14,7 +14,7 @@ _WORDS = frozenset({"message", "comment", "detail", "reason", "body", "subject",
 _STRUCTURE = frozenset(
     {"type", "status", "for", "action", "decision", "purpose", "instance", "job_type", "queue", "service", "code"}
 )
-_DEFINITIONS = ("Workflow", "Template", "Prompt", "Secret", "Subscription")
+_DEFINITIONS = ("Workflow", "Template", "Prompt", "Secret", "Subscription", "User")
 _encode = msgspec.json.Encoder().encode
 
 

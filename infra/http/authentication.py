@@ -10,10 +10,11 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Literal, cast, get_args
+from typing import Literal, cast
 
 import asyncpg
 import msgspec
+from flowforge.people import NOBODY, ROLES, Role
 from litestar import Request
 from litestar.datastructures import Headers
 from litestar.enums import ScopeType
@@ -25,10 +26,8 @@ from infra.http.origins import check_local, check_same_origin
 from infra.http.problems import Problem, unavailable
 from infra.http.sessions import SESSIONS, session_of
 
-Role = Literal["viewer", "operator", "editor", "admin"]
 Way = Literal["key", "session", "off"]
 """How a caller is known; `off`: not at all."""
-ROLES: tuple[Role, ...] = get_args(Role)
 _RANK = {role: rank for rank, role in enumerate(ROLES)}
 _ROLE, _PUBLIC = "flowforge_role", "flowforge_public"
 
@@ -64,7 +63,7 @@ class Principal(msgspec.Struct, frozen=True):
         return self.role == "admin"
 
 
-LOCAL = Principal("local", "admin", "off")
+LOCAL = Principal(NOBODY, "admin", "off")
 """Everybody, where authentication is off."""
 
 Lookup = Callable[[bytes], Awaitable[Principal | None]]
@@ -206,6 +205,13 @@ def _check_role(principal: Principal, needed: object) -> None:
         raise Problem(403, "nobody may call this: it names no role", code="FORBIDDEN")
     if _RANK[principal.role] < _RANK[needed]:
         raise Problem(403, f"this needs the role '{needed}', {principal.name} has '{principal.role}'", code="FORBIDDEN")
+
+
+def check_own_or_admin(principal: Principal, user: str) -> None:
+    """Raises a 403 `Problem` where somebody asks for what is another user's, unless that is an administrator."""
+    if principal.name != user and not principal.is_admin:
+        detail = f"this needs the role 'admin', or to be '{user[:100]}': {principal.name} has '{principal.role}'"
+        raise Problem(403, detail, code="FORBIDDEN")
 
 
 def _unauthorized(detail: str) -> Problem:

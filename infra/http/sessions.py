@@ -1,6 +1,7 @@
 """Sessions of the console, and the links that begin them: random values, of which only the SHA-256 is kept.
 
 The tables are the gateway's (`gateway.sessions`, `gateway.login_links`); here is what more than one process does with them.
+They are in no backup: whoever restores one logs in anew.
 """
 
 import hashlib

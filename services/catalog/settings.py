@@ -67,6 +67,9 @@ secrets_swept_every_s = 600.0
 nodes_with_secrets_cached_max = 2_000
 """Versions of workflows of which it is remembered which node refers to which secrets."""
 
+users_max = 1_000
+keys_per_user_max = 20
+
 reports_kept_max = 50
 """Answers to validations that are given again to the same command."""
 

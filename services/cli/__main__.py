@@ -67,6 +67,8 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("dead-letters", "dead_letters:app", _EVENTS, "Messages that could not be handled; once more."),
     ("up", "system:up", _SYSTEM, "Run everything on this machine."),
     ("login", "login:login", _SYSTEM, "Make a one-time link that logs you in to the console."),
+    ("users", "users:app", _SYSTEM, "Who may ask, and with which role."),
+    ("keys", "keys:app", _SYSTEM, "Keys for programs; several for each user."),
     ("prepare", "prepare:app", _SYSTEM, "Credentials, tables and streams of a deployment on your own servers."),
     ("worker", "system:worker", _SYSTEM, "Serve job types of your own: MODULE:worker."),
     ("rebuild", "system:rebuild", _SYSTEM, "Build the read models anew from the log."),

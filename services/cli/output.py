@@ -65,6 +65,11 @@ class Output:
             for part in parts:
                 self.out.print(part, soft_wrap=isinstance(part, (str, Text)) and not self.out.is_terminal)
 
+    def whole(self, text: str) -> None:
+        """A result that is copied from here: in one piece, however narrow the terminal."""
+        if not self.as_json:
+            self.out.print(Text(text, "bold"), soft_wrap=True)
+
     def note(self, *parts: RenderableType) -> None:
         """Something beside the result, on stderr."""
         for part in parts:

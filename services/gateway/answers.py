@@ -1,8 +1,10 @@
 """The shapes of answers to writes, as they are described to clients. `position` is the event's in the log, for `?after=`."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
+from flowforge.people import Role
 from flowforge.subscribing import SubscriptionView
 from msgspec import UNSET, UnsetType
 
@@ -196,6 +198,40 @@ class Delivered(msgspec.Struct):
     error: str | None
 
 
+class UserWritten(msgspec.Struct):
+    """A user after a write."""
+
+    name: str
+    role: Role
+    position: int
+
+
+class UserDeleted(msgspec.Struct):
+    """A user who is there no more."""
+
+    name: str
+    position: int
+
+
+class KeyCreated(msgspec.Struct):
+    """A key that was made; the `key` itself is in the first answer only."""
+
+    id: str
+    user: str
+    description: str
+    expires_at: datetime | None
+    key: str | None
+    position: int
+
+
+class KeyRevoked(msgspec.Struct):
+    """A key that opens nothing any more."""
+
+    id: str
+    user: str
+    position: int
+
+
 class SessionEnded(msgspec.Struct):
     """Whose session it was."""
 
@@ -240,6 +276,16 @@ SUBSCRIPTION_MADE = TAGGED | gives(
 )
 REPLAYED = gives(Replayed, {"id": "ledger", "since_position": 4000, "position": 4711})
 DELIVERED = gives(Delivered, {"delivered": True, "event_id": _RUN_ID, "status": 204, "duration_ms": 38, "error": None})
+USER_WRITTEN = gives(UserWritten, {"name": "ada", "role": "editor", "position": 4711})
+DELETED_USER = gives(UserDeleted, {"name": "ada", "position": 4711})
+KEY_REVOKED = gives(KeyRevoked, {"id": "key-0f3a5c7e9b1d", "user": "ada", "position": 4711})
+KEY_CREATED = gives(
+    KeyCreated,
+    {
+        "id": "key-0f3a5c7e9b1d", "user": "ada", "description": "nightly import", "expires_at": "2099-01-31T00:00:00Z",
+        "key": "ffk_3q2-7wq8cTexample", "position": 4711,
+    },
+)  # fmt: skip
 SESSION_ENDED = gives(SessionEnded, {"user": "ada"})
 LOGIN_LINK = gives(
     LoginLink, {"url": "http://127.0.0.1:8080/login?token=3q2-7wq8cT", "expires_at": "2026-01-31T13:00:00Z"}

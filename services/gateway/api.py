@@ -30,6 +30,7 @@ from infra.settings import Settings
 from infra.telemetry import start_tracing
 from services.gateway.commanding import Services, connect
 from services.gateway.context import Gateway
+from services.gateway.people import People
 from services.gateway.routes import (
     APPROVALS,
     CALLBACKS,
@@ -88,9 +89,13 @@ def create_app(settings: Settings) -> Litestar:
         secrets = None if key is None else PostgresSecrets(settings.database_url, key)
         webhooks = Webhooks(log, secrets, now)
         tokens = None if key is None else CallbackTokens(key)
-        app.state.gateway = Gateway(services, store, webhooks, secrets, tokens, Sessions(pool), settings.public_url)
+        people = People(pool, log)
+        app.state.gateway = Gateway(
+            services, store, webhooks, secrets, tokens, Sessions(pool), people, settings.public_url
+        )
         background = [
             asyncio.create_task(store.sweep()),
+            asyncio.create_task(people.keep_up()),
             asyncio.create_task(webhooks.rejections.tell(services.ask)),
         ]
         try:

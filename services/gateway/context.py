@@ -18,6 +18,7 @@ from infra.secrets.tokens import CallbackFor, CallbackTokens
 from services.gateway.body import AnyRequest
 from services.gateway.commanding import Services
 from services.gateway.idempotency import once
+from services.gateway.people import People
 from services.gateway.reply import Reply
 from services.gateway.sessions import Sessions
 from services.gateway.settings import advice_wait_s, definition_plain_bytes_max, if_match_versions_max
@@ -36,11 +37,13 @@ class Gateway:
         secrets: Secrets | None,
         tokens: CallbackTokens | None,
         sessions: Sessions,
+        people: People,
         public_url: str | None = None,
     ) -> None:
         self.services = services
         self.webhooks = webhooks
         self.sessions = sessions
+        self.people = people
         self._public_url = public_url
         self._store = store
         self._secrets = secrets

@@ -99,4 +99,7 @@ subscription_test_wait_s = 30.0
 next_address_chars_max = 2_048
 """Of the address to which a login leads."""
 
+people_looked_at_every_s = 5.0
+"""In case that a gateway died after a change of users or keys was logged."""
+
 sessions_swept_rows_max = 10_000

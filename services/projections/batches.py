@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import msgspec
+from flowforge.people import PEOPLE
 
 from infra.eventlog import StoredEvent
 
@@ -51,11 +52,13 @@ def message(event: StoredEvent) -> bytes:
 class Batch:
     """Events in order of position, each written once for all who are told of it."""
 
-    __slots__ = ("_text", "events", "messages", "size_bytes")
+    __slots__ = ("_text", "events", "has_people", "messages", "size_bytes")
 
     def __init__(self, events: Sequence[StoredEvent], messages: Sequence[bytes] | None = None) -> None:
         self.events = events
         self.messages = [message(event) for event in events] if messages is None else messages
+        self.has_people = any(event.stream_type == PEOPLE for event in events)
+        """Whether something of it is for administrators."""
         self.size_bytes = sum(map(len, self.messages))
         self._text: bytes | None = None
 

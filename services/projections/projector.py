@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 from flowforge.events import (
     AnyEvent,
+    PeopleEvent,
     PromptEvent,
     QuarantineEvent,
     RetryRefused,
@@ -177,6 +178,9 @@ class Projector:
         prompts = {event.prompt_id for event in decoded if isinstance(event, PromptEvent)}
         if prompts - models.prompts.keys():
             await store.load_prompts(connection, models, prompts - models.prompts.keys())
+        people = {event.name for event in decoded if isinstance(event, PeopleEvent)}
+        if people - models.users.keys():
+            await store.load_users(connection, models, people - models.users.keys())
         slots = {
             event.run_id
             for event in decoded

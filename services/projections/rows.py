@@ -246,6 +246,31 @@ class PromptVersionRow(msgspec.Struct, gc=False):
     position: int
 
 
+class UserRow(msgspec.Struct, frozen=True):
+    """Somebody who may ask; it is `active` or `removed`. The first administrator was there before anything was logged."""
+
+    name: str
+    role: str
+    status: str
+    created_at: datetime | None
+    created_by: str | None
+    created_position: int
+    updated_at: datetime
+    position: int
+
+
+class UserKeyRow(msgspec.Struct, frozen=True):
+    """A key of a user that was not revoked."""
+
+    user_name: str
+    id: str
+    description: str
+    created_at: datetime
+    created_by: str | None
+    expires_at: datetime | None
+    position: int
+
+
 class DecisionRow(msgspec.Struct, gc=False):
     """The answer of one trigger to one cause, by the position of the event that recorded it."""
 

@@ -23,6 +23,8 @@ from services.projections.rows import (
     SecretChangeRow,
     SlotRow,
     TemplateRow,
+    UserKeyRow,
+    UserRow,
     VersionRow,
     WorkflowRow,
 )
@@ -52,6 +54,8 @@ __all__ = [
     "SecretChangeRow",
     "SlotRow",
     "TemplateRow",
+    "UserKeyRow",
+    "UserRow",
     "VersionRow",
     "WorkflowRow",
 ]
@@ -94,6 +98,10 @@ class Changes:
         "seen",
         "slots",
         "templates",
+        "user_keys",
+        "user_keys_gone",
+        "users",
+        "users_gone",
         "versions",
         "workflows",
     )
@@ -115,6 +123,11 @@ class Changes:
         self.secret_changes: list[SecretChangeRow] = []
         self.audits: list[AuditRow] = []
         self.breakers: dict[str, BreakerRow] = {}
+        self.users: dict[str, UserRow] = {}
+        self.user_keys: dict[tuple[str, str], UserKeyRow] = {}
+        self.users_gone: set[str] = set()
+        """Users whose keys go."""
+        self.user_keys_gone: set[tuple[str, str]] = set()
         self.labels: dict[tuple[str, int], str] = {}
         self.labels_gone: dict[tuple[str, int], str] = {}
         """Labels of runs, and the positions of these, that come and that go; and their workflows."""
@@ -134,6 +147,7 @@ class ReadModels:
         self.slots: dict[UUID, SlotRow] = {}
         self.templates: dict[str, TemplateRow] = {}
         self.prompts: dict[str, PromptRow] = {}
+        self.users: dict[str, UserRow] = {}
         self.dead_letters: dict[UUID, DeadLetterRow] = {}
         self.statistics = Statistics()
         self.histories: dict[tuple[int, UUID], RunState] = {}

@@ -32,6 +32,8 @@ from services.projections.state import (
     SecretChangeRow,
     SlotRow,
     TemplateRow,
+    UserKeyRow,
+    UserRow,
     VersionRow,
     WorkflowRow,
 )
@@ -49,10 +51,11 @@ from services.projections.table import Removal, Table, Writing
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 18
+TABLES_VERSION = 19
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _LABELLED = "(label, created_position) in (select * from unnest($1::text[], $2::bigint[]))"
+_KEYS = "(user_name, id) in (select * from unnest($1::text[], $2::text[]))"
 _GO_ON = "status not in ('completed', 'failed', 'skipped', 'cancelled')"
 _TABLES, _, _INDEXES = Path(__file__).with_name("tables.sql").read_text().partition("-- --- for readers only")
 
@@ -83,6 +86,8 @@ SLOTS = Table("slots", SlotRow)
 TEMPLATES = Table("templates", TemplateRow)
 PROMPTS = Table("prompts", PromptRow)
 PROMPT_VERSIONS = Table("prompt_versions", PromptVersionRow)
+USERS = Table("users", UserRow)
+USER_KEYS = Table("user_keys", UserKeyRow, key_count=2)
 DECISIONS = Table("decisions", DecisionRow)
 RECEIVED = Table("received_events", ReceivedRow)
 REJECTIONS = Table("webhook_rejections", RejectionRow, key_count=2)
@@ -95,7 +100,7 @@ RUN_HOURS = Table("run_hours", RunHourRow, key_count=4)
 USAGE = Table("usage", UsageRow, key_count=2, fixed_count=2)
 TABLES = (
     WORKFLOWS, VERSIONS, RUNS, RUN_LABELS, NODES, INSTANCES, APPROVALS, SLOTS, TEMPLATES, PROMPTS, PROMPT_VERSIONS,
-    DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT, SECRET_CHANGES, BREAKERS,
+    USERS, USER_KEYS, DECISIONS, RECEIVED, REJECTIONS, DEAD_LETTERS, AUDIT, SECRET_CHANGES, BREAKERS,
     NODE_STATISTICS, RUN_HOURS, USAGE,
 )  # fmt: skip
 TABLE_NAMES = ("checkpoint", *(table.name for table in TABLES))
@@ -256,6 +261,12 @@ async def load_prompts(connection: asyncpg.Connection, models: ReadModels, ids: 
         models.prompts[record["id"]] = PromptRow(*record)
 
 
+async def load_users(connection: asyncpg.Connection, models: ReadModels, names: Collection[str]) -> None:
+    """Have these users in memory, as far as there are rows of them."""
+    for record in await connection.fetch(f"{USERS.select} where name = any($1)", list(names)):
+        models.users[record["name"]] = UserRow(*record)
+
+
 async def load_statistics(connection: asyncpg.Connection, rows: Statistics, seen: Seen) -> None:
     """Have the rows that what was seen is counted in, as far as the tables have them."""
     nodes = {(node.workflow_id, node.node_id) for node in seen.nodes} - rows.nodes.keys()
@@ -308,16 +319,25 @@ def writings(changes: Changes, counted: Counted) -> list[Writing | Removal]:
         found.append(INSTANCES.put(instances))
         for row in instances:
             row.change = CLEAN
-    if changes.breakers:
-        found.append(BREAKERS.put(list(changes.breakers.values())))
+    latest: tuple[tuple[Table, Sequence[Any]], ...] = (
+        (BREAKERS, list(changes.breakers.values())),
+        (USERS, list(changes.users.values())),
+        (USER_KEYS, list(changes.user_keys.values())),
+    )
+    found += [table.put(rows) for table, rows in latest if rows]
     return found
 
 
 def _removals(changes: Changes) -> Iterator[Removal]:
-    """The rows that retention has taken away, and labels that runs had."""
+    """The rows that retention has taken away, labels that runs had, and keys of users."""
     if changes.labels_gone:
         names, positions = zip(*changes.labels_gone, strict=True)
         yield RUN_LABELS.without(_LABELLED, list(names), list(positions))
+    if changes.users_gone:
+        yield USER_KEYS.without("user_name = any($1)", list(changes.users_gone))
+    if changes.user_keys_gone:
+        names, ids = zip(*changes.user_keys_gone, strict=True)
+        yield USER_KEYS.without(_KEYS, list(names), list(ids))
     if changes.archived:
         yield NODES.without("run_id = any($1)", changes.archived)
         yield INSTANCES.without("run_id = any($1)", changes.archived)

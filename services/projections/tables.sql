@@ -10,7 +10,7 @@
 -- body; it may hold rows of an earlier try (`instances_since_position` of the map or the loop). `approvals` has one row
 -- per question to people. `run_labels` has one row per label of a run, by which
 -- lists find it. `slots` has one row per run that asked for a slot of `concurrency`. `templates` has those that
--- people saved, deleted ones too; `prompts` the newest version of each stored prompt, `prompt_versions` all of them.
+-- people saved, deleted ones too; `prompts` the newest version of each stored prompt, `prompt_versions` all of them; `users` who may ask, removed ones too, and `user_keys` their keys that were not revoked.
 -- `decisions` has every answer of a trigger, the fired ones too; `received_events`
 -- what came from outside; `webhook_rejections` how many deliveries were turned away; `dead_letters` what could not be
 -- handled; `audit` who asked for what; `secret_changes` which secrets there are, and who changed them when;
@@ -217,6 +217,28 @@ create table prompt_versions (
     created_by  text,
     position    bigint not null,
     primary key (prompt_id, version)
+);
+
+create table users (
+    name             text primary key,
+    role             text not null,
+    status           text not null,
+    created_at       timestamptz,
+    created_by       text,
+    created_position bigint not null,
+    updated_at       timestamptz not null,
+    position         bigint not null
+);
+
+create table user_keys (
+    user_name   text not null,
+    id          text not null,
+    description text not null,
+    created_at  timestamptz not null,
+    created_by  text,
+    expires_at  timestamptz,
+    position    bigint not null,
+    primary key (user_name, id)
 );
 
 create table decisions (

@@ -26,6 +26,7 @@ from infra.eventlog import Append, NewEvent, PostgresEventLog, StreamAppend
 
 sys.path.insert(0, str(Path(__file__).parent))
 import listeners
+import looking
 import million
 import reading
 import scale
@@ -231,6 +232,8 @@ async def measure(floor_script: Path | None, rounds: int) -> list[Figure]:
         figures += await scale.measure(home)
         figures += await million.measure(home)
         figures += await listeners.measure(home)
+        say("the console in a browser")
+        figures += await looking.measure(home)
         figures += await reading.measure(home / "reading")
     return figures
 

@@ -302,6 +302,14 @@ class SyncClient:
     delete_secret = Waited(Library.delete_secret)
 
     session = Waited(People.session)
+    users = Waited(People.users)
+    user = Waited(People.user)
+    add_user = Waited(People.add_user)
+    change_user = Waited(People.change_user)
+    remove_user = Waited(People.remove_user)
+    keys = Waited(People.keys)
+    create_key = Waited(People.create_key)
+    revoke_key = Waited(People.revoke_key)
     login_link = Waited(People.login_link)
 
     health = Waited(System.health)

@@ -48,6 +48,7 @@ from flowforge.commands.starting import (
     TryTrigger,
 )
 from flowforge.commands.stored import DeletePrompt, DeleteSecret, SavePrompt, SetSecret
+from flowforge.people import PEOPLE_COMMANDS
 from flowforge.subscribing import SUBSCRIPTION_COMMANDS
 
 __all__ = [
@@ -82,6 +83,7 @@ COMMANDS: dict[str, tuple[str, type[Command]]] = {
             DeleteSecret,
             SavePrompt,
             DeletePrompt,
+            *PEOPLE_COMMANDS,
         ),
         "triggers": (
             RequestRun,

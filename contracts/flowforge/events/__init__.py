@@ -26,6 +26,7 @@ from flowforge.events.known import (
     ChainEvent,
     ChildEvent,
     ErasureEvent,
+    PeopleEvent,
     PromptEvent,
     QuarantineEvent,
     RetentionEvent,
@@ -67,6 +68,14 @@ from flowforge.events.operations import (
     RunRetried,
     RunRetryRefused,
     RunRetryRequested,
+)
+from flowforge.events.people import (
+    UserAdded,
+    UserChanged,
+    UserKeyCreated,
+    UserKeyRevoked,
+    UserLoginLinkMade,
+    UserRemoved,
 )
 from flowforge.events.prompts import (
     PromptDeleted,
@@ -193,6 +202,13 @@ __all__ = [
     "PromptDeleted",
     "PromptSaved",
     "PromptEvent",
+    "PeopleEvent",
+    "UserAdded",
+    "UserChanged",
+    "UserKeyCreated",
+    "UserKeyRevoked",
+    "UserLoginLinkMade",
+    "UserRemoved",
     "RunPartiallyCompleted",
     "NodeWaiting",
     "WorkerAwaited",

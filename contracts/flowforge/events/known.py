@@ -39,6 +39,14 @@ from flowforge.events.operations import (
     RunRetryRefused,
     RunRetryRequested,
 )
+from flowforge.events.people import (
+    UserAdded,
+    UserChanged,
+    UserKeyCreated,
+    UserKeyRevoked,
+    UserLoginLinkMade,
+    UserRemoved,
+)
 from flowforge.events.prompts import (
     PromptDeleted,
     PromptSaved,
@@ -174,6 +182,7 @@ RunEvent = (
     | RecoveryTaken
 )
 PromptEvent = PromptSaved | PromptDeleted
+PeopleEvent = UserAdded | UserChanged | UserRemoved | UserKeyCreated | UserKeyRevoked | UserLoginLinkMade
 ChildEvent = ChildRunRefused
 BreakerEvent = BreakerOpened | BreakerHalfOpened | BreakerClosed
 SecretEvent = SecretSet | SecretDeleted
@@ -200,6 +209,7 @@ AnyEvent = (
     | SlotEvent
     | RunEvent
     | PromptEvent
+    | PeopleEvent
     | ChildEvent
     | BreakerEvent
     | SecretEvent

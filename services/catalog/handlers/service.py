@@ -35,6 +35,7 @@ from services.catalog.handlers.stream import Loaded, event_of
 from services.catalog.handlers.workflows import Workflows
 from services.catalog.job_queues import JobQueues
 from services.catalog.looking_up import known_of
+from services.catalog.people import people
 from services.catalog.prompts import prompts
 from services.catalog.secret_names import Sweeping, secret_names
 from services.catalog.secrets import Keeping
@@ -75,9 +76,10 @@ class Catalog:
         self._templates = Templates(log, namespace, clock)
         self._prompts = prompts(log, namespace, clock)
         self._names = secret_names(log, namespace, clock)
+        self._people = people(log, namespace, clock)
         self._sweeping = None if secrets is None else Sweeping(self._names, secrets)
         self._versioned: dict[str, Versioned[Any]] = {
-            each.kind.word: each for each in (self._templates.changes, self._prompts, self._names)
+            each.kind.word: each for each in (self._templates.changes, self._prompts, self._names, self._people)
         }
         self._reports: OrderedDict[str, bytes] = OrderedDict()
         """Answers to validations of late, by command: who waits long asks again."""
@@ -105,6 +107,7 @@ class Catalog:
         await self._templates.load(keys, [command for _, command in read])
         await self._prompts.load(keys)
         await self._names.load(keys)
+        await self._people.load(keys)
         await self._workflows.load([key for key in keys if isinstance(key, str)])
         for key, command in read:
             if isinstance(command, ChangeTriggers):
@@ -216,7 +219,7 @@ class Catalog:
 
     def forget_all(self) -> None:
         """Nothing is kept between turns."""
-        for each in (self._workflows, self._several, self._templates, self._prompts, self._names):
+        for each in (self._workflows, self._several, self._templates, self._prompts, self._names, self._people):
             each.forget_all()
 
     async def nats_was_away(self) -> None:

@@ -6,8 +6,8 @@ from cyclopts import Parameter
 from flowforge.errors import Refused
 from rich.text import Text
 
+from services.cli.commands.users import no_user
 from services.cli.connect import Session
-from services.cli.output import Failure
 
 Hidden = Parameter(parse=False)
 
@@ -31,9 +31,7 @@ async def login(user: str | None = None, /, *, session: Annotated[Session, Hidde
         try:
             link = await client.login_link(name)
         except Refused as refused:
-            if refused.status != 404:
-                raise
-            raise Failure(f"there is no user {name}", "see: flowforge users list", problem=refused.problem) from refused
+            raise no_user(refused) from refused
     output.json(link)
-    output.say(Text(link["url"], style="bold", overflow="ignore", no_wrap=True))
+    output.whole(link["url"])
     output.note(Text(f"open it in a browser: it logs {name} in, once, until {link['expires_at'][:19]}Z", "dim"))

@@ -15,7 +15,7 @@ export default defineConfig({
     chunkSizeWarningLimit: 900,
   },
   server: {
-    proxy: Object.fromEntries(proxied.map((path) => [path, { target: server, changeOrigin: true }])),
+    proxy: Object.fromEntries(proxied.map((path) => [path, server])),
   },
   test: { environment: "jsdom", setupFiles: ["src/testing.ts"], css: false },
 });

@@ -20,7 +20,14 @@ from services.gateway.routes.operations import (
     skip_node,
     step,
 )
-from services.gateway.routes.people import make_login_link
+from services.gateway.routes.people import (
+    add_user,
+    change_user,
+    create_key,
+    make_login_link,
+    remove_user,
+    revoke_key,
+)
 from services.gateway.routes.prompts import delete_prompt, save_prompt, update_prompt
 from services.gateway.routes.runs import cancel, execute
 from services.gateway.routes.secrets import delete_secret, set_secret
@@ -100,5 +107,5 @@ LOGIN = [log_in]
 SESSION = [end_session]
 """Below `/api/session`."""
 
-PEOPLE = [make_login_link]
+PEOPLE = [add_user, change_user, remove_user, create_key, revoke_key, make_login_link]
 """Below `/api/users`."""

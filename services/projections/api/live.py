@@ -15,17 +15,18 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator
 from contextlib import aclosing, contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from flowforge.events import EVENT_TYPES, RUN_ENDINGS
-from litestar import Response, Router, get
+from flowforge.people import PEOPLE
+from litestar import Request, Response, Router, get
 from litestar.params import Parameter
 from litestar.response import Stream
 
 from infra.archive.catalogue import ArchiveUnreadable
 from infra.eventlog import StoredEvent
-from infra.http.authentication import VIEWER
+from infra.http.authentication import VIEWER, Principal
 from infra.http.described import STREAMED
 from infra.http.problems import Problem, bad_request, not_found
 from services.projections.api.reads import Reads
@@ -81,13 +82,15 @@ async def stream_run(
 
 
 async def stream_all(
+    request: Request[Principal, Any, Any],
     reads: Reads,
     workflow_id: Annotated[str | None, Parameter(description="only events of this workflow and its runs")] = None,
     last_event_id: LastEventId = None,
     incarnation: Incarnation = None,
     types: Types = None,
 ) -> Stream:
-    """Every event, or those of one workflow and its runs, from now on or from after `Last-Event-ID`."""
+    """Every event, or those of one workflow and its runs, from now on or from after `Last-Event-ID`. What happens to users
+    and keys is told to administrators."""
     wanted = _types(types)
     if workflow_id is not None:
         await newest_version(reads, workflow_id)
@@ -97,7 +100,7 @@ async def stream_all(
     elif after < await reads.log.archived_until():
         with _archives_readable(headers):
             await reads.log.read(after, reads.limits.stream_page_count)
-    teller = _Teller(wanted, after, reads.limits.stream_keep_alive_s)
+    teller = _Teller(wanted, after, reads.limits.stream_keep_alive_s, tells_people=request.user.is_admin)
     return _streamed(reads, _for_ever(reads.streams.of_all(workflow_id, after), teller), headers, after)
 
 
@@ -174,8 +177,11 @@ class _Teller:
     """What is sent of a stream. Where that is nothing for long, a comment, and an `id:` alone if the stream went on without
     an event for this listener: who comes again then begins there, and what was in between is not read again."""
 
-    def __init__(self, types: Collection[str] | None, after: int, keep_alive_s: float) -> None:
+    def __init__(
+        self, types: Collection[str] | None, after: int, keep_alive_s: float, *, tells_people: bool = False
+    ) -> None:
         self._types = types
+        self._tells_people = tells_people
         self._position = self._told_position = after
         self._silence_s = keep_alive_s / 2
         self._sent_at_s = time.monotonic()
@@ -184,7 +190,8 @@ class _Teller:
         """As a rule all in one go."""
         if isinstance(told, Batch):
             self._position = told.events[-1].position
-            batch = told if self._types is None else told.where(self._is_wanted)
+            is_whole = self._types is None and (self._tells_people or not told.has_people)
+            batch = told if is_whole else told.where(self._is_wanted)
             if batch.events:
                 self._told_position = batch.events[-1].position
                 self._sent_at_s = time.monotonic()
@@ -204,7 +211,8 @@ class _Teller:
         return b"id: %d\n\n" % self._position
 
     def _is_wanted(self, event: StoredEvent) -> bool:
-        return self._types is None or event.type in self._types
+        is_told = self._tells_people or event.stream_type != PEOPLE
+        return is_told and (self._types is None or event.type in self._types)
 
 
 async def _until_ended(stream: AsyncIterator[Told], since_position: int, teller: _Teller) -> AsyncIterator[bytes]:

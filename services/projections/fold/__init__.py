@@ -42,6 +42,7 @@ from flowforge.events import (
     NodeStarted,
     NodeWaiting,
     PayloadErased,
+    PeopleEvent,
     PromptDeleted,
     PromptEvent,
     PromptSaved,
@@ -100,6 +101,12 @@ from flowforge.events import (
     TriggerFired,
     TriggerTimerFired,
     TriggerTimerSet,
+    UserAdded,
+    UserChanged,
+    UserKeyCreated,
+    UserKeyRevoked,
+    UserLoginLinkMade,
+    UserRemoved,
     WebhookReceived,
     WebhooksRejected,
     WorkerAwaited,
@@ -116,6 +123,7 @@ from services.projections.fold.asked import audit
 from services.projections.fold.breakers import breaker_changed
 from services.projections.fold.causes import decided, quarantined, received, rejected, requested, retried
 from services.projections.fold.nodes import fold_node, iteration
+from services.projections.fold.people import fold_people
 from services.projections.fold.prompts import fold_prompt
 from services.projections.fold.retention import fold_retention
 from services.projections.fold.runs import RUN_ENDED, fold_run, triggered
@@ -156,6 +164,7 @@ _OtherEvent = (
     | QuarantineEvent
     | SecretEvent
     | PromptEvent
+    | PeopleEvent
     | TemplateEvent
     | BreakerEvent
     | RetentionEvent
@@ -239,6 +248,8 @@ def _fold_other(models: ReadModels, stored: StoredEvent, event: _OtherEvent) -> 
             fold_template(models, stored, event)
         case PromptSaved() | PromptDeleted():
             fold_prompt(models, stored, event)
+        case UserAdded() | UserChanged() | UserRemoved() | UserKeyCreated() | UserKeyRevoked() | UserLoginLinkMade():
+            fold_people(models, stored, event)
         case BreakerOpened() | BreakerHalfOpened() | BreakerClosed():
             breaker_changed(models, stored, event)
         case DeadLetterRetried():

@@ -62,7 +62,8 @@ def _is_policy(text: str) -> bool:
 @asynccontextmanager
 async def visiting(browser: Browser, stranger: Stranger, folder: Path, **options: Any) -> AsyncGenerator[Visitor]:
     """A window of its own, logged in by a fresh link."""
-    window = await browser.new_context(base_url=stranger.endpoints["http"], **{"viewport": WIDE, **options})
+    chosen: dict[str, Any] = {"viewport": WIDE, **options}
+    window = await browser.new_context(base_url=stranger.endpoints["http"], **chosen)
     visitor = Visitor(await window.new_page(), stranger, folder)
     link = stranger.send("POST", "/api/users/admin/login-links").json()["url"]
     await visitor.open(link)

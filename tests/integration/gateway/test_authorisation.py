@@ -56,6 +56,11 @@ NEEDED = {
     "POST /api/subscriptions/{subscription_id}/resume": "operator",
     "POST /api/subscriptions/{subscription_id}/replay": "operator",
     "POST /api/subscriptions/{subscription_id}/test": "operator",
+    "POST /api/users": "admin",
+    "PATCH /api/users/{user}": "admin",
+    "DELETE /api/users/{user}": "admin",
+    "POST /api/users/{user}/keys": "admin",
+    "DELETE /api/users/{user}/keys/{key_id}": "admin",
     "POST /api/users/{user}/login-links": "admin",
     "DELETE /api/session": "viewer",
 }

@@ -12,6 +12,7 @@ import yaml
 from infra.deploy import credentials
 from infra.deploy.processes import HOME, HTTP_PORT, READY_FILE, SECRETS_FOLDER, Process, processes
 from infra.embedded import postgres
+from infra.embedded.front import LOGIN_PATH
 from infra.embedded.readiness import BEAT_S
 from infra.settings import PREFIX, Settings
 from services.gateway.settings import body_bytes_max
@@ -138,6 +139,8 @@ def test_the_image_has_what_the_processes_are_promised() -> None:
     for source in copied:
         assert (ROOT / source).exists()
         assert any(line.startswith("!") and source.startswith(line[1:]) for line in ignored), source
+    assert "COPY --from=console /source/services/console/dist services/console/dist" in image
+    assert {"services/console/dist", "**/node_modules"} <= set(ignored)  # built in the image, not brought along
 
 
 def test_the_front_lets_through_what_the_writes_take() -> None:
@@ -145,5 +148,6 @@ def test_the_front_lets_through_what_the_writes_take() -> None:
     [megabytes] = re.findall(r"client_max_body_size (\d+)m;", front)
     assert int(megabytes) * 1024**2 > body_bytes_max
     assert re.findall(r"^    ([A-Z]+) reads;", front, re.MULTILINE) == ["GET", "HEAD", "OPTIONS"]
+    assert re.findall(r"^    (\S+) writes;", front, re.MULTILINE) == ["default", LOGIN_PATH]
     mounted = COMPOSE["services"]["front"]["volumes"][0].split(":")[0]
     assert (DEPLOY / mounted).samefile(CHART / "files" / "front.conf.template")

@@ -154,6 +154,33 @@ export function useLive(
   }, [address]);
 }
 
+/** The first event of a stream after a position; null where nothing comes of it. */
+export async function firstEvent(
+  address: string,
+  from: number,
+  signal: AbortSignal,
+): Promise<LoggedEvent | null> {
+  const own = new AbortController();
+  const headers = { Accept: "text/event-stream", "Last-Event-ID": String(from) };
+  try {
+    const response = await fetch(address, { headers, signal: AbortSignal.any([own.signal, signal]) });
+    if (response.status !== 200 || response.body === null) return null;
+    const messages = response.body
+      .pipeThrough(new TextDecoderStream())
+      .pipeThrough(new EventSourceParserStream());
+    const reader = messages.getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return null;
+      if (value.event !== undefined && value.data !== "") return JSON.parse(value.data) as LoggedEvent;
+    }
+  } catch {
+    return null;
+  } finally {
+    own.abort();
+  }
+}
+
 /** Runs `deed` at once, and then no more often than each `pauseMs`, or twice the time that it takes; the last call counts. */
 export function paced(deed: () => Promise<unknown>, pauseMs: number): () => void {
   let isBusy = false;

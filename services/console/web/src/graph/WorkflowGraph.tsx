@@ -7,7 +7,7 @@ import { Loading } from "../ui/Said";
 import { colourOf } from "../ui/Status";
 import { NodeCard, type CardData, type CardNode } from "./NodeCard";
 import { usePlaces } from "./place";
-import type { Shape } from "./layout";
+import { NODE_HEIGHT, NODE_WIDTH, type Shape } from "./layout";
 
 export interface Drawn {
   nodes: { id: string; data: CardData; position?: { x: number; y: number } | null }[];
@@ -54,6 +54,8 @@ export function WorkflowGraph({ drawn, selected = null, onSelect, label }: Workf
         type: "card",
         position: (isPlaced ? position : places?.get(id)) ?? { x: 0, y: 0 },
         data,
+        width: NODE_WIDTH,
+        height: NODE_HEIGHT,
         selected: id === selected,
         ariaLabel: [data.name, data.status, data.detail].filter(Boolean).join(", "),
       })),

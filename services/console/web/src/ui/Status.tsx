@@ -66,6 +66,7 @@ export function Status({ status, detail }: { status: string; detail?: string | u
       style={{
         display: "inline-flex",
         alignItems: "center",
+        verticalAlign: "middle",
         gap: 6,
         color: colourOf(status),
         fontWeight: 550,

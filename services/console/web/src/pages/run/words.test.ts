@@ -25,7 +25,15 @@ test("how long it has waited stands beside", () => {
 });
 
 test("a run without a slot says its place in the queue", () => {
-  const waiting = { reason: "concurrency", pool: null, key: "c7", limit: 1, position: 2, in_use: 1, holders: [] };
+  const waiting = {
+    reason: "concurrency",
+    pool: null,
+    key: "c7",
+    limit: 1,
+    position: 2,
+    in_use: 1,
+    holders: [],
+  };
   expect(slotWords(waiting)).toBe(
     "waits for the one slot of its workflow for key c7: 1 in use, place 2 in the queue",
   );

@@ -64,7 +64,9 @@ export function waitWords(waitingFor: unknown, now: number): string | null {
   if (began !== null) parts.push(`for ${took(Math.max(0, now - Date.parse(began)))}`);
   if (until !== null)
     parts.push(
-      kind === "timer" || kind === "retry" ? `until ${local(until, now)}` : `at the latest until ${local(until, now)}`,
+      kind === "timer" || kind === "retry"
+        ? `until ${local(until, now)}`
+        : `at the latest until ${local(until, now)}`,
     );
   return parts.join(", ");
 }
