@@ -31,7 +31,11 @@ export function Actions({ workflow }: TabProps) {
         </Button>
       ) : null}
       {mayRun ? (
-        <Button leftSection={<IconPlayerPlay size={16} aria-hidden />} onClick={run.open} data-testid="run-workflow">
+        <Button
+          leftSection={<IconPlayerPlay size={16} aria-hidden />}
+          onClick={run.open}
+          data-testid="run-workflow"
+        >
           Run
         </Button>
       ) : null}
@@ -97,7 +101,15 @@ function SaveAsTemplate({ workflow, onClose }: TabProps & { onClose: () => void 
         onSubmit={(event) => {
           event.preventDefault();
           save.mutate({
-            body: { id, name, description, category, definition: null, workflow_id: workflow.id, version: workflow.version },
+            body: {
+              id,
+              name,
+              description,
+              category,
+              definition: null,
+              workflow_id: workflow.id,
+              version: workflow.version,
+            },
           });
         }}
       >
@@ -106,14 +118,23 @@ function SaveAsTemplate({ workflow, onClose }: TabProps & { onClose: () => void 
             Others can start from it. Its variables become what they fill in:{" "}
             {workflow.variables.map((variable) => variable.name).join(", ") || "it has none"}.
           </Text>
-          <TextInput label="Name" value={name} required onChange={(event) => setName(event.currentTarget.value)} />
+          <TextInput
+            label="Name"
+            value={name}
+            required
+            onChange={(event) => setName(event.currentTarget.value)}
+          />
           <TextInput label="Id" value={id} required onChange={(event) => setId(event.currentTarget.value)} />
           <TextInput
             label="What it shows"
             value={description}
             onChange={(event) => setDescription(event.currentTarget.value)}
           />
-          <TextInput label="Category" value={category} onChange={(event) => setCategory(event.currentTarget.value)} />
+          <TextInput
+            label="Category"
+            value={category}
+            onChange={(event) => setCategory(event.currentTarget.value)}
+          />
           <Group justify="flex-end">
             <Button variant="default" onClick={onClose}>
               Cancel

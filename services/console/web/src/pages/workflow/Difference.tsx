@@ -57,9 +57,7 @@ export function Difference({ workflowId, from, to }: DifferenceProps) {
 
 function Glance({ of }: { of: Schemas["Summary"] }) {
   const said = glance(of);
-  return (
-    <Text size="sm">{said.length === 0 ? "Nothing that matters differs." : `${said.join("; ")}.`}</Text>
-  );
+  return <Text size="sm">{said.length === 0 ? "Nothing that matters differs." : `${said.join("; ")}.`}</Text>;
 }
 
 function Texts({ workflowId, from, to, isBeside }: DifferenceProps & { isBeside: boolean }) {
@@ -73,7 +71,11 @@ function Texts({ workflowId, from, to, isBeside }: DifferenceProps & { isBeside:
   );
   return (
     <Shown of={before}>
-      {() => <Shown of={after}>{() => <Lines lines={lines} isBeside={isBeside} labels={[`Version ${from}`, `Version ${to}`]} />}</Shown>}
+      {() => (
+        <Shown of={after}>
+          {() => <Lines lines={lines} isBeside={isBeside} labels={[`Version ${from}`, `Version ${to}`]} />}
+        </Shown>
+      )}
     </Shown>
   );
 }
@@ -106,10 +108,14 @@ function Fields({ of }: { of: Schemas["Difference"][] }) {
               <Table.Td className="ff-mono">{path}</Table.Td>
               <Table.Td>{change}</Table.Td>
               <Table.Td>
-                <pre className="ff-json ff-mono">{before === undefined ? "–" : JSON.stringify(before, null, 1)}</pre>
+                <pre className="ff-json ff-mono">
+                  {before === undefined ? "–" : JSON.stringify(before, null, 1)}
+                </pre>
               </Table.Td>
               <Table.Td>
-                <pre className="ff-json ff-mono">{after === undefined ? "–" : JSON.stringify(after, null, 1)}</pre>
+                <pre className="ff-json ff-mono">
+                  {after === undefined ? "–" : JSON.stringify(after, null, 1)}
+                </pre>
               </Table.Td>
             </Table.Tr>
           ))}

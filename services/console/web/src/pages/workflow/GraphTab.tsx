@@ -36,7 +36,10 @@ export function GraphTab({ workflow }: TabProps) {
     params: { path: { workflow_id: workflow.id }, query: { version } },
   });
   const nodeRuns = chosen === "" ? null : (run.data?.node_runs ?? null);
-  const drawn = useMemo(() => (graph.data === undefined ? null : drawnGraph(graph.data, nodeRuns)), [graph.data, nodeRuns]);
+  const drawn = useMemo(
+    () => (graph.data === undefined ? null : drawnGraph(graph.data, nodeRuns)),
+    [graph.data, nodeRuns],
+  );
   const selected = filter("node");
   return (
     <Stack gap="xs" h="100%">
@@ -76,7 +79,12 @@ export function GraphTab({ workflow }: TabProps) {
           </Shown>
         </div>
         {selected === "" ? null : (
-          <NodePanel workflow={workflow} nodeId={selected} runId={chosen} onClose={() => setFilter({ node: null })} />
+          <NodePanel
+            workflow={workflow}
+            nodeId={selected}
+            runId={chosen}
+            onClose={() => setFilter({ node: null })}
+          />
         )}
       </div>
     </Stack>
@@ -84,7 +92,10 @@ export function GraphTab({ workflow }: TabProps) {
 }
 
 function choice(run: Schemas["Run"]): { value: string; label: string } {
-  return { value: run.run_id, label: `${run.status} · ${local(run.created_at)} · version ${run.workflow_version}` };
+  return {
+    value: run.run_id,
+    label: `${run.status} · ${local(run.created_at)} · version ${run.workflow_version}`,
+  };
 }
 
 /** As the newest version has it. */

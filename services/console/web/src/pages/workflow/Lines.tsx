@@ -17,7 +17,12 @@ interface LinesProps {
 export function Lines({ lines, isBeside, labels }: LinesProps) {
   const parts = folded(lines);
   return (
-    <div className="ff-panel ff-scroll ff-diff" role="region" aria-label={`${labels[0]} and ${labels[1]}`} tabIndex={0}>
+    <div
+      className="ff-panel ff-scroll ff-diff"
+      role="region"
+      aria-label={`${labels[0]} and ${labels[1]}`}
+      tabIndex={0}
+    >
       <table>
         <thead>
           <tr>

@@ -63,7 +63,11 @@ export function RunsTab({ workflow }: TabProps) {
           of={runs}
           label="Runs"
           columns={COLUMNS}
-          row={(run) => ({ key: run.run_id, "data-testid": `run-row-${run.run_id}`, "data-status": run.status })}
+          row={(run) => ({
+            key: run.run_id,
+            "data-testid": `run-row-${run.run_id}`,
+            "data-status": run.status,
+          })}
           empty={
             <div className="ff-panel">
               <Empty title={status === undefined ? "It has not run yet" : `No run is ${status}`}>
@@ -87,14 +91,27 @@ const COLUMNS: Column<Run>[] = [
       </Anchor>
     ),
   },
-  { label: "Version", isExtra: true, align: "right", width: 80, cell: ({ workflow_version }) => workflow_version },
+  {
+    label: "Version",
+    isExtra: true,
+    align: "right",
+    width: 80,
+    cell: ({ workflow_version }) => workflow_version,
+  },
   { label: "Trigger", isExtra: true, cell: ({ trigger }) => `${trigger.id} (${trigger.type})` },
   { label: "Started", cell: (run) => <When at={run.started_at ?? run.created_at} relative /> },
-  { label: "Took", align: "right", isExtra: true, cell: ({ duration_ms }) => <span className="ff-number">{took(duration_ms)}</span> },
+  {
+    label: "Took",
+    align: "right",
+    isExtra: true,
+    cell: ({ duration_ms }) => <span className="ff-number">{took(duration_ms)}</span>,
+  },
 ];
 
 function Bars({ workflowId }: { workflowId: string }) {
-  const last = api.useQuery("get", "/api/runs", { params: { query: { workflow_id: workflowId, limit: BARS_COUNT } } });
+  const last = api.useQuery("get", "/api/runs", {
+    params: { query: { workflow_id: workflowId, limit: BARS_COUNT } },
+  });
   const runs = last.data?.items ?? [];
   if (runs.length === 0) return null;
   return (
@@ -159,7 +176,9 @@ function Slots({ of }: { of: Schemas["SlotUse"][] }) {
       Slots:{" "}
       {of
         .map(({ pool, key, limit, in_use, waiting }) => {
-          const name = [pool === null ? null : `pool ${pool}`, key === "" ? null : `“${key}”`].filter(Boolean).join(" ");
+          const name = [pool === null ? null : `pool ${pool}`, key === "" ? null : `“${key}”`]
+            .filter(Boolean)
+            .join(" ");
           return `${name === "" ? "" : `${name}: `}${in_use} of ${limit} in use, ${waiting} wait`;
         })
         .join("; ")}

@@ -23,7 +23,12 @@ export function SettingsTab({ workflow }: TabProps) {
       <Part title="About it">
         <Facts
           of={[
-            ["Id", <code key="id" className="ff-mono">{workflow.id}</code>],
+            [
+              "Id",
+              <code key="id" className="ff-mono">
+                {workflow.id}
+              </code>,
+            ],
             ["Experiment", workflow.experiment_id ?? "none"],
             ["Made", <When key="made" at={workflow.created_at} />],
             ["By", workflow.created_by ?? "–"],
@@ -87,7 +92,10 @@ function Variables({ of }: { of: Schemas["Variable"][] }) {
       row={({ name }) => ({ key: name })}
       columns={[
         { label: "Name", cell: ({ name }) => <code className="ff-mono">{name}</code> },
-        { label: "Default", cell: ({ default_value: value }) => <code className="ff-mono">{JSON.stringify(value)}</code> },
+        {
+          label: "Default",
+          cell: ({ default_value: value }) => <code className="ff-mono">{JSON.stringify(value)}</code>,
+        },
         { label: "What for", isExtra: true, cell: ({ description }) => description },
       ]}
     />
@@ -104,7 +112,12 @@ function Kept() {
         <Stack gap="xs">
           <Facts
             of={[
-              ["Runs", kept.runs_days === null ? "in the log, for ever" : `${days(kept.runs_days)}, then in archives`],
+              [
+                "Runs",
+                kept.runs_days === null
+                  ? "in the log, for ever"
+                  : `${days(kept.runs_days)}, then in archives`,
+              ],
               ["Lines of jobs", days(kept.log_lines_days)],
               ["Decisions", days(kept.decisions_days)],
             ]}
@@ -127,8 +140,11 @@ function Told({ workflowId }: { workflowId: string }) {
         if (own.length === 0)
           return (
             <Said>
-              Nobody outside. Under <Anchor component={Link} to="/people?tab=outgoing" size="sm">Outgoing</Anchor> stands who is
-              told of runs, by HTTP.
+              Nobody outside. Under{" "}
+              <Anchor component={Link} to="/people?tab=outgoing" size="sm">
+                Outgoing
+              </Anchor>{" "}
+              stands who is told of runs, by HTTP.
             </Said>
           );
         return (
@@ -138,7 +154,11 @@ function Told({ workflowId }: { workflowId: string }) {
             row={({ id }) => ({ key: id })}
             columns={[
               { label: "Name", cell: ({ id, name }) => (name === "" ? id : name) },
-              { label: "Of", isExtra: true, cell: ({ filter }) => (filter.workflow_id === null ? "all workflows" : "this one") },
+              {
+                label: "Of",
+                isExtra: true,
+                cell: ({ filter }) => (filter.workflow_id === null ? "all workflows" : "this one"),
+              },
               { label: "State", cell: ({ status }) => <Status status={status} /> },
             ]}
           />

@@ -44,7 +44,9 @@ export function StatisticsTab({ workflow }: TabProps) {
 
 function All({ of, everyHours }: { of: Schemas["WorkflowStats"]; everyHours: number }) {
   if (of.runs.created === 0 && of.nodes.length === 0)
-    return <Empty title="Nothing ran in this time">Choose a longer one, or run it: numbers come with runs.</Empty>;
+    return (
+      <Empty title="Nothing ran in this time">Choose a longer one, or run it: numbers come with runs.</Empty>
+    );
   return (
     <>
       <SimpleGrid cols={{ base: 2, sm: 3, lg: 6 }} spacing="sm">
@@ -174,7 +176,9 @@ function ByNode({ of }: { of: Schemas["NodeDurations"][] }) {
               label: "Takes",
               align: "right",
               cell: ({ timed_count, average_ms, deviation_ms }) =>
-                timed_count === 0 ? "–" : (
+                timed_count === 0 ? (
+                  "–"
+                ) : (
                   <Group gap={4} justify="flex-end" wrap="nowrap" className="ff-number">
                     {took(average_ms)}
                     <Text span size="xs" c="dimmed">

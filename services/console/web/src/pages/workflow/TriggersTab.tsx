@@ -35,8 +35,9 @@ export function TriggersTab({ workflow }: TabProps) {
               Triggers ({count}): runs when ANY trigger fires
             </Title>
             <Text size="sm" c="dimmed" maw={700}>
-              Each trigger fires independently of the others: none waits for another, and each that fires starts a run
-              of its own. To start only when several things have happened, add one trigger on dependencies with “all”.
+              Each trigger fires independently of the others: none waits for another, and each that fires
+              starts a run of its own. To start only when several things have happened, add one trigger on
+              dependencies with “all”.
             </Text>
           </div>
           {mayEdit ? <AddTrigger workflowId={workflow.id} takenIds={triggers.map(({ id }) => id)} /> : null}
@@ -49,7 +50,8 @@ export function TriggersTab({ workflow }: TabProps) {
         {count === 0 ? (
           <div className="ff-panel">
             <Empty title="Nothing starts it by itself yet">
-              It can be run by hand. Add a trigger: by the clock, when an event comes, when another workflow ends.
+              It can be run by hand. Add a trigger: by the clock, when an event comes, when another workflow
+              ends.
             </Empty>
           </div>
         ) : (
@@ -71,8 +73,18 @@ export function TriggersTab({ workflow }: TabProps) {
 function columns(workflowId: string, known: Map<string, Schemas["ListedTrigger"]>): Column<Trigger>[] {
   return [
     { label: "Trigger", cell: (one) => <Named workflowId={workflowId} of={one} /> },
-    { label: "Last fired", isExtra: true, width: 130, cell: ({ id }) => <LastFired workflowId={workflowId} triggerId={id} /> },
-    { label: "Last decision", isExtra: true, width: 170, cell: ({ id }) => <LastDecision of={known.get(id)} /> },
+    {
+      label: "Last fired",
+      isExtra: true,
+      width: 130,
+      cell: ({ id }) => <LastFired workflowId={workflowId} triggerId={id} />,
+    },
+    {
+      label: "Last decision",
+      isExtra: true,
+      width: 170,
+      cell: ({ id }) => <LastDecision of={known.get(id)} />,
+    },
     {
       label: "Next",
       isExtra: true,
@@ -102,7 +114,7 @@ function Named({ workflowId, of }: { workflowId: string; of: Trigger }) {
     <Group gap="sm" wrap="nowrap" align="flex-start">
       <Sign size={18} role="img" aria-label={kind.label} style={{ flexShrink: 0, marginTop: 2 }} />
       <div style={{ minWidth: 0 }}>
-        <Anchor component={Link} to={`/workflows/${workflowId}/triggers/${of.id}`} fw={550}>
+        <Anchor component={Link} to={`/workflows/${workflowId}/triggers/${of.id}`} fw={550} size="sm">
           {of.name === "" ? of.id : of.name}
         </Anchor>
         <Text size="xs" c="dimmed" component="div" maw={620}>

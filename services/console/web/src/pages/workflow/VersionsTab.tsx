@@ -23,7 +23,11 @@ export function VersionsTab({ workflow }: TabProps) {
   );
   const items = versions.data?.pages.flatMap((page) => page.items);
   if (items === undefined)
-    return versions.isPending ? <Loading /> : <Failed error={versions.error} onRetry={() => void versions.refetch()} />;
+    return versions.isPending ? (
+      <Loading />
+    ) : (
+      <Failed error={versions.error} onRetry={() => void versions.refetch()} />
+    );
   const to = whole(filter("to")) ?? workflow.version;
   const from = whole(filter("from")) ?? (to > 1 ? to - 1 : to);
   return (
@@ -40,7 +44,12 @@ export function VersionsTab({ workflow }: TabProps) {
             <Table.Thead>
               <Table.Tr>
                 {["From", "To", "Version", "Saved", "By", ""].map((label) => (
-                  <Table.Th key={label} fz="xs" c="dimmed">
+                  <Table.Th
+                    key={label}
+                    fz="xs"
+                    c="dimmed"
+                    className={label === "By" ? "ff-extra" : undefined}
+                  >
                     {label === "" ? <span className="ff-hidden">What can be done</span> : label}
                   </Table.Th>
                 ))}
@@ -69,7 +78,9 @@ export function VersionsTab({ workflow }: TabProps) {
       </section>
       {from === to ? (
         <Text size="sm" c="dimmed">
-          {workflow.version === 1 ? "There is one version only: nothing to compare yet." : "Choose two different versions."}
+          {workflow.version === 1
+            ? "There is one version only: nothing to compare yet."
+            : "Choose two different versions."}
         </Text>
       ) : (
         <Difference workflowId={workflow.id} from={from} to={to} />
@@ -117,8 +128,10 @@ function Row({ of, workflow, isFrom, isTo, onFrom, onTo }: RowProps) {
       <Table.Td>
         <When at={of.created_at} />
       </Table.Td>
-      <Table.Td>{of.created_by ?? "–"}</Table.Td>
-      <Table.Td ta="right">{of.version === workflow.version ? null : <Back of={of} workflow={workflow} />}</Table.Td>
+      <Table.Td className="ff-extra">{of.created_by ?? "–"}</Table.Td>
+      <Table.Td ta="right">
+        {of.version === workflow.version ? null : <Back of={of} workflow={workflow} />}
+      </Table.Td>
     </Table.Tr>
   );
 }

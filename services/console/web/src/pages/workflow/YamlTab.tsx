@@ -12,8 +12,8 @@ export function YamlTab({ workflow }: TabProps) {
     <Stack gap="xs">
       <Group justify="space-between">
         <Text size="sm" c="dimmed">
-          Version {workflow.version}, without defaults. <code className="ff-mono">flowforge apply -f FILE</code> saves it
-          again.
+          Version {workflow.version}, without defaults.{" "}
+          <code className="ff-mono">flowforge apply -f FILE</code> saves it again.
         </Text>
         <Group gap="xs">
           <CopyButton value={text}>
@@ -22,7 +22,9 @@ export function YamlTab({ workflow }: TabProps) {
                 variant="default"
                 size="xs"
                 onClick={copy}
-                leftSection={copied ? <IconCheck size={15} aria-hidden /> : <IconCopy size={15} aria-hidden />}
+                leftSection={
+                  copied ? <IconCheck size={15} aria-hidden /> : <IconCopy size={15} aria-hidden />
+                }
               >
                 {copied ? "Copied" : "Copy"}
               </Button>

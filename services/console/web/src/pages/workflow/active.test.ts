@@ -8,7 +8,12 @@ const run = (id: string, status: string, minute: number) => ({
 });
 
 it("counts what runs by its trigger, the most first, with the oldest of each", () => {
-  const told = byTrigger([run("a", "running", 5), run("b", "pending", 1), run("b", "running", 3), run("b", "paused", 2)]);
+  const told = byTrigger([
+    run("a", "running", 5),
+    run("b", "pending", 1),
+    run("b", "running", 3),
+    run("b", "paused", 2),
+  ]);
   expect(told.map(({ id, running, pending, paused }) => [id, running, pending, paused])).toEqual([
     ["b", 1, 1, 1],
     ["a", 1, 0, 0],

@@ -3,7 +3,17 @@ import type { Schemas } from "../../api/client";
 import { drawnGraph } from "./drawn";
 
 const node = (node_id: string, dependencies: string[] = [], fields: Partial<Schemas["GraphNode"]> = {}) => ({
-  ...{ node_id, type: "job", name: "", dependencies, dependents: [], level: 0, position: null, loop_id: null, is_map: false },
+  ...{
+    node_id,
+    type: "job",
+    name: "",
+    dependencies,
+    dependents: [],
+    level: 0,
+    position: null,
+    loop_id: null,
+    is_map: false,
+  },
   ...fields,
 });
 const edge = (source_node_id: string, target_node_id: string, fields: object) => ({
@@ -15,7 +25,12 @@ const graph = {
   workflow_id: "w",
   version: 1,
   bodies: {},
-  nodes: [node("a"), node("b", ["a"], { name: "Second" }), node("c", ["a", "b"]), node("in", ["x"], { loop_id: "b" })],
+  nodes: [
+    node("a"),
+    node("b", ["a"], { name: "Second" }),
+    node("c", ["a", "b"]),
+    node("in", ["x"], { loop_id: "b" }),
+  ],
   edges: [edge("a", "b", { dependency: "on_failure" }), edge("b", "c", { condition: "input.n > 1" })],
 } as unknown as Schemas["GraphView"];
 

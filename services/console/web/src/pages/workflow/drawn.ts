@@ -5,7 +5,9 @@ import type { Drawn } from "../../graph/WorkflowGraph";
 
 export function drawnGraph(graph: Schemas["GraphView"], nodeRuns: Schemas["NodeRun"][] | null): Drawn {
   const runs = new Map((nodeRuns ?? []).map((run) => [run.node_id, run]));
-  const inBodies = new Set(graph.nodes.filter(({ loop_id }) => loop_id !== null).map(({ node_id }) => node_id));
+  const inBodies = new Set(
+    graph.nodes.filter(({ loop_id }) => loop_id !== null).map(({ node_id }) => node_id),
+  );
   const nodes = graph.nodes.filter(({ node_id }) => !inBodies.has(node_id));
   const known = new Set(nodes.map(({ node_id }) => node_id));
   return {
@@ -28,7 +30,12 @@ export function drawnGraph(graph: Schemas["GraphView"], nodeRuns: Schemas["NodeR
     edges: nodes.flatMap(({ node_id, dependencies }) =>
       dependencies
         .filter((from) => known.has(from))
-        .map((from) => ({ id: `${from}>${node_id}`, source: from, target: node_id, ...labelled(graph, from, node_id) })),
+        .map((from) => ({
+          id: `${from}>${node_id}`,
+          source: from,
+          target: node_id,
+          ...labelled(graph, from, node_id),
+        })),
     ),
   };
 }
@@ -43,7 +50,11 @@ function placeOf(position: Schemas["GraphNode"]["position"]): { x: number; y: nu
 function labelled(graph: Schemas["GraphView"], from: string, to: string): { label?: string } {
   const edge = graph.edges.find((one) => one.source_node_id === from && one.target_node_id === to);
   const said = [
-    edge?.dependency === "on_failure" ? "if it fails" : edge?.dependency === "on_completion" ? "in any case" : null,
+    edge?.dependency === "on_failure"
+      ? "if it fails"
+      : edge?.dependency === "on_completion"
+        ? "in any case"
+        : null,
     edge?.condition === null || edge?.condition === undefined ? null : `if ${edge.condition}`,
   ].filter((part) => part !== null);
   return said.length === 0 ? {} : { label: said.join(", ") };

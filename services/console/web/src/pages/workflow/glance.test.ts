@@ -11,7 +11,12 @@ it("says what came, went and changed", () => {
     settings: ["sla_ms"],
     fields: ["description"],
   });
-  expect(told).toEqual(["Node added: b", "nodes changed: a, c", "settings changed: sla_ms", "also changed: description"]);
+  expect(told).toEqual([
+    "Node added: b",
+    "nodes changed: a, c",
+    "settings changed: sla_ms",
+    "also changed: description",
+  ]);
 });
 
 it("says nothing where nothing did", () => {

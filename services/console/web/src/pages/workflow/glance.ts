@@ -27,11 +27,7 @@ export function glance(summary: Summary): string[] {
 }
 
 function of(what: string, { added = [], removed = [], changed = [] }: Names): string[] {
-  return [
-    [added, "added"] as const,
-    [removed, "removed"] as const,
-    [changed, "changed"] as const,
-  ]
+  return [[added, "added"] as const, [removed, "removed"] as const, [changed, "changed"] as const]
     .filter(([names]) => names.length > 0)
     .map(([names, done]) => `${what}${names.length === 1 ? "" : "s"} ${done}: ${names.join(", ")}`);
 }
