@@ -40,7 +40,8 @@ SESSIONS = f"""
 """Whose session it is, by the SHA-256 of its id."""
 _ADD_LINK = f"""
     insert into gateway.login_links (hash, name, expires_at)
-    select $1, name, now() + interval '{LOGIN_LINK_S_MAX} seconds' from gateway.users where name = $2 returning expires_at
+    select $1, name, now() + interval '{LOGIN_LINK_S_MAX} seconds' from gateway.users where name = $2 for share
+    returning expires_at
 """  # noqa: S608
 
 

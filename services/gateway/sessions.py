@@ -6,6 +6,11 @@ import asyncpg
 
 from infra.http.sessions import LoginLink, add_login_link, digest_of, new_token
 
+_WHOSE = """
+    select users.name from gateway.login_links join gateway.users using (name) where hash = $1 for share of users
+"""
+"""Waits for a change of the user that is under way: it would not see a session that begins meanwhile. Users are locked
+before what hangs on them, as a change does it."""
 _BEGIN = """
     with used as (delete from gateway.login_links where hash = $1 returning name, expires_at)
     insert into gateway.sessions (hash, name, role)
@@ -28,7 +33,9 @@ class Sessions:
         session = new_token()
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(_FIRMLY)
-            name = await connection.fetchval(_BEGIN, digest_of(token), digest_of(session))
+            name = await connection.fetchval(_WHOSE, digest_of(token))
+            if name is not None:
+                name = await connection.fetchval(_BEGIN, digest_of(token), digest_of(session))
         return None if name is None else session
 
     async def end(self, session: str) -> None:

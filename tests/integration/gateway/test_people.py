@@ -1,5 +1,6 @@
 """What authentication reads of users and keys is made from the log, whatever became of it meanwhile."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -138,6 +139,43 @@ async def test_a_session_that_is_used_lasts_a_week_from_then(pool: asyncpg.Pool)
     assert first.expires_at is not None
     assert second.expires_at is not None
     assert (second.expires_at - first.expires_at).days in (5, 6)
+
+
+CHANGED = ("update gateway.users set role = 'viewer'", "update gateway.sessions set role = 'viewer'")
+REMOVED = ("delete from gateway.users", "delete from gateway.sessions", "delete from gateway.login_links")
+
+
+@pytest.mark.parametrize(("statements", "role"), [(CHANGED, "viewer"), (REMOVED, None)])
+@pytest.mark.parametrize("done", [1, 2])
+async def test_a_session_that_begins_while_its_user_changes_is_of_the_user_afterwards(
+    pool: asyncpg.Pool, statements: tuple[str, ...], role: str | None, done: int
+):
+    link = await Sessions(pool).add_link("admin", "http://here")
+    assert link is not None
+    async with pool.acquire() as changing, changing.transaction():
+        for statement in statements[:done]:
+            await changing.execute(statement)
+        beginning = asyncio.create_task(Sessions(pool).begin(link.url.partition("token=")[2]))
+        await done_or_waiting(pool, beginning)
+        for statement in statements[done:]:
+            await changing.execute(statement)
+    session = await beginning
+    holder = None if session is None else await session_holder(pool, digest_of(session))
+    assert (None if holder is None else holder.role) == role
+
+
+async def done_or_waiting(pool: asyncpg.Pool, task: asyncio.Task[Any]) -> None:
+    async with asyncio.timeout(5):
+        while not (task.done() or await pool.fetchval("select exists (select from pg_locks where not granted)")):
+            await asyncio.sleep(0.005)
+
+
+async def test_a_link_begins_one_session_however_many_ask_at_once(pool: asyncpg.Pool):
+    link = await Sessions(pool).add_link("admin", "http://here")
+    assert link is not None
+    token = link.url.partition("token=")[2]
+    begun = await asyncio.gather(*(Sessions(pool).begin(token) for _ in range(5)))
+    assert len([session for session in begun if session is not None]) == 1
 
 
 async def test_an_old_link_begins_nothing(pool: asyncpg.Pool):
