@@ -7,13 +7,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 from flowforge.events import UserAdded, UserChanged, UserKeyCreated, UserKeyRevoked, UserRemoved, encode
 from flowforge.people import PEOPLE, PEOPLE_STREAM
 
+from infra.embedded.front import lifespan
+from infra.embedded.preparation import admit_administrator
 from infra.eventlog import Append, Appended, MemoryEventLog, NewEvent, StreamAppend
 from infra.http.authentication import Principal, key_holder, session_holder
 from infra.http.sessions import digest_of
+from infra.settings import Settings
+from services.gateway.api import create_app
 from services.gateway.people import People
 from services.gateway.sessions import Sessions
 
@@ -99,6 +104,54 @@ async def test_a_removed_administrator_takes_the_installations_own_key_along(poo
     await People(pool, await log_of(UserAdded(name="ben", role="admin"), UserRemoved(name="admin"))).catch_up()
     assert await key_holder(pool, digest("first")) is None
     assert await Sessions(pool).add_link("admin", "http://x") is None
+
+
+async def test_what_was_revoked_as_the_gateway_died_opens_nothing_once_one_is_there(
+    catalog: None, http: httpx.AsyncClient, pool: asyncpg.Pool, service_settings: Settings
+):
+    assert (await http.post("/api/users", json={"name": "ada", "role": "viewer"})).status_code == 201
+    made = (await http.post("/api/users/ada/keys", json={})).json()
+    assert await key_holder(pool, digest(made["key"])) == Principal("ada", "viewer")
+    assert (await http.delete(f"/api/users/ada/keys/{made['id']}")).status_code == 200
+    await pool.execute("update gateway.people set version = version - 1")
+    await pool.execute(
+        "insert into gateway.keys (hash, name, role, key_id) values ($1, 'ada', 'viewer', $2)",
+        digest(made["key"]),
+        made["id"],
+    )
+    async with lifespan(create_app(service_settings)):  # type: ignore[arg-type]
+        assert await key_holder(pool, digest(made["key"])) is None
+
+
+async def test_a_replaced_key_of_the_installation_opens_nothing(pool: asyncpg.Pool, postgres_dsn: str):
+    await pool.execute(
+        "insert into gateway.keys (hash, name, role, key_id) values ($1, 'admin', 'admin', 'k')", digest("k")
+    )
+    for key in ("first", "first", "second"):
+        await admit_administrator(postgres_dsn, key)
+        assert await key_holder(pool, digest(key)) == Principal("admin", "admin")
+    assert await key_holder(pool, digest("first")) is None
+    assert await key_holder(pool, digest("k")) == Principal("admin", "admin")
+
+
+async def test_the_installations_own_key_does_not_come_back_with_another_user_of_that_name(
+    pool: asyncpg.Pool, postgres_dsn: str
+):
+    await admit_administrator(postgres_dsn, "first")
+    ben = UserAdded(name="ben", role="admin")
+    log = await log_of(ben, UserRemoved(name="admin"), UserAdded(name="admin", role="admin"))
+    await People(pool, log).catch_up()
+    await admit_administrator(postgres_dsn, "first")
+    assert await key_holder(pool, digest("first")) is None
+
+
+async def test_a_log_that_lost_a_change_of_the_administrator_gives_the_role_back(pool: asyncpg.Pool, postgres_dsn: str):
+    await admit_administrator(postgres_dsn, "first")
+    ben = UserAdded(name="ben", role="admin")
+    await People(pool, await log_of(ben, UserChanged(name="admin", role="viewer"))).catch_up()
+    assert await key_holder(pool, digest("first")) == Principal("admin", "viewer")
+    await People(pool, await log_of(ben)).catch_up()
+    assert await key_holder(pool, digest("first")) == Principal("admin", "admin")
 
 
 async def test_a_session_ends_after_a_week_unused_and_after_a_month_in_any_case(pool: asyncpg.Pool):
