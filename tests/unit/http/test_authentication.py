@@ -162,6 +162,14 @@ def test_an_unknown_session_is_nobody(client: TestClient[Litestar], cookie: str)
     assert client.get("/viewer").status_code == 401
 
 
+@pytest.mark.parametrize(
+    "odd", ['theme={"dark": true}', "flag", "a b=1", 'a="open', "expires=never", "", "a[]=1", f"{COOKIE}x=1"]
+)
+def test_cookies_of_other_tools_on_this_host_do_not_end_a_session(client: TestClient[Litestar], odd: str):
+    for cookies in (f"{odd}; {COOKIE}=of-ada", f"{COOKIE}=of-ada; {odd}", f"{odd};{COOKIE}=of-ada;{odd}"):
+        assert client.get("/viewer", headers={"cookie": cookies}).text == "ada"
+
+
 def test_a_key_wins_over_a_session(browser: TestClient[Litestar]):
     assert browser.get("/viewer", headers={"authorization": "Bearer admin"}).text == "admin"
     assert status(browser, "/viewer", "wrong") == 401
