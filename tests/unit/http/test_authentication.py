@@ -1,7 +1,9 @@
 """A handler that names no role is closed to everybody; a role includes those below it."""
 
+import asyncio
 import hashlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from infra.http.authentication import (
     Role,
     forget_known,
 )
-from infra.http.problems import exception_handlers
+from infra.http.problems import exception_handlers, unavailable
 from infra.http.sessions import COOKIE
 
 ROLES: tuple[Role, ...] = ("viewer", "operator", "editor", "admin")
@@ -236,3 +238,47 @@ async def test_what_was_known_is_forgotten_at_once_when_keys_change():
     assert await ring.principal("k") == Principal("ada", "viewer")
     forget_known()
     assert await ring.principal("k") is None
+
+
+HOLDER = Principal("ada", "editor")
+
+
+@pytest.mark.parametrize(
+    ("later", "is_ended"),
+    [(Principal("ada", "editor", expires_at=datetime(2099, 1, 1, tzinfo=UTC)), False), (None, True),
+     (Principal("ada", "viewer"), True), (Principal("ben", "editor"), True), (OSError(), False),
+     (unavailable("not now"), False)],
+)  # fmt: skip
+async def test_a_live_stream_ends_when_its_listener_may_listen_no_more(
+    later: Principal | Exception | None, is_ended: bool
+):
+    told, asked = asyncio.Event(), asyncio.Event()
+    answers: list[Principal | Exception | None] = [HOLDER]
+
+    async def ask(_: bytes) -> Principal | None:
+        if answers:
+            return answers.pop(0)  # type: ignore[return-value]
+        asked.set()
+        if isinstance(later, Exception):
+            raise later
+        return later
+
+    async def receive() -> Any:
+        await told.wait()
+        return {"type": "http.request"}
+
+    async def stream(_: Any, receive: Any, __: Any) -> None:
+        forget_known()
+        hearing = asyncio.ensure_future(receive())
+        await asked.wait()
+        if not is_ended:
+            told.set()
+        assert (await hearing)["type"] == ("http.disconnect" if is_ended else "http.request")
+
+    ring = KeyRing(ask)
+    scope: Any = {
+        "type": "http", "method": "GET", "path": "/", "headers": [(b"authorization", b"Bearer k")], "route_handler": viewer
+    }  # fmt: skip
+    authentication = Authentication(ring, ring, is_on=True, looked_at_every_s=0.01)
+    async with asyncio.timeout(5):
+        await authentication.handle(scope, receive, None, stream)  # type: ignore[arg-type]
