@@ -18,6 +18,7 @@ _BEGIN = """
     returning name
 """
 _END = "delete from gateway.sessions where hash = $1"
+_OPEN = "select count(*) from gateway.login_links where name = $1 and expires_at > now()"
 _FIRMLY = "set local synchronous_commit to on"
 """A crash of the server must not bring back what was ended."""
 
@@ -43,6 +44,10 @@ class Sessions:
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(_FIRMLY)
             await connection.execute(_END, digest_of(session))
+
+    async def open_links_count(self, user: str) -> int:
+        """How many links of this user would still begin a session."""
+        return await self._pool.fetchval(_OPEN, user)
 
     async def add_link(self, user: str, address: str) -> LoginLink | None:
         """None where there is no such user."""

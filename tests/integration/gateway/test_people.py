@@ -21,6 +21,7 @@ from infra.settings import Settings
 from services.gateway.api import create_app
 from services.gateway.people import People
 from services.gateway.sessions import Sessions
+from services.gateway.settings import open_links_per_user_max
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -229,6 +230,17 @@ async def test_a_link_begins_one_session_however_many_ask_at_once(pool: asyncpg.
     token = link.url.partition("token=")[2]
     begun = await asyncio.gather(*(Sessions(pool).begin(token) for _ in range(5)))
     assert len([session for session in begun if session is not None]) == 1
+
+
+async def test_so_many_links_are_open_at_once_and_no_more(catalog: None, http: httpx.AsyncClient, pool: asyncpg.Pool):
+    for _ in range(open_links_per_user_max):
+        assert await Sessions(pool).add_link("admin", "http://here") is not None
+    refused = await http.post("/api/users/admin/login-links")
+    assert (refused.status_code, refused.json()["code"]) == (409, "TOO_MANY_LINKS")
+    await pool.execute(
+        "update gateway.login_links set expires_at = now() where ctid = (select min(ctid) from gateway.login_links)"
+    )
+    assert (await http.post("/api/users/admin/login-links")).status_code == 201
 
 
 async def test_an_old_link_begins_nothing(pool: asyncpg.Pool):

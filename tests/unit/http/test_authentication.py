@@ -177,7 +177,16 @@ def test_a_key_wins_over_a_session(browser: TestClient[Litestar]):
     assert status(browser, "/viewer", "wrong") == 401
 
 
-@pytest.mark.parametrize("headers", [HERE, {"sec-fetch-site": "same-origin"}, HERE | {"sec-fetch-site": "cross-site"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        HERE,
+        {"sec-fetch-site": "same-origin"},
+        HERE | {"sec-fetch-site": "cross-site"},
+        {"origin": "https://testserver.local", "x-forwarded-proto": "https"},
+        {"origin": "https://testserver.local"},
+    ],
+)
 def test_a_page_of_this_host_writes_with_a_session(browser: TestClient[Litestar], headers: dict[str, str]):
     assert browser.post("/written", headers=headers).text == "ada"
 
@@ -190,6 +199,7 @@ def test_a_page_of_this_host_writes_with_a_session(browser: TestClient[Litestar]
         {"origin": "http://evil.example"},
         {"origin": "http://testserver.local:8081"},
         {"origin": "http://testserver.local.evil.example", "sec-fetch-site": "same-origin"},
+        HERE | {"x-forwarded-proto": "https"},
         {"sec-fetch-site": "same-site"},
         {"sec-fetch-site": "none"},
     ],
@@ -226,6 +236,12 @@ def test_with_authentication_off_no_other_site_gets_in(headers: dict[str, str]):
         for method, path in (("GET", "/viewer"), ("POST", "/written")):
             refused = client.request(method, path, headers=headers)
             assert (refused.status_code, refused.json()["code"]) == (403, "FOREIGN_ORIGIN")
+
+
+def test_who_writes_through_a_proxy_that_changes_the_host_is_told_so(browser: TestClient[Litestar]):
+    refused = browser.post("/written", headers={"origin": "https://forge.example", "host": "flowforge-front:8080"})
+    assert "'flowforge-front:8080'" in refused.json()["detail"]
+    assert "let the proxy pass `Host` on" in refused.json()["detail"]
 
 
 async def test_what_was_known_is_forgotten_at_once_when_keys_change():
