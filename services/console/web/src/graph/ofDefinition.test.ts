@@ -5,7 +5,10 @@ const edges = (definition: Record<string, unknown>) => drawnOf(definition).edges
 
 describe("the graph that a definition means", () => {
   it("has the edges as written", () => {
-    const nodes = [{ id: "a", type: "job" }, { id: "b", type: "job", name: "Second" }];
+    const nodes = [
+      { id: "a", type: "job" },
+      { id: "b", type: "job", name: "Second" },
+    ];
     const drawn = drawnOf({ nodes, edges: [{ source_node_id: "a", target_node_id: "b" }] });
     expect(drawn.nodes.map(({ data }) => data.name)).toEqual(["a", "Second"]);
     expect(drawn.edges).toEqual([{ id: "a>b", source: "a", target: "b" }]);
