@@ -88,6 +88,8 @@ class ReadSettings(msgspec.Struct, frozen=True, kw_only=True):
     listener_backlog_bytes_max: int = 4 * 1024 * 1024
     """The same in bytes; what waits for several is there once."""
     graphs_cached_max: int = 2_000
+    outlines_cached_max: int = 20_000
+    """Versions of workflows whose triggers are kept compiled, without their nodes."""
     runs_placed_max: int = 50_000
     """Runs whose workflow the live stream remembers."""
 

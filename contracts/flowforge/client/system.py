@@ -16,6 +16,10 @@ class System(Room):
         """The installation in numbers, and who and what runs were for. Of a time: since, until."""
         return await self._read("/api/stats", **period)
 
+    async def system(self) -> dict[str, Any]:
+        """Which services answer, who is behind and by how much, what waits in queues and for people."""
+        return await self._read("/api/system")
+
     async def audit(self, **filters: Any) -> dict[str, Any]:
         """One page of who did what. Filters: actor, action, resource, subject, workflow_id, since, until; limit, cursor."""
         return await self._read("/api/audit", **filters)

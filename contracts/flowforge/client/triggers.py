@@ -94,6 +94,10 @@ class Triggers(Room):
         path = f"/api/workflows/{workflow_id}/triggers/{trigger_id}/upcoming"
         return (await self._read(path, count=count))["items"]
 
+    async def due(self, limit: int = 20) -> list[dict[str, Any]]:
+        """What schedules of all workflows start next, the first first: `{workflow_id, trigger_id, due_at, …}`."""
+        return (await self._read("/api/upcoming", limit=limit))["items"]
+
     async def trigger_blueprints(self) -> list[dict[str, Any]]:
         """The six job types that any workflow may be started by: `{trigger_type, name, description, default_is_enabled}`."""
         return (await self._read("/api/workflows/trigger_blueprints"))["items"]

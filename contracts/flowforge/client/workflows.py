@@ -70,6 +70,11 @@ class Workflows(Room):
         """One page of what runs now, and by which trigger: `{items, next_cursor}`. Filters: limit, cursor."""
         return await self._read(f"/api/workflows/{workflow_id}/active", **filters)
 
+    async def workflow_activity(self, **filters: Any) -> dict[str, Any]:
+        """One page of workflows without their nodes, with their last runs and next firing. Filters: search, tag, status,
+        experiment_id, archived; limit, cursor."""
+        return await self._read("/api/workflow-activity", **filters)
+
     async def workflow_stats(self, workflow_id: str, **period: Any) -> dict[str, Any]:
         """What became of a workflow's runs, how long they and their nodes took, by trigger and hour. Filters: since, until."""
         return await self._read(f"/api/workflows/{workflow_id}/stats", **period)

@@ -18,6 +18,7 @@ from infra.http.queries import only_known_queries
 from infra.settings import Settings
 from services.projections.api import (
     activity,
+    all_triggers,
     approvals,
     breakers,
     documents,
@@ -26,12 +27,16 @@ from services.projections.api import (
     people,
     prometheus,
     prompts,
+    received,
     retention,
     runs,
     session,
     statistics,
     subscriptions,
+    system,
     templates,
+    upcoming,
+    workflow_activity,
     workflows,
 )
 from services.projections.api.reads import Reads
@@ -60,10 +65,14 @@ def create_app(settings: Settings, limits: ReadSettings | None = None) -> Litest
     return Litestar(
         route_handlers=[
             *workflows.routers(),
+            *workflow_activity.routers(),
+            *upcoming.routers(),
             *runs.routers(live.stream_run),
             *approvals.routers(),
             *breakers.routers(),
             *activity.routers(),
+            *received.routers(),
+            *all_triggers.routers(),
             *live.routers(),
             *templates.routers(),
             *prompts.routers(),
@@ -73,6 +82,7 @@ def create_app(settings: Settings, limits: ReadSettings | None = None) -> Litest
             *health.routers(),
             *prometheus.routers(),
             *statistics.routers(),
+            *system.routers(),
             *retention.routers(),
             *documents.routers(),
         ],

@@ -1,7 +1,6 @@
-"""Reading what came in, what could not be handled, and who did what."""
+"""Reading what could not be handled, and who did what."""
 
-from typing import Annotated, Any, Literal, cast
-from uuid import UUID
+from typing import Annotated, Any, Literal
 
 from litestar import Response, Router, get
 from litestar.params import Parameter
@@ -12,18 +11,10 @@ from infra.http.etags import IfNoneMatch, tagged
 from infra.http.paging import LIMIT_DEFAULT, CursorText, Limit, Page
 from infra.http.problems import bad_request, not_found
 from services.projections.api.filters import OfWorkflow, Since, Until
-from services.projections.api.reads import Reads, raw
-from services.projections.api.shapes import AuditEntry, DeadLetter, Effect, ReceivedEvent, SecretView
+from services.projections.api.reads import Reads
+from services.projections.api.shapes import AuditEntry, DeadLetter, SecretView
 from services.projections.conditions import Conditions, utc
 
-_RECEIVED = """
-    select position, event_id, id, source, type, subject, time, datacontenttype, data, extensions, received_at
-    from projections.received_events
-"""
-_EFFECTS = """
-    select cause_event_id, workflow_id, trigger_id, decision, run_id from projections.decisions
-    where cause_event_id = any($1) order by position
-"""
 _DEAD_LETTERS = """
     select id, service, subject, status, reason, body, body_encoding, deliveries, quarantined_at, failures, retries,
         retried_at, retried_by, first_position
@@ -40,36 +31,6 @@ _SECRETS = """
     ) newest
 """
 _HASH_LENGTH = 64
-
-
-@get("/events", opt=VIEWER)
-async def list_received(
-    reads: Reads,
-    type: Annotated[str | None, Parameter(description="only of this type")] = None,  # noqa: A002  a query parameter's name
-    source: Annotated[str | None, Parameter(description="only from this source")] = None,
-    id: Annotated[str | None, Parameter(description="only with this id, as its sender gave it")] = None,  # noqa: A002
-    since: Since = None,
-    until: Until = None,
-    limit: Limit = LIMIT_DEFAULT,
-    cursor: CursorText = None,
-) -> Page[ReceivedEvent]:
-    """Events of external systems, newest first, with every decision that each led to."""
-    cursors = await reads.cursors("received", type, source, id, since, until)
-    conditions = Conditions().add("type = {}", type).add("source = {}", source).add("id = {}", id)
-    conditions.add("received_at >= {}", utc(since)).add("received_at < {}", utc(until))
-    last, by_time = cursors.read(cursor, int, str), since is not None or until is not None
-    clauses = conditions.newest_first("received_at", "position", limit, last, by_time=by_time)
-    rows = await reads.pool.fetch(_RECEIVED + clauses, *conditions.values)
-    page = cursors.page(rows, limit, [[row["position"], row["received_at"].isoformat()] for row in rows])
-    effects: dict[UUID, list[Effect]] = {row["event_id"]: [] for row in page.items}
-    for cause, *effect in await reads.pool.fetch(_EFFECTS, list(effects)):
-        effects[cause].append(Effect(*effect))
-    return Page([_received(row, effects[row["event_id"]]) for row in page.items], page.next_cursor)
-
-
-def _received(row: Any, effects: list[Effect]) -> ReceivedEvent:
-    fields = {**dict(row), "data": raw(row["data"]), "extensions": raw(row["extensions"]), "caused": effects}
-    return ReceivedEvent(**cast("dict[str, Any]", fields))
 
 
 @get("/dead-letters", opt=VIEWER)
@@ -149,7 +110,6 @@ def routers() -> list[Router]:
     """All under /api."""
     handlers = {
         "activity": [list_audit, read_blob],
-        "events": [list_received],
         "dead-letters": [list_dead_letters],
         "secrets": [list_secrets],
     }

@@ -31,6 +31,7 @@ from infra.settings import Settings
 from infra.telemetry import Tracing, start_tracing
 from services.projections.graph import Graph, graph_of
 from services.projections.measured import Tally
+from services.projections.outlines import Outline, Outlines, Version
 from services.projections.places import Places
 from services.projections.settings import ReadSettings
 from services.projections.streams import Streams, Tailer
@@ -73,6 +74,7 @@ class Reads:
         self.limits = limits
         self.settings = settings
         self._graphs: OrderedDict[tuple[UUID | None, str, int], Graph] = OrderedDict()
+        self._outlines = Outlines(limits.outlines_cached_max)
         self._projected = asyncio.Event()
         self._position = 0
         self._incarnation: UUID | None = None
@@ -258,6 +260,12 @@ class Reads:
         if len(self._graphs) > self.limits.graphs_cached_max:
             self._graphs.popitem(last=False)
         return graph
+
+    async def outlines_of(self, versions: Collection[Version]) -> dict[str, Outline]:
+        """What lists need of these versions, by workflow."""
+        if self._incarnation is None:
+            await self.position()
+        return await self._outlines.of(self.pool, self._incarnation, versions)
 
     async def _place_runs(self, run_ids: Sequence[UUID]) -> dict[UUID, str]:
         return dict(await self.pool.fetch(_PLACES, run_ids))

@@ -45,6 +45,9 @@ _BY_WORKFLOW = f"""
     select workflow_id, {_SUMS} from projections.run_hours
     where hour >= $1 and hour < $2 group by workflow_id order by 2 desc, workflow_id limit $3
 """  # noqa: S608  constants
+_BY_HOUR = f"""
+    select hour, {_SUMS} from projections.run_hours where hour >= $1 and hour < $2 group by hour order by hour
+"""  # noqa: S608  constants
 _BY_TEMPLATE = """
     select w.template_id, count(distinct w.id), coalesce(sum(h.created), 0)::bigint
     from projections.workflows w
@@ -131,6 +134,13 @@ class WorkflowStats(msgspec.Struct):
     nodes: list[NodeDurations]
 
 
+class HourCounts(msgspec.Struct):
+    """Runs of all workflows in one hour (UTC); hours without are left out."""
+
+    hour: datetime
+    runs: RunCounts
+
+
 class WorkflowUsage(msgspec.Struct):
     """How much a workflow ran."""
 
@@ -156,10 +166,12 @@ class ActorUsage(msgspec.Struct):
 
 
 class Usage(msgspec.Struct):
-    """Who and what runs were for, the most first: workflows and templates between `since` and `until`, users ever."""
+    """Who and what runs were for, the most first: workflows and templates between `since` and `until`, users ever; and
+    how many runs were created and ended in each `hours` of that time."""
 
     since: datetime
     until: datetime
+    hours: list[HourCounts]
     workflows: list[WorkflowUsage]
     templates: list[TemplateUsage]
     actors: list[ActorUsage]
@@ -280,12 +292,14 @@ async def read_stats(reads: Reads, since: Since = None, until: Until = None) -> 
 
 
 async def _usage(reads: Reads, begin: datetime, end: datetime) -> Usage:
+    by_hour = await reads.pool.fetch(_BY_HOUR, begin, end)
     by_workflow = await reads.pool.fetch(_BY_WORKFLOW, begin, end, USAGE_COUNT_MAX)
     by_template = await reads.pool.fetch(_BY_TEMPLATE, begin, end, USAGE_COUNT_MAX)
     by_actor = await reads.pool.fetch(_BY_ACTOR, USAGE_COUNT_MAX)
     return Usage(
         since=begin,
         until=end,
+        hours=[HourCounts(hour, counts_of(*counts)) for hour, *counts in by_hour],
         workflows=[WorkflowUsage(workflow_id, counts_of(*counts)) for workflow_id, *counts in by_workflow],
         templates=[TemplateUsage(*row) for row in by_template],
         actors=[ActorUsage(*row) for row in by_actor],

@@ -18,6 +18,9 @@ import { styleNonce } from "./ui/nonce";
 const root = document.getElementById("root");
 if (root === null) throw new Error("index.html has no #root");
 
+// dialogs lock the page's scrolling with a style element of their own, and look for the nonce here
+Object.assign(globalThis, { __webpack_nonce__: styleNonce() });
+
 createRoot(root).render(
   <StrictMode>
     <MantineProvider

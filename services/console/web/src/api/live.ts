@@ -19,11 +19,13 @@ interface Listening {
   onEvents: (events: LoggedEvent[]) => void;
   /** It has been away, and what it missed cannot be had any more: read anew. */
   onGap?: () => void;
+  /** The position after which it begins; without it, where the address says. */
+  from?: number | undefined;
 }
 
 /** Follow a stream until the returned function is called. */
-export function listen({ address, onEvents, onGap }: Listening): () => void {
-  let last = "";
+export function listen({ address, onEvents, onGap, from }: Listening): () => void {
+  let last = from === undefined ? "" : String(from);
   let failures = 0;
   let stopped = false;
   let reading: AbortController | null = null;
@@ -105,6 +107,10 @@ export function listen({ address, onEvents, onGap }: Listening): () => void {
     reading = null;
     own?.abort();
   }
+  /** The machine has no network: what is open would only fall silent. */
+  function cut(): void {
+    reading?.abort();
+  }
   function seen(): void {
     clearTimeout(hidden);
     if (document.hidden) {
@@ -119,6 +125,7 @@ export function listen({ address, onEvents, onGap }: Listening): () => void {
   setLine(line, "opening");
   document.addEventListener("visibilitychange", seen);
   window.addEventListener("online", seen);
+  window.addEventListener("offline", cut);
   void read();
   return () => {
     stopped = true;
@@ -126,28 +133,58 @@ export function listen({ address, onEvents, onGap }: Listening): () => void {
     clearTimeout(hidden);
     document.removeEventListener("visibilitychange", seen);
     window.removeEventListener("online", seen);
+    window.removeEventListener("offline", cut);
     setLine(line, null);
   };
 }
 
-/** The same as a hook; `null` listens to nothing. */
+/** The same as a hook; `null` listens to nothing. `from` counts when listening begins. */
 export function useLive(
   address: string | null,
   onEvents: (events: LoggedEvent[]) => void,
   onGap?: () => void,
+  from?: number,
 ): void {
-  const latest = useRef({ onEvents, onGap });
+  const latest = useRef({ onEvents, onGap, from });
   useEffect(() => {
-    latest.current = { onEvents, onGap };
+    latest.current = { onEvents, onGap, from };
   });
   useEffect(() => {
     if (address === null) return;
     return listen({
       address,
+      from: latest.current.from,
       onEvents: (events) => latest.current.onEvents(events),
       onGap: () => latest.current.onGap?.(),
     });
   }, [address]);
+}
+
+/** The first event of a stream after a position; null where nothing comes of it. */
+export async function firstEvent(
+  address: string,
+  from: number,
+  signal: AbortSignal,
+): Promise<LoggedEvent | null> {
+  const own = new AbortController();
+  const headers = { Accept: "text/event-stream", "Last-Event-ID": String(from) };
+  try {
+    const response = await fetch(address, { headers, signal: AbortSignal.any([own.signal, signal]) });
+    if (response.status !== 200 || response.body === null) return null;
+    const messages = response.body
+      .pipeThrough(new TextDecoderStream())
+      .pipeThrough(new EventSourceParserStream());
+    const reader = messages.getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return null;
+      if (value.event !== undefined && value.data !== "") return JSON.parse(value.data) as LoggedEvent;
+    }
+  } catch {
+    return null;
+  } finally {
+    own.abort();
+  }
 }
 
 /** Runs `deed` at once, and then no more often than each `pauseMs`, or twice the time that it takes; the last call counts. */

@@ -98,14 +98,18 @@ export default function Editor(props: EditorProps) {
             ...defaultKeymap,
             ...(isLine ? [] : [indentWithTab]),
           ]),
-          EditorView.contentAttributes.of({ "aria-label": label }),
+          // Escape closes a completion here, not the dialog around
+          EditorView.contentAttributes.of({ "aria-label": label, "data-mantine-stop-propagation": "true" }),
           EditorState.readOnly.of(isReadOnly),
           ...(isLine
             ? [EditorState.transactionFilter.of((change) => (change.newDoc.lines > 1 ? [] : change))]
             : [lineNumbers()]),
           EditorView.lineWrapping,
           ...(placeholder === undefined ? [] : [placeholderOf(placeholder)]),
-          autocompletion({ override: [(context) => latest.current.completions?.(context) ?? null] }),
+          autocompletion({
+            icons: false,
+            override: [(context) => latest.current.completions?.(context) ?? null],
+          }),
           ...(latest.current.faults === undefined
             ? []
             : [
@@ -124,9 +128,9 @@ export default function Editor(props: EditorProps) {
 
   useEffect(() => {
     const own = view.current;
-    if (own !== null && own.state.doc.toString() !== value) {
-      own.dispatch({ changes: { from: 0, to: own.state.doc.length, insert: value } });
-    }
+    if (own === null) return;
+    const before = own.state.doc.toString();
+    if (before !== value) own.dispatch({ changes: changeOf(before, value) });
   }, [value]);
 
   useEffect(() => {
@@ -140,4 +144,19 @@ export default function Editor(props: EditorProps) {
       style={{ height: height ?? (isLine ? undefined : "100%"), minHeight: isLine ? undefined : 120 }}
     />
   );
+}
+
+/** Only what differs is replaced, so that the cursor stays and a long text is not read anew. */
+function changeOf(before: string, after: string): { from: number; to: number; insert: string } {
+  const shorter = Math.min(before.length, after.length);
+  let from = 0;
+  while (from < shorter && before.charCodeAt(from) === after.charCodeAt(from)) from += 1;
+  let tail = 0;
+  while (
+    tail < shorter - from &&
+    before.charCodeAt(before.length - 1 - tail) === after.charCodeAt(after.length - 1 - tail)
+  ) {
+    tail += 1;
+  }
+  return { from, to: before.length - tail, insert: after.slice(from, after.length - tail) };
 }

@@ -22,6 +22,16 @@ export interface CardData extends Record<string, unknown> {
   isFaint?: boolean | undefined;
   /** In the designer edges are drawn between handles. */
   isConnectable?: boolean | undefined;
+  /** Named ways in and out, beside the one that every node has. */
+  ins?: PortHandle[] | undefined;
+  outs?: PortHandle[] | undefined;
+  /** Edges begin at the named ways out only. */
+  hasOnlyNamedOuts?: boolean | undefined;
+}
+
+export interface PortHandle {
+  id: string;
+  label: string;
 }
 
 export type CardNode = Node<CardData, "card">;
@@ -70,12 +80,45 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
       <Handle
         type="source"
         position={Position.Right}
-        isConnectable={data.isConnectable ?? false}
+        isConnectable={data.isConnectable === true && data.hasOnlyNamedOuts !== true}
         aria-hidden
       />
+      {data.ins?.map((port, index, all) => (
+        <Port key={port.id} port={port} type="target" top={portTop(index, all.length)} data={data} />
+      ))}
+      {data.outs?.map((port, index, all) => (
+        <Port key={port.id} port={port} type="source" top={portTop(index, all.length)} data={data} />
+      ))}
     </div>
   );
 });
+
+/** One port stands above the plain handle, several spread around it. */
+export function portTop(index: number, count: number): number {
+  const step = count <= 2 ? 0.56 : 0.8 / (count - 1);
+  return Math.round(NODE_HEIGHT * ((count <= 2 ? 0.22 : 0.1) + index * step));
+}
+
+function Port(props: { port: PortHandle; type: "source" | "target"; top: number; data: CardData }) {
+  const { port, type, top, data } = props;
+  const isOut = type === "source";
+  return (
+    <>
+      <Handle
+        id={port.id}
+        type={type}
+        position={isOut ? Position.Right : Position.Left}
+        isConnectable={data.isConnectable ?? false}
+        style={{ top }}
+        title={port.label}
+        aria-hidden
+      />
+      <span className="ff-card-port" style={{ top: top - 7, [isOut ? "right" : "left"]: 9 }} aria-hidden>
+        {port.label}
+      </span>
+    </>
+  );
+}
 
 function Foot({ data }: { data: CardData }) {
   if (data.instances !== undefined) return <Instances counts={data.instances} />;

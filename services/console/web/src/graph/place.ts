@@ -7,7 +7,8 @@ let worker: Worker | null = null;
 let lastKey = 0;
 const waiting = new Map<number, (placed: Placed[]) => void>();
 
-function layOutBeside(shape: Shape): Promise<Placed[]> {
+/** Laid out in a worker of its own. */
+export function layOutBeside(shape: Shape): Promise<Placed[]> {
   if (worker === null) {
     worker = new Worker(new URL("./layout.worker.ts", import.meta.url), { type: "module" });
     worker.onmessage = (event: MessageEvent<{ key: number; placed: Placed[] }>) => {

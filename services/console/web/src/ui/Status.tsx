@@ -45,6 +45,8 @@ const named: Record<string, string> = {
   pass: "completed",
   ok: "completed",
   approve: "completed",
+  approved: "completed",
+  rejected: "failed",
   reject: "failed",
 };
 
@@ -66,6 +68,7 @@ export function Status({ status, detail }: { status: string; detail?: string | u
       style={{
         display: "inline-flex",
         alignItems: "center",
+        verticalAlign: "middle",
         gap: 6,
         color: colourOf(status),
         fontWeight: 550,

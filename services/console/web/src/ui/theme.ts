@@ -2,7 +2,7 @@ import { createTheme, type CSSVariablesResolver } from "@mantine/core";
 
 export const theme = createTheme({
   primaryColor: "cyan",
-  primaryShade: { light: 9, dark: 8 },
+  primaryShade: 9,
   autoContrast: true,
   luminanceThreshold: 0.32,
   defaultRadius: "sm",
@@ -27,6 +27,7 @@ export const variables: CSSVariablesResolver = () => ({
     "--mantine-color-dimmed": "#576069",
     "--mantine-color-placeholder": "#69727c",
     "--mantine-color-anchor": "#0b6478",
+    "--mantine-color-error": "#c02626",
     "--ff-page": "#f5f7f9",
     "--ff-panel": "#ffffff",
     "--ff-raised": "#eef2f5",
@@ -47,6 +48,7 @@ export const variables: CSSVariablesResolver = () => ({
     "--mantine-color-dimmed": "#a3adb7",
     "--mantine-color-placeholder": "#949eaa",
     "--mantine-color-anchor": "#66d9e8",
+    "--mantine-color-error": "#ff8787",
     "--ff-page": "#0f1316",
     "--ff-panel": "#171c21",
     "--ff-raised": "#20272d",

@@ -1,5 +1,97 @@
+/* What runs, what failed, what comes, and whether all is well. */
+import { Button, SimpleGrid, Stack } from "@mantine/core";
+import { IconPlus } from "@tabler/icons-react";
+import { useMemo } from "react";
+import { Link } from "react-router";
+import { api } from "../../api/client";
+import { paced, useLive } from "../../api/live";
+import { useMay } from "../../shell/session";
 import { Page } from "../../ui/Page";
+import { Shown } from "../../ui/Said";
+import { Health } from "./Health";
+import { Due, Failed, Running, Waiting } from "./Lists";
+import { Numbers } from "./Numbers";
+import { Usage } from "./Usage";
+import { Welcome } from "./Welcome";
+import { stageOf } from "./welcome";
+
+const LIVE =
+  "/api/stream?types=RunStarted,RunCompleted,RunPartiallyCompleted,RunFailed,RunCancelled,RunPaused,RunResumed,NodeWaiting,ApprovalDecided,MessageQuarantined,WorkflowCreated,WorkflowUpdated,WorkflowArchived";
+const REFRESH_MS = 500;
+const SYSTEM_REFRESH_MS = 10_000;
 
 export default function Overview() {
-  return <Page title="Overview">…</Page>;
+  const mayEdit = useMay("editor");
+  const stats = api.useQuery("get", "/api/stats");
+  const stage = stats.data === undefined ? null : stageOf(stats.data.workflows, stats.data.runs);
+  return (
+    <Page
+      title="Overview"
+      actions={
+        mayEdit ? (
+          <Button
+            component={Link}
+            to="/workflows/new"
+            variant={stage === "used" ? "filled" : "default"}
+            leftSection={<IconPlus size={16} aria-hidden />}
+          >
+            New workflow
+          </Button>
+        ) : null
+      }
+    >
+      <Shown of={stats}>{() => (stage === "used" ? <All /> : <First isUnrun={stage === "unrun"} />)}</Shown>
+    </Page>
+  );
 }
+
+/** The welcome goes by itself once something has run. */
+function First({ isUnrun }: { isUnrun: boolean }) {
+  const stats = api.useQuery("get", "/api/stats");
+  const refresh = useMemo(() => paced(() => stats.refetch(), REFRESH_MS), [stats.refetch]); // eslint-disable-line react-hooks/exhaustive-deps -- refetch keeps its identity
+  useLive("/api/stream?types=WorkflowCreated,RunStarted", refresh, refresh);
+  return <Welcome isUnrun={isUnrun} />;
+}
+
+function All() {
+  const lists = useLists();
+  const refresh = useMemo(
+    () => paced(() => Promise.all(lists.map(({ refetch }) => refetch())), REFRESH_MS),
+    [],
+  ); // eslint-disable-line react-hooks/exhaustive-deps -- what asks anew keeps its identity
+  useLive(LIVE, refresh, refresh);
+  const [stats, running, failed, waiting, due, system] = lists;
+  return (
+    <Stack gap="md">
+      <Numbers stats={stats} system={system} due={due} failed={failed} />
+      <SimpleGrid cols={{ base: 1, md: 2 }} spacing="md">
+        <Running of={running} />
+        <Failed of={failed} />
+        <Due of={due} />
+        <Waiting of={waiting} />
+      </SimpleGrid>
+      <Usage />
+      <Health of={system} />
+    </Stack>
+  );
+}
+
+export const SHOWN_COUNT = 6;
+
+function useLists() {
+  const stats = api.useQuery("get", "/api/stats");
+  const running = api.useQuery("get", "/api/runs", {
+    params: { query: { status: "running", limit: SHOWN_COUNT } },
+  });
+  const failed = api.useQuery("get", "/api/runs", {
+    params: { query: { status: "failed", limit: SHOWN_COUNT } },
+  });
+  const waiting = api.useQuery("get", "/api/approvals", {
+    params: { query: { status: "open", limit: SHOWN_COUNT } },
+  });
+  const due = api.useQuery("get", "/api/upcoming", { params: { query: { limit: 50 } } });
+  const system = api.useQuery("get", "/api/system", {}, { refetchInterval: SYSTEM_REFRESH_MS });
+  return [stats, running, failed, waiting, due, system] as const;
+}
+
+export type Lists = ReturnType<typeof useLists>;

@@ -1,0 +1,150 @@
+/* A definition as its author wrote it: what the canvas must know has types, all else is kept as it is. */
+
+import { fieldsOf, listOf, type Fields } from "../../../api/narrow";
+
+export { fieldsOf, listOf, type Fields };
+
+export interface NodeDef extends Fields {
+  id: string;
+  type: string;
+}
+
+export interface EdgeDef extends Fields {
+  source_node_id: string;
+  target_node_id: string;
+}
+
+export interface TriggerDef extends Fields {
+  id: string;
+  type: string;
+}
+
+/** The nodes and edges of a workflow, or of a loop's body. */
+export interface Graph {
+  nodes: NodeDef[];
+  edges: EdgeDef[];
+}
+
+export interface Definition extends Fields {
+  nodes: NodeDef[];
+  edges?: EdgeDef[];
+  triggers?: TriggerDef[];
+}
+
+export interface Point {
+  x: number;
+  y: number;
+}
+
+export const NEW: Definition = { id: "new-workflow", name: "New workflow", nodes: [], edges: [] };
+
+/** Fields that belong to every node, whatever its type: they stand beside `config`, never in it. */
+export const COMMON_FIELDS: ReadonlySet<string> = new Set([
+  "id",
+  "type",
+  "name",
+  "description",
+  "position",
+  "order_index",
+  "inputs",
+  "outputs",
+  "input_mapping",
+  "output_mapping",
+  "run_if",
+  "retry_policy",
+  "timeout_ms",
+  "allow_failure",
+  "for_each",
+  "max_parallel",
+  "cache_key",
+  "pool",
+  "resources",
+  "circuit_breaker",
+]);
+
+export function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+export function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+/** A text or a list of texts, as a list. */
+export function textsOf(value: unknown): string[] {
+  if (typeof value === "string") return value === "" ? [] : [value];
+  return listOf(value).filter((one): one is string => typeof one === "string");
+}
+
+/** What a node calls itself: its name, or its id. */
+export function nameOf(node: NodeDef): string {
+  return textOf(node["name"]) || node.id;
+}
+
+/** A node's own field, whether it stands in `config` or beside it. */
+export function fieldOf(node: Fields, name: string): unknown {
+  return node[name] ?? fieldsOf(node["config"])[name];
+}
+
+/** With a field set where it stood, or where its kind belongs; `undefined` takes it away. */
+export function withField<T extends Fields>(node: T, name: string, value: unknown): T {
+  const config = node["config"];
+  const isInside =
+    isFields(config) && node[name] === undefined && (name in config || !COMMON_FIELDS.has(name));
+  if (isInside) return { ...node, config: withKey(config, name, value) };
+  return withKey(node, name, value);
+}
+
+export function withKey<T extends Fields>(fields: T, name: string, value: unknown): T {
+  if (value !== undefined) return { ...fields, [name]: value };
+  return Object.fromEntries(Object.entries(fields).filter(([key]) => key !== name)) as T;
+}
+
+/** What a text means as a definition, or why the canvas cannot show it. */
+export function asDefinition(value: unknown): Definition | { fault: string } {
+  if (!isFields(value)) return { fault: "a workflow is an object: start with id, name and nodes" };
+  const nodes = value["nodes"] ?? [];
+  if (!Array.isArray(nodes))
+    return { fault: "`nodes` is no list: make it one, each item with an id and a type" };
+  const fault = faultOfGraph(nodes, value["edges"]) ?? faultOfTriggers(value["triggers"]);
+  if (fault !== null) return { fault };
+  return { ...value, nodes: nodes as NodeDef[] };
+}
+
+export function isFault(got: Definition | { fault: string }): got is { fault: string } {
+  return "fault" in got && typeof got.fault === "string" && !("nodes" in got);
+}
+
+function faultOfGraph(nodes: unknown[], edges: unknown): string | null {
+  for (const [index, node] of nodes.entries()) {
+    if (!isFields(node) || typeof node["id"] !== "string" || typeof node["type"] !== "string") {
+      return `node ${index + 1} needs an id and a type: without them the canvas cannot show it`;
+    }
+    const body = fieldOf(node, "body");
+    if (body === undefined || body === null) continue;
+    if (!isFields(body) || !Array.isArray(body["nodes"])) {
+      return `the body of the loop ${node["id"]} needs \`nodes\`, a list`;
+    }
+    const inner = faultOfGraph(body["nodes"], body["edges"]);
+    if (inner !== null) return `in the body of ${node["id"]}: ${inner}`;
+  }
+  if (edges === undefined || edges === null) return null;
+  if (!Array.isArray(edges)) return "`edges` is no list: make it one";
+  const wrong = edges.findIndex(
+    (edge: unknown) =>
+      !isFields(edge) ||
+      typeof edge["source_node_id"] !== "string" ||
+      typeof edge["target_node_id"] !== "string",
+  );
+  return wrong < 0 ? null : `edge ${wrong + 1} needs a source_node_id and a target_node_id`;
+}
+
+function faultOfTriggers(triggers: unknown): string | null {
+  if (triggers === undefined || triggers === null) return null;
+  if (!Array.isArray(triggers)) return "`triggers` is no list: make it one";
+  const wrong = triggers.findIndex(
+    (trigger: unknown) =>
+      !isFields(trigger) || typeof trigger["id"] !== "string" || typeof trigger["type"] !== "string",
+  );
+  return wrong < 0 ? null : `trigger ${wrong + 1} needs an id and a type`;
+}

@@ -1,0 +1,211 @@
+/* Start a workflow: its input as a form where the schema is simple, else as JSON; variables and labels where wanted. */
+import {
+  Accordion,
+  Alert,
+  Button,
+  Group,
+  Modal,
+  SegmentedControl,
+  Stack,
+  Text,
+  TextInput,
+} from "@mantine/core";
+import { IconPlayerPlay } from "@tabler/icons-react";
+import { useState } from "react";
+import { useNavigate } from "react-router";
+import { api, Problem, type Schemas } from "../api/client";
+import { Code } from "../editor/Code";
+import { Findings, Shown } from "../ui/Said";
+import { say } from "../ui/say";
+import { SchemaFields } from "./SchemaFields";
+import { fieldsOf, initialValues, inputOf, missing, parsed, type FieldValue } from "./schemaForm";
+import { labelsOf } from "./labels";
+
+interface RunDialogProps {
+  opened: boolean;
+  onClose: () => void;
+  workflowId: string;
+  /** Without it the run's page is opened. */
+  onStarted?: (runId: string) => void;
+}
+
+export function RunDialog({ opened, onClose, workflowId, onStarted }: RunDialogProps) {
+  const workflow = api.useQuery(
+    "get",
+    "/api/workflows/{workflow_id}",
+    { params: { path: { workflow_id: workflowId } } },
+    { enabled: opened },
+  );
+  return (
+    <Modal opened={opened} onClose={onClose} title={`Run ${workflow.data?.name ?? workflowId}`} size="lg">
+      <Shown of={workflow}>
+        {(data) => (
+          <RunForm workflow={data} onClose={onClose} {...(onStarted === undefined ? {} : { onStarted })} />
+        )}
+      </Shown>
+    </Modal>
+  );
+}
+
+function RunForm({
+  workflow,
+  onClose,
+  onStarted,
+}: {
+  workflow: Schemas["WorkflowView"];
+  onClose: () => void;
+  onStarted?: (runId: string) => void;
+}) {
+  const go = useNavigate();
+  const fields = fieldsOf(workflow.input_schema);
+  const [kind, setKind] = useState<"form" | "json">(fields === null ? "json" : "form");
+  const [values, setValues] = useState<Record<string, FieldValue>>(() => initialValues(fields ?? []));
+  const [text, setText] = useState("");
+  const [variables, setVariables] = useState("");
+  const [labels, setLabels] = useState("");
+  const [fault, setFault] = useState<string | null>(null);
+  const execute = api.useMutation("post", "/api/workflows/{workflow_id}/execute", {
+    meta: { says: false },
+    onSuccess: ({ run_id }) => {
+      onClose();
+      say(`Run ${run_id.slice(0, 8)} has been started.`);
+      if (onStarted === undefined) void go(`/runs/${run_id}`);
+      else onStarted(run_id);
+    },
+  });
+
+  const start = () => {
+    const lacking = kind === "form" ? missing(fields ?? [], values) : [];
+    const input = kind === "form" ? { value: inputOf(fields ?? [], values) } : parsed(text);
+    const set = parsed(variables);
+    if (lacking.length > 0) return setFault(`Please fill in: ${lacking.join(", ")}.`);
+    if ("fault" in input) return setFault(input.fault);
+    if ("fault" in set) return setFault(`Variables: ${set.fault}`);
+    setFault(null);
+    return execute.mutate({
+      params: { path: { workflow_id: workflow.id } },
+      body: {
+        input_data: input.value,
+        variables: set.value as Record<string, unknown>,
+        labels: labelsOf(labels),
+        version: null,
+        priority: 0,
+        options: { timeout_ms: null, override_running: false, skip_dependency_check: false },
+        from_node: null,
+        breakpoints: [],
+      },
+    });
+  };
+  const change = (next: string) => {
+    if (next === "json" && fields !== null) setText(JSON.stringify(inputOf(fields, values), null, 2));
+    setKind(next as "form" | "json");
+  };
+
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        start();
+      }}
+    >
+      <Stack gap="sm">
+        {workflow.status === "active" ? null : (
+          <Text size="sm" c="dimmed">
+            This workflow is {workflow.status === "draft" ? "not enabled" : "archived"}: triggers do not start
+            it, by hand it runs.
+          </Text>
+        )}
+        {fields === null ? (
+          <Text size="sm">Input, as JSON. Nothing written means an empty object.</Text>
+        ) : (
+          <SegmentedControl
+            aria-label="How to write the input"
+            value={kind}
+            onChange={change}
+            data={[
+              { value: "form", label: "Form" },
+              { value: "json", label: "JSON" },
+            ]}
+            size="xs"
+            style={{ alignSelf: "flex-start" }}
+          />
+        )}
+        {kind === "form" && fields !== null ? (
+          <SchemaFields fields={fields} values={values} onChange={setValues} />
+        ) : (
+          <div style={{ height: 160 }}>
+            <Code
+              value={text}
+              onChange={setText}
+              language="json"
+              label="Input"
+              placeholder="{}"
+              height="160px"
+            />
+          </div>
+        )}
+        <Accordion variant="contained" chevronPosition="left">
+          <Accordion.Item value="more">
+            <Accordion.Control>Variables and labels</Accordion.Control>
+            <Accordion.Panel>
+              <Stack gap="xs">
+                <Text size="sm">
+                  {workflow.variables.length === 0
+                    ? "This workflow has no variables."
+                    : `Variables that are other than ${workflow.variables
+                        .map(({ name, default_value }) => `${name} = ${JSON.stringify(default_value)}`)
+                        .join(", ")}:`}
+                </Text>
+                {workflow.variables.length === 0 ? null : (
+                  <Code
+                    value={variables}
+                    onChange={setVariables}
+                    language="json"
+                    label="Variables"
+                    height="90px"
+                  />
+                )}
+                <TextInput
+                  label="Labels"
+                  description="By which runs are found: team=data, ticket=41"
+                  value={labels}
+                  onChange={(event) => setLabels(event.currentTarget.value)}
+                />
+              </Stack>
+            </Accordion.Panel>
+          </Accordion.Item>
+        </Accordion>
+        {fault === null ? null : (
+          <Alert color="red" role="alert">
+            {fault}
+          </Alert>
+        )}
+        {execute.error === null ? null : <Refused error={execute.error} />}
+        <Group justify="flex-end">
+          <Button variant="default" onClick={onClose}>
+            Cancel
+          </Button>
+          <Button
+            type="submit"
+            loading={execute.isPending}
+            leftSection={<IconPlayerPlay size={16} aria-hidden />}
+            data-testid="start-run"
+            data-autofocus
+          >
+            Run
+          </Button>
+        </Group>
+      </Stack>
+    </form>
+  );
+}
+
+function Refused({ error }: { error: unknown }) {
+  const problem = error instanceof Problem ? error : null;
+  return (
+    <Alert color="red" role="alert" title={problem?.title ?? "That did not work"}>
+      <Text size="sm">{problem?.message ?? String(error)}</Text>
+      {problem === null ? null : <Findings errors={problem.errors} />}
+    </Alert>
+  );
+}
