@@ -25,21 +25,26 @@ export function useMoments(runId: string, lastPosition: number | null): KnownMom
   const [isBegun, setBegun] = useState(false);
   const [isWanted, setWanted] = useState(false);
   const cursor = useRef<string | undefined>(undefined);
+  /** Whether the last page was read: until then the head is not the whole. */
+  const [isRead, setRead] = useState(false);
   const join = useCallback((events: readonly LoggedEvent[]) => {
     known.current = withEvents(known.current, events);
     setMoments(known.current);
   }, []);
 
-  /** Page after page, so many at most; where events came while the last page was read, it is read again. */
+  /** Page after page, so many at most; where events came while the last page was read, it is read again. Answers whether
+      there are more pages. */
   const load = useCallback(
     async (pagesMax: number, signal: AbortSignal) => {
       for (let pages = 0; pages < pagesMax && known.current.head.length < KNOWN_MAX; pages += 1) {
         const page = await readPage(runId, cursor.current, signal);
-        if (page === null) return;
+        if (page === null) return false;
         join(page.items);
+        setRead(page.next_cursor == null);
         if (page.next_cursor != null) cursor.current = page.next_cursor;
-        else if (areAllKnown(known.current)) return;
+        else if (areAllKnown(known.current)) return false;
       }
+      return true;
     },
     [runId, join],
   );
@@ -55,10 +60,10 @@ export function useMoments(runId: string, lastPosition: number | null): KnownMom
     const begin = async () => {
       known.current = NO_MOMENTS;
       cursor.current = undefined;
-      await load(1, stop.signal);
+      const hasMore = await load(1, stop.signal);
       if (stop.signal.aborted) return;
       setBegun(true);
-      if (areAllKnown(known.current)) return;
+      if (!hasMore) return;
       const address = `/api/runs/${runId}/stream`;
       const last = await firstEvent(address, (latest.current ?? 1) - 1, stop.signal);
       if (last !== null) join([last]);
@@ -67,7 +72,7 @@ export function useMoments(runId: string, lastPosition: number | null): KnownMom
     return () => stop.abort();
   }, [runId, isThere, load, join]);
 
-  const isWhole = areAllKnown(moments);
+  const isWhole = isRead && areAllKnown(moments);
   useEffect(() => {
     if (!isWanted || !isBegun || isWhole) return;
     const stop = new AbortController();
