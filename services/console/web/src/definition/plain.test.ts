@@ -69,7 +69,12 @@ describe("a definition as its author would write it", () => {
     const definition = plain({
       ...read,
       nodes: [
-        { id: "s", type: "script", source: "echo one\necho 'two: three'\n", env: { A: "${variables.region}" } },
+        {
+          id: "s",
+          type: "script",
+          source: "echo one\necho 'two: three'\n",
+          env: { A: "${variables.region}" },
+        },
       ],
     });
     expect(parse(toYaml(definition))).toEqual(definition);
@@ -77,6 +82,10 @@ describe("a definition as its author would write it", () => {
   });
 
   it("passes over what is no object where one is expected", () => {
-    expect(plain({ id: "x", nodes: ["odd"], edges: "odd" })).toEqual({ id: "x", nodes: ["odd"], edges: "odd" });
+    expect(plain({ id: "x", nodes: ["odd"], edges: "odd" })).toEqual({
+      id: "x",
+      nodes: ["odd"],
+      edges: "odd",
+    });
   });
 });

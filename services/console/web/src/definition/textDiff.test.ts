@@ -59,7 +59,9 @@ describe("folding", () => {
 
   it("keeps a few lines around a change and hides the rest", () => {
     const parts = folded(lines, 2);
-    expect(parts.map((part) => ("lines" in part ? part.lines.length : -part.hidden.length))).toEqual([-8, 6, -7]);
+    expect(parts.map((part) => ("lines" in part ? part.lines.length : -part.hidden.length))).toEqual([
+      -8, 6, -7,
+    ]);
   });
 
   it("hides all where nothing changed", () => {

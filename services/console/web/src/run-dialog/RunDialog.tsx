@@ -1,5 +1,15 @@
 /* Start a workflow: its input as a form where the schema is simple, else as JSON; variables and labels where wanted. */
-import { Accordion, Alert, Button, Group, Modal, SegmentedControl, Stack, Text, TextInput } from "@mantine/core";
+import {
+  Accordion,
+  Alert,
+  Button,
+  Group,
+  Modal,
+  SegmentedControl,
+  Stack,
+  Text,
+  TextInput,
+} from "@mantine/core";
 import { IconPlayerPlay } from "@tabler/icons-react";
 import { useState } from "react";
 import { useNavigate } from "react-router";
@@ -29,7 +39,9 @@ export function RunDialog({ opened, onClose, workflowId, onStarted }: RunDialogP
   return (
     <Modal opened={opened} onClose={onClose} title={`Run ${workflow.data?.name ?? workflowId}`} size="lg">
       <Shown of={workflow}>
-        {(data) => <RunForm workflow={data} onClose={onClose} {...(onStarted === undefined ? {} : { onStarted })} />}
+        {(data) => (
+          <RunForm workflow={data} onClose={onClose} {...(onStarted === undefined ? {} : { onStarted })} />
+        )}
       </Shown>
     </Modal>
   );
@@ -99,8 +111,8 @@ function RunForm({
       <Stack gap="sm">
         {workflow.status === "active" ? null : (
           <Text size="sm" c="dimmed">
-            This workflow is {workflow.status === "draft" ? "not enabled" : "archived"}: triggers do not start it, by
-            hand it runs.
+            This workflow is {workflow.status === "draft" ? "not enabled" : "archived"}: triggers do not start
+            it, by hand it runs.
           </Text>
         )}
         {fields === null ? (
@@ -122,7 +134,14 @@ function RunForm({
           <SchemaFields fields={fields} values={values} onChange={setValues} />
         ) : (
           <div style={{ height: 160 }}>
-            <Code value={text} onChange={setText} language="json" label="Input" placeholder="{}" height="160px" />
+            <Code
+              value={text}
+              onChange={setText}
+              language="json"
+              label="Input"
+              placeholder="{}"
+              height="160px"
+            />
           </div>
         )}
         <Accordion variant="contained" chevronPosition="left">
@@ -138,7 +157,13 @@ function RunForm({
                         .join(", ")}:`}
                 </Text>
                 {workflow.variables.length === 0 ? null : (
-                  <Code value={variables} onChange={setVariables} language="json" label="Variables" height="90px" />
+                  <Code
+                    value={variables}
+                    onChange={setVariables}
+                    language="json"
+                    label="Variables"
+                    height="90px"
+                  />
                 )}
                 <TextInput
                   label="Labels"

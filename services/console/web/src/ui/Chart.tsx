@@ -49,8 +49,14 @@ export function Chart({ times, series, kind, label, height = 160, format = Strin
         cursor: { y: false, drag: { x: false, y: false } },
         legend: { show: series.length > 1, live: true },
         scales: { y: { range: (_plot, _least, most) => [0, Math.max(most || 0, 1)] } },
-        axes: [{ ...axis, values: (_plot, instants) => instants.map(instant) }, { ...axis, size: 46, values: (_plot, values) => values.map((value) => format(value)) }],
-        series: [{ label: "Time", value: (_plot, at) => (at === null ? "–" : local(new Date(at * 1_000))) }, ...drawn(series, kind, colour, format)],
+        axes: [
+          { ...axis, values: (_plot, instants) => instants.map(instant) },
+          { ...axis, size: 46, values: (_plot, values) => values.map((value) => format(value)) },
+        ],
+        series: [
+          { label: "Time", value: (_plot, at) => (at === null ? "–" : local(new Date(at * 1_000))) },
+          ...drawn(series, kind, colour, format),
+        ],
       },
       [times, ...(kind === "stacked" ? stacked(series) : series.map(({ values }) => values))],
       place.current,
@@ -100,7 +106,12 @@ function drawn(
     value: (_plot: uPlot, _value: number | null, _index: number, at: number | null) =>
       at === null ? "–" : format(one.values[at] ?? 0),
     ...(kind === "stacked"
-      ? { fill: colour(one.colour), paths: uPlot.paths.bars?.({ size: [0.8, 40] }), points: { show: false } }
+      ? {
+          fill: colour(one.colour),
+          width: 0, // an hour without any would have a line
+          paths: uPlot.paths.bars?.({ size: [0.8, 40] }),
+          points: { show: false },
+        }
       : { width: 2, points: { show: false } }),
   }));
 }

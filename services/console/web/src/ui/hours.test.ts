@@ -8,7 +8,12 @@ const at = (hour: string, completed: number, failed = 0, cancelled = 0) => ({
 
 describe("counts by the hour", () => {
   it("have zeros where nothing was", () => {
-    const series = seriesOf([at("10", 3, 1), at("12", 2, 0, 4)], "2026-11-29T09:00:00Z", "2026-11-29T13:00:00Z", 1);
+    const series = seriesOf(
+      [at("10", 3, 1), at("12", 2, 0, 4)],
+      "2026-11-29T09:00:00Z",
+      "2026-11-29T13:00:00Z",
+      1,
+    );
     expect(series.completed).toEqual([0, 3, 0, 2]);
     expect(series.failed).toEqual([0, 1, 0, 0]);
     expect(series.other).toEqual([0, 0, 0, 4]);
@@ -19,7 +24,12 @@ describe("counts by the hour", () => {
     expect(seriesOf(hours, "2026-11-29T09:00:00Z", "2026-11-29T12:00:00Z", 2).completed).toEqual([3, 4]);
   });
   it("sum up, with the share that succeeded", () => {
-    expect(sumOf([at("10", 3, 1), at("11", 0, 0, 5)])).toEqual({ completed: 3, failed: 1, other: 5, success: 0.75 });
+    expect(sumOf([at("10", 3, 1), at("11", 0, 0, 5)])).toEqual({
+      completed: 3,
+      failed: 1,
+      other: 5,
+      success: 0.75,
+    });
     expect(sumOf([]).success).toBeNull();
   });
   it.each([

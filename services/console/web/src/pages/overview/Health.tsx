@@ -54,7 +54,9 @@ function Services({ of }: { of: Schemas["SystemView"] }) {
                 tt="none"
                 fw={500}
                 size="lg"
-                leftSection={<Status status={{ up: "ok", down: "failed", unknown: "idle" }[state]} detail={undefined} />}
+                leftSection={
+                  <Status status={{ up: "ok", down: "failed", unknown: "idle" }[state]} detail={undefined} />
+                }
               >
                 {one.name}
               </Badge>

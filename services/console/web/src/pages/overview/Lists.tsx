@@ -26,7 +26,11 @@ export function Running({ of }: { of: Lists[1] }) {
                 status={run.status}
                 to={`/runs/${run.run_id}`}
                 title={run.workflow_id}
-                note={run.progress.current_step === null ? `by ${run.trigger.id}` : `at ${run.progress.current_step}`}
+                note={
+                  run.progress.current_step === null
+                    ? `by ${run.trigger.id}`
+                    : `at ${run.progress.current_step}`
+                }
                 end={took(now - Date.parse(run.started_at ?? run.created_at))}
               >
                 <Progress

@@ -60,7 +60,11 @@ export function Numbers({ stats, due, system }: NumbersProps) {
         value={next === undefined ? "–" : ago(next.due_at, now)}
         note={next === undefined ? "no schedule is enabled" : next.workflow_name}
         status="queued"
-        to={next === undefined ? "/triggers?type=schedule" : `/workflows/${next.workflow_id}/triggers/${next.trigger_id}`}
+        to={
+          next === undefined
+            ? "/triggers?type=schedule"
+            : `/workflows/${next.workflow_id}/triggers/${next.trigger_id}`
+        }
       />
       <Tile
         label="Workflows"

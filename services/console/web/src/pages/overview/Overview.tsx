@@ -55,7 +55,10 @@ function First({ isUnrun }: { isUnrun: boolean }) {
 
 function All() {
   const lists = useLists();
-  const refresh = useMemo(() => paced(() => Promise.all(lists.map(({ refetch }) => refetch())), REFRESH_MS), []); // eslint-disable-line react-hooks/exhaustive-deps -- what asks anew keeps its identity
+  const refresh = useMemo(
+    () => paced(() => Promise.all(lists.map(({ refetch }) => refetch())), REFRESH_MS),
+    [],
+  ); // eslint-disable-line react-hooks/exhaustive-deps -- what asks anew keeps its identity
   useLive(LIVE, refresh, refresh);
   const [stats, running, failed, waiting, due, system] = lists;
   return (
@@ -77,8 +80,12 @@ export const SHOWN_COUNT = 6;
 
 function useLists() {
   const stats = api.useQuery("get", "/api/stats");
-  const running = api.useQuery("get", "/api/runs", { params: { query: { status: "running", limit: SHOWN_COUNT } } });
-  const failed = api.useQuery("get", "/api/runs", { params: { query: { status: "failed", limit: SHOWN_COUNT } } });
+  const running = api.useQuery("get", "/api/runs", {
+    params: { query: { status: "running", limit: SHOWN_COUNT } },
+  });
+  const failed = api.useQuery("get", "/api/runs", {
+    params: { query: { status: "failed", limit: SHOWN_COUNT } },
+  });
   const waiting = api.useQuery("get", "/api/approvals", {
     params: { query: { status: "open", limit: SHOWN_COUNT } },
   });

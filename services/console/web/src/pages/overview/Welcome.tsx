@@ -31,7 +31,13 @@ export function Welcome({ isUnrun }: { isUnrun: boolean }) {
       </Stack>
       <Shown of={templates}>
         {({ items }) => (
-          <SimpleGrid component="ul" cols={{ base: 1, sm: 2, lg: 3 }} m={0} p={0} style={{ listStyle: "none" }}>
+          <SimpleGrid
+            component="ul"
+            cols={{ base: 1, sm: 2, lg: 3 }}
+            m={0}
+            p={0}
+            style={{ listStyle: "none" }}
+          >
             {starters(items, STARTERS_COUNT).map((one) => (
               <TemplateCard key={one.id} of={one} onUse={() => setQuery({ use: one.id })} />
             ))}
@@ -39,10 +45,19 @@ export function Welcome({ isUnrun }: { isUnrun: boolean }) {
         )}
       </Shown>
       <Text size="sm" c="dimmed">
-        Or begin otherwise: <Anchor component={Link} to="/templates" size="sm">all templates</Anchor>,{" "}
-        <Anchor component={Link} to="/workflows/new" size="sm">draw one</Anchor>,{" "}
-        <Anchor component={Link} to="/workflows?import=yaml" size="sm">paste one as YAML</Anchor>, or{" "}
-        <code className="ff-mono">flowforge apply -f FILE</code>.
+        Or begin otherwise:{" "}
+        <Anchor component={Link} to="/templates" size="sm">
+          all templates
+        </Anchor>
+        ,{" "}
+        <Anchor component={Link} to="/workflows/new" size="sm">
+          draw one
+        </Anchor>
+        ,{" "}
+        <Anchor component={Link} to="/workflows?import=yaml" size="sm">
+          paste one as YAML
+        </Anchor>
+        , or <code className="ff-mono">flowforge apply -f FILE</code>.
       </Text>
       <UseTemplate templateId={query.get("use")} onClose={() => setQuery({})} />
     </Stack>

@@ -19,7 +19,9 @@ describe("what is due next", () => {
     ]);
   });
   it("leaves out what has passed, and what is more than asked for", () => {
-    expect(soonest([due("old", -1), due("a", 1), due("b", 2)], NOW, 1).map((one) => one.workflow_id)).toEqual(["a"]);
+    expect(soonest([due("old", -1), due("a", 1), due("b", 2)], NOW, 1).map((one) => one.workflow_id)).toEqual(
+      ["a"],
+    );
   });
   it("compares times, not texts", () => {
     const late = { workflow_id: "late", trigger_id: "t", due_at: "2026-11-29T13:00:00.5+00:00" };

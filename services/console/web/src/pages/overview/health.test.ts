@@ -8,7 +8,12 @@ const service = (name: string, fields: Partial<System["services"][number]> = {})
   ...fields,
 });
 const consumer = (name: string, waiting_messages: number) => ({ stream: "REPORTS", name, waiting_messages });
-const queue = (name: string, waiting_jobs: number) => ({ name, waiting_jobs, taken_jobs: 0, workers_waiting: 0 });
+const queue = (name: string, waiting_jobs: number) => ({
+  name,
+  waiting_jobs,
+  taken_jobs: 0,
+  workers_waiting: 0,
+});
 const system = (fields: Partial<System> = {}): System => ({
   is_bus_up: true,
   services: [service("catalog"), service("triggers")],
@@ -29,8 +34,18 @@ describe("whether all is well", () => {
   it.each<[string, Partial<System>, string, RegExp]>([
     ["all answers", {}, "ok", /every service answers/],
     ["NATS is away", { is_bus_up: false }, "failed", /NATS/],
-    ["a service is away", { services: [service("catalog", { is_up: false })] }, "failed", /catalog does not answer/],
-    ["a service is deaf", { services: [service("catalog", { silent: ["RUNS"] })] }, "waiting", /hear nothing/],
+    [
+      "a service is away",
+      { services: [service("catalog", { is_up: false })] },
+      "failed",
+      /catalog does not answer/,
+    ],
+    [
+      "a service is deaf",
+      { services: [service("catalog", { silent: ["RUNS"] })] },
+      "waiting",
+      /hear nothing/,
+    ],
     ["a circuit is open", { breakers: [{ breaker: "host:a", status: "open" }] }, "waiting", /host:a/],
     ["reads are old", { read_models_lag_s: 60 }, "waiting", /60 s old/],
     ["somebody is behind", { consumers: [consumer("execution", 5_000)] }, "waiting", /execution catching up/],
@@ -57,6 +72,10 @@ describe("whether all is well", () => {
   });
 
   it("names the queue first in which most waits", () => {
-    expect(byNeed([queue("a", 0), queue("b", 4), queue("c", 1)]).map(({ name }) => name)).toEqual(["b", "c", "a"]);
+    expect(byNeed([queue("a", 0), queue("b", 4), queue("c", 1)]).map(({ name }) => name)).toEqual([
+      "b",
+      "c",
+      "a",
+    ]);
   });
 });

@@ -21,7 +21,11 @@ export function lags(system: Schemas["SystemView"]): Lag[] {
     })),
     ...system.services
       .filter(({ waiting_messages }) => waiting_messages > 0)
-      .map(({ name, waiting_messages }) => ({ who: name, of: "messages in hand", waiting: waiting_messages })),
+      .map(({ name, waiting_messages }) => ({
+        who: name,
+        of: "messages in hand",
+        waiting: waiting_messages,
+      })),
   ];
   others.sort((one, other) => other.waiting - one.waiting || one.who.localeCompare(other.who));
   return [{ who: "read models", of: "events of the log", waiting: system.read_models_lag_events }, ...others];
@@ -37,7 +41,10 @@ export function byNeed(queues: Schemas["QueueStanding"][]): Schemas["QueueStandi
   );
 }
 
-export function verdict(system: Schemas["SystemView"]): { status: "ok" | "waiting" | "failed"; words: string } {
+export function verdict(system: Schemas["SystemView"]): {
+  status: "ok" | "waiting" | "failed";
+  words: string;
+} {
   if (!system.is_bus_up) return { status: "failed", words: "NATS does not answer" };
   const down = system.services.filter(({ is_up }) => is_up === false).map(({ name }) => name);
   if (down.length > 0) {
@@ -46,12 +53,16 @@ export function verdict(system: Schemas["SystemView"]): { status: "ok" | "waitin
   const deaf = system.services.filter(({ silent }) => silent.length > 0).map(({ name }) => name);
   if (deaf.length > 0) return { status: "waiting", words: `${deaf.join(", ")} may hear nothing` };
   if (system.breakers.length > 0) {
-    return { status: "waiting", words: `circuit open: ${system.breakers.map(({ breaker }) => breaker).join(", ")}` };
+    return {
+      status: "waiting",
+      words: `circuit open: ${system.breakers.map(({ breaker }) => breaker).join(", ")}`,
+    };
   }
   if (system.read_models_lag_s > BEHIND_S_MIN) {
     return { status: "waiting", words: `what you see is ${Math.round(system.read_models_lag_s)} s old` };
   }
   const behind = lags(system).filter(({ waiting }) => waiting >= BEHIND_COUNT_MIN);
-  if (behind.length > 0) return { status: "waiting", words: `${behind.map(({ who }) => who).join(", ")} catching up` };
+  if (behind.length > 0)
+    return { status: "waiting", words: `${behind.map(({ who }) => who).join(", ")} catching up` };
   return { status: "ok", words: "every service answers, none is behind" };
 }

@@ -33,7 +33,11 @@ export function TemplateCard({ of, onUse, order = 3, children }: TemplateCardPro
       </Group>
       <div style={{ height: SKETCH_PX }}>
         {whole.data === undefined ? null : (
-          <Sketch drawn={drawnOf(whole.data.definition)} label={`What ${of.name} looks like`} height={SKETCH_PX} />
+          <Sketch
+            drawn={drawnOf(whole.data.definition)}
+            label={`What ${of.name} looks like`}
+            height={SKETCH_PX}
+          />
         )}
       </div>
       <Text size="sm" c="dimmed" style={{ flex: 1 }}>

@@ -36,7 +36,13 @@ export default function Templates() {
           width={280}
         />
         <Shown of={templates}>
-          {({ items }) => <Lists items={items.filter(isFound(search))} search={search} onUse={(id) => setFilter({ use: id })} />}
+          {({ items }) => (
+            <Lists
+              items={items.filter(isFound(search))}
+              search={search}
+              onUse={(id) => setFilter({ use: id })}
+            />
+          )}
         </Shown>
       </Stack>
       <UseTemplate templateId={filter("use") || null} onClose={() => setFilter({ use: null })} />
@@ -69,8 +75,8 @@ function Lists({
       <Title order={2}>Your own</Title>
       {own.length === 0 ? (
         <Empty title="None yet">
-          Open a workflow and choose “Save as template”: others can then start from it, with their own values for its
-          variables.
+          Open a workflow and choose “Save as template”: others can then start from it, with their own values
+          for its variables.
         </Empty>
       ) : (
         <Cards items={own} onUse={onUse} />
@@ -124,7 +130,12 @@ function OwnActions({ of }: { of: Schemas["TemplateSummary"] }) {
       >
         {(ask) => (
           <Tooltip label="Delete">
-            <ActionIcon variant="subtle" color="red" onClick={ask} aria-label={`Delete the template ${of.name}`}>
+            <ActionIcon
+              variant="subtle"
+              color="red"
+              onClick={ask}
+              aria-label={`Delete the template ${of.name}`}
+            >
               <IconTrash size={16} />
             </ActionIcon>
           </Tooltip>

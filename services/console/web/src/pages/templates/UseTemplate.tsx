@@ -37,9 +37,19 @@ export function UseTemplate({ templateId, onClose }: { templateId: string | null
   const isReady = template.data !== undefined && alike.data !== undefined;
   return (
     <Modal opened={templateId !== null} onClose={onClose} title={template.data?.name ?? "Template"} size="lg">
-      <Shown of={{ ...template, data: isReady ? template.data : undefined, isPending: !isReady && !template.error }}>
+      <Shown
+        of={{
+          ...template,
+          data: isReady ? template.data : undefined,
+          isPending: !isReady && !template.error,
+        }}
+      >
         {(data) => (
-          <Form key={data.id} template={data} taken={(alike.data?.items ?? []).map((one) => one.workflow_id)} />
+          <Form
+            key={data.id}
+            template={data}
+            taken={(alike.data?.items ?? []).map((one) => one.workflow_id)}
+          />
         )}
       </Shown>
     </Modal>
@@ -86,7 +96,15 @@ function Form({ template, taken }: { template: Schemas["TemplateView"]; taken: s
       const { data } = await http.POST("/api/workflows/{workflow_id}/execute", {
         params: { path: { workflow_id: id } },
         body: {
-          ...{ input_data: {}, variables: {}, version: null, labels: {}, priority: 0, from_node: null, breakpoints: [] },
+          ...{
+            input_data: {},
+            variables: {},
+            version: null,
+            labels: {},
+            priority: 0,
+            from_node: null,
+            breakpoints: [],
+          },
           options: { timeout_ms: null, override_running: false, skip_dependency_check: false },
         },
       });
@@ -109,7 +127,11 @@ function Form({ template, taken }: { template: Schemas["TemplateView"]; taken: s
     >
       <Stack gap="sm">
         <Text size="sm">{template.description}</Text>
-        <Sketch drawn={drawnOf(template.definition)} label={`What ${template.name} looks like`} height={140} />
+        <Sketch
+          drawn={drawnOf(template.definition)}
+          label={`What ${template.name} looks like`}
+          height={140}
+        />
         <Group grow align="flex-start">
           <TextInput
             label="Name"
@@ -177,7 +199,13 @@ function ParameterField({ of, onChange }: { of: Parameter; onChange: (value: unk
   const [fault, setFault] = useState<string | null>(null);
   const told = { label: of.name, description: of.description === "" ? undefined : of.description };
   if (of.type === "boolean")
-    return <Switch {...told} checked={of.value === true} onChange={(event) => onChange(event.currentTarget.checked)} />;
+    return (
+      <Switch
+        {...told}
+        checked={of.value === true}
+        onChange={(event) => onChange(event.currentTarget.checked)}
+      />
+    );
   if (of.type === "number")
     return (
       <NumberInput

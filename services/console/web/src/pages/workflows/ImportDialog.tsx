@@ -97,7 +97,12 @@ function ImportForm({ onClose }: { onClose: () => void }) {
         <Text size="sm">Paste YAML or JSON; several documents are separated by a line with ---.</Text>
         <FileButton accept=".yaml,.yml,.json" onChange={(file) => void file?.text().then(change)}>
           {(props) => (
-            <Button {...props} variant="default" size="xs" leftSection={<IconFileUpload size={15} aria-hidden />}>
+            <Button
+              {...props}
+              variant="default"
+              size="xs"
+              leftSection={<IconFileUpload size={15} aria-hidden />}
+            >
               Choose a file
             </Button>
           )}
@@ -109,7 +114,9 @@ function ImportForm({ onClose }: { onClose: () => void }) {
           {fault}
         </Alert>
       )}
-      {checked?.map((one) => <Verdict key={String(one.definition["id"])} of={one} />)}
+      {checked?.map((one) => (
+        <Verdict key={String(one.definition["id"])} of={one} />
+      ))}
       <Group justify="flex-end">
         <Button variant="default" onClick={onClose}>
           Cancel
@@ -131,9 +138,14 @@ function ImportForm({ onClose }: { onClose: () => void }) {
 function Verdict({ of }: { of: Checked }) {
   const { report, version } = of;
   const id = String(of.definition["id"]);
-  const becomes = version === null ? "is new" : `will be version ${version + 1} of the workflow that is there`;
+  const becomes =
+    version === null ? "is new" : `will be version ${version + 1} of the workflow that is there`;
   return (
-    <Alert color={report.is_valid ? "teal" : "red"} title={report.is_valid ? `${id} is valid` : `${id} has faults`} role="status">
+    <Alert
+      color={report.is_valid ? "teal" : "red"}
+      title={report.is_valid ? `${id} is valid` : `${id} has faults`}
+      role="status"
+    >
       {report.is_valid ? <Text size="sm">It {becomes}.</Text> : null}
       <Findings errors={[...report.errors, ...report.warnings]} />
     </Alert>

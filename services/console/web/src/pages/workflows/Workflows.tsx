@@ -101,10 +101,15 @@ function useWorkflows(filter: Filter) {
     ...(experiment === "" ? {} : { experiment_id: experiment }),
     ...(STATES.includes(status) ? { status: status as WorkflowStatus } : {}),
   };
-  return api.useInfiniteQuery("get", "/api/workflow-activity", { params: { query } }, {
-    ...byCursor,
-    placeholderData: (before) => before,
-  });
+  return api.useInfiniteQuery(
+    "get",
+    "/api/workflow-activity",
+    { params: { query } },
+    {
+      ...byCursor,
+      placeholderData: (before) => before,
+    },
+  );
 }
 
 function Filters({ filter, onChange }: { filter: Filter; onChange: Change }) {
@@ -167,14 +172,16 @@ function Chosen({
 function columns(onRun: (id: string) => void, onTag: (tag: string) => void): Column<Activity>[] {
   return [
     { label: "Workflow", cell: (one) => <Name of={one} onTag={onTag} /> },
-    { label: "Last runs", isExtra: true, width: 170, cell: (one) => <LastRuns of={one} /> },
+    { label: "Last runs", isExtra: true, width: 210, cell: (one) => <LastRuns of={one} /> },
     {
       label: "Success, 7 days",
       isExtra: true,
       align: "right",
-      width: 120,
+      width: 130,
       cell: ({ counts }) => (
-        <Tooltip label={`${count(counts.completed)} completed, ${count(counts.failed)} failed, ${count(counts.partial)} partial`}>
+        <Tooltip
+          label={`${count(counts.completed)} completed, ${count(counts.failed)} failed, ${count(counts.partial)} partial`}
+        >
           <span className="ff-number">{percent(counts.success_rate)}</span>
         </Tooltip>
       ),
@@ -195,7 +202,7 @@ function Name({ of, onTag }: { of: Activity; onTag: (tag: string) => void }) {
   return (
     <Stack gap={1}>
       <Group gap="xs">
-        <Anchor component={Link} to={`/workflows/${of.workflow_id}`} fw={550}>
+        <Anchor component={Link} to={`/workflows/${of.workflow_id}`} fw={550} size="sm">
           {of.name}
         </Anchor>
         {of.status === "archived" ? <Status status="archived" /> : null}
@@ -239,6 +246,7 @@ function LastRuns({ of }: { of: Activity }) {
           to={`/workflows/${of.workflow_id}/runs`}
           size="xs"
           className="ff-number"
+          style={{ whiteSpace: "nowrap" }}
           aria-label={`${of.active_runs} active runs of ${of.name}`}
         >
           {count(of.active_runs)} active
@@ -251,7 +259,11 @@ function LastRuns({ of }: { of: Activity }) {
 function Next({ of }: { of: Activity }) {
   if (of.next_firing !== null)
     return (
-      <Anchor component={Link} to={`/workflows/${of.workflow_id}/triggers/${of.next_firing.trigger_id}`} size="sm">
+      <Anchor
+        component={Link}
+        to={`/workflows/${of.workflow_id}/triggers/${of.next_firing.trigger_id}`}
+        size="sm"
+      >
         <When at={of.next_firing.due_at} relative />
       </Anchor>
     );
@@ -305,7 +317,8 @@ function Nothing({ isFiltered: isSome, onClear }: { isFiltered: boolean; onClear
         </Group>
       }
     >
-      A template runs in two clicks. Or draw one, import its YAML, or use <code className="ff-mono">flowforge apply -f FILE</code>.
+      A template runs in two clicks. Or draw one, import its YAML, or use{" "}
+      <code className="ff-mono">flowforge apply -f FILE</code>.
     </Empty>
   );
 }
