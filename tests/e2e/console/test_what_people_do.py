@@ -68,7 +68,7 @@ async def test_an_event_is_decided_an_approval_given_and_the_past_looked_at(visi
     await visitor.open(f"/runs/{run_id}")
     await visitor.node("bill", "completed")
     await visitor.run("completed")
-    slider = visitor.page.get_by_role("slider", name="Time")
+    slider = visitor.page.get_by_role("slider", name="Moment of the run")
     await slider.focus()
     await slider.press("Home")
     await visitor.node("bill", "idle")

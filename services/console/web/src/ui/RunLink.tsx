@@ -1,11 +1,12 @@
 import { Anchor } from "@mantine/core";
 import { Link } from "react-router";
+import { shortId } from "./shortId";
 
-/** A run by the end of its id, which is what differs from one to the next. */
+/** A run by the end of its id. */
 export function RunLink({ runId }: { runId: string }) {
   return (
-    <Anchor component={Link} to={`/runs/${runId}`} size="sm" title={runId} style={{ whiteSpace: "nowrap" }}>
-      Run …{runId.slice(-6)}
+    <Anchor component={Link} to={`/runs/${runId}`} size="sm" className="ff-mono" title={`Run ${runId}`}>
+      {shortId(runId)}
     </Anchor>
   );
 }

@@ -7,7 +7,7 @@ import { Empty, Shown } from "../../ui/Said";
 import { List, type Column } from "../../ui/List";
 import { Status } from "../../ui/Status";
 import { When } from "../../ui/When";
-import { RunLink } from "./Header";
+import { RunLink } from "../../ui/RunLink";
 import type { SeenRun } from "./seen";
 
 export default function CausesTab({ run }: SeenRun) {

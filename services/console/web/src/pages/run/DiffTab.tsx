@@ -10,7 +10,8 @@ import { Status } from "../../ui/Status";
 import { local, took } from "../../ui/times";
 import { changedWords } from "./changed";
 import { Fault } from "./Fault";
-import { shortId, RunLink } from "./Header";
+import { RunLink } from "../../ui/RunLink";
+import { shortId } from "../../ui/shortId";
 import type { SeenRun } from "./seen";
 import { ENDED, type Run } from "./useRun";
 

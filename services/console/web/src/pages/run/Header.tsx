@@ -4,14 +4,10 @@ import type { ReactNode } from "react";
 import { Link } from "react-router";
 import { api } from "../../api/client";
 import { fieldsOf, pairsOf, textOf } from "../../api/narrow";
+import { RunLink } from "../../ui/RunLink";
 import { count, took } from "../../ui/times";
 import { useNow, When } from "../../ui/When";
 import { ENDED, type Run } from "./useRun";
-
-/** The last digits of a run's id: the first ones are its time, and much the same in neighbours. */
-export function shortId(runId: string): string {
-  return runId.slice(-8);
-}
 
 export function Marks({ run }: { run: Run }) {
   const origin = textOf(fieldsOf(run.forked_from)["run_id"]);
@@ -101,14 +97,6 @@ function Origin({ run }: { run: Run }) {
   return (
     <Anchor component={Link} to={to} size="sm" title="Why it fired">
       {words}
-    </Anchor>
-  );
-}
-
-export function RunLink({ runId }: { runId: string }) {
-  return (
-    <Anchor component={Link} to={`/runs/${runId}`} size="sm" className="ff-mono" title={runId}>
-      {shortId(runId)}
     </Anchor>
   );
 }

@@ -15,7 +15,7 @@ import { Body } from "./Body";
 import { Fault } from "./Fault";
 import { ByHand, Breakpoint, RetryFrom } from "./NodeDeeds";
 import { NodeAttempts, NodeLines } from "./NodeTrace";
-import { RunLink } from "./Header";
+import { RunLink } from "../../ui/RunLink";
 import type { Choice } from "./useChosen";
 import { ENDED, type Run } from "./useRun";
 import { layerWords, waitWords, whySkipped } from "./words";

@@ -6,7 +6,7 @@ import { Link } from "react-router";
 import { fieldsOf, textOf, textsOf } from "../../api/narrow";
 import { useNow } from "../../ui/When";
 import { waitsOf, type NodeRun } from "./drawn";
-import { RunLink } from "./Header";
+import { RunLink } from "../../ui/RunLink";
 import type { Run } from "./useRun";
 import { slotWords, waitWords } from "./words";
 

@@ -5,7 +5,7 @@ import { Link } from "react-router";
 import { api, type Schemas } from "../../api/client";
 import { say } from "../../ui/say";
 import { count } from "../../ui/times";
-import { shortId } from "../run/Header";
+import { shortId } from "../../ui/shortId";
 
 type Action = Schemas["BulkBulk"]["action"];
 const ACTIONS: [Action, string][] = [

@@ -54,7 +54,7 @@ test("each decision says why, and leads to its cause and its run", async () => {
   shown(<Trigger />, { ...page, answers: answers(items) });
   const [fired, not] = await screen.findAllByTestId("decision-row");
   expect(fired).toHaveAttribute("data-decision", "fired");
-  expect(within(fired as HTMLElement).getByText(/^Run/)).toHaveAttribute("href", `/runs/${runId}`);
+  expect(within(fired as HTMLElement).getByTitle(/^Run/)).toHaveAttribute("href", `/runs/${runId}`);
   expect(not).toHaveAttribute("data-decision", "not_matched");
   expect(not).toHaveTextContent("not fired: event.data.size > 10 was false, size was 5");
   expect(within(not as HTMLElement).getByText("order.placed")).toHaveAttribute("href", "/events/e1");
