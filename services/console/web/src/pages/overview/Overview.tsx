@@ -1,6 +1,7 @@
 /* What runs, what failed, what comes, and whether all is well. */
 import { Button, SimpleGrid, Stack } from "@mantine/core";
 import { IconPlus } from "@tabler/icons-react";
+import { useQueryClient } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { Link } from "react-router";
 import { api } from "../../api/client";
@@ -45,20 +46,28 @@ export default function Overview() {
   );
 }
 
+const HERE = ["/api/stats", "/api/runs", "/api/approvals", "/api/upcoming", "/api/system"];
+
+function isOfHere({ queryKey }: { queryKey: readonly unknown[] }): boolean {
+  return HERE.some((path) => queryKey.includes(path));
+}
+
 /** The welcome goes by itself once something has run. */
 function First({ isUnrun }: { isUnrun: boolean }) {
   const stats = api.useQuery("get", "/api/stats");
-  const refresh = useMemo(() => paced(() => stats.refetch(), REFRESH_MS), [stats.refetch]); // eslint-disable-line react-hooks/exhaustive-deps -- refetch keeps its identity
+  const { refetch } = stats;
+  const refresh = useMemo(() => paced(() => refetch(), REFRESH_MS), [refetch]);
   useLive("/api/stream?types=WorkflowCreated,RunStarted", refresh, refresh);
   return <Welcome isUnrun={isUnrun} />;
 }
 
 function All() {
   const lists = useLists();
+  const client = useQueryClient();
   const refresh = useMemo(
-    () => paced(() => Promise.all(lists.map(({ refetch }) => refetch())), REFRESH_MS),
-    [],
-  ); // eslint-disable-line react-hooks/exhaustive-deps -- what asks anew keeps its identity
+    () => paced(() => client.refetchQueries({ type: "active", predicate: isOfHere }), REFRESH_MS),
+    [client],
+  );
   useLive(LIVE, refresh, refresh);
   const [stats, running, failed, waiting, due, system] = lists;
   return (

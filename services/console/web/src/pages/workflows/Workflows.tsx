@@ -33,7 +33,8 @@ export default function Workflows() {
   const mayEdit = useMay("editor");
   const [asked, setAsked] = useState<string | null>(null);
   const workflows = useWorkflows(filter);
-  const refresh = useMemo(() => paced(() => workflows.refetch(), REFRESH_MS), []); // eslint-disable-line react-hooks/exhaustive-deps -- refetch keeps its identity
+  const { refetch } = workflows;
+  const refresh = useMemo(() => paced(() => refetch(), REFRESH_MS), [refetch]);
   useLive(LIVE, refresh, refresh);
   return (
     <Page
