@@ -20,6 +20,7 @@ const LIVE =
   "/api/stream?types=RunStarted,RunCompleted,RunPartiallyCompleted,RunFailed,RunCancelled,RunPaused,RunResumed,NodeWaiting,ApprovalDecided,MessageQuarantined,WorkflowCreated,WorkflowUpdated,WorkflowArchived";
 const REFRESH_MS = 500;
 const SYSTEM_REFRESH_MS = 10_000;
+const SYSTEM_PAUSE_MS = 3_000;
 
 export default function Overview() {
   const mayEdit = useMay("editor");
@@ -46,7 +47,8 @@ export default function Overview() {
   );
 }
 
-const HERE = ["/api/stats", "/api/runs", "/api/approvals", "/api/upcoming", "/api/system"];
+/** `/api/system` asks every service, and is asked now and then only. */
+const HERE = ["/api/stats", "/api/runs", "/api/approvals", "/api/upcoming"];
 
 function isOfHere({ queryKey }: { queryKey: readonly unknown[] }): boolean {
   return HERE.some((path) => queryKey.includes(path));
@@ -68,7 +70,13 @@ function All() {
     () => paced(() => client.refetchQueries({ type: "active", predicate: isOfHere }), REFRESH_MS),
     [client],
   );
-  useLive(LIVE, refresh, refresh);
+  const { refetch: askServices } = lists[5];
+  const refreshSystem = useMemo(() => paced(() => askServices(), SYSTEM_PAUSE_MS), [askServices]);
+  const onEvents = () => {
+    refresh();
+    refreshSystem();
+  };
+  useLive(LIVE, onEvents, onEvents);
   const [stats, running, failed, waiting, due, system] = lists;
   return (
     <Stack gap="md">
