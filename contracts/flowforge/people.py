@@ -18,6 +18,8 @@ KEY_ID_PATTERN = r"^key-[0-9a-f]{12}$"
 KEY_PREFIX = "ffk_"
 """How keys begin, so that they are known for what they are wherever they turn up."""
 KEY_DESCRIPTION_CHARS_MAX = 200
+KEY_DESCRIPTION_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*$"
+"""One line without control characters: an administrator's terminal shows what others have written."""
 PEOPLE = "people"
 PEOPLE_STREAM = named_stream(PEOPLE, "all")
 """One stream has all users and keys: that one administrator is left is a rule about all of them."""
@@ -44,7 +46,8 @@ class RemoveUser(Command, kw_only=True, frozen=True):
 
 
 class CreateKey(Command, kw_only=True, frozen=True):
-    """To catalog: a further key of a user, by the SHA-256 of it, as hexadecimal digits. The key is in no command."""
+    """To catalog: a further key of a user, by the SHA-256 of it, as hexadecimal digits. The key is in no command.
+    `expires_at` is in UTC."""
 
     user: str
     key_id: str

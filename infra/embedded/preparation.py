@@ -19,6 +19,12 @@ from infra.settings import Settings
 
 CONNECT_TIMEOUT_S = 5
 CONNECT_TRIES_MAX = 1
+_ADMIT = """
+    with replaced as (delete from gateway.keys where key_id is null and hash <> $1),
+    original as (select name, role from gateway.users where name = $2 and is_original for share)
+    insert into gateway.keys (hash, name, role, created_at)
+    select $1, name, role, now() from original on conflict (hash) do update set role = excluded.role
+"""
 
 
 async def create_database(maintenance_url: str, name: str) -> None:
@@ -88,16 +94,12 @@ async def declare_streams(url: str, namespace: str) -> None:
 
 
 async def admit_administrator(owner_url: str, key: str) -> None:
-    """Let the gateway know the hash of the administrator's key, where it keeps keys; unless that user was removed."""
+    """Let the gateway know the hash of the administrator's key, where it keeps keys: from now on of this one, and of none
+    that was in its place before. Not where that user was removed, whoever is called so since."""
     connection = await asyncpg.connect(owner_url, timeout=CONNECT_TIMEOUT_S)
     try:
         if await connection.fetchval("select to_regclass('gateway.users')") is not None:
-            await connection.execute(
-                "insert into gateway.keys (hash, name, role, created_at)"
-                " select $1, name, role, now() from gateway.users where name = $2 on conflict (hash) do nothing",
-                hashlib.sha256(key.encode()).digest(),
-                ADMINISTRATOR,
-            )
+            await connection.execute(_ADMIT, hashlib.sha256(key.encode()).digest(), ADMINISTRATOR)
     finally:
         await connection.close()
 

@@ -5,11 +5,14 @@ that says neither is refused to everybody: nothing is opened by forgetting. Exem
 on a path pattern (Kestra CVE-2026-53576, Prefect CVE-2026-3514).
 """
 
+import asyncio
 import hashlib
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from functools import partial
+from http import HTTPStatus
 from typing import Literal, cast
 
 import asyncpg
@@ -19,7 +22,7 @@ from litestar import Request
 from litestar.datastructures import Headers
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPDisconnectEvent, Receive, ReceiveMessage, Scope, Send
 
 from infra.http.methods import options
 from infra.http.origins import check_local, check_same_origin
@@ -46,6 +49,8 @@ PUBLIC = {_PUBLIC: True}
 
 KEY_CACHED_S = 5.0
 KEYS_CACHED_MAX = 10_000
+STREAM_LOOKED_AT_EVERY_S = 30.0
+"""A live stream ends so long after whoever listens may listen no more."""
 KEY_LENGTH_MAX = 512
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -148,10 +153,13 @@ class Authentication(ASGIMiddleware):
 
     scopes = (ScopeType.HTTP, ScopeType.WEBSOCKET, ScopeType.ASGI)
 
-    def __init__(self, keys: KeyRing, sessions: KeyRing, *, is_on: bool) -> None:
+    def __init__(
+        self, keys: KeyRing, sessions: KeyRing, *, is_on: bool, looked_at_every_s: float = STREAM_LOOKED_AT_EVERY_S
+    ) -> None:
         self._keys = keys
         self._sessions = sessions
         self._is_on = is_on
+        self._looked_at_every_s = looked_at_every_s
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Let the request through to its handler, or raise `Problem`."""
@@ -163,7 +171,32 @@ class Authentication(ASGIMiddleware):
             principal = await self._principal(scope)
             _check_role(principal, opt.get(_ROLE))
             scope["user"] = principal
+            if self._is_on and scope.get("method") == "GET":
+                receive = partial(self._receive_while_known, scope, principal, receive)
         await next_app(scope, receive, send)
+
+    async def _receive_while_known(self, scope: Scope, principal: Principal, receive: Receive) -> ReceiveMessage:
+        """What the client says; that it has gone, once it is somebody else's or nobody's: so a live stream ends, which
+        waits for just that."""
+        coming = asyncio.ensure_future(receive())
+        try:
+            while not coming.done():
+                done, _ = await asyncio.wait([coming], timeout=self._looked_at_every_s)
+                if not done and not await self._is_still(scope, principal):
+                    return HTTPDisconnectEvent(type="http.disconnect")
+            return coming.result()
+        finally:
+            coming.cancel()
+
+    async def _is_still(self, scope: Scope, principal: Principal) -> bool:
+        """Where nobody can tell now, yes."""
+        try:
+            now = await self._principal(scope)
+        except Problem as problem:
+            return problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            return True
+        return (now.name, now.role) == (principal.name, principal.role)
 
     async def _principal(self, scope: Scope) -> Principal:
         headers = Headers.from_scope(scope)

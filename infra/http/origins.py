@@ -25,7 +25,10 @@ def check_same_origin(headers: Mapping[str, str]) -> None:
                 "programs use a key: `Authorization: Bearer <key>`"
             )
     elif not _is_of_host(origin, headers):
-        raise _refused(f"a page of {origin[:100]} may not do this with your session: only pages of this host may")
+        raise _refused(
+            f"a page of {origin[:100]} may not do this with your session: only pages of this host may, which was asked as "
+            f"'{headers.get('host', '')[:100]}'; is that the name of a server behind a proxy, let the proxy pass `Host` on"
+        )
 
 
 def check_local(headers: Mapping[str, str]) -> None:
@@ -49,10 +52,14 @@ def scheme_of(headers: Mapping[str, str], own: str) -> str:
 
 
 def _is_of_host(origin: str, headers: Mapping[str, str]) -> bool:
+    """Nor is a page without encryption where we are asked with it: somebody in between may have written that one."""
     try:
-        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
+        page = urlsplit(origin)
     except ValueError:
         return False
+    if page.scheme != "https" and scheme_of(headers, page.scheme) == "https":
+        return False
+    return page.netloc.lower() == headers.get("host", "").lower() != ""
 
 
 def _is_local(host: str) -> bool:

@@ -214,7 +214,7 @@ class UserDeleted(msgspec.Struct):
 
 
 class KeyCreated(msgspec.Struct):
-    """A key that was made; the `key` itself is in the first answer only."""
+    """A key that was made. The `key` itself is in the first answer only: null where the request is repeated."""
 
     id: str
     user: str

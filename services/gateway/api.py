@@ -90,6 +90,7 @@ def create_app(settings: Settings) -> Litestar:
         webhooks = Webhooks(log, secrets, now)
         tokens = None if key is None else CallbackTokens(key)
         people = People(pool, log)
+        await people.begin()
         app.state.gateway = Gateway(
             services, store, webhooks, secrets, tokens, Sessions(pool), people, settings.public_url
         )

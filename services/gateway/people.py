@@ -23,11 +23,14 @@ from flowforge.people import ADMINISTRATOR, PEOPLE_STREAM
 
 from infra.eventlog import EventLog, StoredEvent, Unavailable
 from infra.http.authentication import forget_known
-from services.gateway.settings import people_looked_at_every_s
+from services.gateway.settings import connect_wait_s, people_looked_at_every_s
 
 _VERSION = "select version from gateway.people for update"
 _MOVED = "update gateway.people set version = $1"
-_ADD = "insert into gateway.users (name, role) values ($1, $2) on conflict (name) do update set role = excluded.role"
+_ADD = """
+    insert into gateway.users (name, role, is_original) values ($1, $2, false)
+    on conflict (name) do update set role = excluded.role
+"""
 _CHANGE = (
     "update gateway.users set role = $2 where name = $1",
     "update gateway.keys set role = $2 where name = $1",
@@ -50,6 +53,8 @@ _FROM_THE_BEGINNING = (
     "delete from gateway.keys where key_id is not null",
     "delete from gateway.sessions",
     "delete from gateway.login_links",
+    f"insert into gateway.users (name, role, is_original) values ('{ADMINISTRATOR}', 'admin', true)",  # noqa: S608
+    f"update gateway.keys set role = 'admin' where name = '{ADMINISTRATOR}'",  # noqa: S608
 )
 _HASH_OF = "select hash from gateway.keys where name = $1 and key_id = $2"
 _log = logging.getLogger(__name__)
@@ -79,14 +84,24 @@ class People:
         if new:
             forget_known()
 
+    async def begin(self) -> None:
+        """Catch up, however long it takes: what was withdrawn while no gateway was there must not open anything."""
+        while not await self._caught_up():  # noqa: ASYNC110  it is the log that is asked
+            await asyncio.sleep(connect_wait_s)
+
     async def keep_up(self) -> None:
         """Look again and again, until cancelled."""
         while True:
-            try:
-                await self.catch_up()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, Unavailable) as fault:
-                _log.warning("users and keys are not looked at: %s", fault)
             await asyncio.sleep(people_looked_at_every_s)
+            await self._caught_up()
+
+    async def _caught_up(self) -> bool:
+        try:
+            await self.catch_up()
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, Unavailable) as fault:
+            _log.warning("users and keys are not looked at: %s", fault)
+            return False
+        return True
 
     async def has_key(self, user: str, key_id: str, digest: bytes) -> bool:
         """Whether the key of this id is the one with this SHA-256."""
@@ -97,7 +112,6 @@ class People:
         _log.warning("users and keys are made anew: the log does not have what they were made from")
         for statement in _FROM_THE_BEGINNING:
             await connection.execute(statement)
-        await connection.execute(_ADD, ADMINISTRATOR, "admin")
         await connection.execute(_MOVED, 0)
         return 0
 

@@ -6,6 +6,11 @@ import asyncpg
 
 from infra.http.sessions import LoginLink, add_login_link, digest_of, new_token
 
+_WHOSE = """
+    select users.name from gateway.login_links join gateway.users using (name) where hash = $1 for share of users
+"""
+"""Waits for a change of the user that is under way: it would not see a session that begins meanwhile. Users are locked
+before what hangs on them, as a change does it."""
 _BEGIN = """
     with used as (delete from gateway.login_links where hash = $1 returning name, expires_at)
     insert into gateway.sessions (hash, name, role)
@@ -13,6 +18,7 @@ _BEGIN = """
     returning name
 """
 _END = "delete from gateway.sessions where hash = $1"
+_OPEN = "select count(*) from gateway.login_links where name = $1 and expires_at > now()"
 _FIRMLY = "set local synchronous_commit to on"
 """A crash of the server must not bring back what was ended."""
 
@@ -28,7 +34,9 @@ class Sessions:
         session = new_token()
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(_FIRMLY)
-            name = await connection.fetchval(_BEGIN, digest_of(token), digest_of(session))
+            name = await connection.fetchval(_WHOSE, digest_of(token))
+            if name is not None:
+                name = await connection.fetchval(_BEGIN, digest_of(token), digest_of(session))
         return None if name is None else session
 
     async def end(self, session: str) -> None:
@@ -36,6 +44,10 @@ class Sessions:
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(_FIRMLY)
             await connection.execute(_END, digest_of(session))
+
+    async def open_links_count(self, user: str) -> int:
+        """How many links of this user would still begin a session."""
+        return await self._pool.fetchval(_OPEN, user)
 
     async def add_link(self, user: str, address: str) -> LoginLink | None:
         """None where there is no such user."""

@@ -99,6 +99,9 @@ subscription_test_wait_s = 30.0
 next_address_chars_max = 2_048
 """Of the address to which a login leads."""
 
+open_links_per_user_max = 50
+"""Login links that nobody has used yet: each is an event of the stream of people, and anybody may have some made."""
+
 people_looked_at_every_s = 5.0
 """In case that a gateway died after a change of users or keys was logged."""
 

@@ -1,6 +1,8 @@
 -- What gateway keeps beside the log: who may call, and which answers were given.
 --
--- users: who there is and the role of each (viewer, operator, editor, admin). A new installation has `admin`.
+-- users: who there is and the role of each (viewer, operator, editor, admin). A new installation has `admin`, who is
+-- original as long as nobody removes that user. The installation's own key is let in for the original one only: a key that
+-- went with its user does not come back with another user of that name.
 -- keys: SHA-256 of an API key, whose it is, and the role of that user. The key itself is nowhere. `key_id` is what people
 -- call it; the administrator's first key, which is a file of the installation, has none.
 -- people: up to which version of the stream of people in the log these two have it; sessions and links of users who are
@@ -28,6 +30,8 @@ create table if not exists gateway.users (
     name text primary key,
     role text not null
 );
+
+alter table gateway.users add column if not exists is_original boolean not null default true;
 
 create table if not exists gateway.people (
     is_only_row boolean primary key default true check (is_only_row),

@@ -1,6 +1,7 @@
 """What follows from a command about people. Pure; a refusal is a value."""
 
 import re
+from datetime import timedelta
 from typing import assert_never
 
 from flowforge.events import (
@@ -14,6 +15,7 @@ from flowforge.events import (
 )
 from flowforge.people import (
     KEY_DESCRIPTION_CHARS_MAX,
+    KEY_DESCRIPTION_PATTERN,
     NOBODY,
     ROLES,
     USER_PATTERN,
@@ -96,9 +98,8 @@ def _create_key(state: People, command: CreateKey) -> Outcome:
     person = state.users.get(command.user)
     if person is None:
         return _nobody(command.user)
-    if len(command.description) > KEY_DESCRIPTION_CHARS_MAX:
-        message = f"the description has {len(command.description)} characters, the limit is {KEY_DESCRIPTION_CHARS_MAX}"
-        return invalid("Key invalid", message, [{"path": "$.description", "message": message}])
+    if (refusal := _bad_key(command)) is not None:
+        return refusal
     if command.key_id in person.keys:
         return _made([])
     if len(person.keys) >= keys_per_user_max:
@@ -141,6 +142,19 @@ def _last_admin(name: str, what: str) -> Refusal:
 
 def _nobody(name: str) -> Refusal:
     return not_found("user", name[:100])
+
+
+def _bad_key(command: CreateKey) -> Refusal | None:
+    if len(command.description) > KEY_DESCRIPTION_CHARS_MAX:
+        path = "$.description"
+        message = f"the description has {len(command.description)} characters, the limit is {KEY_DESCRIPTION_CHARS_MAX}"
+    elif not re.fullmatch(KEY_DESCRIPTION_PATTERN, command.description):
+        path, message = "$.description", "the description is one line, without control characters"
+    elif command.expires_at is not None and command.expires_at.utcoffset() != timedelta(0):
+        path, message = "$.expires_at", f"{command.expires_at.isoformat()} is not in UTC, as times in the log are"
+    else:
+        return None
+    return invalid("Key invalid", message, [{"path": path, "message": message}])
 
 
 def _bad_role(role: str) -> Refusal | None:

@@ -3,7 +3,7 @@
 Each change is a command to catalog, whose answer is passed on once the tables have it that authentication reads.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -11,6 +11,7 @@ from flowforge.command import Command
 from flowforge.identity import new_uuid
 from flowforge.people import (
     KEY_DESCRIPTION_CHARS_MAX,
+    KEY_DESCRIPTION_PATTERN,
     KEY_PREFIX,
     USER_PATTERN,
     AddUser,
@@ -33,6 +34,7 @@ from services.gateway.answers import DELETED_USER, KEY_CREATED, KEY_REVOKED, LOG
 from services.gateway.body import AnyRequest, json_body, shaped
 from services.gateway.context import gateway
 from services.gateway.reply import Reply
+from services.gateway.settings import open_links_per_user_max
 
 _SHOWN_ONCE = {"Cache-Control": "no-store"}
 
@@ -53,7 +55,7 @@ class ChangedUser(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class NewKey(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The body of a `POST`. Without `expires_at` the key is good until it is revoked."""
 
-    description: Annotated[str, Meta(max_length=KEY_DESCRIPTION_CHARS_MAX, pattern=r"^[^\x00]*$")] = ""
+    description: Annotated[str, Meta(max_length=KEY_DESCRIPTION_CHARS_MAX, pattern=KEY_DESCRIPTION_PATTERN)] = ""
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
@@ -97,10 +99,7 @@ async def create_key(request: AnyRequest, user: str) -> Response[bytes]:
     check_own_or_admin(request.user, user)
     body = await json_body(request)
     new = shaped(body, NewKey)
-    if new.expires_at is not None and new.expires_at <= datetime.now(new.expires_at.tzinfo):
-        message = f"{msgspec.to_builtins(new.expires_at)} is past; name a time to come, or leave it out"
-        error = {"path": "$.expires_at", "message": message}
-        raise Problem(422, message, code="INVALID", title="Key invalid", errors=[error])
+    expires_at = _good_until(new.expires_at)
     key = KEY_PREFIX + new_token()
     here, digest = gateway(request), digest_of(key)
 
@@ -108,15 +107,32 @@ async def create_key(request: AnyRequest, user: str) -> Response[bytes]:
         key_id = f"key-{command_id.replace('-', '')[-12:]}"
         command = CreateKey(
             command_id=command_id, actor=request.user.name, user=user, key_id=key_id, key_hash=digest.hex(),
-            description=new.description, expires_at=new.expires_at,
+            description=new.description, expires_at=expires_at,
         )  # fmt: skip
         answer = await here.ask(request, command)
         await here.people.catch_up()
-        shown = {"id": key_id, "user": user, "description": new.description, "expires_at": new.expires_at, "key": None}
+        shown = {"id": key_id, "user": user, "description": new.description, "expires_at": expires_at, "key": None}
         return reply.of(201, {**shown, "position": answer["position"]}, **_SHOWN_ONCE)
 
     response = await here.once(request, body, deed)
     return await _with_key(request, response, user, key)
+
+
+def _good_until(given: datetime | None) -> datetime | None:
+    """The time in UTC, as it is logged: at the end of the calendar there are some that no table takes. Raises a 422
+    `Problem` for one of these, and for what is past."""
+    if given is None:
+        return None
+    try:
+        in_utc = given.astimezone(UTC)
+    except OverflowError:
+        message = f"{given.isoformat()} is beyond the calendar; leave it out for a key that stays"
+    else:
+        if in_utc > datetime.now(UTC):
+            return in_utc
+        message = f"{given.isoformat()} is past; name a time to come, or leave it out"
+    errors = [{"path": "$.expires_at", "message": message}]
+    raise Problem(422, message, code="INVALID", title="Key invalid", errors=errors)
 
 
 async def _with_key(request: AnyRequest, response: Response[bytes], user: str, key: str) -> Response[bytes]:
@@ -139,9 +155,12 @@ async def revoke_key(request: AnyRequest, user: str, key_id: str) -> Response[by
 @post("/{user:str}/login-links", opt=VIEWER | READS_ONLY | LOGIN_LINK, status_code=201, summary="Make a login link")
 async def make_login_link(request: AnyRequest, user: str) -> Response[LoginLink]:
     """201 `{url, expires_at}`: whoever opens it within an hour is logged in to the console as this user, once.
-    404 for an unknown user; others than oneself ask an administrator."""
+    404 for an unknown user, 409 while too many are open; others than oneself ask an administrator."""
     check_own_or_admin(request.user, user)
     here = gateway(request)
+    if await here.sessions.open_links_count(user) >= open_links_per_user_max:
+        detail = f"{open_links_per_user_max} login links of '{user}' are open, the limit; use one, or wait for an hour"
+        raise Problem(409, detail, code="TOO_MANY_LINKS", title="Too many login links")
     await here.ask(request, MakeLoginLink(command_id=str(new_uuid()), actor=request.user.name, user=user))
     link = await here.sessions.add_link(user, here.address(request))
     if link is None:  # removed since

@@ -41,10 +41,10 @@ class Visitor:
         return self.page.get_by_test_id(test_id)
 
     def button(self, name: str | re.Pattern[str]) -> Locator:
-        return self.page.get_by_role("button", name=name)
+        return self.page.get_by_role("button", name=name, exact=True)
 
     def link(self, name: str | re.Pattern[str]) -> Locator:
-        return self.page.get_by_role("link", name=name)
+        return self.page.get_by_role("link", name=name, exact=True)
 
     async def node(self, node_id: str, status: str) -> None:
         """Wait until the node stands like this in the graph."""

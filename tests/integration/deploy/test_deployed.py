@@ -13,6 +13,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import asyncpg
+import httpx
 import pytest
 import yaml
 from flowforge import Client, ScriptNode, WorkflowBuilder
@@ -39,7 +40,7 @@ class Deployment:
         self.folder, self.credentials = folder, credentials
         self.ports = {"reads": free_port(), "writes": free_port(), "front": free_port()}
         self._deny = webhook_deny
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def environment(self, name: str) -> dict[str, str]:
         """As in the compose file, but for what stands for places: folders, ports, names of hosts."""
@@ -64,8 +65,8 @@ class Deployment:
         command: list[str] = COMPOSE["services"][name]["command"]
         assert command[0] == "python"
         log = self.folder / f"{name}.log"
-        self._running.append(
-            spawn([sys.executable, *command[1:]], env=self.environment(name), log=log, cwd=self.folder)
+        self._running[name] = spawn(
+            [sys.executable, *command[1:]], env=self.environment(name), log=log, cwd=self.folder
         )
 
     def prepare(self) -> str:
@@ -91,17 +92,19 @@ class Deployment:
             "/tmp/", f"{self.folder}/"
         )
         conf = self.folder / "nginx.conf"
-        conf.write_text(
-            f"pid {self.folder}/nginx.pid; error_log stderr; daemon off; events {{}}\nhttp {{ access_log off;\n{text}}}\n"
-        )
+        conf.write_text(f"pid {self.folder}/nginx.pid; error_log stderr; daemon off; events {{}}\nhttp {{\n{text}}}\n")
         command = [nginx, "-p", str(self.folder), "-c", str(conf)]
-        self._running.append(spawn(command, env={"PATH": os.environ["PATH"]}, log=self.folder / "front.log"))
+        self._running["front"] = spawn(command, env={"PATH": os.environ["PATH"]}, log=self.folder / "front.log")
         return f"http://127.0.0.1:{self.ports['front']}"
 
+    def end(self, name: str) -> None:
+        self._running[name].send_signal(signal.SIGTERM)
+        self._running[name].wait(WAIT_S)
+
     def stop(self) -> list[int]:
-        for process in self._running:
+        for process in self._running.values():
             process.send_signal(signal.SIGTERM)
-        return [process.wait(WAIT_S) for process in self._running]
+        return [process.wait(WAIT_S) for process in self._running.values()]
 
     def said(self) -> str:
         return "\n".join(f"{log.name}:\n{log.read_text()[-1500:]}" for log in sorted(self.folder.glob("*.log")))
@@ -174,6 +177,29 @@ async def test_a_workflow_runs_on_a_deployment(deployment: Deployment) -> None:
         run = await reads.wait(await writes.execute("deployed"), timeout_s=WAIT_S)
         assert (run["status"], run["output_data"]) == ("completed", {"n": 42}), deployment.said()
         assert (await writes.health())["status"] == "ok"
+    if front:
+        assert_no_token_is_told(deployment, front, key)
+
+
+def assert_no_token_is_told(deployment: Deployment, front: str, key: str) -> None:
+    """In the log of the nginx in front, neither of requests nor of errors."""
+
+    def ask(client: httpx.Client) -> list[int]:
+        asked = (client.get("/login", params={"token": "t0ken-1"}), client.post("/api/callbacks/t0ken-2", json={}))
+        return [answer.status_code for answer in asked]
+
+    with httpx.Client(base_url=front, headers={"Authorization": f"Bearer {key}"}, timeout=WAIT_S) as client:
+        link = client.post("/api/users/admin/login-links").json()["url"]
+        assert client.get(link.removeprefix(front)).status_code == 303
+        assert client.get("/", headers={"Accept": "text/html"}).headers["content-type"].startswith("text/html")
+        assert ask(client) == [401, 404]
+        deployment.end("writes")
+        assert ask(client) == [502, 502]
+    said = (deployment.folder / "front.log").read_text()
+    assert '"GET /login" 303' in said
+    assert '"GET /login" 502' in said
+    assert "t0ken" not in said
+    assert "token=" not in said
 
 
 async def until_there(client: Client) -> None:

@@ -1,20 +1,27 @@
 """What authentication reads of users and keys is made from the log, whatever became of it meanwhile."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 from flowforge.events import UserAdded, UserChanged, UserKeyCreated, UserKeyRevoked, UserRemoved, encode
 from flowforge.people import PEOPLE, PEOPLE_STREAM
 
+from infra.embedded.front import lifespan
+from infra.embedded.preparation import admit_administrator
 from infra.eventlog import Append, Appended, MemoryEventLog, NewEvent, StreamAppend
 from infra.http.authentication import Principal, key_holder, session_holder
 from infra.http.sessions import digest_of
+from infra.settings import Settings
+from services.gateway.api import create_app
 from services.gateway.people import People
 from services.gateway.sessions import Sessions
+from services.gateway.settings import open_links_per_user_max
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -100,6 +107,54 @@ async def test_a_removed_administrator_takes_the_installations_own_key_along(poo
     assert await Sessions(pool).add_link("admin", "http://x") is None
 
 
+async def test_what_was_revoked_as_the_gateway_died_opens_nothing_once_one_is_there(
+    catalog: None, http: httpx.AsyncClient, pool: asyncpg.Pool, service_settings: Settings
+):
+    assert (await http.post("/api/users", json={"name": "ada", "role": "viewer"})).status_code == 201
+    made = (await http.post("/api/users/ada/keys", json={})).json()
+    assert await key_holder(pool, digest(made["key"])) == Principal("ada", "viewer")
+    assert (await http.delete(f"/api/users/ada/keys/{made['id']}")).status_code == 200
+    await pool.execute("update gateway.people set version = version - 1")
+    await pool.execute(
+        "insert into gateway.keys (hash, name, role, key_id) values ($1, 'ada', 'viewer', $2)",
+        digest(made["key"]),
+        made["id"],
+    )
+    async with lifespan(create_app(service_settings)):  # type: ignore[arg-type]
+        assert await key_holder(pool, digest(made["key"])) is None
+
+
+async def test_a_replaced_key_of_the_installation_opens_nothing(pool: asyncpg.Pool, postgres_dsn: str):
+    await pool.execute(
+        "insert into gateway.keys (hash, name, role, key_id) values ($1, 'admin', 'admin', 'k')", digest("k")
+    )
+    for key in ("first", "first", "second"):
+        await admit_administrator(postgres_dsn, key)
+        assert await key_holder(pool, digest(key)) == Principal("admin", "admin")
+    assert await key_holder(pool, digest("first")) is None
+    assert await key_holder(pool, digest("k")) == Principal("admin", "admin")
+
+
+async def test_the_installations_own_key_does_not_come_back_with_another_user_of_that_name(
+    pool: asyncpg.Pool, postgres_dsn: str
+):
+    await admit_administrator(postgres_dsn, "first")
+    ben = UserAdded(name="ben", role="admin")
+    log = await log_of(ben, UserRemoved(name="admin"), UserAdded(name="admin", role="admin"))
+    await People(pool, log).catch_up()
+    await admit_administrator(postgres_dsn, "first")
+    assert await key_holder(pool, digest("first")) is None
+
+
+async def test_a_log_that_lost_a_change_of_the_administrator_gives_the_role_back(pool: asyncpg.Pool, postgres_dsn: str):
+    await admit_administrator(postgres_dsn, "first")
+    ben = UserAdded(name="ben", role="admin")
+    await People(pool, await log_of(ben, UserChanged(name="admin", role="viewer"))).catch_up()
+    assert await key_holder(pool, digest("first")) == Principal("admin", "viewer")
+    await People(pool, await log_of(ben)).catch_up()
+    assert await key_holder(pool, digest("first")) == Principal("admin", "admin")
+
+
 async def test_a_session_ends_after_a_week_unused_and_after_a_month_in_any_case(pool: asyncpg.Pool):
     sessions = Sessions(pool)
 
@@ -138,6 +193,54 @@ async def test_a_session_that_is_used_lasts_a_week_from_then(pool: asyncpg.Pool)
     assert first.expires_at is not None
     assert second.expires_at is not None
     assert (second.expires_at - first.expires_at).days in (5, 6)
+
+
+CHANGED = ("update gateway.users set role = 'viewer'", "update gateway.sessions set role = 'viewer'")
+REMOVED = ("delete from gateway.users", "delete from gateway.sessions", "delete from gateway.login_links")
+
+
+@pytest.mark.parametrize(("statements", "role"), [(CHANGED, "viewer"), (REMOVED, None)])
+@pytest.mark.parametrize("done", [1, 2])
+async def test_a_session_that_begins_while_its_user_changes_is_of_the_user_afterwards(
+    pool: asyncpg.Pool, statements: tuple[str, ...], role: str | None, done: int
+):
+    link = await Sessions(pool).add_link("admin", "http://here")
+    assert link is not None
+    async with pool.acquire() as changing, changing.transaction():
+        for statement in statements[:done]:
+            await changing.execute(statement)
+        beginning = asyncio.create_task(Sessions(pool).begin(link.url.partition("token=")[2]))
+        await done_or_waiting(pool, beginning)
+        for statement in statements[done:]:
+            await changing.execute(statement)
+    session = await beginning
+    holder = None if session is None else await session_holder(pool, digest_of(session))
+    assert (None if holder is None else holder.role) == role
+
+
+async def done_or_waiting(pool: asyncpg.Pool, task: asyncio.Task[Any]) -> None:
+    async with asyncio.timeout(5):
+        while not (task.done() or await pool.fetchval("select exists (select from pg_locks where not granted)")):
+            await asyncio.sleep(0.005)
+
+
+async def test_a_link_begins_one_session_however_many_ask_at_once(pool: asyncpg.Pool):
+    link = await Sessions(pool).add_link("admin", "http://here")
+    assert link is not None
+    token = link.url.partition("token=")[2]
+    begun = await asyncio.gather(*(Sessions(pool).begin(token) for _ in range(5)))
+    assert len([session for session in begun if session is not None]) == 1
+
+
+async def test_so_many_links_are_open_at_once_and_no_more(catalog: None, http: httpx.AsyncClient, pool: asyncpg.Pool):
+    for _ in range(open_links_per_user_max):
+        assert await Sessions(pool).add_link("admin", "http://here") is not None
+    refused = await http.post("/api/users/admin/login-links")
+    assert (refused.status_code, refused.json()["code"]) == (409, "TOO_MANY_LINKS")
+    await pool.execute(
+        "update gateway.login_links set expires_at = now() where ctid = (select min(ctid) from gateway.login_links)"
+    )
+    assert (await http.post("/api/users/admin/login-links")).status_code == 201
 
 
 async def test_an_old_link_begins_nothing(pool: asyncpg.Pool):

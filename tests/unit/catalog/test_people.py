@@ -1,6 +1,8 @@
 """People: what follows from a command about users and keys, given what happened before; the command again changes nothing."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import msgspec
 import pytest
@@ -120,6 +122,20 @@ def test_who_or_what_is_not_there_is_told(before: list[PeopleEvent], command: Pe
     refusal = after(before, command)
     assert isinstance(refusal, Refusal)
     assert (refusal.status, refusal.detail) == (404, told)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"description": "a\n"}, "the description is one line, without control characters"),
+        ({"expires_at": datetime(2099, 1, 1, tzinfo=timezone(timedelta(hours=2)))}, "is not in UTC"),
+    ],
+)
+def test_what_no_table_and_no_terminal_takes_is_not_logged(fields: dict[str, Any], told: str):
+    refusal = after([ADA], msgspec.structs.replace(create_key(), **fields))
+    assert isinstance(refusal, Refusal)
+    assert refusal.status == 422
+    assert told in refusal.detail
 
 
 def test_a_name_is_taken_once():

@@ -1,7 +1,9 @@
 """A handler that names no role is closed to everybody; a role includes those below it."""
 
+import asyncio
 import hashlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from infra.http.authentication import (
     Role,
     forget_known,
 )
-from infra.http.problems import exception_handlers
+from infra.http.problems import exception_handlers, unavailable
 from infra.http.sessions import COOKIE
 
 ROLES: tuple[Role, ...] = ("viewer", "operator", "editor", "admin")
@@ -162,12 +164,29 @@ def test_an_unknown_session_is_nobody(client: TestClient[Litestar], cookie: str)
     assert client.get("/viewer").status_code == 401
 
 
+@pytest.mark.parametrize(
+    "odd", ['theme={"dark": true}', "flag", "a b=1", 'a="open', "expires=never", "", "a[]=1", f"{COOKIE}x=1"]
+)
+def test_cookies_of_other_tools_on_this_host_do_not_end_a_session(client: TestClient[Litestar], odd: str):
+    for cookies in (f"{odd}; {COOKIE}=of-ada", f"{COOKIE}=of-ada; {odd}", f"{odd};{COOKIE}=of-ada;{odd}"):
+        assert client.get("/viewer", headers={"cookie": cookies}).text == "ada"
+
+
 def test_a_key_wins_over_a_session(browser: TestClient[Litestar]):
     assert browser.get("/viewer", headers={"authorization": "Bearer admin"}).text == "admin"
     assert status(browser, "/viewer", "wrong") == 401
 
 
-@pytest.mark.parametrize("headers", [HERE, {"sec-fetch-site": "same-origin"}, HERE | {"sec-fetch-site": "cross-site"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        HERE,
+        {"sec-fetch-site": "same-origin"},
+        HERE | {"sec-fetch-site": "cross-site"},
+        {"origin": "https://testserver.local", "x-forwarded-proto": "https"},
+        {"origin": "https://testserver.local"},
+    ],
+)
 def test_a_page_of_this_host_writes_with_a_session(browser: TestClient[Litestar], headers: dict[str, str]):
     assert browser.post("/written", headers=headers).text == "ada"
 
@@ -180,6 +199,7 @@ def test_a_page_of_this_host_writes_with_a_session(browser: TestClient[Litestar]
         {"origin": "http://evil.example"},
         {"origin": "http://testserver.local:8081"},
         {"origin": "http://testserver.local.evil.example", "sec-fetch-site": "same-origin"},
+        HERE | {"x-forwarded-proto": "https"},
         {"sec-fetch-site": "same-site"},
         {"sec-fetch-site": "none"},
     ],
@@ -218,6 +238,12 @@ def test_with_authentication_off_no_other_site_gets_in(headers: dict[str, str]):
             assert (refused.status_code, refused.json()["code"]) == (403, "FOREIGN_ORIGIN")
 
 
+def test_who_writes_through_a_proxy_that_changes_the_host_is_told_so(browser: TestClient[Litestar]):
+    refused = browser.post("/written", headers={"origin": "https://forge.example", "host": "flowforge-front:8080"})
+    assert "'flowforge-front:8080'" in refused.json()["detail"]
+    assert "let the proxy pass `Host` on" in refused.json()["detail"]
+
+
 async def test_what_was_known_is_forgotten_at_once_when_keys_change():
     holders: list[Principal | None] = [Principal("ada", "viewer"), None]
 
@@ -228,3 +254,47 @@ async def test_what_was_known_is_forgotten_at_once_when_keys_change():
     assert await ring.principal("k") == Principal("ada", "viewer")
     forget_known()
     assert await ring.principal("k") is None
+
+
+HOLDER = Principal("ada", "editor")
+
+
+@pytest.mark.parametrize(
+    ("later", "is_ended"),
+    [(Principal("ada", "editor", expires_at=datetime(2099, 1, 1, tzinfo=UTC)), False), (None, True),
+     (Principal("ada", "viewer"), True), (Principal("ben", "editor"), True), (OSError(), False),
+     (unavailable("not now"), False)],
+)  # fmt: skip
+async def test_a_live_stream_ends_when_its_listener_may_listen_no_more(
+    later: Principal | Exception | None, is_ended: bool
+):
+    told, asked = asyncio.Event(), asyncio.Event()
+    answers: list[Principal | Exception | None] = [HOLDER]
+
+    async def ask(_: bytes) -> Principal | None:
+        if answers:
+            return answers.pop(0)  # type: ignore[return-value]
+        asked.set()
+        if isinstance(later, Exception):
+            raise later
+        return later
+
+    async def receive() -> Any:
+        await told.wait()
+        return {"type": "http.request"}
+
+    async def stream(_: Any, receive: Any, __: Any) -> None:
+        forget_known()
+        hearing = asyncio.ensure_future(receive())
+        await asked.wait()
+        if not is_ended:
+            told.set()
+        assert (await hearing)["type"] == ("http.disconnect" if is_ended else "http.request")
+
+    ring = KeyRing(ask)
+    scope: Any = {
+        "type": "http", "method": "GET", "path": "/", "headers": [(b"authorization", b"Bearer k")], "route_handler": viewer
+    }  # fmt: skip
+    authentication = Authentication(ring, ring, is_on=True, looked_at_every_s=0.01)
+    async with asyncio.timeout(5):
+        await authentication.handle(scope, receive, None, stream)  # type: ignore[arg-type]

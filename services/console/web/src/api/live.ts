@@ -107,6 +107,10 @@ export function listen({ address, onEvents, onGap, from }: Listening): () => voi
     reading = null;
     own?.abort();
   }
+  /** The machine has no network: what is open would only fall silent. */
+  function cut(): void {
+    reading?.abort();
+  }
   function seen(): void {
     clearTimeout(hidden);
     if (document.hidden) {
@@ -121,6 +125,7 @@ export function listen({ address, onEvents, onGap, from }: Listening): () => voi
   setLine(line, "opening");
   document.addEventListener("visibilitychange", seen);
   window.addEventListener("online", seen);
+  window.addEventListener("offline", cut);
   void read();
   return () => {
     stopped = true;
@@ -128,6 +133,7 @@ export function listen({ address, onEvents, onGap, from }: Listening): () => voi
     clearTimeout(hidden);
     document.removeEventListener("visibilitychange", seen);
     window.removeEventListener("online", seen);
+    window.removeEventListener("offline", cut);
     setLine(line, null);
   };
 }

@@ -98,7 +98,8 @@ export default function Editor(props: EditorProps) {
             ...defaultKeymap,
             ...(isLine ? [] : [indentWithTab]),
           ]),
-          EditorView.contentAttributes.of({ "aria-label": label }),
+          // Escape closes a completion here, not the dialog around
+          EditorView.contentAttributes.of({ "aria-label": label, "data-mantine-stop-propagation": "true" }),
           EditorState.readOnly.of(isReadOnly),
           ...(isLine
             ? [EditorState.transactionFilter.of((change) => (change.newDoc.lines > 1 ? [] : change))]

@@ -1,8 +1,8 @@
 /* A graph to look at and to choose nodes in: of a workflow, or of a run at a moment. */
 import "./graph.css";
-import { Background, Controls, MiniMap, ReactFlow, type Edge } from "@xyflow/react";
+import { Background, Controls, MiniMap, ReactFlow, useReactFlow, useStore, type Edge } from "@xyflow/react";
 import { useComputedColorScheme } from "@mantine/core";
-import { useMemo } from "react";
+import { useEffect, useMemo, useRef } from "react";
 import { Loading } from "../ui/Said";
 import { colourOf } from "../ui/Status";
 import { NodeCard, type CardData, type CardNode } from "./NodeCard";
@@ -62,6 +62,7 @@ export function WorkflowGraph({ drawn, selected = null, onSelect, label }: Workf
     [drawn.nodes, places, isPlaced, selected],
   );
   const edges = useMemo<Edge[]>(() => drawn.edges.map(edge), [drawn.edges]);
+  const isMoved = useRef(false);
   if (places === null) return <Loading what="Drawing the graph" />;
   return (
     <ReactFlow
@@ -70,6 +71,9 @@ export function WorkflowGraph({ drawn, selected = null, onSelect, label }: Workf
       edges={edges}
       nodeTypes={kinds}
       colorMode={scheme}
+      onMove={(event) => {
+        if (event !== null) isMoved.current = true;
+      }}
       onNodeClick={(_event, node) => onSelect?.(node.id)}
       onPaneClick={() => onSelect?.(null)}
       onSelectionChange={({ nodes: [node] }) => {
@@ -79,12 +83,13 @@ export function WorkflowGraph({ drawn, selected = null, onSelect, label }: Workf
       nodesConnectable={false}
       onlyRenderVisibleElements={drawn.nodes.length > 150}
       fitView
-      fitViewOptions={{ maxZoom: 1, padding: 0.12 }}
+      fitViewOptions={FITTED}
       minZoom={0.05}
       maxZoom={1.6}
       aria-label={label}
     >
       <Background gap={22} />
+      <Refit isMoved={isMoved} />
       <Controls showInteractive={false} />
       {drawn.nodes.length < MAP_FROM ? null : (
         <MiniMap<CardNode>
@@ -96,6 +101,20 @@ export function WorkflowGraph({ drawn, selected = null, onSelect, label }: Workf
       )}
     </ReactFlow>
   );
+}
+
+const FITTED = { maxZoom: 1, padding: 0.12 };
+
+/** What had been fitted stays fitted when a panel opens beside it; where somebody has moved it, it stays where it is. */
+function Refit({ isMoved }: { isMoved: React.RefObject<boolean> }) {
+  const width = useStore((state) => state.width);
+  const { fitView } = useReactFlow();
+  const before = useRef(0);
+  useEffect(() => {
+    if (before.current > 0 && width > 0 && before.current !== width && !isMoved.current) void fitView(FITTED);
+    before.current = width;
+  }, [width, fitView, isMoved]);
+  return null;
 }
 
 const NOTHING: Shape = { nodes: [], edges: [] };

@@ -11,8 +11,8 @@ export interface Placed {
 }
 
 export interface Shape {
-  nodes: { id: string; width?: number; height?: number }[];
-  edges: { source: string; target: string }[];
+  nodes: readonly { id: string; width?: number; height?: number }[];
+  edges: readonly { source: string; target: string }[];
 }
 
 /** Left upper corners, in pixels. Edges to nodes that are not there are passed over. */

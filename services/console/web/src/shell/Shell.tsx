@@ -42,7 +42,11 @@ export function Shell() {
       <AppShell.Header style={{ background: "var(--ff-panel)", borderColor: "var(--ff-line)" }}>
         <Header isOpen={isOpen} onToggle={toggle} />
       </AppShell.Header>
-      <AppShell.Navbar p="xs" style={{ background: "var(--ff-panel)", borderColor: "var(--ff-line)" }}>
+      <AppShell.Navbar
+        aria-label="Main"
+        p="xs"
+        style={{ background: "var(--ff-panel)", borderColor: "var(--ff-line)" }}
+      >
         <Navigation isOpen={isOpen} onClose={close} />
       </AppShell.Navbar>
       <AppShell.Main id="main" tabIndex={-1} style={{ display: "flex", flexDirection: "column" }}>
@@ -146,7 +150,7 @@ async function leave(): Promise<void> {
 function Navigation({ isOpen, onClose }: { isOpen: boolean; onClose: () => void }) {
   const { pathname } = useLocation();
   return (
-    <nav aria-label="Main">
+    <>
       <Group px={10} py={8} mb={4} gap={8} justify="space-between">
         <Link
           to="/"
@@ -176,6 +180,6 @@ function Navigation({ isOpen, onClose }: { isOpen: boolean; onClose: () => void 
           style={{ borderRadius: 6 }}
         />
       ))}
-    </nav>
+    </>
   );
 }

@@ -16,7 +16,7 @@ export function CauseLink({ cause }: { cause: Schemas["CauseView"] }) {
         c="dimmed"
         truncate
         maw={260}
-        className="ff-mono"
+        className="ff-mono ff-extra"
         title={`${cause.source} · ${cause.id}`}
       >
         {run === null ? `${cause.source} · ${cause.id}` : `of run ${run}`}

@@ -97,9 +97,7 @@ function Upstreams(props: {
             data={conditions}
             allowDeselect={false}
             value={upstream.condition}
-            onChange={(chosen) =>
-              chosen !== null && setUpstream(index, { condition: chosen as Upstream["condition"] })
-            }
+            onChange={(chosen) => chosen !== null && setUpstream(index, { condition: chosen })}
             style={{ flex: 1 }}
           />
           <ActionIcon

@@ -94,16 +94,16 @@ export function ScheduleFields({ value, onChange }: FieldsProps<ScheduleTrigger>
           }
         />
       </Grid.Col>
-      <Grid.Col span={{ base: 6, sm: 3 }}>
+      <Grid.Col span={{ base: 12, sm: 6 }}>
         <Select
           label="Times missed while down"
           data={catchUps}
           value={config.catch_up}
           allowDeselect={false}
-          onChange={(chosen) => chosen !== null && set({ catch_up: chosen as typeof config.catch_up })}
+          onChange={(chosen) => chosen !== null && set({ catch_up: chosen })}
         />
       </Grid.Col>
-      <Grid.Col span={{ base: 6, sm: 3 }}>
+      <Grid.Col span={{ base: 12, sm: 6 }}>
         <DurationInput
           label="Up to so much later"
           description="Jitter, to spread the load"

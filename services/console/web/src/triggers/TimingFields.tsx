@@ -87,12 +87,17 @@ function InputField<T extends Trigger>({ value, onChange }: { value: T; onChange
           onChange={(next) => {
             setText(next);
             const meant = readJson(next);
-            const { input: _old, ...rest } = value;
-            if (next.trim() === "") onChange(rest as T);
+            if (next.trim() === "") onChange(withoutInput(value));
             else if (meant.isSound) onChange({ ...value, input: meant.value });
           }}
         />
       </div>
     </Input.Wrapper>
   );
+}
+
+function withoutInput<T extends Trigger>(value: T): T {
+  const rest = { ...value };
+  delete rest.input;
+  return rest;
 }

@@ -90,6 +90,7 @@ function Types({ value, onChange }: Pick<TriggerFormProps, "value" | "onChange">
               p="xs"
               aria-label={label}
               data-testid={`trigger-type-${type}`}
+              style={{ display: "flex", alignItems: "flex-start" }}
             >
               <Box style={{ display: "flex", gap: 8 }}>
                 <Radio.Indicator mt={3} />
@@ -136,7 +137,6 @@ function Named({
       <Grid.Col span={{ base: 8, sm: 5 }}>
         <TextInput
           label="Id"
-          required={isNew}
           readOnly={!isNew}
           value={value.id}
           error={fault}

@@ -28,7 +28,8 @@ export function WebhookFields({
     onChange({ ...value, config: { ...config, ...changed } });
   const secret = typeof config.secret === "string" ? config.secret : "";
   const withSecret = (text: string) => {
-    const { secret: _old, ...rest } = config;
+    const rest = { ...config };
+    delete rest.secret;
     onChange({ ...value, config: text === "" ? rest : { ...rest, secret: text } });
   };
   return (
@@ -39,7 +40,7 @@ export function WebhookFields({
           data={providers}
           value={config.provider}
           allowDeselect={false}
-          onChange={(chosen) => chosen !== null && set({ provider: chosen as typeof config.provider })}
+          onChange={(chosen) => chosen !== null && set({ provider: chosen })}
         />
       </Grid.Col>
       <Grid.Col span={{ base: 12, sm: 8 }}>

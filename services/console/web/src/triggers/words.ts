@@ -57,7 +57,8 @@ const endings = { on_success: "succeeds", on_failure: "fails", on_completion: "e
 function dependencyWords({ config }: DependencyTrigger): string {
   if (config.upstreams.length === 0) return "waits for no workflow yet";
   const runs = config.upstreams.map(
-    ({ workflow_id: id, condition }) => `a run of ${code(id)} ${endings[condition]}`,
+    ({ workflow_id: id, condition }) =>
+      `a run of ${id === "" ? "a workflow" : code(id)} ${endings[condition]}`,
   );
   if (config.logic === "any" || runs.length === 1) return `fires when ${listed(runs, "or")}`;
   const by = config.correlate_by === null ? "" : ` for the same ${code(config.correlate_by)}`;

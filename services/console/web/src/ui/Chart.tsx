@@ -109,7 +109,12 @@ function drawn(
     value: (_plot: uPlot, _value: number | null, _index: number, at: number | null) =>
       at === null ? "–" : format(one.values[at] ?? 0),
     ...(kind === "stacked"
-      ? { fill: colour(one.colour), paths: uPlot.paths.bars?.({ size: [0.8, 40] }), points: { show: false } }
+      ? {
+          fill: colour(one.colour),
+          width: 0, // an hour without any would have a line
+          paths: uPlot.paths.bars?.({ size: [0.8, 40] }),
+          points: { show: false },
+        }
       : { width: 2, points: { show: false } }),
   }));
 }

@@ -45,6 +45,8 @@ const named: Record<string, string> = {
   pass: "completed",
   ok: "completed",
   approve: "completed",
+  approved: "completed",
+  rejected: "failed",
   reject: "failed",
 };
 

@@ -22,3 +22,16 @@ export function useFilters(): [(name: string) => string, (changed: Record<string
   );
   return [(name) => search.get(name) ?? "", set];
 }
+
+/** Those of these filters that are set, as a query has them. */
+export function given<Name extends string>(
+  filter: (name: string) => string,
+  names: readonly Name[],
+): Partial<Record<Name, string>> {
+  const query: Partial<Record<Name, string>> = {};
+  for (const name of names) {
+    const value = filter(name);
+    if (value !== "") query[name] = value;
+  }
+  return query;
+}

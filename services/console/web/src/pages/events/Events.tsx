@@ -1,5 +1,8 @@
-import { Page } from "../../ui/Page";
+import { useParams } from "react-router";
+import { EventList } from "./EventList";
+import { EventView } from "./EventView";
 
 export default function Events() {
-  return <Page title="Events">…</Page>;
+  const { eventId } = useParams();
+  return eventId === undefined ? <EventList /> : <EventView key={eventId} eventId={eventId} />;
 }

@@ -3,10 +3,9 @@ import { Text, Title } from "@mantine/core";
 import type { ReactNode } from "react";
 import { fieldsOf, listOf, textOf } from "../../api/narrow";
 import { Json } from "../../ui/Json";
-import { Fault } from "./Fault";
 import type { SeenRun } from "./seen";
 
-export default function DataTab({ run, chosen }: SeenRun) {
+export default function DataTab({ run }: SeenRun) {
   const recoveries = listOf(run.recovery_actions).map(fieldsOf);
   return (
     <div className="ff-cards">
@@ -21,7 +20,6 @@ export default function DataTab({ run, chosen }: SeenRun) {
       </Part>
       {run.error === null ? null : (
         <Part title="Error">
-          <Fault error={run.error} onNode={(nodeId) => chosen.choose({ nodeId })} />
           <Json value={run.error} label="error of the run" />
         </Part>
       )}

@@ -1,5 +1,5 @@
 /* The run's history: every event, what it says, and the way to the moment after it. */
-import { Button, Group, Text, TextInput, Title } from "@mantine/core";
+import { Button, CloseButton, Group, Text, TextInput, Title } from "@mantine/core";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { api } from "../../api/client";
@@ -97,9 +97,10 @@ export default function EventsTab({ run, at, moments, toPosition }: SeenRun) {
       </div>
       {chosen === null ? null : (
         <aside className="ff-panel ff-aside" style={{ padding: 12 }} aria-label={`Event ${chosen.type}`}>
-          <Title order={2} mb="xs">
-            {chosen.type}
-          </Title>
+          <Group justify="space-between" wrap="nowrap" mb="xs">
+            <Title order={2}>{chosen.type}</Title>
+            <CloseButton aria-label="Close the event" onClick={() => setChosen(null)} />
+          </Group>
           <Facts
             of={[
               ["When", <When key="when" at={String(chosen.recorded_at)} />],

@@ -173,7 +173,8 @@ export function ProgressLine({ run }: { run: Run }) {
         aria-label={`Progress: ${percent} %`}
       />
       <Text size="xs" className="ff-number" c="dimmed" component="div">
-        {count(done)} of {count(all)} nodes{step === null ? "" : ` · ${step}`}
+        {count(done)} of {count(all)} {all === 1 ? "node" : "nodes"}
+        {step === null ? "" : ` · ${step}`}
         {estimate === null
           ? ""
           : ` · about ${took(estimate.remaining_ms)} left (${took(estimate.low_ms)} to ${took(estimate.high_ms)}, from ${count(estimate.based_on_runs)} runs)`}

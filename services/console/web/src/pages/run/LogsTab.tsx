@@ -64,7 +64,20 @@ export default function LogsTab({ run, now, at, shape, chosen }: SeenRun) {
       ) : isPending ? (
         <Loading what="Loading the log" />
       ) : shown.length === 0 ? (
-        <Empty title={nodeId === null ? "No lines yet" : `${nodeId} wrote no lines`}>
+        <Empty
+          title={nodeId === null ? "No lines yet" : `${nodeId} wrote no lines`}
+          action={
+            nodeId === null ? undefined : (
+              <Button
+                size="compact-sm"
+                variant="default"
+                onClick={() => chosen.choose({ nodeId: null, instance: null, view: null })}
+              >
+                Show those of every node
+              </Button>
+            )
+          }
+        >
           What scripts and jobs print appears here as it comes.
         </Empty>
       ) : (

@@ -32,7 +32,10 @@ export function MetricsPanel({ metrics, isPast }: { metrics: Schemas["Metrics"];
               ? "–"
               : `${Math.round(metrics.parallelism_utilization * 100)} %`,
           ],
-          ["Critical path", `${took(metrics.critical_path_duration_ms)}, ${count(path.length)} nodes`],
+          [
+            "Critical path",
+            `${took(metrics.critical_path_duration_ms)}, ${count(path.length)} ${path.length === 1 ? "node" : "nodes"}`,
+          ],
         ]}
       />
       <Text size="sm" mt="xs" style={{ overflowWrap: "anywhere" }}>

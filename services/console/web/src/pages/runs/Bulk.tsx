@@ -1,5 +1,5 @@
 /* The same done to many runs at once; what was refused is said, and why. */
-import { Alert, Anchor, Button, Group, Modal, Text } from "@mantine/core";
+import { Anchor, Button, CloseButton, Group, Modal, Text } from "@mantine/core";
 import { useState } from "react";
 import { Link } from "react-router";
 import { api, type Schemas } from "../../api/client";
@@ -110,16 +110,13 @@ function runs(number: number): string {
 function Refused({ told, onClose }: { told: Schemas["OperatedTogether"]; onClose: () => void }) {
   const action = told.action as Action;
   return (
-    <Alert
-      color="yellow"
-      variant="light"
-      mb="sm"
-      withCloseButton
-      closeButtonLabel="Close"
-      onClose={onClose}
-      title={`${runs(told.accepted)} ${DONE[action]}, ${count(told.refused.length)} refused`}
-      data-testid="bulk-refused"
-    >
+    <div className="ff-panel ff-refused" role="status" data-testid="bulk-refused">
+      <Group justify="space-between" wrap="nowrap">
+        <Text fw={600} size="sm">
+          {runs(told.accepted)} {DONE[action]}, {count(told.refused.length)} refused
+        </Text>
+        <CloseButton size="sm" aria-label="Close" onClick={onClose} />
+      </Group>
       {told.refused.map((one) => (
         <Text size="sm" key={one.run_id}>
           <Anchor component={Link} to={`/runs/${one.run_id}`} size="sm" className="ff-mono">
@@ -128,6 +125,6 @@ function Refused({ told, onClose }: { told: Schemas["OperatedTogether"]; onClose
           {one.detail}
         </Text>
       ))}
-    </Alert>
+    </div>
   );
 }

@@ -106,6 +106,7 @@ function Time(props: { label: string; name: string } & Pick<FiltersProps, "searc
     <TextInput
       size="xs"
       type="datetime-local"
+      className="ff-time"
       label={label}
       value={fieldOf(search.get(name))}
       onChange={(event) => onChange(name, instantOf(event.currentTarget.value))}

@@ -128,7 +128,7 @@ function Named({ of }: { of: Listed }) {
     <Group gap="sm" wrap="nowrap" align="flex-start">
       <Sign size={18} aria-label={kind.label} role="img" style={{ flexShrink: 0, marginTop: 2 }} />
       <div style={{ minWidth: 0 }}>
-        <Anchor component={Link} to={`/workflows/${of.workflow_id}/triggers/${of.id}`} fw={550}>
+        <Anchor component={Link} to={`/workflows/${of.workflow_id}/triggers/${of.id}`} fw={550} size="sm">
           {of.name === "" ? of.id : of.name}
         </Anchor>
         <Text size="xs" c="dimmed" component="div" maw={520}>

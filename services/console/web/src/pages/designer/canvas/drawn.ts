@@ -36,7 +36,7 @@ function cardOf(
       status: standing?.status,
       progress: standing?.progress,
       instances: standing?.instances,
-      isMap: fieldOf(node, "for_each") !== undefined,
+      isMap: isMap(node),
       mark: isFaulty ? "fault" : undefined,
       isConnectable: true,
       ins,
@@ -71,19 +71,32 @@ const NO_PLACE: Point = { x: 0, y: 0 };
 /** Makes cards and remembers them: of a node that did not change the card is the same as last time. */
 export function keptCards(): Cards {
   let last = new Map<string, { of: unknown[]; card: CardNode }>();
+  let list: CardNode[] = [];
   return (nodes, places, faulty, selected, standings) => {
     const next: typeof last = new Map();
+    let isAllSame = nodes.length === last.size;
     for (const node of nodes) {
       const { id } = node;
-      const of = [node, places.get(id), faulty.has(id), selected.has(id), standings.get(id)];
+      const seen = [places.get(id), faulty.has(id), selected.has(id), standings.get(id)];
+      const of = [
+        ...seen,
+        node.type,
+        nameOf(node),
+        detailOf(node),
+        node["inputs"],
+        node["outputs"],
+        isMap(node),
+      ];
       const kept = last.get(id);
       const isSame = kept?.of.every((value, index) => value === of[index]) === true;
       const card = () =>
         cardOf(node, places.get(id) ?? NO_PLACE, faulty.has(id), selected.has(id), standings.get(id));
+      isAllSame &&= isSame;
       next.set(id, isSame ? kept : { of, card: card() });
     }
     last = next;
-    return [...next.values()].map(({ card }) => card);
+    if (!isAllSame) list = [...next.values()].map(({ card }) => card);
+    return list;
   };
 }
 
@@ -107,6 +120,10 @@ function portsOf(ports: unknown, prefix: string): PortHandle[] {
     .map((port) => textOf(port["name"]))
     .filter((name) => name !== "")
     .map((name) => ({ id: `${prefix}${name}`, label: name }));
+}
+
+function isMap(node: NodeDef): boolean {
+  return fieldOf(node, "for_each") !== undefined;
 }
 
 /** Beside the type, what tells two of the same type apart. */

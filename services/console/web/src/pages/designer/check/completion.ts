@@ -99,7 +99,6 @@ function topLevel(names: Names): Option[] {
     type: "function" as const,
     boost: -10,
   }));
-  if (names.isEventOnly) return [variable("event", "what came in", 5), ...functions];
   return [
     ...names.others.map((name) => variable(name, "of this node", 9)),
     ...(names.hasItem

@@ -26,8 +26,8 @@ export function placeOf(definition: Definition, { path, message }: { path: strin
     const [list, index] = [steps[at], steps[at + 1]];
     const item = typeof list === "string" ? listOf(fieldsOf(graph)[list])[Number(index)] : undefined;
     if (list === "edges" || (list === "triggers" && at === 0)) {
-      const rest = fieldName(steps.slice(at + 2), message);
-      return { scope, kind: list === "edges" ? "edge" : "trigger", id: String(index ?? ""), field: rest };
+      const field = fieldName(steps.slice(at + 2), message);
+      return { scope, kind: list === "edges" ? "edge" : "trigger", id: String(index ?? ""), field };
     }
     if (list !== "nodes" || !isFields(item)) {
       return { scope, kind: "workflow", id: "", field: fieldName(steps, message) };
@@ -47,9 +47,8 @@ export function placeOf(definition: Definition, { path, message }: { path: strin
 const NAMES_FIELD = /(?:missing required|unknown) field `([^`]+)`/;
 
 function fieldName(steps: readonly (string | number)[], message: string): string {
-  const own = steps[0] === "config" ? steps.slice(1) : steps;
   const missing = /missing required/.test(message) ? (NAMES_FIELD.exec(message)?.[1] ?? "") : "";
-  return [...own.map(String), missing].filter(Boolean).join(".");
+  return [...steps.map(String), missing].filter(Boolean).join(".");
 }
 
 export interface Found {

@@ -27,8 +27,6 @@ export interface Names {
   hasPrevious: boolean;
   /** Names of secrets, where they may be used; null where not. */
   secrets: string[] | null;
-  /** A trigger's filter sees nothing but its event. */
-  isEventOnly: boolean;
   /** Further names that only this field has: `output` in an output mapping, `callback`. */
   others: string[];
 }
@@ -53,25 +51,12 @@ export function namesFor(
     hasItem: loops.length > 0 || fieldOf(node ?? {}, "for_each") !== undefined,
     hasPrevious: loops.some((loop) => (fieldOf(loop, "max_parallel") ?? 1) === 1),
     secrets: mayUseSecrets ? [...secrets] : null,
-    isEventOnly: false,
     others: [
       ...(isAfter && node !== null ? ["output"] : []),
       ...(waitsForCallback(node) ? ["callback"] : []),
     ],
   };
 }
-
-/** Of a trigger's filter and input. */
-export const EVENT_NAMES: Names = {
-  inputs: [],
-  variables: [],
-  nodes: [],
-  hasItem: false,
-  hasPrevious: false,
-  secrets: null,
-  isEventOnly: true,
-  others: [],
-};
 
 function waitsForCallback(node: NodeDef | null): boolean {
   return node !== null && fieldOf(node, "wait_for_callback") === true;

@@ -1,10 +1,10 @@
 /* One field, as its kind is typed. */
 import { NativeSelect, NumberInput, Switch, TagsInput, Textarea, TextInput } from "@mantine/core";
-import { took } from "../../../ui/times";
+import { DurationInput } from "../../../ui/DurationInput";
 import type { Names } from "../check/names";
 import { fieldsOf, textOf, textsOf } from "../model/definition";
 import { typedOf, valueOf } from "../model/cells";
-import { Branches, Nodes, OneNode, Ports, Upstreams, Variables } from "./Lists";
+import { Branches, Nodes, OneNode, Ports, Variables } from "./Lists";
 import { Prompt, WorkflowChoice } from "./Choices";
 import { Expression } from "./Expression";
 import { JsonField } from "./JsonField";
@@ -59,8 +59,16 @@ export function Field(props: FieldProps) {
           maxRows={8}
         />
       );
-    case "number":
     case "ms":
+      return (
+        <DurationInput
+          {...shared}
+          value={typeof value === "number" ? value : null}
+          onChange={onChange}
+          placeholder={spec.placeholder ?? ""}
+        />
+      );
+    case "number":
       return (
         <NumberInput
           {...shared}
@@ -69,7 +77,6 @@ export function Field(props: FieldProps) {
           placeholder={spec.placeholder ?? ""}
           allowNegative={false}
           hideControls
-          {...(spec.kind === "ms" ? { suffix: " ms", description: durationHelp(spec.help, value) } : {})}
         />
       );
     case "flag":
@@ -150,16 +157,9 @@ function Large(props: FieldProps) {
       return <Ports {...props} />;
     case "variables":
       return <Variables {...props} />;
-    case "upstreams":
-      return <Upstreams {...props} />;
     default:
       return null;
   }
-}
-
-function durationHelp(help: string | undefined, value: unknown): string | undefined {
-  const said = typeof value === "number" && value >= 1_000 ? took(value) : "";
-  return [help, said].filter(Boolean).join(" · ") || undefined;
 }
 
 /** Whether a field is shown at all. */

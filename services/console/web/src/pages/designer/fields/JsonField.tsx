@@ -1,6 +1,7 @@
 /* A value as JSON; while what is typed is none, the value stays as it was. */
 import { useState } from "react";
 import { Code } from "../../../editor/Code";
+import { readJson } from "../../../ui/readJson";
 import { isEqual } from "../text/equal";
 import type { FieldProps } from "./Field";
 import { Labelled } from "./Labelled";
@@ -29,9 +30,6 @@ export function JsonField({ spec, value, onChange, fault }: FieldProps) {
 
 function parsed(text: string): { value: unknown; fault: string | null } {
   if (text.trim() === "") return { value: undefined, fault: null };
-  try {
-    return { value: JSON.parse(text) as unknown, fault: null };
-  } catch (error) {
-    return { value: undefined, fault: `That is no JSON yet: ${error instanceof Error ? error.message : ""}` };
-  }
+  const got = readJson(text);
+  return got.isSound ? { value: got.value, fault: null } : { value: undefined, fault: got.fault };
 }

@@ -15,11 +15,9 @@ import type { ReactNode } from "react";
 import { typedOf, valueOf } from "../model/cells";
 import { isFields, listOf, textOf, textsOf, withKey, type Fields } from "../model/definition";
 import { pathOf } from "../model/nodes";
-import { WorkflowSelect } from "./Choices";
 import { ExpressionLine } from "./Expression";
 import type { FieldProps } from "./Field";
 import { Labelled } from "./Labelled";
-import { DEPENDENCIES } from "./others";
 
 export function Nodes({ spec, value, onChange, fault, nodes }: FieldProps) {
   return (
@@ -222,34 +220,6 @@ export function Variables(props: FieldProps) {
             placeholder="what it is for"
             value={textOf(variable["description"])}
             onChange={({ currentTarget }) => change("description", currentTarget.value || undefined)}
-          />
-        </>
-      )}
-    />
-  );
-}
-
-export function Upstreams(props: FieldProps) {
-  return (
-    <RowsOf
-      {...props}
-      start={{ workflow_id: "" }}
-      what="workflow"
-      row={(upstream, change, index) => (
-        <>
-          <WorkflowSelect
-            label={`Workflow ${index + 1}`}
-            error={null}
-            value={textOf(upstream["workflow_id"])}
-            onChange={(id) => change("workflow_id", id ?? "")}
-            testId={`upstream-${index}`}
-          />
-          <NativeSelect
-            size="xs"
-            aria-label={`Ending of workflow ${index + 1}`}
-            data={DEPENDENCIES.map(([value, label]) => ({ value, label }))}
-            value={textOf(upstream["condition"]) || "on_success"}
-            onChange={({ currentTarget }) => change("condition", currentTarget.value)}
           />
         </>
       )}

@@ -2,7 +2,7 @@
 import { fieldsOf, type Fields } from "../model/definition";
 import type { FieldSpec } from "./spec";
 
-export const DEPENDENCIES = [
+const DEPENDENCIES = [
   ["on_success", "it succeeded"],
   ["on_failure", "it failed"],
   ["on_completion", "it ended, however"],
@@ -26,101 +26,6 @@ export const EDGE_FIELDS: FieldSpec[] = [
   },
   { name: "source_output", label: "Named output", kind: "text", help: "Routes this output…" },
   { name: "target_input", label: "Named input", kind: "text", help: "…to this input" },
-];
-
-export const TRIGGER_TYPES = [
-  ["manual", "By hand", "People and programs start it"],
-  ["schedule", "By the clock", "At times that a cron expression or an interval gives"],
-  ["event", "By an event", "When something happened elsewhere"],
-  ["dependency", "After other workflows", "When runs of others have ended"],
-  ["webhook", "By a signed HTTP request", "When another system posts to its address"],
-] as const;
-
-const CATCH_UP = [
-  ["latest", "once, for the latest"],
-  ["none", "not at all"],
-  ["all", "for each of them"],
-] as const;
-const isAll = (of: Fields) => fieldsOf(of["config"])["logic"] === "all";
-
-export const TRIGGER_FIELDS: Record<string, FieldSpec[]> = {
-  manual: [],
-  schedule: [
-    {
-      name: "config.cron",
-      label: "Cron",
-      kind: "text",
-      placeholder: "0 6 * * *",
-      help: "Minute, hour, day, month, weekday; or @hourly, @daily",
-    },
-    { name: "config.every_ms", label: "Or every", kind: "ms" },
-    { name: "config.timezone", label: "Time zone", kind: "text", placeholder: "Europe/Berlin" },
-    {
-      name: "config.catch_up",
-      label: "Times missed while nothing ran are caught up",
-      kind: "choice",
-      options: CATCH_UP,
-      unwritten: "latest",
-    },
-    { name: "config.jitter_ms", label: "Spread by at most", kind: "ms" },
-  ],
-  event: [
-    {
-      name: "config.event_type",
-      label: "Event type",
-      kind: "text",
-      isRequired: true,
-      help: "Exact, or with *",
-    },
-    { name: "config.source", label: "Source", kind: "text", placeholder: "*" },
-    { name: "config.filter", label: "Filter", kind: "cel", placeholder: "event.data.size > 10" },
-    { name: "config.batch.count", label: "Several together: how many", kind: "number" },
-    { name: "config.batch.window_ms", label: "…and within", kind: "ms" },
-    { name: "config.absent_for_ms", label: "Instead: when none came for", kind: "ms" },
-  ],
-  dependency: [
-    { name: "config.upstreams", label: "Workflows", kind: "upstreams", isRequired: true },
-    {
-      name: "config.logic",
-      label: "Fires after",
-      kind: "choice",
-      unwritten: "any",
-      options: [
-        ["any", "any of them"],
-        ["all", "all of them"],
-      ],
-    },
-    { name: "config.window_ms", label: "One waits for the others at most", kind: "ms", when: isAll },
-    {
-      name: "config.correlate_by",
-      label: "Only those with the same",
-      kind: "cel",
-      placeholder: "run.labels.day",
-      when: isAll,
-    },
-  ],
-  webhook: [
-    {
-      name: "config.secret",
-      label: "Secret",
-      kind: "text",
-      help: "Written and never read; left empty, the one that is there stays",
-    },
-    { name: "config.filter", label: "Filter", kind: "cel", placeholder: "event.data.action == 'opened'" },
-  ],
-};
-
-export const TRIGGER_COMMON: FieldSpec[] = [
-  {
-    name: "input",
-    label: "Input of the run",
-    kind: "templates",
-    help: "Templates over event; without it the event's data",
-  },
-  { name: "delay_ms", label: "Start later by", kind: "ms" },
-  { name: "debounce_ms", label: "Wait for quiet of", kind: "ms" },
-  { name: "limit.max_fires", label: "Fires at most", kind: "number" },
-  { name: "limit.per_ms", label: "…in any", kind: "ms" },
 ];
 
 export const WORKFLOW_FIELDS: FieldSpec[] = [

@@ -28,8 +28,7 @@ export type FieldKind =
   | "branches"
   | "body"
   | "ports"
-  | "variables"
-  | "upstreams";
+  | "variables";
 
 export interface FieldSpec {
   /** Dotted where it lies deeper: `retry_policy.delay_ms`. */

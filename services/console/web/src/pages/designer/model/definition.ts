@@ -1,6 +1,8 @@
 /* A definition as its author wrote it: what the canvas must know has types, all else is kept as it is. */
 
-export type Fields = Record<string, unknown>;
+import { fieldsOf, listOf, type Fields } from "../../../api/narrow";
+
+export { fieldsOf, listOf, type Fields };
 
 export interface NodeDef extends Fields {
   id: string;
@@ -66,14 +68,6 @@ export function isFields(value: unknown): value is Fields {
 
 export function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
-}
-
-export function listOf(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-export function fieldsOf(value: unknown): Fields {
-  return isFields(value) ? value : {};
 }
 
 /** A text or a list of texts, as a list. */

@@ -92,8 +92,18 @@ export interface Link {
   label: string;
 }
 
+const known = new WeakMap<readonly NodeDef[], { edges: readonly EdgeDef[]; links: readonly Link[] }>();
+
 /** All edges of a graph, as written and as implied; the keys stay as long as what they stand for. */
-export function linksOf({ nodes, edges }: Graph): Link[] {
+export function linksOf(graph: Graph): readonly Link[] {
+  const kept = known.get(graph.nodes);
+  if (kept !== undefined && kept.edges === graph.edges) return kept.links;
+  const links = worked(graph);
+  known.set(graph.nodes, { edges: graph.edges, links });
+  return links;
+}
+
+function worked({ nodes, edges }: Graph): Link[] {
   const counts = new Map<string, number>();
   const key = (source: string, target: string, port: string) => {
     const plain = `${port}:${source}>${target}`;

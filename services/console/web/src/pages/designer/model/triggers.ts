@@ -1,22 +1,8 @@
 /* What can be done with a definition's triggers. */
-import { withKey, type Definition, type Fields, type TriggerDef } from "./definition";
-import { unusedId } from "./slugs";
+import { isFields, withKey, type Definition, type Fields, type TriggerDef } from "./definition";
 
-/** By type: what a new trigger begins with. */
-const CONFIGS: Record<string, Fields> = {
-  manual: {},
-  schedule: { cron: "0 6 * * *", timezone: "UTC" },
-  event: { event_type: "something.happened" },
-  dependency: { upstreams: [] },
-  webhook: {},
-};
-
-export function addTrigger(definition: Definition, type: string): Definition {
-  const triggers = definition.triggers ?? [];
-  const id = unusedId(type, new Set(triggers.map((trigger) => trigger.id)));
-  const config = CONFIGS[type] ?? {};
-  const trigger: TriggerDef = { id, type, ...(Object.keys(config).length === 0 ? {} : { config }) };
-  return { ...definition, triggers: [...triggers, trigger] };
+export function addTrigger(definition: Definition, trigger: TriggerDef): Definition {
+  return { ...definition, triggers: [...(definition.triggers ?? []), trigger] };
 }
 
 export function changeTrigger(
@@ -33,4 +19,13 @@ export function changeTrigger(
 export function removeTrigger(definition: Definition, index: number): Definition {
   const left = (definition.triggers ?? []).filter((_trigger, at) => at !== index);
   return withKey(definition, "triggers", left.length === 0 ? undefined : left);
+}
+
+/** A JSON merge patch applied (RFC 7396). */
+export function merged(fields: Fields, patch: Fields): Fields {
+  return Object.entries(patch).reduce<Fields>((before, [name, value]) => {
+    if (value === null) return withKey(before, name, undefined);
+    const old = before[name];
+    return { ...before, [name]: isFields(value) ? merged(isFields(old) ? old : {}, value) : value };
+  }, fields);
 }

@@ -2,7 +2,7 @@
 import { Accordion, Stack } from "@mantine/core";
 import { useMemo } from "react";
 import { saidAt, type Place } from "../check/findings";
-import { EVENT_NAMES, namesFor } from "../check/names";
+import { namesFor } from "../check/names";
 import { Field, isShown } from "../fields/Field";
 import { readField, writeField, type FieldSpec } from "../fields/spec";
 import { nameOf, type Fields, type NodeDef } from "../model/definition";
@@ -40,11 +40,7 @@ export function FieldGroup({ fields, owner }: { fields: readonly FieldSpec[]; ow
               owner.change((of) => writeField(of, spec.name, value, spec.unwritten), spec.name)
             }
             fault={saidAt(found, owner.kind, owner.id, spec.name)}
-            names={() =>
-              owner.kind === "trigger"
-                ? EVENT_NAMES
-                : namesFor(definition, scope, owner.node, spec.name, secrets)
-            }
+            names={() => namesFor(definition, scope, owner.node, spec.name, secrets)}
             nodes={nodes}
             ownerId={owner.id}
           />

@@ -1,18 +1,21 @@
-/* The rules that start runs: short, with what they need most. */
-import { Accordion, Button, Group, Menu, Stack, Switch, Text, TextInput } from "@mantine/core";
-import { IconBolt, IconPlus, IconTrash } from "@tabler/icons-react";
-import { saidAt } from "../check/findings";
-import { TRIGGER_COMMON, TRIGGER_FIELDS, TRIGGER_TYPES } from "../fields/others";
-import { fieldsOf, textOf, withKey, type TriggerDef } from "../model/definition";
-import { SLUG } from "../model/slugs";
-import { addTrigger, changeTrigger, removeTrigger } from "../model/triggers";
+/* The rules that start runs: each in words, changed in the form that all pages have for it. */
+import { ActionIcon, Button, Group, Modal, Stack, Switch, Text, Tooltip } from "@mantine/core";
+import { IconPencil, IconPlus, IconTrash } from "@tabler/icons-react";
+import { useState } from "react";
+import { triggerKindOf } from "../../../triggers/kinds";
+import { blank, patchOf, readTrigger, written, type Trigger } from "../../../triggers/trigger";
+import { named, TriggerForm } from "../../../triggers/TriggerForm";
+import { Words } from "../../../triggers/Words";
+import { inWords } from "../../../triggers/words";
+import { textOf, withKey, type TriggerDef } from "../model/definition";
+import { addTrigger, changeTrigger, merged, removeTrigger } from "../model/triggers";
 import { useDesign } from "../useDesign";
-import { FieldGroup, type Owner } from "./FieldGroup";
-import { IdField } from "./IdField";
 import { OwnFindings } from "./OwnFindings";
 
 export function TriggerList() {
-  const { definition, edit } = useDesign();
+  const { definition } = useDesign();
+  /** The index of the one that is changed; that of none for a new one. */
+  const [opened, setOpened] = useState<number | null>(null);
   const triggers = definition.triggers ?? [];
   return (
     <Stack gap={6}>
@@ -24,116 +27,118 @@ export function TriggerList() {
           Without one it is run by hand only.
         </Text>
       ) : (
-        <Accordion
-          multiple
-          variant="contained"
-          styles={{ content: { padding: 10 }, label: { fontSize: 13, padding: "8px 0" } }}
-        >
-          {triggers.map((trigger, index) => (
-            <TriggerItem key={index} trigger={trigger} index={index} />
-          ))}
-        </Accordion>
+        triggers.map((trigger, index) => (
+          <TriggerItem key={index} trigger={trigger} index={index} onOpen={() => setOpened(index)} />
+        ))
       )}
-      <Menu position="bottom-start" withinPortal>
-        <Menu.Target>
-          <Button
-            variant="default"
-            size="compact-sm"
-            leftSection={<IconPlus size={14} />}
-            style={{ alignSelf: "flex-start" }}
-          >
-            {triggers.length === 0 ? "Add a trigger" : "Add another trigger"}
-          </Button>
-        </Menu.Target>
-        <Menu.Dropdown>
-          {TRIGGER_TYPES.map(([type, label, help]) => (
-            <Menu.Item key={type} onClick={() => edit((before) => addTrigger(before, type))}>
-              <Text size="sm">{label}</Text>
-              <Text size="xs" c="dimmed">
-                {help}
-              </Text>
-            </Menu.Item>
-          ))}
-        </Menu.Dropdown>
-      </Menu>
+      <Button
+        variant="default"
+        size="compact-sm"
+        leftSection={<IconPlus size={14} />}
+        onClick={() => setOpened(triggers.length)}
+        style={{ alignSelf: "flex-start" }}
+        data-testid="add-trigger"
+      >
+        {triggers.length === 0 ? "Add a trigger" : "Add another trigger"}
+      </Button>
+      {opened === null ? null : <TriggerEditor index={opened} onClose={() => setOpened(null)} />}
     </Stack>
   );
 }
 
-function TriggerItem({ trigger, index }: { trigger: TriggerDef; index: number }) {
-  const { definition, edit, found } = useDesign();
-  const id = String(index);
-  const change = (how: (trigger: TriggerDef) => TriggerDef, field: string) =>
-    edit((before) => changeTrigger(before, index, how), `trigger ${id} ${field}`);
-  const owner: Owner = {
-    kind: "trigger",
-    id,
-    of: trigger,
-    node: null,
-    change: (how, field) => change((one) => how(one) as TriggerDef, field),
-  };
-  const label = TRIGGER_TYPES.find(([type]) => type === trigger.type)?.[1] ?? trigger.type;
-  const isWrong = found.some(({ place }) => place.kind === "trigger" && place.id === id);
+function TriggerItem(props: { trigger: TriggerDef; index: number; onOpen: () => void }) {
+  const { trigger, index, onOpen } = props;
+  const { edit } = useDesign();
+  const name = textOf(trigger["name"]) || trigger.id;
+  const { icon: Sign, label } = triggerKindOf(trigger.type);
   return (
-    <Accordion.Item value={id} data-testid={`designer-trigger-${trigger.id}`}>
-      <Accordion.Control icon={<IconBolt size={16} aria-hidden />} fz="sm">
-        {textOf(trigger["name"]) || trigger.id} · {label}
-        {detailOf(trigger)}
-        {isWrong ? " · has a fault" : ""}
-      </Accordion.Control>
-      <Accordion.Panel>
-        <Stack gap="sm">
-          <OwnFindings kind="trigger" id={id} />
-          <TextInput
-            size="xs"
-            label="Name"
-            value={textOf(trigger["name"])}
-            placeholder={trigger.id}
-            onChange={({ currentTarget: { value } }) =>
-              change((before) => withKey(before, "name", value === "" ? undefined : value), "name")
-            }
-          />
-          <IdField
-            key={trigger.id}
-            id={trigger.id}
-            fault={saidAt(found, "trigger", id, "id")}
-            faultOf={(wanted) =>
-              !SLUG.test(wanted)
-                ? "Use lower-case letters, digits, - and _; at most 63 characters."
-                : definition.triggers?.some((other, at) => at !== index && other.id === wanted) === true
-                  ? `Another trigger is called ${wanted} already: choose another id.`
-                  : null
-            }
-            onId={(wanted) => change((before) => ({ ...before, id: wanted }), "id")}
-          />
-          <FieldGroup fields={TRIGGER_FIELDS[trigger.type] ?? []} owner={owner} />
-          <FieldGroup fields={TRIGGER_COMMON} owner={owner} />
-          <Group justify="space-between">
-            <Switch
-              size="xs"
-              label="Enabled"
-              checked={trigger["enabled"] !== false}
-              onChange={({ currentTarget: { checked } }) =>
-                change((before) => withKey(before, "enabled", checked ? undefined : false), "enabled")
-              }
-            />
-            <Button
-              variant="default"
-              size="compact-xs"
-              leftSection={<IconTrash size={13} />}
-              onClick={() => edit((before) => removeTrigger(before, index))}
-            >
-              Remove
-            </Button>
-          </Group>
-        </Stack>
-      </Accordion.Panel>
-    </Accordion.Item>
+    <div className="ff-panel" style={{ padding: "6px 8px" }} data-testid={`designer-trigger-${trigger.id}`}>
+      <Group gap={6} wrap="nowrap">
+        <Tooltip label={label}>
+          <Sign size={16} aria-label={label} style={{ flexShrink: 0 }} />
+        </Tooltip>
+        <Text size="sm" fw={600} truncate style={{ flex: 1 }}>
+          {name}
+        </Text>
+        <Switch
+          size="xs"
+          aria-label={`${name} is on`}
+          checked={trigger["enabled"] !== false}
+          onChange={({ currentTarget: { checked } }) =>
+            edit((before) =>
+              changeTrigger(before, index, (one) => withKey(one, "enabled", checked ? undefined : false)),
+            )
+          }
+        />
+        <ActionIcon variant="subtle" color="gray" size="sm" onClick={onOpen} aria-label={`Change ${name}`}>
+          <IconPencil size={15} />
+        </ActionIcon>
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          size="sm"
+          onClick={() => edit((before) => removeTrigger(before, index))}
+          aria-label={`Remove ${name}`}
+        >
+          <IconTrash size={15} />
+        </ActionIcon>
+      </Group>
+      <Text size="xs" c="dimmed">
+        <Words of={inWords(readTrigger(trigger))} />
+      </Text>
+      <OwnFindings kind="trigger" id={String(index)} />
+    </div>
   );
 }
 
-function detailOf({ config }: TriggerDef): string {
-  const { cron, event_type: type } = fieldsOf(config);
-  const said = textOf(cron) || textOf(type);
-  return said === "" ? "" : ` · ${said}`;
+function TriggerEditor({ index, onClose }: { index: number; onClose: () => void }) {
+  const { definition, version, edit } = useDesign();
+  const before = definition.triggers?.[index];
+  const [trigger, setTrigger] = useState<Trigger>(() =>
+    before === undefined ? blank("event") : readTrigger(before),
+  );
+  const takenIds = (definition.triggers ?? []).filter((one) => one !== before).map(({ id }) => id);
+  const done = () => {
+    const whole = written(named(trigger, takenIds)) as TriggerDef;
+    const patch = before === undefined ? null : patchOf(written(readTrigger(before)), whole);
+    edit((one) =>
+      before === undefined
+        ? addTrigger(one, whole)
+        : changeTrigger(one, index, (old) => (patch === null ? old : (merged(old, patch) as TriggerDef))),
+    );
+    onClose();
+  };
+  return (
+    <Modal
+      opened
+      onClose={onClose}
+      size="xl"
+      title={before === undefined ? "Add a trigger" : `Change ${textOf(before["name"]) || before.id}`}
+      closeButtonProps={{ "aria-label": "Close" }}
+    >
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          done();
+        }}
+      >
+        <TriggerForm
+          value={trigger}
+          onChange={setTrigger}
+          isNew={before === undefined}
+          takenIds={takenIds}
+          workflowId={version === null ? null : textOf(definition["id"])}
+        />
+        <Group justify="flex-end" mt="md">
+          <Text size="xs" c="dimmed" mr="auto">
+            In force once the workflow is saved.
+          </Text>
+          <Button variant="default" onClick={onClose}>
+            Cancel
+          </Button>
+          <Button type="submit">{before === undefined ? "Add the trigger" : "Take over"}</Button>
+        </Group>
+      </form>
+    </Modal>
+  );
 }

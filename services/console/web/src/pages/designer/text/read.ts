@@ -1,5 +1,5 @@
 /* A text as a definition, or where and why it is none. */
-import { isNode, parseDocument } from "yaml";
+import { isNode, parseDocument, type Document } from "yaml";
 import { asDefinition, isFault, type Definition } from "../model/definition";
 
 export interface TextFault {
@@ -10,7 +10,7 @@ export interface TextFault {
 }
 
 export function read(text: string): { definition: Definition } | { fault: TextFault } {
-  const document = parseDocument(text, { prettyErrors: false });
+  const document = parsed(text);
   const [error] = document.errors;
   if (error !== undefined) {
     const [from, to] = error.pos;
@@ -22,6 +22,14 @@ export function read(text: string): { definition: Definition } | { fault: TextFa
   } catch (error) {
     return { fault: whole(error instanceof Error ? error.message : String(error)) };
   }
+}
+
+let last: { text: string; document: Document.Parsed } | null = null;
+
+/** The text that was parsed last is asked about several times; what is given is only read. */
+function parsed(text: string): Document.Parsed {
+  if (last?.text !== text) last = { text, document: parseDocument(text, { prettyErrors: false }) };
+  return last.document;
 }
 
 function whole(message: string): TextFault {
@@ -39,7 +47,7 @@ export function stepsOf(path: string): (string | number)[] {
 
 /** Where in the text the paths lead, or as far as they do. */
 export function locate(text: string, paths: readonly string[]): { from: number; to: number }[] {
-  const document = parseDocument(text, { prettyErrors: false });
+  const document = parsed(text);
   return paths.map((path) => {
     const steps = stepsOf(path);
     for (let length = steps.length; length > 0; length -= 1) {

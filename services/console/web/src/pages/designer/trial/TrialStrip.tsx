@@ -1,18 +1,17 @@
 import { ActionIcon, Anchor, Text } from "@mantine/core";
 import { IconX } from "@tabler/icons-react";
 import { Link } from "react-router";
+import { errorOf, fieldsOf, numberOf } from "../../../api/narrow";
 import { Status } from "../../../ui/Status";
 import { took } from "../../../ui/times";
-import { isFields, textOf } from "../model/definition";
 import type { Trial } from "./useTrial";
 
 /** How the run that is watched stands. */
 export function TrialStrip({ trial }: { trial: Trial }) {
   const { runId, run, watch } = trial;
   if (runId === null) return null;
-  const error = isFields(run?.error) ? textOf(run.error["message"]) : "";
-  const percent =
-    isFields(run?.progress) && typeof run.progress["percent"] === "number" ? run.progress["percent"] : null;
+  const error = errorOf(run?.error)?.message ?? "";
+  const percent = numberOf(fieldsOf(run?.progress)["percent"]);
   return (
     <div className="ff-designer-strip" role="status" data-testid="trial" data-status={run?.status}>
       <b>Test run</b>

@@ -13,6 +13,7 @@ import {
 import { IconPlayerPlay } from "@tabler/icons-react";
 import { useMemo, useState } from "react";
 import { Code } from "../../../editor/Code";
+import { readJson } from "../../../ui/readJson";
 import { textOf, withKey, type Definition, type Fields } from "../model/definition";
 import { formOf, startOf, type InputField } from "./inputs";
 
@@ -31,9 +32,9 @@ export function TryIt({ definition, savesAs, isFaulty, isBusy, onRun, onClose }:
   const form = useMemo(() => formOf(definition), [definition]);
   const [input, setInput] = useState<Fields>(() => startOf(definition));
   const [text, setText] = useState(() => (form === null ? "{}" : ""));
-  const parsed = useMemo(() => parse(text), [text]);
-  const fault = form === null && "fault" in parsed ? parsed.fault : null;
-  const run = () => onRun(form === null ? ("value" in parsed ? parsed.value : {}) : input);
+  const parsed = useMemo(() => readJson(text.trim() === "" ? "{}" : text), [text]);
+  const fault = form === null && !parsed.isSound ? parsed.fault : null;
+  const run = () => onRun(form === null ? (parsed.isSound ? parsed.value : {}) : input);
   return (
     <Modal opened onClose={onClose} title="Try it" size="lg">
       <form
@@ -136,14 +137,5 @@ function InputControl(props: { field: InputField; value: unknown; onChange: (val
           onChange={({ currentTarget }) => onChange(currentTarget.value || undefined)}
         />
       );
-  }
-}
-
-function parse(text: string): { value: unknown } | { fault: string } {
-  if (text.trim() === "") return { value: {} };
-  try {
-    return { value: JSON.parse(text) as unknown };
-  } catch (error) {
-    return { fault: `That is no JSON yet: ${error instanceof Error ? error.message : ""}` };
   }
 }

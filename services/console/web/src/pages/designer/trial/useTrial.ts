@@ -1,9 +1,9 @@
 /* A run that is watched without leaving the designer. */
 import { useEffect, useMemo, useRef, useState } from "react";
 import { api, type Schemas } from "../../../api/client";
+import { countsOf, errorOf } from "../../../api/narrow";
 import { paced, useLive } from "../../../api/live";
 import type { Standing } from "../canvas/drawn";
-import { isFields, textOf } from "../model/definition";
 
 const REFETCH_MS = 300;
 const ENDED: ReadonlySet<string> = new Set(["completed", "failed", "cancelled", "partial"]);
@@ -43,8 +43,7 @@ export function useTrial(): Trial {
 }
 
 function standingOf(node: Schemas["NodeRun"]): Standing {
-  const counts = isFields(node.instance_counts) ? numbersOf(node.instance_counts) : undefined;
-  const error = isFields(node.error) ? textOf(node.error["code"]) : "";
+  const error = errorOf(node.error)?.code ?? "";
   return {
     status: node.status,
     progress: node.progress,
@@ -53,12 +52,6 @@ function standingOf(node: Schemas["NodeRun"]): Standing {
       (node.attempt > 1
         ? `attempt ${node.attempt}`
         : (node.skip_reason?.replaceAll("_", " ") ?? node.progress_message ?? undefined)),
-    instances: counts !== undefined && Object.keys(counts).length > 0 ? counts : undefined,
+    instances: countsOf(node.instance_counts),
   };
-}
-
-function numbersOf(value: Record<string, unknown>): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(value).filter((entry): entry is [string, number] => typeof entry[1] === "number"),
-  );
 }

@@ -1,0 +1,21 @@
+import { Button, Center } from "@mantine/core";
+
+interface MoreProps {
+  of: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage: () => unknown };
+}
+
+export function More({ of }: MoreProps) {
+  if (!of.hasNextPage) return null;
+  return (
+    <Center>
+      <Button
+        variant="default"
+        size="compact-sm"
+        loading={of.isFetchingNextPage}
+        onClick={() => void of.fetchNextPage()}
+      >
+        Show more
+      </Button>
+    </Center>
+  );
+}
