@@ -44,7 +44,7 @@ export function TemplateCard({ of, onUse, order = 3, children }: TemplateCardPro
         {of.description}
       </Text>
       <Group gap="xs" justify="space-between">
-        <Button onClick={onUse} aria-label={`Use ${of.name}`}>
+        <Button onClick={onUse} aria-label={`Use it: ${of.name}`}>
           Use it
         </Button>
         {children}

@@ -155,7 +155,7 @@ function Chosen({
       variant="default"
       size="xs"
       onClick={() => onChange({ [name]: null })}
-      aria-label={`${label} ${value}: take this filter away`}
+      aria-label={`${label}: ${value}, take this filter away`}
       rightSection={<IconX size={14} aria-hidden />}
     >
       {label}: {value}

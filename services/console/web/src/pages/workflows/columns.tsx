@@ -62,7 +62,7 @@ function Name({ of, onTag }: { of: Activity; onTag: (tag: string) => void }) {
             fw={500}
             style={{ cursor: "pointer" }}
             onClick={() => onTag(tag)}
-            aria-label={`Only with the tag ${tag}`}
+            aria-label={`${tag}: only those with this tag`}
           >
             {tag}
           </Badge>
