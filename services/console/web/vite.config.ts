@@ -17,5 +17,5 @@ export default defineConfig({
   server: {
     proxy: Object.fromEntries(proxied.map((path) => [path, server])),
   },
-  test: { environment: "jsdom", setupFiles: ["src/testing.ts"], css: false },
+  test: { environment: "jsdom", setupFiles: ["src/testing.ts"], css: false, testTimeout: 30_000 },
 });

@@ -2,7 +2,7 @@
 
 import time
 
-from tests.e2e.stranger import Object, Stranger, bash, edge, fresh, transform, workflow
+from tests.e2e.stranger import Object, Stranger, bash, edge, fresh, workflow
 
 SEEDED_WITHIN_S = 20.0
 PEOPLE_TABS = ("mine", "secrets", "outgoing")
@@ -16,8 +16,9 @@ def order(**fields: Object) -> Object:
     ask = {"id": "ask", "type": "human_approval", "name": "Ask", "config": {"message": "Ship a large order?"}}
     large = {"condition": "nodes.check.output.amount > 100", "true_path": ["ask"], "false_path": ["ship"]}
     listens = {"event_type": f"{name}.placed", "source": "shop", "filter": "event.data.amount > 10"}
+    checked = {"amount": "${has(event.data.amount) ? event.data.amount : 20}"}
     drawn = workflow(
-        transform("check", config={"expressions": {"amount": "${has(event.data.amount) ? event.data.amount : 20}"}}),
+        {"id": "check", "type": "data_transform", "name": "Check", "config": {"expressions": checked}},
         {"id": "large", "type": "condition", "name": "Large?", "config": large},
         ask,
         bash("ship", "echo packing; echo shipped", run_if="at_least_one_success"),

@@ -126,6 +126,7 @@ async def test_the_palette_and_the_keyboard_lead_everywhere(visitor: Visitor):
     await expect(visitor.page.get_by_role("heading", level=1)).to_be_visible()
     await visitor.page.keyboard.press("Control+k")
     await visitor.page.get_by_placeholder(re.compile("^A page")).fill(definition["id"])
+    await expect(visitor.page.get_by_role("dialog").get_by_text(definition["id"], exact=True)).to_be_visible()
     await visitor.page.keyboard.press("ArrowDown")
     await visitor.page.keyboard.press("Enter")
     await expect(visitor.page).to_have_url(re.compile(f"/workflows/{definition['id']}"))

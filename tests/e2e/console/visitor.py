@@ -36,6 +36,11 @@ class Visitor:
         """Go there, as somebody who types the address."""
         return await self.page.goto(path)
 
+    async def go(self, path: str) -> None:
+        """Go there within the page, as a link does."""
+        script = "to => { history.pushState({}, '', to); dispatchEvent(new PopStateEvent('popstate', {state: {}})); }"
+        await self.page.evaluate(script, path)
+
     def seen(self, test_id: str | re.Pattern[str]) -> Locator:
         """What has this handle."""
         return self.page.get_by_test_id(test_id)

@@ -124,6 +124,37 @@ async def test_what_was_revoked_as_the_gateway_died_opens_nothing_once_one_is_th
         assert await key_holder(pool, digest(made["key"])) is None
 
 
+async def test_of_two_administrators_who_lower_each_other_at_once_one_stays(catalog: None, http: httpx.AsyncClient):
+    for turn in range(5):
+        other = f"ben{turn}"
+        await http.post("/api/users", json={"name": other, "role": "admin"})
+        key = (await http.post(f"/api/users/{other}/keys", json={})).json()["key"]
+        answers = await asyncio.gather(
+            http.patch(f"/api/users/{other}", json={"role": "viewer"}),
+            http.patch("/api/users/admin", json={"role": "viewer"}, headers={"Authorization": f"Bearer {key}"}),
+        )
+        lowered_other, lowered_self = (answer.status_code for answer in answers)
+        if lowered_self == 200:  # the first administrator goes on, for the next turn
+            assert lowered_other == 409
+            await http.patch("/api/users/admin", json={"role": "admin"}, headers={"Authorization": f"Bearer {key}"})
+            assert (await http.delete(f"/api/users/{other}")).status_code == 200
+        else:
+            assert (lowered_other, lowered_self in (403, 409)) == (200, True)
+
+
+async def test_no_key_outlives_its_user_however_many_are_made_meanwhile(
+    catalog: None, http: httpx.AsyncClient, pool: asyncpg.Pool
+):
+    await http.post("/api/users", json={"name": "ada", "role": "viewer"})
+    asked = [http.post("/api/users/ada/keys", json={}) for _ in range(12)]
+    asked.insert(6, http.delete("/api/users/ada"))
+    answers = await asyncio.gather(*asked)
+    assert {answer.status_code for answer in answers} <= {200, 201, 404}
+    made = [key for answer in answers if answer.status_code == 201 and (key := answer.json()["key"]) is not None]
+    assert [await key_holder(pool, digest(each)) for each in made] == [None] * len(made)
+    assert await pool.fetchval("select count(*) from gateway.keys where name = 'ada'") == 0
+
+
 async def test_a_replaced_key_of_the_installation_opens_nothing(pool: asyncpg.Pool, postgres_dsn: str):
     await pool.execute(
         "insert into gateway.keys (hash, name, role, key_id) values ($1, 'admin', 'admin', 'k')", digest("k")

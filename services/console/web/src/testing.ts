@@ -1,4 +1,11 @@
 import "@testing-library/jest-dom/vitest";
+import "./testFetch";
+import { cleanup, configure } from "@testing-library/react";
+import { afterEach } from "vitest";
+
+/** Machines that do something else besides are slow. */
+configure({ asyncUtilTimeout: 10_000 });
+afterEach(cleanup);
 
 /* What the browser has and jsdom lacks. */
 window.matchMedia = (query) =>

@@ -76,8 +76,10 @@ export function WorkflowGraph({ drawn, selected = null, onSelect, label }: Workf
       }}
       onNodeClick={(_event, node) => onSelect?.(node.id)}
       onPaneClick={() => onSelect?.(null)}
-      onSelectionChange={({ nodes: [node] }) => {
-        if (node !== undefined && node.id !== selected) onSelect?.(node.id);
+      onNodesChange={(changes) => {
+        /* by keyboard: Enter on a node that has the focus */
+        const chosen = changes.find((change) => change.type === "select" && change.selected);
+        if (chosen?.type === "select" && chosen.id !== selected) onSelect?.(chosen.id);
       }}
       nodesDraggable={false}
       nodesConnectable={false}

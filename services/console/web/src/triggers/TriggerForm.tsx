@@ -4,6 +4,7 @@ import { Findings } from "../ui/Said";
 import type { Problem } from "../api/client";
 import { DependencyFields } from "./DependencyFields";
 import { EventFields } from "./EventFields";
+import { JOB_TYPE_IDS } from "./jobTypes";
 import { triggerKinds, triggerTypes } from "./kinds";
 import { asSent, made, useSamples } from "./samples";
 import { ScheduleFields } from "./ScheduleFields";
@@ -157,6 +158,7 @@ function Named({
 
 function idFault(id: string, takenIds: string[]): string | null {
   if (takenIds.includes(id)) return "Another trigger of this workflow has this id";
+  if (JOB_TYPE_IDS.includes(id)) return "This id belongs to the trigger of a job type";
   return SLUG.test(id) ? null : "Small letters, digits, - and _, beginning with a letter or digit";
 }
 

@@ -45,4 +45,5 @@ test("ids are made of names, and never twice", () => {
   expect(slugOf("Large orders, EU!")).toBe("large-orders-eu");
   expect(slugOf("Órdenes", ["rdenes"])).toBe("rdenes-2");
   expect(slugOf("  ")).toBe("trigger");
+  expect(slugOf("Train")).toBe("train-2");
 });

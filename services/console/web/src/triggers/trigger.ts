@@ -1,6 +1,7 @@
 /* A trigger as it is written in a definition: read with every default filled in, and written without them again. */
 import type { Schemas } from "../api/client";
 import { fieldsOf, listOf, numberOf, textOf, textsOf, type Fields } from "../api/narrow";
+import { JOB_TYPE_IDS } from "./jobTypes";
 
 export type EventTrigger = Schemas["EventTrigger"];
 export type ScheduleTrigger = Schemas["ScheduleTrigger"];
@@ -159,7 +160,7 @@ export function slugOf(name: string, taken: string[] = []): string {
   const wanted = plain === "" ? "trigger" : plain;
   for (let number = 1; ; number += 1) {
     const id = number === 1 ? wanted : `${wanted}-${number}`;
-    if (!taken.includes(id)) return id;
+    if (!taken.includes(id) && !JOB_TYPE_IDS.includes(id)) return id;
   }
 }
 

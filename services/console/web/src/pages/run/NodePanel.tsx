@@ -68,6 +68,11 @@ export function NodePanel({ run, at, shape, node, instance, onChoose }: NodePane
         <Loading />
       ) : (
         <>
+          {at !== null && found !== run.node_runs?.find((one) => one.node_id === node.node_id) ? (
+            <Text size="sm" style={{ color: "var(--ff-waiting)" }}>
+              Instances are known as they are now; what you see here is not of the past.
+            </Text>
+          ) : null}
           <Standing run={run} node={found} />
           <Fault error={found.error} onNode={(nodeId) => onChoose({ nodeId, instance: null, view: null })} />
           {instance === null && (found.instances_count !== null || node.loop_id !== null) ? (

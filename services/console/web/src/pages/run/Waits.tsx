@@ -23,14 +23,13 @@ export function Waits({ run, onNode }: { run: Run; onNode: (nodeId: string) => v
         It {words}
         {(run.waiting_for?.holders.length ?? 0) === 0 ? null : (
           <>
-            {" "}
-            (held by{" "}
-            {run.waiting_for?.holders.map((holder) => (
+            {", held by "}
+            {run.waiting_for?.holders.map((holder, index) => (
               <span key={holder}>
-                <RunLink runId={holder} />{" "}
+                {index === 0 ? "" : ", "}
+                <RunLink runId={holder} />
               </span>
             ))}
-            )
           </>
         )}
       </Wait>

@@ -78,24 +78,7 @@ function None({ cause, decision }: { cause: string; decision: string }) {
 }
 
 const columns: Column<Decision>[] = [
-  { label: "Decision", cell: ({ decision }) => <Status status={decision} />, width: 140 },
-  {
-    label: "Why",
-    cell: (one) => (
-      <Group gap={6} wrap="wrap">
-        <Text size="sm" component="div" style={{ minWidth: 0 }}>
-          {one.decision === "fired" && one.consumed.length < 2 ? null : <Words of={decisionInWords(one)} />}
-        </Text>
-        {one.computed ? (
-          <Tooltip label="An index ruled it out, so nothing is on record. This is the answer as the trigger was then.">
-            <Badge variant="default" size="sm" tabIndex={0} data-testid="computed">
-              computed now
-            </Badge>
-          </Tooltip>
-        ) : null}
-      </Group>
-    ),
-  },
+  { label: "Decision", cell: (one) => <Decided of={one} /> },
   { label: "Cause", cell: ({ cause }) => <CauseLink cause={cause} /> },
   {
     label: "Run",
@@ -104,3 +87,26 @@ const columns: Column<Decision>[] = [
   { label: "Version", cell: ({ trigger_version: version }) => version, isExtra: true, align: "right" },
   { label: "When", cell: ({ decided_at: at }) => <When at={at} />, isExtra: true, align: "right" },
 ];
+
+function Decided({ of }: { of: Decision }) {
+  const isPlain = of.decision === "fired" && of.consumed.length < 2;
+  return (
+    <div style={{ minWidth: 130 }}>
+      <Group gap={6}>
+        <Status status={of.decision} />
+        {of.computed ? (
+          <Tooltip label="An index ruled it out, so nothing is on record. This is the answer as the trigger was then.">
+            <Badge variant="default" size="sm" tabIndex={0} data-testid="computed">
+              computed now
+            </Badge>
+          </Tooltip>
+        ) : null}
+      </Group>
+      {isPlain ? null : (
+        <Text size="sm" component="div">
+          <Words of={decisionInWords(of)} />
+        </Text>
+      )}
+    </div>
+  );
+}

@@ -1,6 +1,5 @@
 import { fieldsOf } from "../../api/narrow";
-
-const JOB_TYPES = ["TRAIN", "DOWNLOAD_MODEL", "LOAD_MODEL", "EXPORT_MODEL", "EVAL", "GENERATE"];
+import { JOB_TYPES } from "../../triggers/jobTypes";
 
 /** The job type whose trigger has this id; null of any other. */
 export function jobTypeOf(triggerId: string): string | null {

@@ -20,6 +20,7 @@ import type { Selection } from "../model/design";
 import { faultOfConnection, type Connection } from "../model/edges";
 import type { Link } from "../model/graphs";
 import { useDesign } from "../useDesign";
+import { BackEdge } from "./BackEdge";
 import { keptCards, keptLines, type Standing } from "./drawn";
 
 interface CanvasProps {
@@ -36,6 +37,7 @@ interface CanvasProps {
 }
 
 const kinds = { card: NodeCard };
+const lineKinds = { back: BackEdge };
 const MAP_FROM = 25;
 const ALL_DRAWN_MAX = 150;
 const NO_PLACE: Point = { x: 0, y: 0 };
@@ -67,6 +69,7 @@ export function Canvas(props: CanvasProps) {
       nodes={nodes}
       edges={edges}
       nodeTypes={kinds}
+      edgeTypes={lineKinds}
       colorMode={scheme}
       onNodesChange={changeNodes}
       onEdgesChange={changeEdges}
@@ -143,10 +146,10 @@ function useShownNodes({ nodes, places, faulty, standings }: CanvasProps, select
   return [built === last ? shown : built, setShown] as const;
 }
 
-function useEdges({ links, cycles, standings }: CanvasProps, selection: Selection): Edge[] {
+function useEdges({ links, places, cycles, standings }: CanvasProps, selection: Selection): Edge[] {
   const [lines] = useState(keptLines);
   return useMemo(
-    () => lines(links, new Set(selection.links), cycles, standings),
-    [lines, links, cycles, standings, selection.links],
+    () => lines(links, places, new Set(selection.links), cycles, standings),
+    [lines, links, places, cycles, standings, selection.links],
   );
 }

@@ -144,6 +144,7 @@ const DETAIL_FIELDS: Record<string, string> = {
 
 type Lines = (
   links: readonly Link[],
+  places: ReadonlyMap<string, Point>,
   selected: ReadonlySet<string>,
   cycles: ReadonlySet<string>,
   standings: ReadonlyMap<string, Standing>,
@@ -153,17 +154,21 @@ type Lines = (
 export function keptLines(): Lines {
   let last = new Map<string, { of: unknown[]; line: Edge }>();
   let list: Edge[] = [];
-  return (links, selected, cycles, standings) => {
+  return (links, places, selected, cycles, standings) => {
     const next: typeof last = new Map();
     let isSame = links.length === last.size;
     for (const link of links) {
       const { key, source, target, edge, port, label } = link;
       const isCycle = cycles.has(`${source}>${target}`);
-      const of = [edge, port, label, selected.has(key), isCycle, standings.get(target)?.status];
+      const isBack = (places.get(target)?.x ?? 0) < (places.get(source)?.x ?? 0);
+      const of = [edge, port, label, selected.has(key), isCycle, isBack, standings.get(target)?.status];
       const kept = last.get(key);
       const isKept = kept?.of.every((value, index) => value === of[index]) === true;
       isSame &&= isKept;
-      const line = () => edgeOf(link, selected.has(key), isCycle, standings.get(target)?.status);
+      const line = () => ({
+        ...edgeOf(link, selected.has(key), isCycle, standings.get(target)?.status),
+        ...(isBack ? { type: "back" } : {}),
+      });
       next.set(key, isKept ? kept : { of, line: line() });
     }
     last = next;

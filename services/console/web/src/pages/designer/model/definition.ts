@@ -100,51 +100,66 @@ export function withKey<T extends Fields>(fields: T, name: string, value: unknow
   return Object.fromEntries(Object.entries(fields).filter(([key]) => key !== name)) as T;
 }
 
+export interface ShapeFault {
+  fault: string;
+  /** Where: `$.nodes[0]`. */
+  path: string;
+}
+
 /** What a text means as a definition, or why the canvas cannot show it. */
-export function asDefinition(value: unknown): Definition | { fault: string } {
-  if (!isFields(value)) return { fault: "a workflow is an object: start with id, name and nodes" };
+export function asDefinition(value: unknown): Definition | ShapeFault {
+  if (!isFields(value)) return { fault: "a workflow is an object: start with id, name and nodes", path: "$" };
   const nodes = value["nodes"] ?? [];
-  if (!Array.isArray(nodes))
-    return { fault: "`nodes` is no list: make it one, each item with an id and a type" };
-  const fault = faultOfGraph(nodes, value["edges"]) ?? faultOfTriggers(value["triggers"]);
-  if (fault !== null) return { fault };
-  return { ...value, nodes: nodes as NodeDef[] };
+  const fault = faultOfGraph(nodes, value["edges"], "$") ?? faultOfTriggers(value["triggers"]);
+  return fault ?? { ...value, nodes: nodes as NodeDef[] };
 }
 
-export function isFault(got: Definition | { fault: string }): got is { fault: string } {
-  return "fault" in got && typeof got.fault === "string" && !("nodes" in got);
+export function isFault(got: Definition | ShapeFault): got is ShapeFault {
+  return typeof got["fault"] === "string" && !("nodes" in got);
 }
 
-function faultOfGraph(nodes: unknown[], edges: unknown): string | null {
-  for (const [index, node] of nodes.entries()) {
-    if (!isFields(node) || typeof node["id"] !== "string" || typeof node["type"] !== "string") {
-      return `node ${index + 1} needs an id and a type: without them the canvas cannot show it`;
-    }
-    const body = fieldOf(node, "body");
-    if (body === undefined || body === null) continue;
-    if (!isFields(body) || !Array.isArray(body["nodes"])) {
-      return `the body of the loop ${node["id"]} needs \`nodes\`, a list`;
-    }
-    const inner = faultOfGraph(body["nodes"], body["edges"]);
-    if (inner !== null) return `in the body of ${node["id"]}: ${inner}`;
+function faultOfGraph(nodes: unknown, edges: unknown, path: string): ShapeFault | null {
+  if (!Array.isArray(nodes)) {
+    return {
+      fault: "`nodes` is no list: make it one, each item with an id and a type",
+      path: `${path}.nodes`,
+    };
   }
-  if (edges === undefined || edges === null) return null;
-  if (!Array.isArray(edges)) return "`edges` is no list: make it one";
-  const wrong = edges.findIndex(
-    (edge: unknown) =>
-      !isFields(edge) ||
-      typeof edge["source_node_id"] !== "string" ||
-      typeof edge["target_node_id"] !== "string",
-  );
-  return wrong < 0 ? null : `edge ${wrong + 1} needs a source_node_id and a target_node_id`;
+  for (const [index, node] of nodes.entries()) {
+    const at = `${path}.nodes[${index}]`;
+    if (!isFields(node) || typeof node["id"] !== "string" || typeof node["type"] !== "string") {
+      const fault = `node ${index + 1} needs an id and a type: without them the canvas cannot show it`;
+      return { fault, path: at };
+    }
+    const inner = faultOfBody(node, at);
+    if (inner !== null) return inner;
+  }
+  return faultOfItems(edges, `${path}.edges`, "edge", ["source_node_id", "target_node_id"]);
 }
 
-function faultOfTriggers(triggers: unknown): string | null {
-  if (triggers === undefined || triggers === null) return null;
-  if (!Array.isArray(triggers)) return "`triggers` is no list: make it one";
-  const wrong = triggers.findIndex(
-    (trigger: unknown) =>
-      !isFields(trigger) || typeof trigger["id"] !== "string" || typeof trigger["type"] !== "string",
+function faultOfBody(node: Fields, at: string): ShapeFault | null {
+  const body = fieldOf(node, "body");
+  if (body === undefined || body === null) return null;
+  const path = node["body"] === undefined ? `${at}.config.body` : `${at}.body`;
+  if (!isFields(body)) return { fault: "the body of a loop is an object with `nodes`, a list", path };
+  return faultOfGraph(body["nodes"], body["edges"], path);
+}
+
+function faultOfTriggers(triggers: unknown): ShapeFault | null {
+  return faultOfItems(triggers, "$.triggers", "trigger", ["id", "type"]);
+}
+
+function faultOfItems(
+  items: unknown,
+  path: string,
+  what: string,
+  [first, second]: [string, string],
+): ShapeFault | null {
+  if (items === undefined || items === null) return null;
+  if (!Array.isArray(items)) return { fault: `\`${what}s\` is no list: make it one`, path };
+  const wrong = items.findIndex(
+    (item: unknown) => !isFields(item) || typeof item[first] !== "string" || typeof item[second] !== "string",
   );
-  return wrong < 0 ? null : `trigger ${wrong + 1} needs an id and a type`;
+  if (wrong < 0) return null;
+  return { fault: `${what} ${wrong + 1} needs \`${first}\` and \`${second}\``, path: `${path}[${wrong}]` };
 }

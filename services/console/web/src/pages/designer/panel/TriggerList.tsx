@@ -117,6 +117,7 @@ function TriggerEditor({ index, onClose }: { index: number; onClose: () => void 
       closeButtonProps={{ "aria-label": "Close" }}
     >
       <form
+        noValidate
         onSubmit={(event) => {
           event.preventDefault();
           done();

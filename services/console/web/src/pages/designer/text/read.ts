@@ -18,9 +18,12 @@ export function read(text: string): { definition: Definition } | { fault: TextFa
   }
   try {
     const definition = asDefinition(document.toJS());
-    return isFault(definition) ? { fault: whole(definition.fault) } : { definition };
+    if (!isFault(definition)) return { definition };
+    const [{ from, to } = { from: 0, to: 0 }] = locate(text, [definition.path]);
+    return { fault: { message: definition.fault, line: lineOf(text, from), from, to } };
   } catch (error) {
-    return { fault: whole(error instanceof Error ? error.message : String(error)) };
+    const message = error instanceof Error ? error.message : String(error);
+    return { fault: { message, line: 1, from: 0, to: 0 } };
   }
 }
 
@@ -30,10 +33,6 @@ let last: { text: string; document: Document.Parsed } | null = null;
 function parsed(text: string): Document.Parsed {
   if (last?.text !== text) last = { text, document: parseDocument(text, { prettyErrors: false }) };
   return last.document;
-}
-
-function whole(message: string): TextFault {
-  return { message, line: 1, from: 0, to: 0 };
 }
 
 function lineOf(text: string, at: number): number {

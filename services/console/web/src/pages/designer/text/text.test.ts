@@ -119,6 +119,7 @@ test("a fault is told with its line; a text that is no definition says what is m
   const twice = read("id: a\nid: b\nnodes: []\n");
   expect("fault" in twice && twice.fault.line).toBe(2);
   const noType = read("id: a\nnodes:\n  - {id: x}\n");
+  expect("fault" in noType && noType.fault.line).toBe(3);
   expect("fault" in noType && noType.fault.message).toContain("node 1 needs an id and a type");
   expect("fault" in read("just words")).toBe(true);
 });
