@@ -9,6 +9,7 @@ import { paced, useLive } from "../../api/live";
 import { useMay } from "../../shell/session";
 import { Page } from "../../ui/Page";
 import { Shown } from "../../ui/Said";
+import { useFilters } from "../../ui/useFilters";
 import { Health } from "./Health";
 import { Due, Failed, Running, Waiting } from "./Lists";
 import { Numbers } from "./Numbers";
@@ -25,6 +26,9 @@ const SYSTEM_PAUSE_MS = 3_000;
 export default function Overview() {
   const mayEdit = useMay("editor");
   const stats = api.useQuery("get", "/api/stats");
+  const [filter] = useFilters();
+  /** The welcome stays while something is made of one of its templates. */
+  const isChoosing = filter("use") !== "";
   const stage = stats.data === undefined ? null : stageOf(stats.data.workflows, stats.data.runs);
   return (
     <Page
@@ -42,7 +46,9 @@ export default function Overview() {
         ) : null
       }
     >
-      <Shown of={stats}>{() => (stage === "used" ? <All /> : <First isUnrun={stage === "unrun"} />)}</Shown>
+      <Shown of={stats}>
+        {() => (stage === "used" && !isChoosing ? <All /> : <First isUnrun={stage === "unrun"} />)}
+      </Shown>
     </Page>
   );
 }
