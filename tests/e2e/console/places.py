@@ -5,7 +5,8 @@ import time
 from tests.e2e.stranger import Object, Stranger, bash, edge, fresh, workflow
 
 SEEDED_WITHIN_S = 20.0
-WORKFLOW_TABS = ("graph", "triggers", "runs", "versions", "settings", "yaml")
+PEOPLE_TABS = ("mine", "secrets", "outgoing")
+WORKFLOW_TABS = ("graph", "triggers", "runs", "statistics", "versions", "settings", "yaml")
 RUN_TABS = ("graph", "timeline", "logs", "events", "data", "causes")
 
 
@@ -82,6 +83,9 @@ def addresses(stranger: Stranger) -> dict[str, str]:
         "event": f"/events/{event['event_id']}",
         "dead-letters": "/dead-letters",
         "templates": "/templates",
+        "template": "/templates?use=process-list",
+        "import": "/workflows?import=yaml",
+        **{f"people-{tab}": f"/people?tab={tab}" for tab in PEOPLE_TABS},
         "audit": "/audit",
         "people": "/people",
     }

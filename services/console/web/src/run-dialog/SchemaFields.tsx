@@ -31,21 +31,18 @@ function One({
   value: FieldValue;
   onChange: (value: FieldValue) => void;
 }) {
-  const told = {
-    label: field.label,
-    withAsterisk: field.isRequired,
-    ...(field.description === "" ? {} : { description: field.description }),
-  };
+  const description = field.description === "" ? undefined : field.description;
   if (field.kind === "boolean") {
-    const { withAsterisk: _left, ...rest } = told;
     return (
       <Switch
-        {...rest}
+        label={field.label}
+        description={description}
         checked={value === true}
         onChange={(event) => onChange(event.currentTarget.checked)}
       />
     );
   }
+  const told = { label: field.label, description, withAsterisk: field.isRequired };
   if (field.kind === "choice") {
     return (
       <Select

@@ -54,7 +54,10 @@ export function Chart({ times, series, kind, label, height = 160, format = Strin
           { ...axis, size: 46, values: (_plot, values) => values.map((value) => format(value)) },
         ],
         series: [
-          { label: "Time", value: (_plot, at) => (at === null ? "–" : local(new Date(at * 1_000))) },
+          {
+            label: "Time",
+            value: (_plot: uPlot, at: number | null) => (at === null ? "–" : local(new Date(at * 1_000))),
+          },
           ...drawn(series, kind, colour, format),
         ],
       },

@@ -1,6 +1,7 @@
 /* What runs, what failed, what comes, and whether all is well. */
 import { Button, SimpleGrid, Stack } from "@mantine/core";
 import { IconPlus } from "@tabler/icons-react";
+import { useQueryClient } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { Link } from "react-router";
 import { api } from "../../api/client";
@@ -8,6 +9,7 @@ import { paced, useLive } from "../../api/live";
 import { useMay } from "../../shell/session";
 import { Page } from "../../ui/Page";
 import { Shown } from "../../ui/Said";
+import { useFilters } from "../../ui/useFilters";
 import { Health } from "./Health";
 import { Due, Failed, Running, Waiting } from "./Lists";
 import { Numbers } from "./Numbers";
@@ -19,10 +21,14 @@ const LIVE =
   "/api/stream?types=RunStarted,RunCompleted,RunPartiallyCompleted,RunFailed,RunCancelled,RunPaused,RunResumed,NodeWaiting,ApprovalDecided,MessageQuarantined,WorkflowCreated,WorkflowUpdated,WorkflowArchived";
 const REFRESH_MS = 500;
 const SYSTEM_REFRESH_MS = 10_000;
+const SYSTEM_PAUSE_MS = 3_000;
 
 export default function Overview() {
   const mayEdit = useMay("editor");
   const stats = api.useQuery("get", "/api/stats");
+  const [filter] = useFilters();
+  /** The welcome stays while something is made of one of its templates. */
+  const isChoosing = filter("use") !== "";
   const stage = stats.data === undefined ? null : stageOf(stats.data.workflows, stats.data.runs);
   return (
     <Page
@@ -40,26 +46,43 @@ export default function Overview() {
         ) : null
       }
     >
-      <Shown of={stats}>{() => (stage === "used" ? <All /> : <First isUnrun={stage === "unrun"} />)}</Shown>
+      <Shown of={stats}>
+        {() => (stage === "used" && !isChoosing ? <All /> : <First isUnrun={stage === "unrun"} />)}
+      </Shown>
     </Page>
   );
+}
+
+/** `/api/system` asks every service, and is asked now and then only. */
+const HERE = ["/api/stats", "/api/runs", "/api/approvals", "/api/upcoming"];
+
+function isOfHere({ queryKey }: { queryKey: readonly unknown[] }): boolean {
+  return HERE.some((path) => queryKey.includes(path));
 }
 
 /** The welcome goes by itself once something has run. */
 function First({ isUnrun }: { isUnrun: boolean }) {
   const stats = api.useQuery("get", "/api/stats");
-  const refresh = useMemo(() => paced(() => stats.refetch(), REFRESH_MS), [stats.refetch]); // eslint-disable-line react-hooks/exhaustive-deps -- refetch keeps its identity
+  const { refetch } = stats;
+  const refresh = useMemo(() => paced(() => refetch(), REFRESH_MS), [refetch]);
   useLive("/api/stream?types=WorkflowCreated,RunStarted", refresh, refresh);
   return <Welcome isUnrun={isUnrun} />;
 }
 
 function All() {
   const lists = useLists();
+  const client = useQueryClient();
   const refresh = useMemo(
-    () => paced(() => Promise.all(lists.map(({ refetch }) => refetch())), REFRESH_MS),
-    [],
-  ); // eslint-disable-line react-hooks/exhaustive-deps -- what asks anew keeps its identity
-  useLive(LIVE, refresh, refresh);
+    () => paced(() => client.refetchQueries({ type: "active", predicate: isOfHere }), REFRESH_MS),
+    [client],
+  );
+  const { refetch: askServices } = lists[5];
+  const refreshSystem = useMemo(() => paced(() => askServices(), SYSTEM_PAUSE_MS), [askServices]);
+  const onEvents = () => {
+    refresh();
+    refreshSystem();
+  };
+  useLive(LIVE, onEvents, onEvents);
   const [stats, running, failed, waiting, due, system] = lists;
   return (
     <Stack gap="md">

@@ -1,45 +1,22 @@
 /* How much ran and how much of it succeeded, over time; and which workflows most. */
-import { Anchor, Group, SegmentedControl, SimpleGrid, Stack, Table, Text } from "@mantine/core";
+import { Anchor, Group, SimpleGrid, Stack, Table, Text } from "@mantine/core";
 import { useMemo } from "react";
-import { Link, useSearchParams } from "react-router";
+import { Link } from "react-router";
 import { api, type Schemas } from "../../api/client";
 import { Chart } from "../../ui/Chart";
 import { percent, seriesOf, sumOf } from "../../ui/hours";
 import { Shown } from "../../ui/Said";
 import { count } from "../../ui/times";
+import { usePeriod } from "../../ui/usePeriod";
 import { Panel } from "./Panel";
 
-const HOUR_MS = 3_600_000;
-const PERIODS = {
-  "24h": { label: "24 hours", hours: 24, everyHours: 1 },
-  "7d": { label: "7 days", hours: 168, everyHours: 6 },
-  "30d": { label: "30 days", hours: 720, everyHours: 24 },
-} as const;
 const MOST_USED_COUNT = 8;
 
 export function Usage() {
-  const [query, setQuery] = useSearchParams();
-  const given = query.get("period") ?? "24h";
-  const period = given in PERIODS ? (given as keyof typeof PERIODS) : "24h";
-  const { hours, everyHours } = PERIODS[period];
-  const until = Math.ceil(Date.now() / HOUR_MS) * HOUR_MS - 1;
-  const since = new Date(until + 1 - hours * HOUR_MS).toISOString();
-  const stats = api.useQuery("get", "/api/stats", {
-    params: { query: { since, until: new Date(until).toISOString() } },
-  });
+  const { since, until, everyHours, control } = usePeriod("24h");
+  const stats = api.useQuery("get", "/api/stats", { params: { query: { since, until } } });
   return (
-    <Panel
-      title="Usage and success"
-      aside={
-        <SegmentedControl
-          size="xs"
-          aria-label="Time shown"
-          value={period}
-          onChange={(next) => setQuery({ period: next }, { replace: true })}
-          data={Object.entries(PERIODS).map(([value, { label }]) => ({ value, label }))}
-        />
-      }
-    >
+    <Panel title="Usage and success" aside={control}>
       <Shown of={stats}>{(data) => <Both of={data} everyHours={everyHours} />}</Shown>
     </Panel>
   );

@@ -46,15 +46,15 @@ export function Welcome({ isUnrun }: { isUnrun: boolean }) {
       </Shown>
       <Text size="sm" c="dimmed">
         Or begin otherwise:{" "}
-        <Anchor component={Link} to="/templates" size="sm">
+        <Anchor component={Link} to="/templates" size="sm" underline="always">
           all templates
         </Anchor>
         ,{" "}
-        <Anchor component={Link} to="/workflows/new" size="sm">
+        <Anchor component={Link} to="/workflows/new" size="sm" underline="always">
           draw one
         </Anchor>
         ,{" "}
-        <Anchor component={Link} to="/workflows?import=yaml" size="sm">
+        <Anchor component={Link} to="/workflows?import=yaml" size="sm" underline="always">
           paste one as YAML
         </Anchor>
         , or <code className="ff-mono">flowforge apply -f FILE</code>.

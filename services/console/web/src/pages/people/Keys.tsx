@@ -116,14 +116,14 @@ function columns(user: string): Column<Key>[] {
     },
     { label: "Made", isExtra: true, cell: ({ created_at }) => <When at={created_at} /> },
     { label: "By", isExtra: true, cell: ({ created_by }) => created_by ?? "–" },
-    { label: "Good until", cell: (key) => <Until of={key} /> },
+    { label: "Ends", cell: (key) => <Until of={key} /> },
     { label: "Revoke", width: 80, cell: (key) => <Revoke user={user} of={key} /> },
   ];
 }
 
 function Until({ of }: { of: Key }) {
   const now = useNow();
-  if (of.expires_at === null) return <span>it is revoked</span>;
+  if (of.expires_at === null) return <span>never ends</span>;
   const state = standing(of.expires_at, now);
   return (
     <Group gap={8}>

@@ -114,7 +114,7 @@ function Buttons({ of }: { of: Subscription }) {
         size="compact-xs"
         loading={test.isPending}
         onClick={() => test.mutate(params)}
-        aria-label={`Send ${of.id} a trial event`}
+        aria-label={`Test ${of.id} with a trial event`}
       >
         Test
       </Button>

@@ -195,7 +195,7 @@ function Form({ template, taken }: { template: Schemas["TemplateView"]; taken: s
 
 /** Lists and objects are written as JSON; what is no JSON yet stays as it is typed. */
 function ParameterField({ of, onChange }: { of: Parameter; onChange: (value: unknown) => void }) {
-  const [text, setText] = useState(() => JSON.stringify(of.value) ?? "");
+  const [text, setText] = useState(() => JSON.stringify(of.value));
   const [fault, setFault] = useState<string | null>(null);
   const told = { label: of.name, description: of.description === "" ? undefined : of.description };
   if (of.type === "boolean")

@@ -4,6 +4,7 @@ import { IconX } from "@tabler/icons-react";
 import { useMemo } from "react";
 import { Link } from "react-router";
 import { api, type Schemas } from "../../api/client";
+import { textOf } from "../../api/narrow";
 import { isObject, toYaml, type Definition } from "../../definition/plain";
 import { kindOf } from "../../graph/kinds";
 import { drawnOf } from "../../graph/ofDefinition";
@@ -106,7 +107,7 @@ function NodePanel({
   onClose,
 }: TabProps & { nodeId: string; runId: string; onClose: () => void }) {
   const node = (workflow.nodes as unknown as Definition[]).find(({ id }) => id === nodeId);
-  const kind = kindOf(String(node?.["type"] ?? ""));
+  const kind = kindOf(textOf(node?.["type"]) ?? "");
   const body = node === undefined ? null : bodyOf(node);
   return (
     <aside className="ff-panel ff-side ff-scroll" aria-label={`Node ${nodeId}`} data-testid="node-panel">

@@ -141,7 +141,7 @@ function Told({ workflowId }: { workflowId: string }) {
           return (
             <Said>
               Nobody outside. Under{" "}
-              <Anchor component={Link} to="/people?tab=outgoing" size="sm">
+              <Anchor component={Link} to="/people?tab=outgoing" size="sm" underline="always">
                 Outgoing
               </Anchor>{" "}
               stands who is told of runs, by HTTP.

@@ -1,5 +1,5 @@
 /* How it did in some time: durations, success, throughput; by trigger and by node. */
-import { Group, SegmentedControl, SimpleGrid, Stack, Text, Title } from "@mantine/core";
+import { Group, SimpleGrid, Stack, Text, Title } from "@mantine/core";
 import { useMemo } from "react";
 import { api, type Schemas } from "../../api/client";
 import { Chart } from "../../ui/Chart";
@@ -7,36 +7,17 @@ import { percent, seriesOf } from "../../ui/hours";
 import { Rows } from "../../ui/List";
 import { Empty, Shown } from "../../ui/Said";
 import { count, took } from "../../ui/times";
-import { useFilters } from "../../ui/useFilters";
+import { usePeriod } from "../../ui/usePeriod";
 import type { TabProps } from "./Workflow";
 
-const HOUR_MS = 3_600_000;
-const PERIODS: Record<string, { label: string; hours: number; everyHours: number }> = {
-  "24h": { label: "24 hours", hours: 24, everyHours: 1 },
-  "7d": { label: "7 days", hours: 168, everyHours: 6 },
-  "30d": { label: "30 days", hours: 720, everyHours: 24 },
-};
-const DEFAULT = "7d";
-
 export function StatisticsTab({ workflow }: TabProps) {
-  const [filter, setFilter] = useFilters();
-  const chosen = filter("period") in PERIODS ? filter("period") : DEFAULT;
-  const { hours, everyHours } = PERIODS[chosen] ?? { hours: 168, everyHours: 6 };
-  const until = Math.ceil(Date.now() / HOUR_MS) * HOUR_MS - 1;
-  const since = new Date(until + 1 - hours * HOUR_MS).toISOString();
+  const { since, until, everyHours, control } = usePeriod("7d");
   const stats = api.useQuery("get", "/api/workflows/{workflow_id}/stats", {
-    params: { path: { workflow_id: workflow.id }, query: { since, until: new Date(until).toISOString() } },
+    params: { path: { workflow_id: workflow.id }, query: { since, until } },
   });
   return (
     <Stack gap="md">
-      <SegmentedControl
-        size="xs"
-        aria-label="Time shown"
-        value={chosen}
-        onChange={(period) => setFilter({ period: period === DEFAULT ? null : period })}
-        data={Object.entries(PERIODS).map(([value, { label }]) => ({ value, label }))}
-        style={{ alignSelf: "flex-start" }}
-      />
+      {control}
       <Shown of={stats}>{(data) => <All of={data} everyHours={everyHours} />}</Shown>
     </Stack>
   );

@@ -162,7 +162,7 @@ function Back({ of, workflow }: TabProps & { of: Schemas["Version"] }) {
           leftSection={<IconHistory size={13} aria-hidden />}
           loading={rollback.isPending}
           onClick={ask}
-          aria-label={`Back to version ${of.version}`}
+          aria-label={`Back to this: version ${of.version}`}
         >
           Back to this
         </Button>

@@ -1,5 +1,5 @@
 /* The settings of a workflow in words, those too that nobody has set. */
-import { fieldsOf } from "../../api/narrow";
+import { fieldsOf, textOf } from "../../api/narrow";
 import { took } from "../../ui/times";
 
 const CONFLICTS: Record<string, string> = {
@@ -31,7 +31,7 @@ function concurrency(value: unknown): string {
   if (typeof of["limit"] !== "number") return "as many as are started";
   const key = typeof of["key"] === "string" && of["key"] !== "" ? ` for each ${of["key"]}` : "";
   const pool = typeof of["pool"] === "string" ? ` in the pool ${of["pool"]}` : "";
-  return `at most ${of["limit"]}${key}${pool}; ${CONFLICTS[String(of["on_conflict"] ?? "queue")] ?? "the others wait"}`;
+  return `at most ${of["limit"]}${key}${pool}; ${CONFLICTS[textOf(of["on_conflict"]) ?? "queue"] ?? "the others wait"}`;
 }
 
 function recovery(value: unknown): string {

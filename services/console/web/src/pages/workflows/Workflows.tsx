@@ -1,28 +1,21 @@
 /* All workflows: found by name, tag and state; how they did lately, and what comes next. */
-import { ActionIcon, Anchor, Badge, Button, Group, Select, Stack, Text, Tooltip } from "@mantine/core";
-import { IconPlayerPlay, IconPlus, IconUpload, IconX } from "@tabler/icons-react";
+import { Button, Group, Select, Stack } from "@mantine/core";
+import { IconPlus, IconUpload, IconX } from "@tabler/icons-react";
 import { useMemo, useState } from "react";
 import { Link } from "react-router";
-import { api, type Schemas } from "../../api/client";
+import { api } from "../../api/client";
 import { paced, useLive } from "../../api/live";
 import { byCursor, PAGE_SIZE } from "../../api/pages";
-import { EnabledSwitch } from "../../definition/EnabledSwitch";
 import type { WorkflowStatus } from "../../definition/useStatus";
 import { RunDialog } from "../../run-dialog/RunDialog";
 import { useMay } from "../../shell/session";
-import { percent } from "../../ui/hours";
-import { List, type Column } from "../../ui/List";
+import { List } from "../../ui/List";
 import { Page } from "../../ui/Page";
-import { RunBars } from "../../ui/RunBars";
 import { FilterText } from "../../ui/FilterText";
 import { Empty } from "../../ui/Said";
-import { Status } from "../../ui/Status";
-import { count } from "../../ui/times";
 import { useFilters } from "../../ui/useFilters";
-import { When } from "../../ui/When";
+import { columns } from "./columns";
 import { ImportDialog } from "./ImportDialog";
-
-type Activity = Schemas["WorkflowActivity"];
 
 const REFRESH_MS = 1_000;
 const LIVE =
@@ -33,7 +26,8 @@ export default function Workflows() {
   const mayEdit = useMay("editor");
   const [asked, setAsked] = useState<string | null>(null);
   const workflows = useWorkflows(filter);
-  const refresh = useMemo(() => paced(() => workflows.refetch(), REFRESH_MS), []); // eslint-disable-line react-hooks/exhaustive-deps -- refetch keeps its identity
+  const { refetch } = workflows;
+  const refresh = useMemo(() => paced(() => refetch(), REFRESH_MS), [refetch]);
   useLive(LIVE, refresh, refresh);
   return (
     <Page
@@ -161,133 +155,11 @@ function Chosen({
       variant="default"
       size="xs"
       onClick={() => onChange({ [name]: null })}
-      aria-label={`${label} ${value}: take this filter away`}
+      aria-label={`${label}: ${value}, take this filter away`}
       rightSection={<IconX size={14} aria-hidden />}
     >
       {label}: {value}
     </Button>
-  );
-}
-
-function columns(onRun: (id: string) => void, onTag: (tag: string) => void): Column<Activity>[] {
-  return [
-    { label: "Workflow", cell: (one) => <Name of={one} onTag={onTag} /> },
-    { label: "Last runs", isExtra: true, width: 210, cell: (one) => <LastRuns of={one} /> },
-    {
-      label: "Success, 7 days",
-      isExtra: true,
-      align: "right",
-      width: 130,
-      cell: ({ counts }) => (
-        <Tooltip
-          label={`${count(counts.completed)} completed, ${count(counts.failed)} failed, ${count(counts.partial)} partial`}
-        >
-          <span className="ff-number">{percent(counts.success_rate)}</span>
-        </Tooltip>
-      ),
-    },
-    { label: "Next", isExtra: true, width: 130, cell: (one) => <Next of={one} /> },
-    {
-      label: "Enabled",
-      width: 80,
-      cell: ({ workflow_id, name, status }) => (
-        <EnabledSwitch workflowId={workflow_id} name={name} status={status as WorkflowStatus} />
-      ),
-    },
-    { label: "Run", width: 56, cell: (one) => <RunButton of={one} onRun={onRun} /> },
-  ];
-}
-
-function Name({ of, onTag }: { of: Activity; onTag: (tag: string) => void }) {
-  return (
-    <Stack gap={1}>
-      <Group gap="xs">
-        <Anchor component={Link} to={`/workflows/${of.workflow_id}`} fw={550} size="sm">
-          {of.name}
-        </Anchor>
-        {of.status === "archived" ? <Status status="archived" /> : null}
-        {of.tags.map((tag) => (
-          <Badge
-            key={tag}
-            component="button"
-            variant="default"
-            size="sm"
-            tt="none"
-            fw={500}
-            style={{ cursor: "pointer" }}
-            onClick={() => onTag(tag)}
-            aria-label={`Only with the tag ${tag}`}
-          >
-            {tag}
-          </Badge>
-        ))}
-      </Group>
-      <Text size="xs" c="dimmed" lineClamp={1}>
-        {of.workflow_id}
-        {of.description === "" ? "" : ` · ${of.description}`}
-      </Text>
-    </Stack>
-  );
-}
-
-function LastRuns({ of }: { of: Activity }) {
-  if (of.last_runs.length === 0)
-    return (
-      <Text size="xs" c="dimmed">
-        never ran
-      </Text>
-    );
-  return (
-    <Group gap={8} wrap="nowrap">
-      <RunBars runs={of.last_runs} />
-      {of.active_runs === 0 ? null : (
-        <Anchor
-          component={Link}
-          to={`/workflows/${of.workflow_id}/runs`}
-          size="xs"
-          className="ff-number"
-          style={{ whiteSpace: "nowrap" }}
-          aria-label={`${of.active_runs} active runs of ${of.name}`}
-        >
-          {count(of.active_runs)} active
-        </Anchor>
-      )}
-    </Group>
-  );
-}
-
-function Next({ of }: { of: Activity }) {
-  if (of.next_firing !== null)
-    return (
-      <Anchor
-        component={Link}
-        to={`/workflows/${of.workflow_id}/triggers/${of.next_firing.trigger_id}`}
-        size="sm"
-      >
-        <When at={of.next_firing.due_at} relative />
-      </Anchor>
-    );
-  return (
-    <Text size="xs" c="dimmed">
-      {of.triggers_enabled_count === 0 ? "by hand" : "when it fires"}
-    </Text>
-  );
-}
-
-function RunButton({ of, onRun }: { of: Activity; onRun: (id: string) => void }) {
-  const mayRun = useMay("operator");
-  if (!mayRun) return null;
-  return (
-    <Tooltip label="Run">
-      <ActionIcon
-        variant="subtle"
-        onClick={() => onRun(of.workflow_id)}
-        aria-label={`Run ${of.name}`}
-        data-testid={`run-${of.workflow_id}`}
-      >
-        <IconPlayerPlay size={17} />
-      </ActionIcon>
-    </Tooltip>
   );
 }
 
