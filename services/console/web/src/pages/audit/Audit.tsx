@@ -1,4 +1,4 @@
-import { Anchor, Group, Select, Stack, Text } from "@mantine/core";
+import { Anchor, Select, Stack, Text } from "@mantine/core";
 import { Link } from "react-router";
 import { api } from "../../api/client";
 import { byCursor, PAGE_SIZE } from "../../api/pages";
@@ -40,7 +40,7 @@ function Trail() {
   const isFiltered = Object.keys(asked).length > 0 || since !== undefined;
   return (
     <Stack gap="sm">
-      <Group gap="xs">
+      <div className="ff-filters">
         <FilterText
           label="Who"
           value={filter("actor")}
@@ -70,7 +70,7 @@ function Trail() {
           onChange={(text) => setFilter({ subject: text })}
         />
         <Since value={filter("since")} onChange={(value) => setFilter({ since: value })} />
-      </Group>
+      </div>
       <List
         of={audit}
         columns={columns}

@@ -1,4 +1,4 @@
-import { Anchor, Button, Checkbox, Group, Select, Stack } from "@mantine/core";
+import { Button, Checkbox, Group, Select, Stack } from "@mantine/core";
 import { IconRefresh } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
@@ -44,7 +44,7 @@ export default function DeadLetters() {
   return (
     <Page title="Dead letters">
       <Stack gap="sm">
-        <Group gap="xs">
+        <div className="ff-filters">
           <Select
             aria-label="State"
             placeholder="Any state"
@@ -60,7 +60,7 @@ export default function DeadLetters() {
             onChange={(text) => setFilter({ service: text })}
             isSearch
           />
-        </Group>
+        </div>
         <Shown of={letters}>
           {({ pages }) => {
             const items = pages.flatMap((page) => page.items);
@@ -141,9 +141,9 @@ function GoodNews() {
     <Empty
       title="No dead letters: good news"
       action={
-        <Anchor component={Link} to="/events">
+        <Button component={Link} to="/events" variant="default">
           See what came in
-        </Anchor>
+        </Button>
       }
     >
       Every message could be handled. One that cannot be is put aside here with its reason, and can be retried

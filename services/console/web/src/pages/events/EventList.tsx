@@ -1,4 +1,4 @@
-import { Anchor, Button, Group, Stack, Text } from "@mantine/core";
+import { Anchor, Button, Stack, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconSend } from "@tabler/icons-react";
 import { useMemo } from "react";
@@ -43,7 +43,7 @@ export function EventList() {
   return (
     <Page title="Events" actions={publish}>
       <Stack gap="sm">
-        <Group gap="xs">
+        <div className="ff-filters">
           <FilterText
             label="Type"
             placeholder="Type, such as order.placed"
@@ -63,7 +63,7 @@ export function EventList() {
             onChange={(text) => setFilter({ id: text })}
           />
           <Since value={filter("since")} onChange={(value) => setFilter({ since: value })} />
-        </Group>
+        </div>
         <List
           of={events}
           columns={columns}

@@ -20,7 +20,7 @@ export function Decisions({ of }: { of: ReturnType<typeof useDecisions> }) {
   const decision = filter("decision");
   return (
     <Stack gap="sm">
-      <Group gap="xs">
+      <div className="ff-filters">
         <Select
           aria-label="Decision"
           placeholder="Any decision"
@@ -38,7 +38,7 @@ export function Decisions({ of }: { of: ReturnType<typeof useDecisions> }) {
           isSearch
           width={320}
         />
-      </Group>
+      </div>
       <List
         of={of}
         columns={columns}
