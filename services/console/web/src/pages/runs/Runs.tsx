@@ -74,6 +74,7 @@ export default function Runs() {
           <Button
             size="compact-sm"
             variant="default"
+            className="ff-extra"
             onClick={() => setChosen(new Set(areAllChosen ? [] : shown.map((run) => run.run_id)))}
           >
             {areAllChosen ? "Choose none" : `Choose all ${shown.length} shown`}
@@ -136,6 +137,7 @@ function choice(chosen: ReadonlySet<string>, toggle: (runId: string) => void): C
   return {
     label: "✓",
     width: 36,
+    isExtra: true,
     cell: (run) => (
       <Checkbox
         size="xs"
@@ -153,7 +155,7 @@ const COLUMNS: Column<Run>[] = [
     label: "Run",
     cell: (run) => (
       <>
-        <Group gap={6}>
+        <Group gap={6} wrap="nowrap" className="ff-wraps-narrow">
           <RunLink runId={run.run_id} />
           <Marks run={run} />
         </Group>
@@ -167,14 +169,14 @@ const COLUMNS: Column<Run>[] = [
     label: "Workflow",
     cell: (run) => (
       <div style={{ minWidth: 0 }}>
-        <Text size="sm" component="div" style={{ overflowWrap: "anywhere" }}>
+        <div style={{ overflowWrap: "anywhere" }}>
           <Anchor component={Link} to={`/workflows/${run.workflow_id}`} size="sm">
             {run.workflow_id}
           </Anchor>{" "}
           <Text span size="xs" c="dimmed">
             v{run.workflow_version}
           </Text>
-        </Text>
+        </div>
         <Why run={run} />
         <Labels run={run} />
       </div>
