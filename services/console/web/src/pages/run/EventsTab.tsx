@@ -43,7 +43,7 @@ export default function EventsTab({ run, at, moments, toPosition }: SeenRun) {
   if (pages.isPending) return <Loading what="Loading the history" />;
   if (pages.data === undefined) return <Failed error={pages.error} onRetry={() => void refetch()} />;
   return (
-    <div className="ff-beside">
+    <div className="ff-run-beside">
       <div className="ff-panel" style={{ display: "flex", flexDirection: "column", overflow: "hidden" }}>
         <Group p="xs" gap="sm" style={{ borderBottom: "1px solid var(--ff-line)" }}>
           <TextInput

@@ -3,6 +3,7 @@ import { Badge, Stack, Tabs, Text } from "@mantine/core";
 import { Link, Navigate, useNavigate, useParams } from "react-router";
 import { api, type Schemas } from "../../api/client";
 import { useLive } from "../../api/live";
+import { TabList } from "../../ui/TabList";
 import { Page } from "../../ui/Page";
 import { Shown } from "../../ui/Said";
 import { Status } from "../../ui/Status";
@@ -93,13 +94,13 @@ function Tabbed({ workflow, tab }: TabProps & { tab: string }) {
         keepMounted={false}
         style={isGraph ? { flex: 1, minHeight: 0, display: "flex", flexDirection: "column" } : undefined}
       >
-        <Tabs.List style={{ flexWrap: "nowrap", overflowX: "auto", overflowY: "hidden" }}>
+        <TabList shown={tab}>
           {TABS.map(({ id, label }) => (
             <Tabs.Tab key={id} value={id} data-testid={`tab-${id}`}>
               {id === "triggers" ? `${label} (${workflow.triggers.length})` : label}
             </Tabs.Tab>
           ))}
-        </Tabs.List>
+        </TabList>
         <Tabs.Panel value={tab} pt="md" style={isGraph ? { flex: 1, minHeight: 0 } : undefined}>
           <Chosen workflow={workflow} />
         </Tabs.Panel>
