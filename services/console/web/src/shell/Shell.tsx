@@ -32,6 +32,8 @@ export function Shell() {
   const [areKeysShown, keys] = useDisclosure();
   useHotkeys([
     ["/", () => focusSearch()],
+    /* where it is typed with shift, as on German keyboards */
+    ["shift + /", () => focusSearch()],
     ["shift + ?", keys.open],
   ]);
   return (
