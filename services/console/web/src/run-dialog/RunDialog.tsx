@@ -181,6 +181,7 @@ function RunForm({
                   data={nodeChoices(workflow.nodes)}
                   value={breakpoints}
                   onChange={setBreakpoints}
+                  data-testid="breakpoints"
                   searchable
                   clearable
                 />

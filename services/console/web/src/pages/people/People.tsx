@@ -31,7 +31,7 @@ export default function People() {
   return (
     <Page title="People and keys">
       <Tabs value={chosen.id} onChange={(tab) => setFilter({ tab, user: null })} keepMounted={false}>
-        <TabList shown={chosen?.id ?? ""}>
+        <TabList shown={chosen.id}>
           {tabs.map(({ id, label }) => (
             <Tabs.Tab key={id} value={id} data-testid={`tab-${id}`}>
               {label}
