@@ -12,7 +12,7 @@ CONSOLE_SOURCE := $(shell find services/console/web -type f -not -path '*/node_m
 APPLICATIONS := --reads services.projections.api:create_app --writes services.gateway.api:create_app
 .DEFAULT_GOAL := help
 FUZZ_EXAMPLES ?= 50
-.PHONY: help setup up demo test check types-of-code types-of-tests pages-kept documents-kept check-deploy documents format fuzz pictures bench test-faults lock clean
+.PHONY: help setup up demo test check types-of-code types-of-tests pages-kept documents-kept check-pages check-deploy documents format fuzz pictures bench test-faults lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ pages-kept:
 
 documents-kept:
 	@$(BIN)/python -m infra.documents $(APPLICATIONS) --check
+
+check-pages: setup  ## the console's source by ESLint with types: a closer look than make check, a minute
+	@$(BIN)/python services/console/build.py lint
 
 check-deploy: .venv-deploy/.installed  ## the image, the compose file and the chart, by hadolint, Helm and Kubernetes' schemas
 	@.venv-deploy/bin/python infra/deploy/lint.py
