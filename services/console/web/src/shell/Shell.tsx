@@ -23,12 +23,13 @@ import { Keys } from "./Keys";
 import { Palette } from "./Palette";
 import { LineSign } from "./LineSign";
 import { places } from "./places";
-import { useGoKeys } from "./keys";
+import { useGoKeys, useListKeys } from "./keys";
 import { useSession } from "./session";
 
 export function Shell() {
   const [isOpen, { toggle, close }] = useDisclosure();
   useGoKeys(useNavigate());
+  useListKeys();
   const [areKeysShown, keys] = useDisclosure();
   useHotkeys([
     ["/", () => focusSearch()],

@@ -6,6 +6,7 @@ import { Link } from "react-router";
 import { api, http } from "../../api/client";
 import { paced, useLive } from "../../api/live";
 import { byCursor, PAGE_SIZE } from "../../api/pages";
+import { moveInList } from "../../shell/keys";
 import { useMay } from "../../shell/session";
 import { FilterText } from "../../ui/FilterText";
 import { Page } from "../../ui/Page";
@@ -93,17 +94,19 @@ export default function DeadLetters() {
                     </Button>
                   </Group>
                 ) : null}
-                {items.map((letter) => (
-                  <Letter
-                    key={letter.id}
-                    letter={letter}
-                    isChosen={chosen.has(letter.id)}
-                    onChoose={(isChosen) => setChosen((before) => changed(before, letter.id, isChosen))}
-                    onRetry={() => retry.mutate([letter.id])}
-                    isBusy={retry.isPending}
-                    mayRetry={mayRetry}
-                  />
-                ))}
+                <Stack gap="sm" onKeyDown={moveInList}>
+                  {items.map((letter) => (
+                    <Letter
+                      key={letter.id}
+                      letter={letter}
+                      isChosen={chosen.has(letter.id)}
+                      onChoose={(isChosen) => setChosen((before) => changed(before, letter.id, isChosen))}
+                      onRetry={() => retry.mutate([letter.id])}
+                      isBusy={retry.isPending}
+                      mayRetry={mayRetry}
+                    />
+                  ))}
+                </Stack>
                 <More of={letters} />
               </>
             );
