@@ -51,7 +51,12 @@ export function Chart({ times, series, kind, label, height = 160, format = Strin
         scales: { y: { range: (_plot, _least, most) => [0, Math.max(most || 0, 1)] } },
         axes: [
           { ...axis, values: (_plot, instants) => instants.map(instant) },
-          { ...axis, size: widthOf, values: (_plot, values) => values.map((value) => format(value)) },
+          {
+            ...axis,
+            size: widthOf,
+            ...(kind === "stacked" ? { incrs: WHOLE } : {}),
+            values: (_plot, values) => values.map((value) => format(value)),
+          },
         ],
         series: [
           {
@@ -73,6 +78,8 @@ export function Chart({ times, series, kind, label, height = 160, format = Strin
   );
 }
 
+/** Steps of an axis that counts things: there is no half of one. */
+const WHOLE = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((one) => one * 10 ** power));
 const AXIS_MIN_PX = 46;
 const LETTER_PX = 6.5;
 

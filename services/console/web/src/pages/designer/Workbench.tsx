@@ -164,7 +164,13 @@ function Parts(props: PartsProps) {
       title={textOf(definition["name"]) || "New workflow"}
       path={pathOf(saved === null ? null : textOf(definition["id"]), textOf(definition["name"]))}
       aside={
-        <Standing saved={saved} isUnsaved={isUnsaved} newest={props.newest} onDropDraft={props.onDropDraft} />
+        <Standing
+          saved={saved}
+          isUnsaved={isUnsaved}
+          newest={props.newest}
+          onDropDraft={props.onDropDraft}
+          mayEdit={mayEdit}
+        />
       }
       actions={
         <Toolbar
@@ -256,13 +262,15 @@ function Standing(props: {
   isUnsaved: boolean;
   newest: number | null;
   onDropDraft: (() => void) | null;
+  mayEdit: boolean;
 }) {
-  const { saved, isUnsaved, newest, onDropDraft } = props;
+  const { saved, isUnsaved, newest, onDropDraft, mayEdit } = props;
   const isBehind = saved !== null && newest !== null && newest > saved.version;
   return (
     <Text size="sm" c="dimmed" component="span" data-testid="standing">
       {saved === null ? "not saved yet" : `version ${saved.version}`}
       {saved !== null && isUnsaved ? " · changed" : ""}
+      {mayEdit ? "" : " · saving takes the role of an editor"}
       {isBehind ? (
         <b style={{ color: "var(--ff-waiting)" }}> · version {newest} was saved meanwhile by somebody else</b>
       ) : null}

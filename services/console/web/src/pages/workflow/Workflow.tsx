@@ -6,6 +6,7 @@ import { useLive } from "../../api/live";
 import { Page } from "../../ui/Page";
 import { Shown } from "../../ui/Said";
 import { Status } from "../../ui/Status";
+import { useTabSeen } from "../../ui/useTabSeen";
 import { Actions } from "./Actions";
 import { GraphTab } from "./GraphTab";
 import { RunsTab } from "./RunsTab";
@@ -80,6 +81,7 @@ function Tabbed({ workflow, tab }: TabProps & { tab: string }) {
   useLive(`/api/stream?workflow_id=${workflow.id}&types=${TYPES}`, client, client);
   const Chosen = TABS.find(({ id }) => id === tab)?.of ?? GraphTab;
   const isGraph = tab === "graph";
+  const list = useTabSeen(tab);
   return (
     <Stack gap="sm" style={isGraph ? { height: "100%" } : undefined}>
       {workflow.description === "" ? null : (
@@ -93,7 +95,7 @@ function Tabbed({ workflow, tab }: TabProps & { tab: string }) {
         keepMounted={false}
         style={isGraph ? { flex: 1, minHeight: 0, display: "flex", flexDirection: "column" } : undefined}
       >
-        <Tabs.List style={{ flexWrap: "nowrap", overflowX: "auto", overflowY: "hidden" }}>
+        <Tabs.List ref={list} style={{ flexWrap: "nowrap", overflowX: "auto", overflowY: "hidden" }}>
           {TABS.map(({ id, label }) => (
             <Tabs.Tab key={id} value={id} data-testid={`tab-${id}`}>
               {id === "triggers" ? `${label} (${workflow.triggers.length})` : label}
