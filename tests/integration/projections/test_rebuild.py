@@ -213,7 +213,7 @@ async def test_any_history_heard_in_any_batches_gives_the_rows_of_a_rebuild(serv
 
     loop = asyncio.get_running_loop()
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+    @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
     @given(histories, st.lists(st.integers(1, 9), min_size=1, max_size=3), st.booleans())
     def property_(runs: list[list[Event]], sizes: list[int], restarts: bool) -> None:
         asyncio.run_coroutine_threadsafe(check(runs, sizes, restarts), loop).result(60)

@@ -125,7 +125,7 @@ def meets(condition: str | None, cause: ReceivedCause) -> bool:
     return True
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(saves, st.lists(events, min_size=1, max_size=5))
 def test_the_index_finds_what_looking_at_all_finds(
     history: list[tuple[str, list[tuple[str, str, str | None]] | None]], causes: list[ReceivedCause]
@@ -180,7 +180,7 @@ def test_triggers_told_apart_by_several_equalities_are_found_as_by_looking_at_al
     assert len(emptied._by_type) == 0  # pyright: ignore[reportPrivateUsage]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(triggers, min_size=RULE_OUT_ABOVE_COUNT + 1, max_size=40), events)
 def test_nothing_that_would_fire_is_ruled_out(wanted: list[tuple[str, str, str | None]], cause: ReceivedCause):
     index = applied([("w", wanted)])

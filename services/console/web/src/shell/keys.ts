@@ -1,10 +1,14 @@
-import { useEffect } from "react";
+import { useEffect, useRef } from "react";
 import { places } from "./places";
 
 const WITHIN_MS = 1_200;
 
 /** `g` and then a page's letter goes there. */
 export function useGoKeys(go: (to: string) => unknown): void {
+  const latest = useRef(go);
+  useEffect(() => {
+    latest.current = go;
+  });
   useEffect(() => {
     let pressedAt = 0;
     const pressed = (event: KeyboardEvent) => {
@@ -16,13 +20,13 @@ export function useGoKeys(go: (to: string) => unknown): void {
       const place = places.find(({ key }) => key === event.key);
       if (place !== undefined && Date.now() - pressedAt < WITHIN_MS) {
         event.preventDefault();
-        void go(place.to);
+        void latest.current(place.to);
       }
       pressedAt = 0;
     };
     window.addEventListener("keydown", pressed);
     return () => window.removeEventListener("keydown", pressed);
-  }, [go]);
+  }, []);
 }
 
 export function isTyping(target: EventTarget | null): boolean {
