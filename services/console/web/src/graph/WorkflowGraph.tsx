@@ -1,10 +1,13 @@
 /* A graph to look at and to choose nodes in: of a workflow, or of a run at a moment. */
 import "./graph.css";
-import { Background, Controls, MiniMap, ReactFlow, useReactFlow, useStore, type Edge } from "@xyflow/react";
+import { Background, Controls, ReactFlow, useReactFlow, useStore, type Edge } from "@xyflow/react";
 import { useComputedColorScheme } from "@mantine/core";
 import { useEffect, useMemo, useRef } from "react";
 import { Loading } from "../ui/Said";
 import { colourOf } from "../ui/Status";
+import { GraphMap } from "./GraphMap";
+import { detoursOf } from "./detours";
+import { lineKinds } from "./lines";
 import { NodeCard, type CardData, type CardNode } from "./NodeCard";
 import { usePlaces } from "./place";
 import { NODE_HEIGHT, NODE_WIDTH, type Shape } from "./layout";
@@ -30,6 +33,10 @@ interface WorkflowGraphProps {
 }
 
 const kinds = { card: NodeCard };
+function colourOnMap({ status }: CardData): string {
+  return colourOf(status ?? "idle");
+}
+
 const MAP_FROM = 25;
 
 export function WorkflowGraph({ drawn, selected = null, onSelect, label }: WorkflowGraphProps) {
@@ -61,7 +68,19 @@ export function WorkflowGraph({ drawn, selected = null, onSelect, label }: Workf
       })),
     [drawn.nodes, places, isPlaced, selected],
   );
-  const edges = useMemo<Edge[]>(() => drawn.edges.map(edge), [drawn.edges]);
+  const detours = useMemo(
+    () => detoursOf(shape.edges, new Map(nodes.map(({ id, position }) => [id, position]))),
+    // eslint-disable-next-line react-hooks/exhaustive-deps -- states change all the time, the places do not
+    [shape, places, isPlaced],
+  );
+  const edges = useMemo<Edge[]>(
+    () =>
+      drawn.edges.map((one, index) => {
+        const detour = detours.get(index);
+        return detour === undefined ? edge(one) : { ...edge(one), type: "around", data: { ...detour } };
+      }),
+    [drawn.edges, detours],
+  );
   const isMoved = useRef(false);
   if (places === null) return <Loading what="Drawing the graph" />;
   return (
@@ -70,6 +89,7 @@ export function WorkflowGraph({ drawn, selected = null, onSelect, label }: Workf
       nodes={nodes}
       edges={edges}
       nodeTypes={kinds}
+      edgeTypes={lineKinds}
       colorMode={scheme}
       onMove={(event) => {
         if (event !== null) isMoved.current = true;
@@ -93,14 +113,7 @@ export function WorkflowGraph({ drawn, selected = null, onSelect, label }: Workf
       <Background gap={22} />
       <Refit isMoved={isMoved} />
       <Controls showInteractive={false} />
-      {drawn.nodes.length < MAP_FROM ? null : (
-        <MiniMap<CardNode>
-          pannable
-          zoomable
-          nodeColor={({ data }) => colourOf(data.status ?? "idle")}
-          ariaLabel="Map of the graph"
-        />
-      )}
+      {drawn.nodes.length < MAP_FROM ? null : <GraphMap nodes={nodes} colour={colourOnMap} />}
     </ReactFlow>
   );
 }

@@ -3,6 +3,8 @@ import dagre from "@dagrejs/dagre";
 
 export const NODE_WIDTH = 190;
 export const NODE_HEIGHT = 58;
+/** Between neighbours of a column. */
+const APART = 26;
 /** From here on fewer crossings are not worth the time: half of a second for 1,000 nodes instead of a whole one. */
 const LARGE_FROM = 400;
 
@@ -24,7 +26,7 @@ export function layOut({ nodes, edges }: Shape): Placed[] {
   const known = new Set(nodes.map(({ id }) => id));
   graph.setGraph({
     rankdir: "LR",
-    nodesep: 26,
+    nodesep: APART,
     ranksep: 70,
     ranker: isLarge ? "longest-path" : "network-simplex",
   });
@@ -34,8 +36,22 @@ export function layOut({ nodes, edges }: Shape): Placed[] {
     if (known.has(source) && known.has(target) && source !== target) graph.setEdge(source, target);
   }
   dagre.layout(graph, { disableOptimalOrderHeuristic: isLarge });
-  return nodes.map(({ id, width = NODE_WIDTH, height = NODE_HEIGHT }) => {
+  const placed = nodes.map(({ id, width = NODE_WIDTH, height = NODE_HEIGHT }) => {
     const at = graph.node(id) as { x: number; y: number };
     return { id, x: Math.round(at.x - width / 2), y: Math.round(at.y - height / 2) };
   });
+  return isLarge ? stacked(placed) : placed;
+}
+
+/** Each column close together and in the middle: of large graphs a slope would remain else, too long to be seen. */
+function stacked(placed: Placed[]): Placed[] {
+  const columns = new Map<number, Placed[]>();
+  for (const one of placed) columns.set(one.x, [...(columns.get(one.x) ?? []), one]);
+  const most = Math.max(...[...columns.values()].map(({ length }) => length));
+  const step = NODE_HEIGHT + APART;
+  for (const column of columns.values()) {
+    column.sort((one, other) => one.y - other.y);
+    column.forEach((one, index) => (one.y = Math.round((index + (most - column.length) / 2) * step)));
+  }
+  return placed;
 }

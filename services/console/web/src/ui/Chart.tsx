@@ -51,12 +51,17 @@ export function Chart({ times, series, kind, label, height = 160, format = Strin
         scales: { y: { range: (_plot, _least, most) => [0, Math.max(most || 0, 1)] } },
         axes: [
           { ...axis, values: (_plot, instants) => instants.map(instant) },
-          { ...axis, size: 46, values: (_plot, values) => values.map((value) => format(value)) },
+          {
+            ...axis,
+            size: widthOf,
+            ...(kind === "stacked" ? { incrs: WHOLE } : {}),
+            values: (_plot, values) => values.map((value) => format(value)),
+          },
         ],
         series: [
           {
             label: "Time",
-            value: (_plot: uPlot, at: number | null) => (at === null ? "–" : local(new Date(at * 1_000))),
+            value: (_plot: uPlot, at: number | null) => (at === null ? "" : local(new Date(at * 1_000))),
           },
           ...drawn(series, kind, colour, format),
         ],
@@ -71,6 +76,17 @@ export function Chart({ times, series, kind, label, height = 160, format = Strin
       <div ref={place} role="img" aria-label={`${label}: ${said}`} />
     </div>
   );
+}
+
+/** Steps of an axis that counts things: there is no half of one. */
+const WHOLE = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((one) => one * 10 ** power));
+const AXIS_MIN_PX = 46;
+const LETTER_PX = 6.5;
+
+/** So wide that what is longest on the axis is not cut off. */
+function widthOf(_plot: uPlot, values: string[] | null): number {
+  const longest = Math.max(0, ...(values ?? []).map(({ length }) => length));
+  return Math.max(AXIS_MIN_PX, longest * LETTER_PX + 12);
 }
 
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
@@ -107,7 +123,7 @@ function drawn(
     label: one.label,
     stroke: colour(one.colour),
     value: (_plot: uPlot, _value: number | null, _index: number, at: number | null) =>
-      at === null ? "–" : format(one.values[at] ?? 0),
+      at === null ? "" : format(one.values[at] ?? 0),
     ...(kind === "stacked"
       ? {
           fill: colour(one.colour),

@@ -1,10 +1,11 @@
 import { Text, Tooltip } from "@mantine/core";
+import { memo } from "react";
 import { kinds } from "../../graph/kinds";
 
 export const DRAGGED = "application/x-flowforge-node";
 
 /** The node types: dragged onto the canvas, or clicked. */
-export function Library({ onAdd }: { onAdd: (type: string) => void }) {
+export const Library = memo(function Library({ onAdd }: { onAdd: (type: string) => void }) {
   return (
     <nav className="ff-designer-library" aria-label="Node types" data-testid="library">
       <Text size="xs" c="dimmed" px={8} py={4} className="ff-designer-hint">
@@ -31,4 +32,4 @@ export function Library({ onAdd }: { onAdd: (type: string) => void }) {
       ))}
     </nav>
   );
-}
+});

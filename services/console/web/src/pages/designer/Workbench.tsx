@@ -1,7 +1,8 @@
 /* The designer at work on one definition. */
 import "./designer.css";
 import { Anchor, Text } from "@mantine/core";
-import { ReactFlowProvider, useReactFlow } from "@xyflow/react";
+import { useCallbackRef } from "@mantine/hooks";
+import { ReactFlowProvider } from "@xyflow/react";
 import { useState } from "react";
 import { useLocation } from "react-router";
 import { api } from "../../api/client";
@@ -9,6 +10,7 @@ import { layOutBeside } from "../../graph/place";
 import { useMay } from "../../shell/session";
 import { Page } from "../../ui/Page";
 import { Drawing, useDrawnPlaces } from "./canvas/Drawing";
+import { useShow } from "./canvas/useShow";
 import { Conflict } from "./Conflict";
 import { FindingList } from "./FindingList";
 import { Library } from "./Library";
@@ -50,7 +52,6 @@ interface WorkbenchProps {
 
 const EMPTY: Graph = { nodes: [], edges: [] };
 const SECRETS_MAX = 500;
-const SHOWN_WHOLE_MAX = 40;
 /** The canvas has its new size and nodes by then. */
 const SHOWN_AFTER_MS = 60;
 
@@ -104,23 +105,14 @@ function Parts(props: PartsProps) {
   const trial = useTrial();
   const saving = useSaving(design, deeds, props.onCreated);
   const execute = api.useMutation("post", "/api/workflows/{workflow_id}/execute");
-  const flow = useReactFlow();
+  const show = useShow();
   const mayRun = useMay("operator");
   const isUnsaved =
     isDirty(design) && (saved !== null || history.past.length > 0 || props.onDropDraft !== null);
   useDraft(props.draftName, design, isUnsaved);
   useClipboard();
   const leaving = useLeaving(isUnsaved, useLocation().pathname);
-  /** All of it; or of a large one the node that is new. */
-  const showAgain = (nodeId: string | null) =>
-    setTimeout(() => {
-      const zoom = flow.getZoom();
-      void flow.fitView(
-        nodeId === null
-          ? { maxZoom: 1, padding: 0.15 }
-          : { nodes: [{ id: nodeId }], minZoom: zoom, maxZoom: zoom, duration: 150 },
-      );
-    }, SHOWN_AFTER_MS);
+  const showAgain = (nodeId: string | null) => setTimeout(() => show(nodeId), SHOWN_AFTER_MS);
   const layOut = () => {
     const shape = { nodes: graph.nodes.map(({ id }) => ({ id })), edges: linksOf(graph) };
     void layOutBeside(shape).then((placed) => {
@@ -132,12 +124,12 @@ function Parts(props: PartsProps) {
     setYamlShown(!isYamlShown);
     showAgain(null);
   };
-  const add = (type: string) => {
+  const add = useCallbackRef((type: string) => {
     const [after = null, ...more] = selection.nodes;
     const got = added(definition, scope, type, places ?? new Map(), more.length === 0 ? after : null, null);
     edit(() => got.definition, undefined, { nodes: [got.id], links: [] });
-    showAgain(graph.nodes.length < SHOWN_WHOLE_MAX ? null : got.id);
-  };
+    showAgain(got.id);
+  });
   useKeys({
     undo: () => act({ do: "undo" }),
     redo: () => act({ do: "redo" }),
@@ -172,7 +164,13 @@ function Parts(props: PartsProps) {
       title={textOf(definition["name"]) || "New workflow"}
       path={pathOf(saved === null ? null : textOf(definition["id"]), textOf(definition["name"]))}
       aside={
-        <Standing saved={saved} isUnsaved={isUnsaved} newest={props.newest} onDropDraft={props.onDropDraft} />
+        <Standing
+          saved={saved}
+          isUnsaved={isUnsaved}
+          newest={props.newest}
+          onDropDraft={props.onDropDraft}
+          mayEdit={mayEdit}
+        />
       }
       actions={
         <Toolbar
@@ -264,13 +262,15 @@ function Standing(props: {
   isUnsaved: boolean;
   newest: number | null;
   onDropDraft: (() => void) | null;
+  mayEdit: boolean;
 }) {
-  const { saved, isUnsaved, newest, onDropDraft } = props;
+  const { saved, isUnsaved, newest, onDropDraft, mayEdit } = props;
   const isBehind = saved !== null && newest !== null && newest > saved.version;
   return (
     <Text size="sm" c="dimmed" component="span" data-testid="standing">
       {saved === null ? "not saved yet" : `version ${saved.version}`}
       {saved !== null && isUnsaved ? " · changed" : ""}
+      {mayEdit ? "" : " · saving takes the role of an editor"}
       {isBehind ? (
         <b style={{ color: "var(--ff-waiting)" }}> · version {newest} was saved meanwhile by somebody else</b>
       ) : null}

@@ -119,6 +119,10 @@ function Lags({ of }: { of: Schemas["SystemView"] }) {
 }
 
 function Queues({ of }: { of: Schemas["QueueStanding"][] }) {
+  const isBusy = ({ waiting_jobs, taken_jobs }: Schemas["QueueStanding"]) =>
+    waiting_jobs > 0 || taken_jobs > 0;
+  const busy = of.filter(isBusy);
+  const idle = byNeed(of.filter((one) => !isBusy(one)));
   return (
     <div>
       <Title order={3} mb={4}>
@@ -129,47 +133,71 @@ function Queues({ of }: { of: Schemas["QueueStanding"][] }) {
           No job was ever handed to a worker.
         </Text>
       ) : (
-        <Table verticalSpacing={2} aria-label="Queues of jobs">
-          <Table.Thead>
-            <Table.Tr>
-              <Table.Th fz="xs" c="dimmed">
-                Queue and job type
-              </Table.Th>
-              <Table.Th fz="xs" c="dimmed" ta="right">
-                Waiting
-              </Table.Th>
-              <Table.Th fz="xs" c="dimmed" ta="right">
-                Taken
-              </Table.Th>
-              <Table.Th fz="xs" c="dimmed">
-                Worker
-              </Table.Th>
-            </Table.Tr>
-          </Table.Thead>
-          <Table.Tbody>
-            {byNeed(of).map((one) => (
-              <Table.Tr key={one.name}>
-                <Table.Td style={{ overflowWrap: "anywhere" }}>{one.name.replace("--", " · ")}</Table.Td>
-                <Table.Td ta="right" className="ff-number">
-                  {count(one.waiting_jobs)}
-                </Table.Td>
-                <Table.Td ta="right" className="ff-number">
-                  {count(one.taken_jobs)}
-                </Table.Td>
-                <Table.Td>
-                  {one.workers_waiting > 0 || one.taken_jobs > 0 ? (
-                    "there"
-                  ) : one.waiting_jobs > 0 ? (
-                    <b>none is there</b>
-                  ) : (
-                    "none"
-                  )}
-                </Table.Td>
-              </Table.Tr>
-            ))}
-          </Table.Tbody>
-        </Table>
+        <>
+          <QueueTable of={byNeed(busy)} label="Queues of jobs" />
+          {idle.length === 0 ? null : (
+            <details>
+              <summary>
+                <Text size="sm" span>
+                  {idle.length} with nothing to do
+                </Text>
+              </summary>
+              <QueueTable of={idle} label="Queues with nothing to do" />
+            </details>
+          )}
+        </>
       )}
     </div>
+  );
+}
+
+function QueueTable({ of, label }: { of: Schemas["QueueStanding"][]; label: string }) {
+  if (of.length === 0)
+    return (
+      <Text size="sm" c="dimmed" mb={4}>
+        No job waits for a worker.
+      </Text>
+    );
+  return (
+    <Table verticalSpacing={2} aria-label={label}>
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th fz="xs" c="dimmed">
+            Queue and job type
+          </Table.Th>
+          <Table.Th fz="xs" c="dimmed" ta="right">
+            Waiting
+          </Table.Th>
+          <Table.Th fz="xs" c="dimmed" ta="right">
+            Taken
+          </Table.Th>
+          <Table.Th fz="xs" c="dimmed">
+            Worker
+          </Table.Th>
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {of.map((one) => (
+          <Table.Tr key={one.name}>
+            <Table.Td style={{ overflowWrap: "anywhere" }}>{one.name.replace("--", " · ")}</Table.Td>
+            <Table.Td ta="right" className="ff-number">
+              {count(one.waiting_jobs)}
+            </Table.Td>
+            <Table.Td ta="right" className="ff-number">
+              {count(one.taken_jobs)}
+            </Table.Td>
+            <Table.Td>
+              {one.workers_waiting > 0 || one.taken_jobs > 0 ? (
+                "there"
+              ) : one.waiting_jobs > 0 ? (
+                <b>none is there</b>
+              ) : (
+                "none"
+              )}
+            </Table.Td>
+          </Table.Tr>
+        ))}
+      </Table.Tbody>
+    </Table>
   );
 }

@@ -54,7 +54,7 @@ export function Failed({ of }: { of: Lists[2] }) {
     <Panel title="Failed lately" to="/runs?status=failed">
       <Shown of={of}>
         {({ items }) => (
-          <Lines of={items} label="Failed runs" none="No run has failed. Good.">
+          <Lines of={items.toSorted(byEnd)} label="Failed runs" none="No run has failed. Good.">
             {(run) => (
               <Line
                 key={run.run_id}
@@ -70,6 +70,11 @@ export function Failed({ of }: { of: Lists[2] }) {
       </Shown>
     </Panel>
   );
+}
+
+/** The list has them by their beginning; what failed last comes first here. */
+function byEnd(one: Schemas["Run"], other: Schemas["Run"]): number {
+  return (other.completed_at ?? other.created_at).localeCompare(one.completed_at ?? one.created_at);
 }
 
 function messageOf(run: Schemas["Run"]): string {

@@ -36,6 +36,7 @@ function Both({ of, everyHours }: { of: Schemas["Stats"]; everyHours: number }) 
     };
   }, [hours, since, until, everyHours]);
   const sum = sumOf(hours);
+  const ended = sum.completed + sum.failed + sum.other;
   return (
     <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
       <Stack gap={4}>
@@ -44,7 +45,7 @@ function Both({ of, everyHours }: { of: Schemas["Stats"]; everyHours: number }) 
             <b className="ff-number">{percent(sum.success)}</b> succeeded
           </Text>
           <Text size="sm" c="dimmed">
-            {count(sum.completed + sum.failed + sum.other)} runs ended
+            {ended === 1 ? "1 run" : `${count(ended)} runs`} ended
           </Text>
         </Group>
         <Chart times={times} series={series} kind="stacked" label="Runs that ended" />
@@ -63,7 +64,7 @@ function MostUsed({ of }: { of: Schemas["WorkflowUsage"][] }) {
     );
   const most = Math.max(1, ...of.map(({ runs }) => runs.created));
   return (
-    <Table verticalSpacing={3} aria-label="Workflows that ran most">
+    <Table verticalSpacing={3} aria-label="Workflows that ran most" style={{ alignSelf: "start" }}>
       <Table.Thead>
         <Table.Tr>
           <Table.Th fz="xs" c="dimmed">

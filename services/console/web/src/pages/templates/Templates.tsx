@@ -1,5 +1,5 @@
 /* Ready-made workflows and those that people kept as such: choose one, name it, run it. */
-import { ActionIcon, Button, SimpleGrid, Stack, Title, Tooltip } from "@mantine/core";
+import { ActionIcon, Button, SimpleGrid, Stack, Text, Title, Tooltip } from "@mantine/core";
 import { IconPencil, IconTrash } from "@tabler/icons-react";
 import { Link } from "react-router";
 import { api, type Schemas } from "../../api/client";
@@ -74,10 +74,11 @@ function Lists({
     <>
       <Title order={2}>Your own</Title>
       {own.length === 0 ? (
-        <Empty title="None yet">
-          Open a workflow and choose “Save as template”: others can then start from it, with their own values
-          for its variables.
-        </Empty>
+        <Text size="sm" c="dimmed" maw={720}>
+          {search === ""
+            ? "None yet. Open a workflow and choose “Save as template”: others can then start from it, with their own values for its variables."
+            : `None has “${search}” in its name or description.`}
+        </Text>
       ) : (
         <Cards items={own} onUse={onUse} />
       )}

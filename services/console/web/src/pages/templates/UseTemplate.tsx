@@ -9,7 +9,7 @@ import { drawnOf } from "../../graph/ofDefinition";
 import { Sketch } from "../../graph/Sketch";
 import { useMay } from "../../shell/session";
 import { Shown } from "../../ui/Said";
-import { say } from "../../ui/say";
+import { say, sayProblem } from "../../ui/say";
 import { freeId, idOf } from "./ids";
 
 const ID = /^[a-z0-9][a-z0-9_-]{0,62}$/;
@@ -65,6 +65,31 @@ function parametersOf(template: Schemas["TemplateView"]): Parameter[] {
   }));
 }
 
+/** The id of its first run. It is made already: what fails now is said, and not a reason to make it again. */
+async function started(workflowId: string): Promise<string | null> {
+  try {
+    const { data } = await http.POST("/api/workflows/{workflow_id}/execute", {
+      params: { path: { workflow_id: workflowId } },
+      body: {
+        ...{
+          input_data: {},
+          variables: {},
+          version: null,
+          labels: {},
+          priority: 0,
+          from_node: null,
+          breakpoints: [],
+        },
+        options: { timeout_ms: null, override_running: false, skip_dependency_check: false },
+      },
+    });
+    return data?.run_id ?? null;
+  } catch (problem) {
+    sayProblem(problem);
+    return null;
+  }
+}
+
 function Form({ template, taken }: { template: Schemas["TemplateView"]; taken: string[] }) {
   const go = useNavigate();
   const client = useQueryClient();
@@ -75,6 +100,8 @@ function Form({ template, taken }: { template: Schemas["TemplateView"]; taken: s
   const [parameters, setParameters] = useState(() => parametersOf(template));
   const [failure, setFailure] = useState<Problem | null>(null);
   const [isBusy, setBusy] = useState(false);
+  /** Of parameters whose text means nothing: nothing is made with what stood there before. */
+  const [unread, setUnread] = useState<readonly string[]>([]);
 
   const make = async (andRun: boolean) => {
     setBusy(true);
@@ -93,22 +120,8 @@ function Form({ template, taken }: { template: Schemas["TemplateView"]; taken: s
         void go(`/workflows/${id}`);
         return;
       }
-      const { data } = await http.POST("/api/workflows/{workflow_id}/execute", {
-        params: { path: { workflow_id: id } },
-        body: {
-          ...{
-            input_data: {},
-            variables: {},
-            version: null,
-            labels: {},
-            priority: 0,
-            from_node: null,
-            breakpoints: [],
-          },
-          options: { timeout_ms: null, override_running: false, skip_dependency_check: false },
-        },
-      });
-      if (data !== undefined) void go(`/runs/${data.run_id}`);
+      const runId = await started(id);
+      void go(runId === null ? `/workflows/${id}` : `/runs/${runId}`);
     } catch (problem) {
       if (problem instanceof Problem) setFailure(problem);
       else throw problem;
@@ -118,11 +131,12 @@ function Form({ template, taken }: { template: Schemas["TemplateView"]; taken: s
   };
 
   const fault = ID.test(id) ? null : "Small letters, digits, - and _; 63 characters at most.";
+  const isPossible = mayEdit && fault === null && unread.length === 0;
   return (
     <form
       onSubmit={(event) => {
         event.preventDefault();
-        void make(true);
+        if (isPossible) void make(true);
       }}
     >
       <Stack gap="sm">
@@ -158,6 +172,12 @@ function Form({ template, taken }: { template: Schemas["TemplateView"]; taken: s
             key={one.name}
             of={one}
             onChange={(value) => setParameters(parameters.with(at, { ...one, value }))}
+            onRead={(isRead) =>
+              setUnread((names) => [
+                ...names.filter((name) => name !== one.name),
+                ...(isRead ? [] : [one.name]),
+              ])
+            }
           />
         ))}
         {failure === null ? null : (
@@ -165,13 +185,18 @@ function Form({ template, taken }: { template: Schemas["TemplateView"]; taken: s
             {failure.message}
           </Alert>
         )}
+        {mayEdit ? null : (
+          <Text size="sm" c="dimmed">
+            Making a workflow takes the role of an editor: ask an administrator for it.
+          </Text>
+        )}
         <Group justify="flex-end">
           <Button component={Link} to={`/workflows/new?template=${template.id}`} variant="subtle">
             Open in the designer
           </Button>
           <Button
             variant="default"
-            disabled={!mayEdit || fault !== null || isBusy}
+            disabled={!isPossible || isBusy}
             onClick={() => void make(false)}
             data-testid="create-workflow"
           >
@@ -179,7 +204,7 @@ function Form({ template, taken }: { template: Schemas["TemplateView"]; taken: s
           </Button>
           <Button
             type="submit"
-            disabled={!mayEdit || fault !== null}
+            disabled={!isPossible}
             loading={isBusy}
             leftSection={<IconPlayerPlay size={16} aria-hidden />}
             data-testid="create-and-run"
@@ -194,7 +219,15 @@ function Form({ template, taken }: { template: Schemas["TemplateView"]; taken: s
 }
 
 /** Lists and objects are written as JSON; what is no JSON yet stays as it is typed. */
-function ParameterField({ of, onChange }: { of: Parameter; onChange: (value: unknown) => void }) {
+function ParameterField({
+  of,
+  onChange,
+  onRead,
+}: {
+  of: Parameter;
+  onChange: (value: unknown) => void;
+  onRead: (isRead: boolean) => void;
+}) {
   const [text, setText] = useState(() => JSON.stringify(of.value));
   const [fault, setFault] = useState<string | null>(null);
   const told = { label: of.name, description: of.description === "" ? undefined : of.description };
@@ -232,7 +265,9 @@ function ParameterField({ of, onChange }: { of: Parameter; onChange: (value: unk
         try {
           onChange(JSON.parse(event.currentTarget.value));
           setFault(null);
+          onRead(true);
         } catch {
+          onRead(false);
           setFault("This is no JSON yet.");
         }
       }}

@@ -1,5 +1,6 @@
 /* What differs between two versions: at a glance, line by line, and field by field. */
 import { SegmentedControl, Group, Stack, Table, Text, Title } from "@mantine/core";
+import { useMediaQuery } from "@mantine/hooks";
 import { useMemo } from "react";
 import { api, type Schemas } from "../../api/client";
 import { plain, toYaml } from "../../definition/plain";
@@ -17,7 +18,9 @@ interface DifferenceProps {
 
 export function Difference({ workflowId, from, to }: DifferenceProps) {
   const [filter, setFilter] = useFilters();
-  const view = ["unified", "fields"].find((one) => one === filter("view")) ?? "beside";
+  const isNarrow = useMediaQuery("(max-width: 48em)", false, { getInitialValueInEffect: false });
+  const usual = isNarrow ? "unified" : "beside";
+  const view = ["unified", "fields", "beside"].find((one) => one === filter("view")) ?? usual;
   const diff = api.useQuery("get", "/api/workflows/{workflow_id}/diff", {
     params: { path: { workflow_id: workflowId }, query: { from, to } },
   });
@@ -31,7 +34,7 @@ export function Difference({ workflowId, from, to }: DifferenceProps) {
           size="xs"
           aria-label="How differences are shown"
           value={view}
-          onChange={(next) => setFilter({ view: next === "beside" ? null : next })}
+          onChange={(next) => setFilter({ view: next === usual ? null : next })}
           data={[
             { value: "beside", label: "Side by side" },
             { value: "unified", label: "One below the other" },

@@ -114,7 +114,7 @@ function Row({ of, workflow, isFrom, isTo, onFrom, onTo }: RowProps) {
         <Group gap="xs">
           <span className="ff-number">{of.version}</span>
           {of.version === workflow.version ? (
-            <Badge variant="default" tt="none" size="sm">
+            <Badge variant="default" tt="none" size="sm" style={{ flexShrink: 0 }}>
               in force
             </Badge>
           ) : null}
@@ -164,7 +164,9 @@ function Back({ of, workflow }: TabProps & { of: Schemas["Version"] }) {
           onClick={ask}
           aria-label={`Back to this: version ${of.version}`}
         >
-          Back to this
+          <Text span inherit visibleFrom="xs">
+            Back to this
+          </Text>
         </Button>
       )}
     </Confirmed>

@@ -22,6 +22,7 @@ const LIVE =
   "/api/stream?types=RunStarted,RunCompleted,RunPartiallyCompleted,RunFailed,RunCancelled,WorkflowCreated,WorkflowUpdated,WorkflowArchived";
 
 export default function Workflows() {
+  const mayRun = useMay("operator");
   const [filter, setFilter] = useFilters();
   const mayEdit = useMay("editor");
   const [asked, setAsked] = useState<string | null>(null);
@@ -54,7 +55,7 @@ export default function Workflows() {
         <List
           of={workflows}
           label="Workflows"
-          columns={columns(setAsked, (tag) => setFilter({ tag }))}
+          columns={columns(mayRun ? setAsked : null, (tag) => setFilter({ tag }))}
           row={({ workflow_id, status }) => ({
             key: workflow_id,
             "data-testid": `workflow-row-${workflow_id}`,

@@ -4,7 +4,6 @@ import {
   applyNodeChanges,
   Background,
   Controls,
-  MiniMap,
   ReactFlow,
   SelectionMode,
   type Edge,
@@ -12,15 +11,15 @@ import {
   type NodeChange,
 } from "@xyflow/react";
 import { useComputedColorScheme } from "@mantine/core";
-import { useCallback, useMemo, useState } from "react";
+import { memo, useCallback, useMemo, useState } from "react";
 import { colourOf } from "../../../ui/Status";
+import { GraphMap } from "../../../graph/GraphMap";
+import { lineKinds } from "../../../graph/lines";
 import { NodeCard, type CardNode } from "../../../graph/NodeCard";
 import type { NodeDef, Point } from "../model/definition";
 import type { Selection } from "../model/design";
-import { faultOfConnection, type Connection } from "../model/edges";
+import type { Connection } from "../model/edges";
 import type { Link } from "../model/graphs";
-import { useDesign } from "../useDesign";
-import { BackEdge } from "./BackEdge";
 import { keptCards, keptLines, type Standing } from "./drawn";
 
 interface CanvasProps {
@@ -30,6 +29,9 @@ interface CanvasProps {
   faulty: ReadonlySet<string>;
   cycles: ReadonlySet<string>;
   standings: ReadonlyMap<string, Standing>;
+  selection: Selection;
+  onSelect: (change: (before: Selection) => Selection) => void;
+  isAllowed: (connection: Connection) => boolean;
   onMove: (places: ReadonlyMap<string, Point>) => void;
   onConnect: (connection: Connection) => void;
   onOpen: (nodeId: string) => void;
@@ -37,17 +39,20 @@ interface CanvasProps {
 }
 
 const kinds = { card: NodeCard };
-const lineKinds = { back: BackEdge };
+function colourOnMap({ mark, status }: CardNode["data"]): string {
+  return colourOf(mark === "fault" ? "failed" : (status ?? "idle"));
+}
+
 const MAP_FROM = 25;
 const ALL_DRAWN_MAX = 150;
 const NO_PLACE: Point = { x: 0, y: 0 };
 
-export function Canvas(props: CanvasProps) {
-  const { links, onMove, onConnect, onOpen, label } = props;
-  const { definition, scope, selection, select } = useDesign();
+/** It is drawn anew only when what it shows has changed. */
+export const Canvas = memo(function Canvas(props: CanvasProps) {
+  const { links, onSelect: select, isAllowed, onMove, onConnect, onOpen, label } = props;
   const scheme = useComputedColorScheme("light");
-  const [nodes, setNodes] = useShownNodes(props, selection);
-  const edges = useEdges(props, selection);
+  const [nodes, setNodes] = useShownNodes(props);
+  const edges = useEdges(props);
 
   const changeNodes = useCallback(
     (changes: NodeChange<CardNode>[]) => {
@@ -74,9 +79,7 @@ export function Canvas(props: CanvasProps) {
       onNodesChange={changeNodes}
       onEdgesChange={changeEdges}
       onConnect={onConnect}
-      isValidConnection={(connection) =>
-        faultOfConnection(definition, scope, asConnection(connection)) === null
-      }
+      isValidConnection={(connection) => isAllowed(asConnection(connection))}
       onNodeDoubleClick={(_event, node) => onOpen(node.id)}
       deleteKeyCode={null}
       selectionMode={SelectionMode.Partial}
@@ -85,7 +88,6 @@ export function Canvas(props: CanvasProps) {
       snapToGrid
       snapGrid={[10, 10]}
       onlyRenderVisibleElements={links.length > ALL_DRAWN_MAX || nodes.length > ALL_DRAWN_MAX}
-      fitView
       fitViewOptions={{ maxZoom: 1, padding: 0.15 }}
       minZoom={0.05}
       maxZoom={1.6}
@@ -94,17 +96,10 @@ export function Canvas(props: CanvasProps) {
     >
       <Background gap={20} />
       <Controls showInteractive={false} />
-      {nodes.length < MAP_FROM ? null : (
-        <MiniMap<CardNode>
-          pannable
-          zoomable
-          nodeColor={({ data }) => colourOf(data.mark === "fault" ? "failed" : (data.status ?? "idle"))}
-          ariaLabel="Map of the graph"
-        />
-      )}
+      {nodes.length < MAP_FROM ? null : <GraphMap nodes={nodes} colour={colourOnMap} />}
     </ReactFlow>
   );
-}
+});
 
 function asConnection({ source, target, sourceHandle, targetHandle }: Edge | Connection): Connection {
   return { source, target, sourceHandle: sourceHandle ?? null, targetHandle: targetHandle ?? null };
@@ -131,7 +126,7 @@ function selectedBy(
 }
 
 /** As the definition has them, and while they are dragged as the pointer has them. */
-function useShownNodes({ nodes, places, faulty, standings }: CanvasProps, selection: Selection) {
+function useShownNodes({ nodes, places, faulty, standings, selection }: CanvasProps) {
   const [cards] = useState(keptCards);
   const built = useMemo(
     () => cards(nodes, places, faulty, new Set(selection.nodes), standings),
@@ -146,7 +141,7 @@ function useShownNodes({ nodes, places, faulty, standings }: CanvasProps, select
   return [built === last ? shown : built, setShown] as const;
 }
 
-function useEdges({ links, places, cycles, standings }: CanvasProps, selection: Selection): Edge[] {
+function useEdges({ links, places, cycles, standings, selection }: CanvasProps): Edge[] {
   const [lines] = useState(keptLines);
   return useMemo(
     () => lines(links, places, new Set(selection.links), cycles, standings),

@@ -1,7 +1,8 @@
 /* The canvas with what surrounds it: the way into bodies, where nodes stand, what is dropped. */
 import { Anchor, Breadcrumbs, Button, Group, Text } from "@mantine/core";
+import { useCallbackRef } from "@mantine/hooks";
 import { useReactFlow } from "@xyflow/react";
-import { useCallback, useEffect, useMemo, type DragEvent } from "react";
+import { useCallback, useDeferredValue, useEffect, useMemo, type DragEvent } from "react";
 import type { Shape } from "../../../graph/layout";
 import { usePlaces } from "../../../graph/place";
 import { Empty, Loading } from "../../../ui/Said";
@@ -9,12 +10,13 @@ import { cycleSteps, faultyNodes, type Report } from "../check/findings";
 import { DRAGGED } from "../Library";
 import { added, settled } from "../model/adding";
 import { textOf, type Graph, type Point } from "../model/definition";
-import { connect, type Connection } from "../model/edges";
+import { connect, faultOfConnection, type Connection } from "../model/edges";
 import { graphAt, linksOf } from "../model/graphs";
 import { moveNodes, pointOf } from "../model/nodes";
 import { useDesign } from "../useDesign";
 import { Canvas } from "./Canvas";
 import type { Standing } from "./drawn";
+import { useShow } from "./useShow";
 
 const NO_GRAPH: Graph = { nodes: [], edges: [] };
 const NO_STANDINGS: ReadonlyMap<string, Standing> = new Map();
@@ -28,16 +30,22 @@ interface DrawingProps {
 }
 
 export function Drawing({ places, report, standings, onTemplate }: DrawingProps) {
-  const { definition, scope, found, edit, open } = useDesign();
+  const { definition, scope, found, edit, open, selection, select } = useDesign();
   const graph = graphAt(definition, scope) ?? NO_GRAPH;
-  const links = useMemo(() => linksOf(graph), [graph]);
+  const { nodes, edges } = graph;
+  /** What is typed beside it is not held up by the drawing. */
+  const drawn = useDeferredValue(
+    useMemo(() => ({ graph: { nodes, edges }, places, scope }), [nodes, edges, places, scope]),
+  );
+  const links = useMemo(() => linksOf(drawn.graph), [drawn]);
   const faulty = useSame(useMemo(() => faultyNodes(found, report, scope), [found, report, scope]));
   const cycles = useSame(useMemo(() => cycleSteps(report), [report]));
   const flow = useReactFlow();
-  const isPlaced = places !== null;
+  const show = useShow();
+  const isPlaced = drawn.places !== null;
   useEffect(() => {
-    if (isPlaced) requestAnimationFrame(() => void flow.fitView({ maxZoom: 1, padding: 0.15 }));
-  }, [flow, scope, isPlaced]);
+    if (isPlaced) show();
+  }, [show, drawn.scope, isPlaced]);
   const move = useCallback(
     (moved: ReadonlyMap<string, Point>) =>
       edit((before) => moveNodes(settled(before, scope, places ?? new Map()), scope, moved), "move"),
@@ -47,12 +55,12 @@ export function Drawing({ places, report, standings, onTemplate }: DrawingProps)
     (connection: Connection) => edit((before) => connect(before, scope, connection)),
     [edit, scope],
   );
-  const enter = useCallback(
-    (id: string) => {
-      if (graph.nodes.find((node) => node.id === id)?.type === "loop") open([...scope, id]);
-    },
-    [graph, open, scope],
+  const isAllowed = useCallbackRef(
+    (connection: Connection) => faultOfConnection(definition, scope, connection) === null,
   );
+  const enter = useCallbackRef((id: string) => {
+    if (graph.nodes.find((node) => node.id === id)?.type === "loop") open([...scope, id]);
+  });
   const drop = (event: DragEvent) => {
     const type = event.dataTransfer.getData(DRAGGED);
     if (type === "") return;
@@ -77,16 +85,19 @@ export function Drawing({ places, report, standings, onTemplate }: DrawingProps)
         onDrop={drop}
       >
         {graph.nodes.length > 0 ? null : <Hint onTemplate={scope.length === 0 ? onTemplate : null} />}
-        {places === null ? (
+        {drawn.places === null ? (
           <Loading what="Drawing the graph" />
         ) : (
           <Canvas
-            nodes={graph.nodes}
+            nodes={drawn.graph.nodes}
             links={links}
-            places={places}
+            places={drawn.places}
             faulty={faulty}
             cycles={cycles}
             standings={scope.length === 0 ? standings : NO_STANDINGS}
+            selection={selection}
+            onSelect={select}
+            isAllowed={isAllowed}
             onMove={move}
             onConnect={join}
             onOpen={enter}

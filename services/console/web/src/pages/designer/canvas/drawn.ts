@@ -1,5 +1,6 @@
 /* The graph as React Flow draws it; what did not change stays the same object, so that only what changed is drawn anew. */
 import { Position, type Edge, type NodeHandle } from "@xyflow/react";
+import { detoursOf } from "../../../graph/detours";
 import { kindOf } from "../../../graph/kinds";
 import { NODE_HEIGHT, NODE_WIDTH } from "../../../graph/layout";
 import { portTop, type CardData, type CardNode, type PortHandle } from "../../../graph/NodeCard";
@@ -157,17 +158,21 @@ export function keptLines(): Lines {
   return (links, places, selected, cycles, standings) => {
     const next: typeof last = new Map();
     let isSame = links.length === last.size;
-    for (const link of links) {
+    const detours = detoursOf(links, places);
+    for (const [index, link] of links.entries()) {
       const { key, source, target, edge, port, label } = link;
+      const detour = detours.get(index);
       const isCycle = cycles.has(`${source}>${target}`);
       const isBack = (places.get(target)?.x ?? 0) < (places.get(source)?.x ?? 0);
-      const of = [edge, port, label, selected.has(key), isCycle, isBack, standings.get(target)?.status];
+      const way = [isBack, detour?.y, detour?.from, detour?.to];
+      const of = [edge, port, label, selected.has(key), isCycle, standings.get(target)?.status, ...way];
       const kept = last.get(key);
       const isKept = kept?.of.every((value, index) => value === of[index]) === true;
       isSame &&= isKept;
       const line = () => ({
         ...edgeOf(link, selected.has(key), isCycle, standings.get(target)?.status),
         ...(isBack ? { type: "back" } : {}),
+        ...(detour === undefined ? {} : { type: "around", data: { ...detour } }),
       });
       next.set(key, isKept ? kept : { of, line: line() });
     }

@@ -1,6 +1,6 @@
 /* Fields of one thing, each with what the server says about it. */
 import { Accordion, Stack } from "@mantine/core";
-import { useMemo } from "react";
+import { useMemo, useState } from "react";
 import { saidAt, type Place } from "../check/findings";
 import { namesFor } from "../check/names";
 import { Field, isShown } from "../fields/Field";
@@ -61,6 +61,7 @@ export interface Group {
 /** Groups that open; those in which something is set or wrong say so. */
 export function FieldGroups({ groups, owner }: { groups: readonly Group[]; owner: Owner }) {
   const { found } = useDesign();
+  const [opened, setOpened] = useState<string[]>([]);
   const shown = groups.filter(({ fields }) => fields.some((spec) => isShown(spec, owner.of)));
   const noted = (fields: readonly FieldSpec[]) => {
     const isWrong = fields.some(({ name }) => saidAt(found, owner.kind, owner.id, name) !== null);
@@ -71,6 +72,8 @@ export function FieldGroups({ groups, owner }: { groups: readonly Group[]; owner
   return (
     <Accordion
       multiple
+      value={opened}
+      onChange={setOpened}
       variant="default"
       styles={{ content: { padding: "4px 0 12px" }, control: { paddingInline: 0 }, label: { fontSize: 13 } }}
     >
@@ -81,7 +84,8 @@ export function FieldGroups({ groups, owner }: { groups: readonly Group[]; owner
             {noted(fields)}
           </Accordion.Control>
           <Accordion.Panel>
-            <FieldGroup fields={fields} owner={owner} />
+            {/* with each key typed all of them would be drawn anew */}
+            {opened.includes(title) ? <FieldGroup fields={fields} owner={owner} /> : null}
           </Accordion.Panel>
         </Accordion.Item>
       ))}
