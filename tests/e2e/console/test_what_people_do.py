@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+from itertools import pairwise
 
 from playwright.async_api import expect
 
@@ -135,4 +136,32 @@ async def test_the_palette_and_the_keyboard_lead_everywhere(visitor: Visitor):
     await visitor.page.keyboard.press("r")
     await expect(visitor.page).to_have_url(re.compile("/runs$"))
     await visitor.page.keyboard.press("/")
-    assert await visitor.page.evaluate("document.activeElement.tagName") == "INPUT"
+    await expect(visitor.page.locator("input:focus")).to_be_visible()
+
+
+async def test_a_run_is_halted_stepped_through_and_found_again_by_its_short_id(visitor: Visitor):
+    names = ("first", "second", "third", "fourth")
+    edges = [edge(one, other) for one, other in pairwise(names)]
+    definition = workflow(*(transform(name) for name in names), edges=edges)
+    visitor.stranger.save(definition)
+    await visitor.open(f"/workflows/{definition['id']}")
+    await visitor.button("Run").click()
+    await visitor.page.get_by_text("Variables, labels and breakpoints").click()
+    await visitor.seen("breakpoints").fill("second")
+    await visitor.page.get_by_role("option", name="second").click()
+    await visitor.page.keyboard.press("Escape")
+    await visitor.seen("start-run").click()
+    await visitor.run("paused")
+    await expect(visitor.seen("waits")).to_contain_text("Paused before second")
+    await visitor.button("Step").click()
+    await visitor.node("second", "completed")
+    await visitor.node("third", "idle")
+    run_id = visitor.page.url.rsplit("/", 1)[-1]
+    await visitor.open("/runs/gone")
+    await expect(visitor.page.get_by_role("heading", name="There is no such run")).to_be_visible()
+    await visitor.page.keyboard.press("Control+k")
+    await visitor.page.get_by_placeholder(re.compile("^A page")).fill(run_id[-8:])
+    await visitor.page.get_by_role("dialog").get_by_text(f"Run {run_id[-8:]}").click()
+    await visitor.run("paused")
+    await visitor.button("Resume").click()
+    await visitor.run("completed")

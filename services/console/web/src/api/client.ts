@@ -22,6 +22,11 @@ export class Problem extends Error {
   }
 }
 
+/** Whether what was asked for is not there: no fault, and trying again does not help. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof Problem && error.status === 404;
+}
+
 /** Reads that follow a write wait until they can show it (`?after=`), for so long. */
 const READS_FOLLOW_MS = 10_000;
 const written = { position: 0, at: 0 };

@@ -5,6 +5,7 @@ import {
   Button,
   Group,
   Modal,
+  MultiSelect,
   SegmentedControl,
   Stack,
   Text,
@@ -17,9 +18,11 @@ import { api, Problem, type Schemas } from "../api/client";
 import { Code } from "../editor/Code";
 import { Findings, Shown } from "../ui/Said";
 import { say } from "../ui/say";
+import { shortId } from "../ui/shortId";
 import { SchemaFields } from "./SchemaFields";
 import { fieldsOf, initialValues, inputOf, missing, parsed, type FieldValue } from "./schemaForm";
 import { labelsOf } from "./labels";
+import { nodeChoices } from "./nodeChoices";
 
 interface RunDialogProps {
   opened: boolean;
@@ -63,12 +66,13 @@ function RunForm({
   const [text, setText] = useState("");
   const [variables, setVariables] = useState("");
   const [labels, setLabels] = useState("");
+  const [breakpoints, setBreakpoints] = useState<string[]>([]);
   const [fault, setFault] = useState<string | null>(null);
   const execute = api.useMutation("post", "/api/workflows/{workflow_id}/execute", {
     meta: { says: false },
     onSuccess: ({ run_id }) => {
       onClose();
-      say(`Run ${run_id.slice(0, 8)} has been started.`);
+      say(`Run ${shortId(run_id)} has been started.`);
       if (onStarted === undefined) void go(`/runs/${run_id}`);
       else onStarted(run_id);
     },
@@ -92,7 +96,7 @@ function RunForm({
         priority: 0,
         options: { timeout_ms: null, override_running: false, skip_dependency_check: false },
         from_node: null,
-        breakpoints: [],
+        breakpoints,
       },
     });
   };
@@ -146,7 +150,7 @@ function RunForm({
         )}
         <Accordion variant="contained" chevronPosition="left">
           <Accordion.Item value="more">
-            <Accordion.Control>Variables and labels</Accordion.Control>
+            <Accordion.Control>Variables, labels and breakpoints</Accordion.Control>
             <Accordion.Panel>
               <Stack gap="xs">
                 <Text size="sm">
@@ -170,6 +174,16 @@ function RunForm({
                   description="By which runs are found: team=data, ticket=41"
                   value={labels}
                   onChange={(event) => setLabels(event.currentTarget.value)}
+                />
+                <MultiSelect
+                  label="Halt before (breakpoints)"
+                  description="The run is paused before each of these nodes; on its page it goes on step by step"
+                  data={nodeChoices(workflow.nodes)}
+                  value={breakpoints}
+                  onChange={setBreakpoints}
+                  data-testid="breakpoints"
+                  searchable
+                  clearable
                 />
               </Stack>
             </Accordion.Panel>

@@ -1,4 +1,5 @@
 /* The fields of a form for a simple JSON Schema: an object of texts, numbers, switches and choices. */
+import { readJson } from "../ui/readJson";
 import { isObject } from "../definition/plain";
 
 export interface Field {
@@ -79,10 +80,6 @@ export function missing(fields: Field[], values: Record<string, FieldValue>): st
 
 /** JSON text as a value; what is wrong with it in words otherwise. Nothing written is `{}`. */
 export function parsed(text: string): { value: unknown } | { fault: string } {
-  if (text.trim() === "") return { value: {} };
-  try {
-    return { value: JSON.parse(text) as unknown };
-  } catch (fault) {
-    return { fault: `This is no JSON: ${fault instanceof Error ? fault.message : String(fault)}` };
-  }
+  const given = readJson(text.trim() === "" ? "{}" : text);
+  return given.isSound ? { value: given.value } : { fault: given.fault };
 }

@@ -19,16 +19,24 @@ import { IconMoon, IconSearch, IconSun, IconUser } from "@tabler/icons-react";
 import { Suspense } from "react";
 import { Link, Outlet, useLocation, useNavigate } from "react-router";
 import { Loading } from "../ui/Said";
+import { Keys } from "./Keys";
 import { Palette } from "./Palette";
 import { LineSign } from "./LineSign";
 import { places } from "./places";
-import { useGoKeys } from "./keys";
+import { useGoKeys, useListKeys } from "./keys";
 import { useSession } from "./session";
 
 export function Shell() {
   const [isOpen, { toggle, close }] = useDisclosure();
   useGoKeys(useNavigate());
-  useHotkeys([["/", () => focusSearch()]]);
+  useListKeys();
+  const [areKeysShown, keys] = useDisclosure();
+  useHotkeys([
+    ["/", () => focusSearch()],
+    /* where it is typed with shift, as on German keyboards */
+    ["shift + /", () => focusSearch()],
+    ["shift + ?", keys.open],
+  ]);
   return (
     <AppShell
       header={{ height: 48 }}
@@ -40,7 +48,7 @@ export function Shell() {
         Skip to the page
       </a>
       <AppShell.Header style={{ background: "var(--ff-panel)", borderColor: "var(--ff-line)" }}>
-        <Header isOpen={isOpen} onToggle={toggle} />
+        <Header isOpen={isOpen} onToggle={toggle} onKeys={keys.open} />
       </AppShell.Header>
       <AppShell.Navbar
         aria-label="Main"
@@ -56,7 +64,8 @@ export function Shell() {
           </Suspense>
         </div>
       </AppShell.Main>
-      <Palette />
+      <Palette onKeys={keys.open} />
+      <Keys opened={areKeysShown} onClose={keys.close} />
     </AppShell>
   );
 }
@@ -68,7 +77,13 @@ function focusSearch(): void {
   else field.focus();
 }
 
-function Header({ isOpen, onToggle }: { isOpen: boolean; onToggle: () => void }) {
+interface HeaderProps {
+  isOpen: boolean;
+  onToggle: () => void;
+  onKeys: () => void;
+}
+
+function Header({ isOpen, onToggle, onKeys }: HeaderProps) {
   return (
     <Group h="100%" px="sm" justify="space-between" wrap="nowrap">
       <Group gap="xs" wrap="nowrap">
@@ -97,7 +112,7 @@ function Header({ isOpen, onToggle }: { isOpen: boolean; onToggle: () => void })
       <Group gap="xs" wrap="nowrap">
         <LineSign />
         <SchemeSwitch />
-        <Who />
+        <Who onKeys={onKeys} />
       </Group>
     </Group>
   );
@@ -120,7 +135,7 @@ function SchemeSwitch() {
   );
 }
 
-function Who() {
+function Who({ onKeys }: { onKeys: () => void }) {
   const session = useSession();
   return (
     <Menu position="bottom-end" width={220}>
@@ -135,6 +150,9 @@ function Who() {
         </Menu.Label>
         <Menu.Item component={Link} to="/people">
           People and keys
+        </Menu.Item>
+        <Menu.Item onClick={onKeys} rightSection={<Kbd size="xs">?</Kbd>}>
+          Keys of the keyboard
         </Menu.Item>
         {session.auth === "session" ? <Menu.Item onClick={() => void leave()}>Log out</Menu.Item> : null}
       </Menu.Dropdown>

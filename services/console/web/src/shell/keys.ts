@@ -36,6 +36,32 @@ export function isTyping(target: EventTarget | null): boolean {
   );
 }
 
+/** Where nothing has the focus, an arrow (or j) leads into the list of the page, to the first row in sight. */
+export function useListKeys(): void {
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent) => {
+      if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (!["ArrowDown", "j"].includes(event.key) || hasFocus()) return;
+      const rows = [...document.querySelectorAll<HTMLElement>("main [data-row]")];
+      const row = rows.find((one) => one.getBoundingClientRect().top >= 0) ?? rows[0];
+      if (row === undefined) return;
+      event.preventDefault();
+      enter(row);
+    };
+    window.addEventListener("keydown", pressed);
+    return () => window.removeEventListener("keydown", pressed);
+  }, []);
+}
+
+function hasFocus(): boolean {
+  const focused = document.activeElement;
+  return focused !== null && focused !== document.body && focused.id !== "main";
+}
+
+function enter(row: HTMLElement): void {
+  (row.querySelector<HTMLElement>("a, button") ?? row).focus();
+}
+
 /** In a list: arrows (and j, k) move between rows, Enter opens the one that has the focus. Give it to the list's element. */
 export function moveInList(event: React.KeyboardEvent<HTMLElement>): void {
   const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 }[event.key];
@@ -45,5 +71,5 @@ export function moveInList(event: React.KeyboardEvent<HTMLElement>): void {
   const next = rows[Math.max(0, Math.min(rows.length - 1, at + step))];
   if (next === undefined) return;
   event.preventDefault();
-  (next.querySelector<HTMLElement>("a, button") ?? next).focus();
+  enter(next);
 }

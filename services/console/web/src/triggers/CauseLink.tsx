@@ -1,6 +1,7 @@
 import { Anchor, Text } from "@mantine/core";
 import { Link } from "react-router";
 import type { Schemas } from "../api/client";
+import { shortId } from "../ui/shortId";
 import { runOf } from "./causes";
 
 /** The event for which a trigger was evaluated, and the way to it. */
@@ -19,7 +20,7 @@ export function CauseLink({ cause }: { cause: Schemas["CauseView"] }) {
         className="ff-mono ff-extra"
         title={`${cause.source} · ${cause.id}`}
       >
-        {run === null ? `${cause.source} · ${cause.id}` : `of run ${run}`}
+        {run === null ? `${cause.source} · ${cause.id}` : `of run ${shortId(run)}`}
       </Text>
     </div>
   );

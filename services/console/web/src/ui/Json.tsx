@@ -1,6 +1,6 @@
-import { ActionIcon, Box, Button, CopyButton, Text, Tooltip } from "@mantine/core";
-import { IconCheck, IconCopy } from "@tabler/icons-react";
+import { Box, Button, Text } from "@mantine/core";
 import { useMemo, useState } from "react";
+import { Copy } from "./Copy";
 import { count } from "./times";
 
 const SHOWN_CHARACTERS_MAX = 20_000;
@@ -18,7 +18,9 @@ export function Json({ value, label }: { value: unknown; label: string }) {
   const isCut = !isWhole && text.length > SHOWN_CHARACTERS_MAX;
   return (
     <Box pos="relative">
-      <Copy text={text} label={`Copy ${label}`} />
+      <Box pos="absolute" right={4} top={0}>
+        <Copy text={text} label={`Copy ${label}`} />
+      </Box>
       <pre
         className="ff-json ff-mono ff-scroll"
         tabIndex={0}
@@ -34,28 +36,5 @@ export function Json({ value, label }: { value: unknown; label: string }) {
         </Button>
       ) : null}
     </Box>
-  );
-}
-
-export function Copy({ text, label }: { text: string; label: string }) {
-  return (
-    <CopyButton value={text}>
-      {({ copied, copy }) => (
-        <Tooltip label={copied ? "Copied" : label}>
-          <ActionIcon
-            variant="subtle"
-            color="gray"
-            size="sm"
-            onClick={copy}
-            aria-label={label}
-            pos="absolute"
-            right={4}
-            top={0}
-          >
-            {copied ? <IconCheck size={15} /> : <IconCopy size={15} />}
-          </ActionIcon>
-        </Tooltip>
-      )}
-    </CopyButton>
   );
 }

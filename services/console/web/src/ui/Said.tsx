@@ -39,7 +39,7 @@ export function Failed({ error, onRetry }: { error: unknown; onRetry?: () => voi
       variant="light"
       icon={<IconAlertCircle />}
       title={problem?.title ?? "That did not work"}
-      m="md"
+      my="xs"
       role="alert"
     >
       <Text size="sm">{error instanceof Error ? error.message : String(error)}</Text>

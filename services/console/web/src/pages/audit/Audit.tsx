@@ -1,4 +1,4 @@
-import { Anchor, Group, Select, Stack, Text } from "@mantine/core";
+import { Anchor, Select, Stack, Text } from "@mantine/core";
 import { Link } from "react-router";
 import { api } from "../../api/client";
 import { byCursor, PAGE_SIZE } from "../../api/pages";
@@ -11,7 +11,7 @@ import { Since } from "../../ui/Since";
 import { sinceOf } from "../../ui/spans";
 import { given, useFilters } from "../../ui/useFilters";
 import { When } from "../../ui/When";
-import { deedOf, pageOf, RESOURCES, type Entry } from "./entries";
+import { deedOf, pageOf, RESOURCES, thingOf, type Entry } from "./entries";
 
 const NAMES = ["actor", "action", "resource", "subject", "workflow_id"] as const;
 
@@ -40,7 +40,7 @@ function Trail() {
   const isFiltered = Object.keys(asked).length > 0 || since !== undefined;
   return (
     <Stack gap="sm">
-      <Group gap="xs">
+      <div className="ff-filters">
         <FilterText
           label="Who"
           value={filter("actor")}
@@ -70,7 +70,7 @@ function Trail() {
           onChange={(text) => setFilter({ subject: text })}
         />
         <Since value={filter("since")} onChange={(value) => setFilter({ since: value })} />
-      </Group>
+      </div>
       <List
         of={audit}
         columns={columns}
@@ -107,13 +107,12 @@ const columns: Column<Entry>[] = [
           {actor}
         </Anchor>
       ),
-    width: 140,
   },
   {
     label: "Did what",
     cell: (entry) => (
       <Text size="sm" component="div" style={{ overflowWrap: "anywhere" }}>
-        {deedOf(entry)} {entry.resource.replaceAll("_", " ")} <Thing entry={entry} />
+        {deedOf(entry)} <Thing entry={entry} />
       </Text>
     ),
   },
@@ -141,10 +140,18 @@ const columns: Column<Entry>[] = [
 
 function Thing({ entry }: { entry: Entry }) {
   const to = pageOf(entry);
-  if (to === null) return <code className="ff-mono">{entry.subject}</code>;
+  const { kind, name, of } = thingOf(entry);
   return (
-    <Anchor component={Link} to={to} size="sm" className="ff-mono">
-      {entry.subject}
-    </Anchor>
+    <>
+      {kind}{" "}
+      {to === null ? (
+        <code className="ff-mono">{name}</code>
+      ) : (
+        <Anchor component={Link} to={to} size="sm" className="ff-mono" title={entry.subject}>
+          {name}
+        </Anchor>
+      )}
+      {of === null ? "" : ` of ${of}`}
+    </>
   );
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { deedOf, pageOf, type Entry } from "./entries";
+import { deedOf, pageOf, thingOf, type Entry } from "./entries";
 
 const entry = (resource: string, action: string, subject: string, workflow: string | null = null): Entry => ({
   position: 1,
@@ -23,6 +23,26 @@ test.each([
   ["subscription", "delete_subscription", "deleted"],
 ])("a %s: %s is said as %s", (resource, action, words) => {
   expect(deedOf({ resource, action })).toBe(words);
+});
+
+test("a thing is named as elsewhere in the console", () => {
+  const run = "01a226db-83d3-7812-ae13-3123395d2c76";
+  expect(thingOf({ resource: "run", subject: run })).toEqual({ kind: "run", name: "395d2c76", of: null });
+  expect(thingOf({ resource: "node", subject: `${run}/load` })).toEqual({
+    kind: "node",
+    name: "load",
+    of: "run 395d2c76",
+  });
+  expect(thingOf({ resource: "trigger", subject: "orders/hourly" })).toEqual({
+    kind: "trigger",
+    name: "hourly",
+    of: "orders",
+  });
+  expect(thingOf({ resource: "dead_letter", subject: "a b" })).toEqual({
+    kind: "dead letter",
+    name: "a b",
+    of: null,
+  });
 });
 
 test("what was done leads to the thing that it was done to", () => {

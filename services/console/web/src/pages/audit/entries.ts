@@ -1,5 +1,6 @@
 /* The audit trail in words, and the way to what it names. */
 import type { Schemas } from "../../api/client";
+import { shortId } from "../../ui/shortId";
 
 export type Entry = Schemas["AuditEntry"];
 
@@ -69,11 +70,27 @@ function past(verb: string): string {
   return [said, ...rest].join(" ");
 }
 
+/** What it was done to, with runs by the end of their id as everywhere: `node`, `load`, `run 395d2c76`. */
+export function thingOf({ resource, subject }: Pick<Entry, "resource" | "subject">): {
+  kind: string;
+  name: string;
+  of: string | null;
+} {
+  const kind = resource.replaceAll("_", " ");
+  const cut = subject.indexOf("/");
+  if (resource === "run") return { kind, name: shortId(subject), of: null };
+  if (cut > 0 && (resource === "node" || resource === "approval"))
+    return { kind, name: subject.slice(cut + 1), of: `run ${shortId(subject.slice(0, cut))}` };
+  if (cut > 0 && resource === "trigger")
+    return { kind, name: subject.slice(cut + 1), of: subject.slice(0, cut) };
+  return { kind, name: subject, of: null };
+}
+
 /** Where the thing is shown; null where it has no page. */
-export function pageOf({ resource, subject, workflow_id: workflowId, action }: Entry): string | null {
+export function pageOf({ resource, subject, workflow_id: workflowId }: Entry): string | null {
   switch (resource) {
     case "workflow":
-      return action === "archive_workflow" ? null : `/workflows/${subject}`;
+      return `/workflows/${subject}`;
     case "trigger":
       return `/workflows/${subject.replace("/", "/triggers/")}`;
     case "run":

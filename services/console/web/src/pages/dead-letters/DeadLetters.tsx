@@ -1,4 +1,4 @@
-import { Anchor, Button, Checkbox, Group, Select, Stack } from "@mantine/core";
+import { Button, Checkbox, Group, Select, Stack } from "@mantine/core";
 import { IconRefresh } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
@@ -6,6 +6,7 @@ import { Link } from "react-router";
 import { api, http } from "../../api/client";
 import { paced, useLive } from "../../api/live";
 import { byCursor, PAGE_SIZE } from "../../api/pages";
+import { moveInList } from "../../shell/keys";
 import { useMay } from "../../shell/session";
 import { FilterText } from "../../ui/FilterText";
 import { Page } from "../../ui/Page";
@@ -44,7 +45,7 @@ export default function DeadLetters() {
   return (
     <Page title="Dead letters">
       <Stack gap="sm">
-        <Group gap="xs">
+        <div className="ff-filters">
           <Select
             aria-label="State"
             placeholder="Any state"
@@ -60,7 +61,7 @@ export default function DeadLetters() {
             onChange={(text) => setFilter({ service: text })}
             isSearch
           />
-        </Group>
+        </div>
         <Shown of={letters}>
           {({ pages }) => {
             const items = pages.flatMap((page) => page.items);
@@ -93,17 +94,19 @@ export default function DeadLetters() {
                     </Button>
                   </Group>
                 ) : null}
-                {items.map((letter) => (
-                  <Letter
-                    key={letter.id}
-                    letter={letter}
-                    isChosen={chosen.has(letter.id)}
-                    onChoose={(isChosen) => setChosen((before) => changed(before, letter.id, isChosen))}
-                    onRetry={() => retry.mutate([letter.id])}
-                    isBusy={retry.isPending}
-                    mayRetry={mayRetry}
-                  />
-                ))}
+                <Stack gap="sm" onKeyDown={moveInList}>
+                  {items.map((letter) => (
+                    <Letter
+                      key={letter.id}
+                      letter={letter}
+                      isChosen={chosen.has(letter.id)}
+                      onChoose={(isChosen) => setChosen((before) => changed(before, letter.id, isChosen))}
+                      onRetry={() => retry.mutate([letter.id])}
+                      isBusy={retry.isPending}
+                      mayRetry={mayRetry}
+                    />
+                  ))}
+                </Stack>
                 <More of={letters} />
               </>
             );
@@ -141,9 +144,9 @@ function GoodNews() {
     <Empty
       title="No dead letters: good news"
       action={
-        <Anchor component={Link} to="/events">
+        <Button component={Link} to="/events" variant="default">
           See what came in
-        </Anchor>
+        </Button>
       }
     >
       Every message could be handled. One that cannot be is put aside here with its reason, and can be retried

@@ -24,6 +24,7 @@ export function Letter({ letter, isChosen, onChoose, onRetry, isBusy, mayRetry }
     <Box
       className="ff-panel"
       p="sm"
+      data-row
       data-testid={`dead-letter-${letter.id}`}
       data-status={letter.status}
       data-service={letter.service}

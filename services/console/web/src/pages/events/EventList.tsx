@@ -1,5 +1,4 @@
-import { Anchor, Button, Group, Stack, Text } from "@mantine/core";
-import { useDisclosure } from "@mantine/hooks";
+import { Anchor, Button, Stack, Text } from "@mantine/core";
 import { IconSend } from "@tabler/icons-react";
 import { useMemo } from "react";
 import { Link } from "react-router";
@@ -25,8 +24,8 @@ const NAMES = ["type", "source", "id"] as const;
 /** What came in, and what it caused. */
 export function EventList() {
   const mayPublish = useMay("editor");
-  const [isOpen, { open, close }] = useDisclosure();
   const [filter, setFilter] = useFilters();
+  const isOpen = mayPublish && filter("publish") !== "";
   const since = sinceOf(filter("since"));
   const asked = given(filter, NAMES);
   const query = { limit: PAGE_SIZE, ...asked, ...(since === undefined ? {} : { since }) };
@@ -36,14 +35,14 @@ export function EventList() {
   useLive("/api/stream?types=EventReceived,TriggerDecided,WorkflowTriggered", refresh);
   const isFiltered = Object.keys(asked).length > 0 || since !== undefined;
   const publish = mayPublish ? (
-    <Button leftSection={<IconSend size={16} aria-hidden />} onClick={open}>
+    <Button leftSection={<IconSend size={16} aria-hidden />} onClick={() => setFilter({ publish: "event" })}>
       Publish an event
     </Button>
   ) : null;
   return (
     <Page title="Events" actions={publish}>
       <Stack gap="sm">
-        <Group gap="xs">
+        <div className="ff-filters">
           <FilterText
             label="Type"
             placeholder="Type, such as order.placed"
@@ -63,7 +62,7 @@ export function EventList() {
             onChange={(text) => setFilter({ id: text })}
           />
           <Since value={filter("since")} onChange={(value) => setFilter({ since: value })} />
-        </Group>
+        </div>
         <List
           of={events}
           columns={columns}
@@ -85,7 +84,7 @@ export function EventList() {
           }
         />
       </Stack>
-      {isOpen ? <Publish onClose={close} /> : null}
+      {isOpen ? <Publish onClose={() => setFilter({ publish: null })} /> : null}
     </Page>
   );
 }

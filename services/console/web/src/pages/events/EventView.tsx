@@ -1,7 +1,7 @@
-import { Alert, Anchor, Box, Grid, Stack, Text, Title } from "@mantine/core";
+import { Alert, Anchor, Box, Button, Grid, Stack, Text, Title } from "@mantine/core";
 import { useMemo } from "react";
 import { Link } from "react-router";
-import { api, Problem, type Schemas } from "../../api/client";
+import { api, isMissing, type Schemas } from "../../api/client";
 import { paced, useLive } from "../../api/live";
 import { byCursor, PAGE_SIZE } from "../../api/pages";
 import { decisionInWords } from "../../triggers/decisions";
@@ -33,8 +33,9 @@ export function EventView({ eventId }: { eventId: string }) {
   const { refetch } = answers;
   const refresh = useMemo(() => paced(() => refetch(), REFRESH_MS), [refetch]);
   useLive("/api/stream?types=TriggerDecided,WorkflowTriggered,RunCompleted,RunFailed,RunCancelled", refresh);
-  const isOwn = event.error instanceof Problem && event.error.status === 404;
+  const isOwn = isMissing(event.error);
   const cause = answers.data?.pages[0]?.items[0]?.cause;
+  if (isOwn && isMissing(answers.error)) return <NoSuchEvent eventId={eventId} />;
   return (
     <Page title={event.data?.type ?? cause?.type ?? "Event"} path={[["Events", "/events"]]}>
       <Grid gap="md">
@@ -72,6 +73,23 @@ export function EventView({ eventId }: { eventId: string }) {
           </Stack>
         </Grid.Col>
       </Grid>
+    </Page>
+  );
+}
+
+function NoSuchEvent({ eventId }: { eventId: string }) {
+  return (
+    <Page title="Event" path={[["Events", "/events"]]}>
+      <Empty
+        title="There is no such event"
+        action={
+          <Button component={Link} to={`/events?id=${encodeURIComponent(eventId)}`} variant="default">
+            Look for it as the id of its sender
+          </Button>
+        }
+      >
+        No event has the id <code className="ff-mono">{eventId}</code> here. Senders give ids of their own.
+      </Empty>
     </Page>
   );
 }

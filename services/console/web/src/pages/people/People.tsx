@@ -1,6 +1,7 @@
 /* Who may do what, with which keys; secrets that workflows name; who outside is told of runs. */
 import { Tabs } from "@mantine/core";
 import { useMay } from "../../shell/session";
+import { TabList } from "../../ui/TabList";
 import { Page } from "../../ui/Page";
 import { useFilters } from "../../ui/useFilters";
 import { Mine } from "./Mine";
@@ -30,13 +31,13 @@ export default function People() {
   return (
     <Page title="People and keys">
       <Tabs value={chosen.id} onChange={(tab) => setFilter({ tab, user: null })} keepMounted={false}>
-        <Tabs.List style={{ flexWrap: "nowrap", overflowX: "auto", overflowY: "hidden" }}>
+        <TabList shown={chosen.id}>
           {tabs.map(({ id, label }) => (
             <Tabs.Tab key={id} value={id} data-testid={`tab-${id}`}>
               {label}
             </Tabs.Tab>
           ))}
-        </Tabs.List>
+        </TabList>
         <Tabs.Panel value={chosen.id} pt="md">
           <Chosen />
         </Tabs.Panel>

@@ -7,7 +7,9 @@ import { Empty, Shown } from "../../ui/Said";
 import { List, type Column } from "../../ui/List";
 import { Status } from "../../ui/Status";
 import { When } from "../../ui/When";
+import { runOf } from "../../triggers/causes";
 import { RunLink } from "../../ui/RunLink";
+import { shortId } from "../../ui/shortId";
 import type { SeenRun } from "./seen";
 
 export default function CausesTab({ run }: SeenRun) {
@@ -84,6 +86,7 @@ function Cause({ of: { trigger, cause, workflow_id: workflowId } }: { of: Schema
   const by = trigger.id === trigger.type || trigger.type === "fork" ? trigger.type : trigger.id;
   const hasPage =
     !["manual", "fork", "workflow", "child"].includes(trigger.type) || trigger.id !== trigger.type;
+  const origin = runOf(cause.source);
   return (
     <Text size="sm" component="div" style={{ padding: "4px 12px" }}>
       ↓ event{" "}
@@ -91,7 +94,7 @@ function Cause({ of: { trigger, cause, workflow_id: workflowId } }: { of: Schema
         {cause.type}
       </Anchor>{" "}
       <span style={{ color: "var(--mantine-color-dimmed)", overflowWrap: "anywhere" }}>
-        from {cause.source}
+        {origin === null ? `from ${cause.source}` : `of run ${shortId(origin)}`}
       </span>
       {", trigger "}
       {hasPage && trigger.type !== "fork" ? (

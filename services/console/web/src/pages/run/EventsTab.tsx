@@ -10,7 +10,7 @@ import { Json } from "../../ui/Json";
 import { Empty, Failed, Loading } from "../../ui/Said";
 import { count } from "../../ui/times";
 import { When } from "../../ui/When";
-import { countOf } from "./moments";
+import { countOf, momentIn } from "./moments";
 import { ofWhom, whatSaid } from "./said";
 import type { SeenRun } from "./seen";
 
@@ -43,7 +43,7 @@ export default function EventsTab({ run, at, moments, toPosition }: SeenRun) {
   if (pages.isPending) return <Loading what="Loading the history" />;
   if (pages.data === undefined) return <Failed error={pages.error} onRetry={() => void refetch()} />;
   return (
-    <div className="ff-beside">
+    <div className="ff-run-beside">
       <div className="ff-panel" style={{ display: "flex", flexDirection: "column", overflow: "hidden" }}>
         <Group p="xs" gap="sm" style={{ borderBottom: "1px solid var(--ff-line)" }}>
           <TextInput
@@ -75,6 +75,7 @@ export default function EventsTab({ run, at, moments, toPosition }: SeenRun) {
           <EventRows
             events={shown}
             at={at}
+            hasAll={!hasNextPage}
             chosen={chosen?.position ?? null}
             onChoose={setChosen}
             onMoment={toPosition}
@@ -138,13 +139,15 @@ function isFound(event: LoggedEvent, wanted: string): boolean {
 interface EventRowsProps {
   events: LoggedEvent[];
   at: number | null;
+  /** The whole history is there, not only its beginning. */
+  hasAll: boolean;
   chosen: number | null;
   onChoose: (event: LoggedEvent) => void;
   onMoment: (position: number) => void;
   onEnd: () => void;
 }
 
-function EventRows({ events, at, chosen, onChoose, onEnd }: EventRowsProps) {
+function EventRows({ events, at, hasAll, chosen, onChoose, onEnd }: EventRowsProps) {
   const place = useRef<HTMLDivElement>(null);
   // eslint-disable-next-line react-hooks/incompatible-library -- its rows are drawn in this component only
   const rows = useVirtualizer({
@@ -158,11 +161,15 @@ function EventRows({ events, at, chosen, onChoose, onEnd }: EventRowsProps) {
   useEffect(() => {
     if (lastShown >= events.length - 30) onEnd();
   });
-  const here = at === null ? -1 : lastAtOrBefore(events, at);
+  const here = at === null ? -1 : momentIn(events, at, hasAll);
+  const isReadOn = at !== null && here === -1 && !hasAll;
   const { scrollToIndex } = rows;
   useEffect(() => {
     if (here >= 0) scrollToIndex(here, { align: "auto" });
   }, [here, scrollToIndex]);
+  useEffect(() => {
+    if (isReadOn) onEnd();
+  });
   return (
     <div
       ref={place}
@@ -173,6 +180,11 @@ function EventRows({ events, at, chosen, onChoose, onEnd }: EventRowsProps) {
       aria-label="History of the run"
       data-testid="history"
     >
+      {isReadOn ? (
+        <Text size="xs" role="status" p={6} style={{ color: "var(--ff-waiting)" }}>
+          Reading on to the moment that you see: {count(events.length)} events so far…
+        </Text>
+      ) : null}
       <div style={{ height: rows.getTotalSize(), position: "relative" }}>
         {items.map((item) => {
           const event = events[item.index];
@@ -203,9 +215,4 @@ function EventRows({ events, at, chosen, onChoose, onEnd }: EventRowsProps) {
       </div>
     </div>
   );
-}
-
-function lastAtOrBefore(events: LoggedEvent[], position: number): number {
-  const after = events.findIndex((event) => event.position > position);
-  return (after === -1 ? events.length : after) - 1;
 }

@@ -35,7 +35,7 @@ export function GraphTab({ run, at, shape, chosen }: GraphTabProps) {
   const node = nodeId === null ? undefined : findNode(shape, nodeId);
   const isTable = view === "instances" && node !== undefined;
   return (
-    <div className="ff-beside">
+    <div className="ff-run-beside">
       <div className="ff-panel" style={{ display: "flex", flexDirection: "column", overflow: "hidden" }}>
         {isTable ? (
           <>

@@ -5,9 +5,9 @@ import { useState } from "react";
 import { api, type Schemas } from "../../api/client";
 import { Code } from "../../editor/Code";
 import { useMay } from "../../shell/session";
+import { readJson } from "../../ui/readJson";
 import { isOpenToHands, isOpenToRetry } from "./deeds";
 import { breakpointsOf } from "./drawn";
-import { parsed } from "./forking";
 import { ENDED, type Run } from "./useRun";
 
 type NodeRun = Schemas["NodeRun"];
@@ -66,13 +66,13 @@ function HandDialog({ hand, run, node, instance, onClose }: HandDialogProps) {
   const complete = api.useMutation("post", "/api/runs/{run_id}/nodes/{node_id}/complete");
   const fail = api.useMutation("post", "/api/runs/{run_id}/nodes/{node_id}/fail");
   const skip = api.useMutation("post", "/api/runs/{run_id}/nodes/{node_id}/skip");
-  const value = parsed(output);
+  const value = readJson(output);
   const act = () => {
     const params = { path: { run_id: run.run_id, node_id: node.node_id } };
     const then = { onSuccess: onClose };
     if (hand === "skip") skip.mutate({ params, body: { instance, comment } }, then);
     else if (hand === "fail") fail.mutate({ params, body: { instance, comment, message } }, then);
-    else if (value.isValid)
+    else if (value.isSound)
       complete.mutate({ params, body: { instance, comment, output: value.value } }, then);
   };
   return (
@@ -86,9 +86,9 @@ function HandDialog({ hand, run, node, instance, onClose }: HandDialogProps) {
             Output (JSON)
           </Text>
           <Code value={output} onChange={setOutput} language="json" label="Output, as JSON" height="130px" />
-          {value.isValid ? null : (
+          {value.isSound ? null : (
             <Text size="xs" style={{ color: "var(--ff-failed)" }}>
-              This is no JSON: {value.reason}
+              {value.fault}
             </Text>
           )}
         </>
@@ -112,7 +112,7 @@ function HandDialog({ hand, run, node, instance, onClose }: HandDialogProps) {
         </Button>
         <Button
           onClick={act}
-          disabled={hand === "complete" && !value.isValid}
+          disabled={hand === "complete" && !value.isSound}
           loading={complete.isPending || fail.isPending || skip.isPending}
           {...(hand === "fail" ? { color: "red" } : {})}
         >

@@ -2,11 +2,14 @@
 import "./run.css";
 import { Button, Tabs } from "@mantine/core";
 import { lazy, Suspense, useState, type ComponentType } from "react";
-import { useLocation, useNavigate, useParams } from "react-router";
+import { Link, useLocation, useNavigate, useParams } from "react-router";
+import { isMissing } from "../../api/client";
 import { useMay } from "../../shell/session";
+import { Copy } from "../../ui/Copy";
 import { Page } from "../../ui/Page";
-import { Failed, Loading } from "../../ui/Said";
+import { Empty, Failed, Loading } from "../../ui/Said";
 import { Status } from "../../ui/Status";
+import { TabList } from "../../ui/TabList";
 import { Actions } from "./Actions";
 import { Fault } from "./Fault";
 import { ForkDialog } from "./ForkDialog";
@@ -20,8 +23,10 @@ import { useTravel } from "./useMoment";
 import { useRun, useShape, useStateAt } from "./useRun";
 import { Waits } from "./Waits";
 
-const TABS: [string, string, ComponentType<SeenRun>][] = [
-  ["graph", "Graph", GraphTab],
+type OneTab = [string, string, ComponentType<SeenRun>];
+const GRAPH: OneTab = ["graph", "Graph", GraphTab];
+const TABS: OneTab[] = [
+  GRAPH,
   ["timeline", "Timeline", lazy(() => import("./TimelineTab"))],
   ["logs", "Logs", lazy(() => import("./LogsTab"))],
   ["events", "Events", lazy(() => import("./EventsTab"))],
@@ -53,6 +58,8 @@ function OneRun({ runId }: { runId: string }) {
       <Page title={`Run ${shortId(runId)}`} path={[["Runs", "/runs"]]}>
         {error === null ? (
           <Loading what="Loading the run" />
+        ) : now === undefined && isMissing(error) ? (
+          <NoSuchRun runId={runId} />
         ) : (
           <Failed error={error} onRetry={() => void refetch()} />
         )}
@@ -78,6 +85,7 @@ function OneRun({ runId }: { runId: string }) {
           <span data-testid="run-status" data-status={run.status}>
             <Status status={run.status} detail={isPast ? "then" : undefined} />
           </span>
+          <Copy text={runId} label="Copy the whole id of the run" />
           <Marks run={run} />
         </>
       }
@@ -128,11 +136,27 @@ function OneRun({ runId }: { runId: string }) {
   );
 }
 
+function NoSuchRun({ runId }: { runId: string }) {
+  return (
+    <Empty
+      title="There is no such run"
+      action={
+        <Button component={Link} to="/runs" variant="default">
+          To all runs
+        </Button>
+      }
+    >
+      No run has the id <code className="ff-mono">{runId}</code>. It may be mistyped or cut off, or of another
+      installation.
+    </Empty>
+  );
+}
+
 function RunTabs({ seen }: { seen: SeenRun }) {
-  const { tab = "graph" } = useParams();
+  const { tab: asked } = useParams();
   const { search } = useLocation();
   const go = useNavigate();
-  const Tab = TABS.find(([name]) => name === tab)?.[2] ?? GraphTab;
+  const [tab, , Tab] = TABS.find(([name]) => name === asked) ?? GRAPH;
   return (
     <Tabs
       value={tab}
@@ -142,14 +166,14 @@ function RunTabs({ seen }: { seen: SeenRun }) {
       keepMounted={false}
       style={{ display: "flex", flexDirection: "column", flex: 1, minHeight: 470 }}
     >
-      <Tabs.List style={{ flexWrap: "nowrap", overflowX: "auto", overflowY: "hidden", flexShrink: 0 }} mb={8}>
+      <TabList shown={tab}>
         {TABS.map(([name, label]) => (
           <Tabs.Tab key={name} value={name} px="sm" py={6}>
             {label}
           </Tabs.Tab>
         ))}
-      </Tabs.List>
-      <Tabs.Panel value={tab} className="ff-run-tab">
+      </TabList>
+      <Tabs.Panel value={tab} className="ff-run-tab" pt={8}>
         <Suspense fallback={<Loading />}>
           <Tab {...seen} />
         </Suspense>

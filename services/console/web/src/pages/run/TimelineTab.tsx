@@ -49,7 +49,7 @@ export default function TimelineTab({ run, at, chosen }: SeenRun) {
   );
   if (pages.isPending) return <Loading what="Loading the timeline" />;
   return (
-    <div className="ff-beside">
+    <div className="ff-run-beside">
       <div className="ff-panel" style={{ display: "flex", flexDirection: "column", overflow: "hidden" }}>
         {chart.rows.length === 0 ? (
           <Empty title="Nothing has run yet">

@@ -1,5 +1,6 @@
 /* What a fork is asked to have otherwise, as it is typed, and as the server takes it. */
 import type { Schemas } from "../../api/client";
+import { readJson } from "../../ui/readJson";
 
 export interface ForkDraft {
   /** A position of the log; null is now. */
@@ -24,25 +25,15 @@ export const AS_IT_WAS: Omit<ForkDraft, "at"> = {
   isShadow: false,
 };
 
-export type Parsed = { isValid: true; value: unknown } | { isValid: false; reason: string };
-
-export function parsed(json: string): Parsed {
-  try {
-    return { isValid: true, value: JSON.parse(json) as unknown };
-  } catch (error) {
-    return { isValid: false, reason: error instanceof Error ? error.message : String(error) };
-  }
-}
-
 /** The body of the request, or what is wrong with the draft by the name of its field. */
 export function forkBody(
   draft: ForkDraft,
 ): { body: Schemas["Fork"]; faults: null } | { body: null; faults: Record<string, string> } {
   const faults: Record<string, string> = {};
   const read = (field: string, json: string): unknown => {
-    const value = parsed(json);
-    if (!value.isValid) faults[field] = `This is no JSON: ${value.reason}`;
-    return value.isValid ? value.value : undefined;
+    const given = readJson(json);
+    if (!given.isSound) faults[field] = given.fault;
+    return given.isSound ? given.value : undefined;
   };
   const input = draft.input.trim() === "" ? null : read("input", draft.input);
   const variables = draft.variables.trim() === "" ? {} : read("variables", draft.variables);

@@ -4,6 +4,7 @@ import {
   areAllKnown,
   countOf,
   knownAt,
+  momentIn,
   NO_MOMENTS,
   numberAt,
   playedAtOnce,
@@ -58,4 +59,14 @@ test("numbers beyond either end are the ends", () => {
 
 test("a long history plays in as many steps as a short one at most", () => {
   expect([1, 150, 15_000].map(playedAtOnce)).toEqual([1, 1, 100]);
+});
+
+test("where a moment lies in the history is told only once the history is read as far", () => {
+  const events = [{ position: 10 }, { position: 20 }, { position: 30 }];
+  expect(momentIn(events, 25, false)).toBe(1);
+  expect(momentIn(events, 30, false)).toBe(2);
+  expect(momentIn(events, 99, false)).toBe(-1);
+  expect(momentIn(events, 99, true)).toBe(2);
+  expect(momentIn(events, 5, true)).toBe(-1);
+  expect(momentIn([], 5, true)).toBe(-1);
 });

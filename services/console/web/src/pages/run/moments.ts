@@ -96,6 +96,18 @@ export function knownAt({ head, last }: Moments, number: number): Moment | null 
   return head[number - 1] ?? (last?.number === number ? last : null);
 }
 
+/** The index of the last event at or before a position; -1 where none is, or where it may lie beyond those that are known. */
+export function momentIn(
+  events: readonly { position: number }[],
+  position: number,
+  areAllThere: boolean,
+): number {
+  const after = events.findIndex((event) => event.position > position);
+  if (after !== -1) return after - 1;
+  const last = events.at(-1);
+  return last !== undefined && (areAllThere || last.position === position) ? events.length - 1 : -1;
+}
+
 export const PLAYED_MS = 350;
 const PLAYED_STEPS_MAX = 150;
 

@@ -20,7 +20,7 @@ export function Filters({ search, onChange, onClear }: FiltersProps) {
   if (workflow !== null && ids.every(({ value }) => value !== workflow))
     ids.push({ value: workflow, label: workflow });
   return (
-    <div className="ff-filters" role="search" aria-label="Filter the runs">
+    <div className="ff-filters ff-run-filters" role="search" aria-label="Filter the runs">
       <Select
         size="xs"
         label="Workflow"

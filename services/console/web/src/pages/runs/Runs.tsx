@@ -4,7 +4,7 @@ import { useMemo, useState } from "react";
 import { Link, useSearchParams } from "react-router";
 import { api } from "../../api/client";
 import { paced, useLive } from "../../api/live";
-import { pairsOf } from "../../api/narrow";
+import { fieldsOf, pairsOf, textOf } from "../../api/narrow";
 import { byCursor, PAGE_SIZE } from "../../api/pages";
 import { useMay } from "../../shell/session";
 import { List, type Column } from "../../ui/List";
@@ -14,11 +14,12 @@ import { Status } from "../../ui/Status";
 import { took } from "../../ui/times";
 import { When } from "../../ui/When";
 import { Marks } from "../run/Header";
+import { RunLink } from "../../ui/RunLink";
 import { shortId } from "../../ui/shortId";
 import { ENDED, type Run } from "../run/useRun";
 import { Bulk } from "./Bulk";
 import { Filters } from "./Filters";
-import { queryOf } from "./filters";
+import { ignoredOf, queryOf } from "./filters";
 
 const TOLD = [
   "WorkflowTriggered",
@@ -50,6 +51,7 @@ export default function Runs() {
   useLive(`/api/stream?types=${TOLD.join(",")}${wanted}`, read, read);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const mayOperate = useMay("operator");
+  const ignored = ignoredOf(search);
   const change = (name: string, value: string | null) =>
     setSearch((before) => {
       if (value === null) before.delete(name);
@@ -72,6 +74,7 @@ export default function Runs() {
           <Button
             size="compact-sm"
             variant="default"
+            className="ff-extra"
             onClick={() => setChosen(new Set(areAllChosen ? [] : shown.map((run) => run.run_id)))}
           >
             {areAllChosen ? "Choose none" : `Choose all ${shown.length} shown`}
@@ -80,6 +83,11 @@ export default function Runs() {
       }
     >
       <Filters search={search} onChange={change} onClear={() => setSearch({})} />
+      {ignored.length === 0 ? null : (
+        <Text size="sm" role="status" mb="sm" style={{ color: "var(--ff-waiting)" }}>
+          Left out, since it is no filter: <code className="ff-mono">{ignored.join(", ")}</code>
+        </Text>
+      )}
       <Bulk runIds={[...chosen]} onDone={() => setChosen(new Set())} />
       <List<Run>
         of={pages}
@@ -129,6 +137,7 @@ function choice(chosen: ReadonlySet<string>, toggle: (runId: string) => void): C
   return {
     label: "✓",
     width: 36,
+    isExtra: true,
     cell: (run) => (
       <Checkbox
         size="xs"
@@ -145,24 +154,30 @@ const COLUMNS: Column<Run>[] = [
   {
     label: "Run",
     cell: (run) => (
-      <Group gap={6}>
-        <Anchor component={Link} to={`/runs/${run.run_id}`} size="sm" className="ff-mono" title={run.run_id}>
-          {shortId(run.run_id)}
-        </Anchor>
-        <Marks run={run} />
-      </Group>
+      <>
+        <Group gap={6} wrap="nowrap" className="ff-wraps-narrow">
+          <RunLink runId={run.run_id} />
+          <Marks run={run} />
+        </Group>
+        <Text size="xs" c="dimmed" className="ff-only-narrow">
+          <When at={run.created_at} relative />
+        </Text>
+      </>
     ),
   },
   {
     label: "Workflow",
     cell: (run) => (
       <div style={{ minWidth: 0 }}>
-        <Text size="sm" component="div" style={{ overflowWrap: "anywhere" }}>
-          {run.workflow_id}{" "}
+        <div style={{ overflowWrap: "anywhere" }}>
+          <Anchor component={Link} to={`/workflows/${run.workflow_id}`} size="sm">
+            {run.workflow_id}
+          </Anchor>{" "}
           <Text span size="xs" c="dimmed">
             v{run.workflow_version}
           </Text>
-        </Text>
+        </div>
+        <Why run={run} />
         <Labels run={run} />
       </div>
     ),
@@ -177,6 +192,17 @@ const COLUMNS: Column<Run>[] = [
   },
   { label: "Progress", isExtra: true, width: 150, cell: (run) => <HowFar run={run} /> },
 ];
+
+/** What went wrong, in a line: the whole of it stands on the run's page. */
+function Why({ run }: { run: Run }) {
+  const message = textOf(fieldsOf(run.error)["message"]);
+  if (message === null) return null;
+  return (
+    <Text size="xs" lineClamp={1} maw={420} title={message} style={{ color: "var(--ff-failed)" }}>
+      {message}
+    </Text>
+  );
+}
 
 function Labels({ run }: { run: Run }) {
   const labels = pairsOf(run.labels);
@@ -220,7 +246,7 @@ function HowFar({ run }: { run: Run }) {
   if (ENDED.has(run.status))
     return (
       <span className="ff-number">
-        {done} of {all} nodes
+        {done} of {all} {all === 1 ? "node" : "nodes"}
       </span>
     );
   return (

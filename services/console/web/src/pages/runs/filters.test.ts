@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { fieldOf, instantOf, queryOf } from "./filters";
+import { fieldOf, ignoredOf, instantOf, queryOf } from "./filters";
 
 test("filters of the address are those of the interface", () => {
   const search = new URLSearchParams(
@@ -17,6 +17,18 @@ test("filters of the address are those of the interface", () => {
 
 test("what the server would refuse is left out", () => {
   expect(queryOf(new URLSearchParams("status=odd&label=team&since=soon&shadow=1&workflow_id="))).toEqual({});
+});
+
+test("what is left out is told, what is empty is not worth a word", () => {
+  expect(ignoredOf(new URLSearchParams("status=odd&workflow_id=hello&label=&page=2"))).toEqual([
+    "status=odd",
+    "page=2",
+  ]);
+});
+
+test("a span means the same as in every other list", () => {
+  const since = queryOf(new URLSearchParams("since=24h")).since ?? "";
+  expect(Math.round((Date.now() - Date.parse(since)) / 3_600_000)).toBe(24);
 });
 
 test("a time goes into its field and comes out the same", () => {

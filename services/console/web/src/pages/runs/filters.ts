@@ -1,4 +1,5 @@
 /* What the list of runs shows, as the address says it. */
+import { sinceOf } from "../../ui/spans";
 
 export const STATUSES = [
   "pending",
@@ -31,7 +32,7 @@ export interface RunQuery {
   shadow?: boolean;
 }
 
-/** The filters in an address; what the server would refuse is left out. */
+/** The filters in an address; what the server would refuse is left out, and `ignoredOf` tells it. */
 export function queryOf(search: URLSearchParams): RunQuery {
   const query: RunQuery = {};
   for (const name of ["workflow_id", "trigger_type", "parent_run_id"] as const) {
@@ -43,12 +44,20 @@ export function queryOf(search: URLSearchParams): RunQuery {
   const label = search.get("label");
   if (label !== null && isLabel(label)) query.label = label;
   for (const name of ["since", "until"] as const) {
-    const at = instantOf(search.get(name));
-    if (at !== null) query[name] = at;
+    const at = sinceOf(search.get(name) ?? "");
+    if (at !== undefined) query[name] = at;
   }
   const shadow = search.get("shadow");
   if (shadow === "true" || shadow === "false") query.shadow = shadow === "true";
   return query;
+}
+
+/** What the address asks for that is no filter: shown as it is, so that nobody takes the whole list for a part of it. */
+export function ignoredOf(search: URLSearchParams): string[] {
+  const query = queryOf(search);
+  return [...search]
+    .filter(([name, value]) => value !== "" && !(name in query))
+    .map(([name, value]) => `${name}=${value}`);
 }
 
 export function isLabel(text: string): boolean {
@@ -62,10 +71,10 @@ export function instantOf(text: string | null): string | null {
   return Number.isNaN(at.getTime()) ? null : at.toISOString();
 }
 
-/** What an `<input type="datetime-local">` shows for a time. */
+/** What an `<input type="datetime-local">` shows for a time, or for a span such as `24h`. */
 export function fieldOf(text: string | null): string {
-  const at = instantOf(text);
-  if (at === null) return "";
+  const at = sinceOf(text ?? "");
+  if (at === undefined) return "";
   const date = new Date(at);
   return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }

@@ -31,8 +31,8 @@ export function Compared({ of, onMore, isBusy }: ComparedProps) {
       <SimpleGrid cols={{ base: 2, sm: 4 }} spacing="sm">
         <Tally label="did fire" value={of.didFire} testId="did-fire" />
         <Tally label="would have fired" value={of.wouldFire} testId="would-fire" />
-        <Tally label="more than did" value={counts.would} testId="would-more" sign="+" />
-        <Tally label="fewer than did" value={counts["would not"]} testId="would-fewer" sign="−" />
+        <Tally label="would fire, did not" value={counts.would} testId="would-more" sign="+" />
+        <Tally label="did fire, would not" value={counts["would not"]} testId="would-fewer" sign="−" />
       </SimpleGrid>
       <Text size="sm" c="dimmed">
         Of {count(of.evaluated)} events that concern it
@@ -50,7 +50,7 @@ export function Compared({ of, onMore, isBusy }: ComparedProps) {
               { value: "all", label: "Differences first" },
               {
                 value: "differences",
-                label: `Only the ${count(counts.would + counts["would not"])} differences`,
+                label: `Differences only (${count(counts.would + counts["would not"])})`,
               },
             ]}
             value={isAll ? "all" : "differences"}
@@ -146,7 +146,7 @@ const columns: Column<Judged>[] = [
     cell: ({ didFire, runId }) =>
       !didFire ? (
         <Text size="sm" c="dimmed">
-          not fire
+          did not fire
         </Text>
       ) : runId === null ? (
         <Status status="fired" />

@@ -20,7 +20,7 @@ export function Decisions({ of }: { of: ReturnType<typeof useDecisions> }) {
   const decision = filter("decision");
   return (
     <Stack gap="sm">
-      <Group gap="xs">
+      <div className="ff-filters">
         <Select
           aria-label="Decision"
           placeholder="Any decision"
@@ -38,7 +38,7 @@ export function Decisions({ of }: { of: ReturnType<typeof useDecisions> }) {
           isSearch
           width={320}
         />
-      </Group>
+      </div>
       <List
         of={of}
         columns={columns}
@@ -79,7 +79,17 @@ function None({ cause, decision }: { cause: string; decision: string }) {
 
 const columns: Column<Decision>[] = [
   { label: "Decision", cell: (one) => <Decided of={one} /> },
-  { label: "Cause", cell: ({ cause }) => <CauseLink cause={cause} /> },
+  {
+    label: "Cause",
+    cell: ({ cause, decided_at: at }) => (
+      <>
+        <CauseLink cause={cause} />
+        <Text size="xs" c="dimmed" className="ff-only-narrow">
+          <When at={at} />
+        </Text>
+      </>
+    ),
+  },
   {
     label: "Run",
     cell: ({ run_id: id }) => (id === null ? null : <RunLink runId={id} />),

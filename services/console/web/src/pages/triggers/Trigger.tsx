@@ -1,8 +1,8 @@
 /* One trigger: what it does, what it decided and why, what it would have decided otherwise. */
-import { Alert, Box, Grid, Stack, Tabs, Text } from "@mantine/core";
+import { Alert, Box, Button, Grid, Stack, Tabs, Text } from "@mantine/core";
 import { useMemo } from "react";
-import { useParams } from "react-router";
-import { api } from "../../api/client";
+import { Link, useParams } from "react-router";
+import { api, isMissing } from "../../api/client";
 import { fieldsOf } from "../../api/narrow";
 import { paced, useLive } from "../../api/live";
 import { triggerKindOf } from "../../triggers/kinds";
@@ -10,7 +10,7 @@ import { readTrigger, type Trigger as Definition } from "../../triggers/trigger"
 import { inWords } from "../../triggers/words";
 import { Words } from "../../triggers/Words";
 import { Page } from "../../ui/Page";
-import { Failed, Loading } from "../../ui/Said";
+import { Empty, Failed, Loading } from "../../ui/Said";
 import { useFilters } from "../../ui/useFilters";
 import { Actions } from "./Actions";
 import { Counts } from "./Counts";
@@ -54,7 +54,6 @@ export default function Trigger() {
         )
       ) : (
         <Stack gap="md">
-          <What trigger={trigger} triggerId={triggerId} />
           <Shown
             key={`${workflowId}/${triggerId}`}
             workflowId={workflowId}
@@ -94,6 +93,21 @@ function What({ trigger, triggerId }: { trigger: Definition | null; triggerId: s
   );
 }
 
+function NoSuchTrigger({ workflowId, triggerId }: { workflowId: string; triggerId: string }) {
+  return (
+    <Empty
+      title="There is no such trigger"
+      action={
+        <Button component={Link} to={`/workflows/${workflowId}/triggers`} variant="default">
+          To the triggers of {workflowId}
+        </Button>
+      }
+    >
+      {workflowId} never had a trigger <code className="ff-mono">{triggerId}</code>.
+    </Empty>
+  );
+}
+
 interface ShownProps {
   workflowId: string;
   triggerId: string;
@@ -120,8 +134,11 @@ function Shown({ workflowId, triggerId, trigger, definition }: ShownProps) {
     refresh();
     refreshDecisions();
   });
+  if (trigger === null && isMissing(stats.error))
+    return <NoSuchTrigger workflowId={workflowId} triggerId={triggerId} />;
   return (
     <>
+      <What trigger={trigger} triggerId={triggerId} />
       <Grid gap="md" align="stretch">
         <Grid.Col span={{ base: 12, md: isSchedule ? 8 : 12 }}>
           <Counts of={stats} />

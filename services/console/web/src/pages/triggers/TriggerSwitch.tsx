@@ -16,7 +16,7 @@ export function TriggerSwitch({ workflowId, triggerId, isOn, hasLabel = false }:
   if (!mayEdit)
     return (
       <Text size="sm" span>
-        {isOn ? "on" : "off"}
+        {isOn ? "On" : "Off"}
       </Text>
     );
   return (

@@ -1,4 +1,4 @@
-import { Anchor, Group, Select, Stack, Text } from "@mantine/core";
+import { Anchor, Button, Group, Select, Stack, Text } from "@mantine/core";
 import { Link } from "react-router";
 import { api, type Schemas } from "../../api/client";
 import { useLive, paced } from "../../api/live";
@@ -37,7 +37,7 @@ export default function Triggers() {
   return (
     <Page title="Triggers">
       <Stack gap="sm">
-        <Group gap="xs">
+        <div className="ff-filters">
           <FilterText
             label="Search triggers"
             placeholder="Trigger or workflow"
@@ -55,7 +55,7 @@ export default function Triggers() {
             clearable
             w={200}
           />
-        </Group>
+        </div>
         <List
           of={triggers}
           columns={columns}
@@ -79,9 +79,9 @@ function None({ isFiltered }: { isFiltered: boolean }) {
     <Empty
       title="No triggers yet"
       action={
-        <Anchor component={Link} to="/workflows">
+        <Button component={Link} to="/workflows" variant="default">
           To the workflows
-        </Anchor>
+        </Button>
       }
     >
       A trigger starts runs of a workflow: by the clock, when an event comes, when other workflows end. Open a

@@ -76,7 +76,7 @@ export function WhatIf({ workflowId, definition }: WhatIfProps) {
             <Group gap="sm" align="flex-end">
               <Since value={since} onChange={(value) => setFilter({ since: value })} />
               <Button type="submit" loading={rehearsal.progress !== null} data-testid="what-if-ask">
-                Look what would have fired
+                See what would have fired
               </Button>
               {isChanged && mayEdit ? (
                 <Button

@@ -3,10 +3,10 @@ import { Badge, Stack, Tabs, Text } from "@mantine/core";
 import { Link, Navigate, useNavigate, useParams } from "react-router";
 import { api, type Schemas } from "../../api/client";
 import { useLive } from "../../api/live";
+import { TabList } from "../../ui/TabList";
 import { Page } from "../../ui/Page";
 import { Shown } from "../../ui/Said";
 import { Status } from "../../ui/Status";
-import { useTabSeen } from "../../ui/useTabSeen";
 import { Actions } from "./Actions";
 import { GraphTab } from "./GraphTab";
 import { RunsTab } from "./RunsTab";
@@ -81,7 +81,6 @@ function Tabbed({ workflow, tab }: TabProps & { tab: string }) {
   useLive(`/api/stream?workflow_id=${workflow.id}&types=${TYPES}`, client, client);
   const Chosen = TABS.find(({ id }) => id === tab)?.of ?? GraphTab;
   const isGraph = tab === "graph";
-  const list = useTabSeen(tab);
   return (
     <Stack gap="sm" style={isGraph ? { height: "100%" } : undefined}>
       {workflow.description === "" ? null : (
@@ -95,13 +94,13 @@ function Tabbed({ workflow, tab }: TabProps & { tab: string }) {
         keepMounted={false}
         style={isGraph ? { flex: 1, minHeight: 0, display: "flex", flexDirection: "column" } : undefined}
       >
-        <Tabs.List ref={list} style={{ flexWrap: "nowrap", overflowX: "auto", overflowY: "hidden" }}>
+        <TabList shown={tab}>
           {TABS.map(({ id, label }) => (
             <Tabs.Tab key={id} value={id} data-testid={`tab-${id}`}>
               {id === "triggers" ? `${label} (${workflow.triggers.length})` : label}
             </Tabs.Tab>
           ))}
-        </Tabs.List>
+        </TabList>
         <Tabs.Panel value={tab} pt="md" style={isGraph ? { flex: 1, minHeight: 0 } : undefined}>
           <Chosen workflow={workflow} />
         </Tabs.Panel>
