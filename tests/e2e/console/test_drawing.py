@@ -45,10 +45,6 @@ async def test_nodes_are_dragged_onto_the_canvas_connected_and_what_is_wrong_is_
 
 async def test_a_long_chain_begins_where_its_names_can_be_read(visitor: Visitor):
     names = [f"step-{at}" for at in range(CHAIN_LENGTH)]
-<<<<<<< .merge_file_fnGSKq
-    pairs = pairwise(names)
-=======
->>>>>>> .merge_file_gKjl9M
     drawn = workflow(
         *(transform(name) for name in names),
         edges=[edge(one, other) for one, other in pairwise(names)],
