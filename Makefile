@@ -12,7 +12,7 @@ CONSOLE_SOURCE := $(shell find services/console/web -type f -not -path '*/node_m
 APPLICATIONS := --reads services.projections.api:create_app --writes services.gateway.api:create_app
 .DEFAULT_GOAL := help
 FUZZ_EXAMPLES ?= 50
-.PHONY: help setup up demo test check types-of-code types-of-tests pages-kept documents-kept check-pages check-deploy documents format fuzz pictures bench test-faults lock clean
+.PHONY: help setup up demo test check types-of-code types-of-tests style-kept pages-kept documents-kept check-pages check-deploy documents format fuzz pictures bench test-faults lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,10 +38,12 @@ test: setup  ## everything that a user needs to trust the install
 	@$(BIN)/python -m pytest -m "not faults and not bench" --numprocesses $(TEST_PROCESSES) --dist worksteal
 
 check: setup  ## format, lint, types, import rules, documents; under a minute
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target types-of-code types-of-tests style-kept pages-kept documents-kept
+
+style-kept:
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --config pyproject.toml
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target types-of-code types-of-tests pages-kept documents-kept
 
 types-of-code:
 	@$(BIN)/pyright contracts/flowforge services infra
