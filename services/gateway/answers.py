@@ -224,6 +224,12 @@ class KeyCreated(msgspec.Struct):
     position: int
 
 
+class NewLoginLink(LoginLink, frozen=True):
+    """A link just made; the event of it has this position."""
+
+    position: int
+
+
 class KeyRevoked(msgspec.Struct):
     """A key that opens nothing any more."""
 
@@ -288,7 +294,8 @@ KEY_CREATED = gives(
 )  # fmt: skip
 SESSION_ENDED = gives(SessionEnded, {"user": "ada"})
 LOGIN_LINK = gives(
-    LoginLink, {"url": "http://127.0.0.1:8080/login?token=3q2-7wq8cT", "expires_at": "2026-01-31T13:00:00Z"}
+    NewLoginLink,
+    {"url": "http://127.0.0.1:8080/login?token=3q2-7wq8cT", "expires_at": "2026-01-31T13:00:00Z", "position": 4711},
 )
 RECEIVED_EXAMPLE = {
     "id": "order-17",

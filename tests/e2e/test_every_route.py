@@ -22,7 +22,12 @@ class Route:
 
     def __init__(self, path: str, method: str, operation: Object) -> None:
         self.template, self.method, self.operation = path, method.upper(), operation
-        filled = path.replace("{run_id}", NOBODY).replace("{blob_hash}", "0" * 64).replace("{version}", "1")
+        filled = (
+            path.replace("{run_id}", NOBODY)
+            .replace("{event_id}", NOBODY)
+            .replace("{blob_hash}", "0" * 64)
+            .replace("{version}", "1")
+        )
         self.path = filled.replace("{", "").replace("}", "")
         self.parameters = {each["name"] for each in operation["parameters"]}
 

@@ -9,12 +9,13 @@ from infra.settings import Settings
 from services.gateway.api import create_app
 from tests.e2e.stranger import Object, Stranger, fresh, transform, workflow
 
-WORKFLOW, TRIGGER, RUN, NODE, SUBSCRIPTION = (
+WORKFLOW, TRIGGER, RUN, NODE, SUBSCRIPTION, USER = (
     "/api/workflows/{w}",
     "/api/workflows/{w}/triggers/{t}",
     "/api/runs/{r}",
     "/api/runs/{r}/nodes/{n}",
     "/api/subscriptions/{x}",
+    "/api/users/{u}",
 )
 ACTIONS = {
     ("POST", "/api/workflows"): "create_workflow", ("PUT", WORKFLOW): "update_workflow",
@@ -34,6 +35,9 @@ ACTIONS = {
     ("DELETE", "/api/prompts/{x}"): "delete_prompt",
     ("PUT", "/api/secrets/{x}"): "set_secret", ("DELETE", "/api/secrets/{x}"): "delete_secret",
     ("POST", "/api/events"): "publish_event",
+    ("POST", "/api/users"): "add_user", ("PATCH", USER): "change_user", ("DELETE", USER): "remove_user",
+    ("POST", f"{USER}/keys"): "create_key", ("DELETE", f"{USER}/keys/{{k}}"): "revoke_key",
+    ("POST", f"{USER}/login-links"): "make_login_link",
     ("POST", "/api/subscriptions"): "save_subscription", ("PATCH", SUBSCRIPTION): "save_subscription",
     ("POST", f"{SUBSCRIPTION}/pause"): "pause_subscription", ("POST", f"{SUBSCRIPTION}/resume"): "resume_subscription",
     ("POST", f"{SUBSCRIPTION}/replay"): "replay_subscription", ("DELETE", SUBSCRIPTION): "delete_subscription",
@@ -44,13 +48,13 @@ ELSEWHERE = {
 """Audited too; what leads there is made in the tests of webhooks, callbacks and dead letters."""
 NO_WRITES = {
     ("POST", "/api/workflows/validate"), ("POST", "/api/triggers/test"), ("POST", "/api/triggers/what-if"),
-    ("POST", f"{SUBSCRIPTION}/test"),
+    ("POST", f"{SUBSCRIPTION}/test"), ("DELETE", "/api/session"),
 }  # fmt: skip
 OLDER = ("/workflows", "/api/workflow-executions", "/api/workflow-templates", "/schema")
 _NAMES = {
     "workflow_id": "w", "trigger_id": "t", "run_id": "r", "node_id": "n", "approval_id": "a",
     "template_id": "x", "prompt_id": "x", "name": "x", "token": "x", "dead_letter_id": "x",
-    "subscription_id": "x",
+    "subscription_id": "x", "user": "u", "key_id": "k",
 }  # fmt: skip
 
 
@@ -109,6 +113,7 @@ def test_every_write_is_in_the_trail_with_who_did_what(audited: Audited, strange
     definitions(audited, workflow(ask("a"), ask("b"), ask("c"), name="audited"))
     runs(audited, stranger, workflow(ask("a"), ask("b"), ask("c"), name="asking"))
     stored(audited)
+    people(audited)
     assert audited.left == set()
 
 
@@ -188,6 +193,16 @@ def stored(audited: Audited) -> None:
     )
     audited.write("POST", f"{SUBSCRIPTION}/pause", {}, x=name)
     audited.write("DELETE", SUBSCRIPTION, x=name)
+
+
+def people(audited: Audited) -> None:
+    name = fresh("ada")
+    audited.write("POST", "/api/users", {"name": name, "role": "viewer"})
+    audited.write("PATCH", USER, {"role": "operator"}, u=name)
+    key = audited.write("POST", f"{USER}/keys", {"description": "laptop"}, u=name)
+    audited.write("DELETE", f"{USER}/keys/{{k}}", u=name, k=key["id"])
+    audited.write("POST", f"{USER}/login-links", u=name)
+    audited.write("DELETE", USER, u=name)
 
 
 def test_the_trail_is_filtered_by_time_and_workflow_and_read_from_the_command_line(stranger: Stranger):

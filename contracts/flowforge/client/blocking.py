@@ -224,6 +224,7 @@ class SyncClient:
     roll_back = Waited(Workflows.roll_back)
     graph = Waited(Workflows.graph)
     active = Waited(Workflows.active)
+    workflow_activity = Waited(Workflows.workflow_activity)
     workflow_stats = Waited(Workflows.workflow_stats)
 
     execute = Waited(Runs.execute)
@@ -281,6 +282,8 @@ class SyncClient:
     decisions = Waited(Triggers.decisions)
     trigger_stats = Waited(Triggers.trigger_stats)
     upcoming = Waited(Triggers.upcoming)
+    due = Waited(Triggers.due)
+    all_triggers = Waited(Triggers.all_triggers)
     trigger_blueprints = Waited(Triggers.trigger_blueprints)
     set_trigger_configs = Waited(Triggers.set_trigger_configs)
     try_trigger = Waited(Triggers.try_trigger)
@@ -314,8 +317,11 @@ class SyncClient:
 
     health = Waited(System.health)
     stats = Waited(System.stats)
+    system = Waited(System.system)
     audit = Waited(System.audit)
     received_events = Waited(System.received_events)
+    received_event = Waited(System.received_event)
+    event_decisions = Waited(System.event_decisions)
     breakers = Waited(System.breakers)
     archives = Waited(System.archives)
     retention = Waited(System.retention)

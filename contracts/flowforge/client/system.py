@@ -28,6 +28,14 @@ class System(Room):
         """What came from outside, and what it started. Filters: type, source, id, since, until; limit, cursor."""
         return await self._read("/api/events", **filters)
 
+    async def received_event(self, event_id: str) -> dict[str, Any]:
+        """One event that came from outside, by its id in the log."""
+        return await self._read(f"/api/events/{event_id}")
+
+    async def event_decisions(self, event_id: str, **filters: Any) -> dict[str, Any]:
+        """One page of what every trigger that an event concerns said to it. Filters: limit, cursor."""
+        return await self._read(f"/api/events/{event_id}/decisions", **filters)
+
     async def breakers(self, **filters: Any) -> dict[str, Any]:
         """Circuit breakers and how they stand. Filters: status; limit, cursor."""
         return await self._read("/api/breakers", **filters)

@@ -94,6 +94,11 @@ class Triggers(Room):
         path = f"/api/workflows/{workflow_id}/triggers/{trigger_id}/upcoming"
         return (await self._read(path, count=count))["items"]
 
+    async def all_triggers(self, **filters: Any) -> dict[str, Any]:
+        """One page of the triggers of all workflows, with their last decision and next time. Filters: type, search,
+        workflow_id; limit, cursor."""
+        return await self._read("/api/triggers", **filters)
+
     async def due(self, limit: int = 20) -> list[dict[str, Any]]:
         """What schedules of all workflows start next, the first first: `{workflow_id, trigger_id, due_at, …}`."""
         return (await self._read("/api/upcoming", limit=limit))["items"]

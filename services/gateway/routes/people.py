@@ -28,9 +28,9 @@ from msgspec import Meta
 from infra.http.authentication import ADMIN, VIEWER, check_own_or_admin
 from infra.http.described import MADE, READS_ONLY, takes
 from infra.http.problems import Problem, not_found
-from infra.http.sessions import LoginLink, digest_of, new_token
+from infra.http.sessions import digest_of, new_token
 from services.gateway import reply
-from services.gateway.answers import DELETED_USER, KEY_CREATED, KEY_REVOKED, LOGIN_LINK, USER_WRITTEN
+from services.gateway.answers import DELETED_USER, KEY_CREATED, KEY_REVOKED, LOGIN_LINK, USER_WRITTEN, NewLoginLink
 from services.gateway.body import AnyRequest, json_body, shaped
 from services.gateway.context import gateway
 from services.gateway.reply import Reply
@@ -153,19 +153,20 @@ async def revoke_key(request: AnyRequest, user: str, key_id: str) -> Response[by
 
 
 @post("/{user:str}/login-links", opt=VIEWER | READS_ONLY | LOGIN_LINK, status_code=201, summary="Make a login link")
-async def make_login_link(request: AnyRequest, user: str) -> Response[LoginLink]:
-    """201 `{url, expires_at}`: whoever opens it within an hour is logged in to the console as this user, once.
+async def make_login_link(request: AnyRequest, user: str) -> Response[NewLoginLink]:
+    """201 `{url, expires_at, position}`: whoever opens it within an hour is logged in to the console as this user, once.
     404 for an unknown user, 409 while too many are open; others than oneself ask an administrator."""
     check_own_or_admin(request.user, user)
     here = gateway(request)
     if await here.sessions.open_links_count(user) >= open_links_per_user_max:
         detail = f"{open_links_per_user_max} login links of '{user}' are open, the limit; use one, or wait for an hour"
         raise Problem(409, detail, code="TOO_MANY_LINKS", title="Too many login links")
-    await here.ask(request, MakeLoginLink(command_id=str(new_uuid()), actor=request.user.name, user=user))
+    made = await here.ask(request, MakeLoginLink(command_id=str(new_uuid()), actor=request.user.name, user=user))
     link = await here.sessions.add_link(user, here.address(request))
     if link is None:  # removed since
         raise not_found("user", user[:100])
-    return Response(link, status_code=201, headers=_SHOWN_ONCE)
+    answer = NewLoginLink(link.url, link.expires_at, made["position"])
+    return Response(answer, status_code=201, headers=_SHOWN_ONCE)
 
 
 async def _change(

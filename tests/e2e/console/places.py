@@ -65,7 +65,7 @@ def addresses(stranger: Stranger) -> dict[str, str]:
     for amount in (5, 200):
         place(stranger, definition, amount)
     run_id = run_of(stranger, definition)
-    stranger.ended(stranger.execute(definition["id"], labels={"by": "hand"}))
+    stranger.ended(stranger.execute(definition["id"], labels={"made": "by-hand"}))
     event = stranger.get("/api/events", type=f"{definition['id']}.placed")["items"][0]
     of_workflow, of_run = f"/workflows/{definition['id']}", f"/runs/{run_id}"
     return {

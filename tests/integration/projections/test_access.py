@@ -26,7 +26,8 @@ async def stranger(live: Loop, app: Litestar, keys: dict[str, str]) -> AsyncIter
 
 
 def every_path(app: Litestar) -> list[str]:
-    known = {"run_id:uuid": "019ca945-2b5d-764f-be2e-79b6b73f502e", "version:int": "1"}
+    somebody = "019ca945-2b5d-764f-be2e-79b6b73f502e"
+    known = {"run_id:uuid": somebody, "event_id:uuid": somebody, "version:int": "1"}
     paths: list[str] = []
     for route in app.routes:
         path = route.path
