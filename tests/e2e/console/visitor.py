@@ -76,4 +76,5 @@ async def visiting(browser: Browser, stranger: Stranger, folder: Path, **options
     await expect(visitor.page.get_by_role("navigation", name="Main")).to_be_attached()
     yield visitor
     await window.close()
-    assert (visitor.faults, visitor.foreign) == ([], [])
+    told = [*visitor.faults, *visitor.foreign]
+    assert told == [], f"{visitor.page.url}: {told}"
