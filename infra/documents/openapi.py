@@ -94,6 +94,7 @@ def document(reads: Litestar, writes: Litestar, version: str) -> dict[str, Any]:
     components["Problem"] = problem_schema()
     shapes = _shapes((reads, writes), components)
     _either_place(components)
+    _read_whole(components)
     paths: dict[str, Any] = whole["paths"]
     for path, item in written["paths"].items():
         paths.setdefault(path, {}).update(item)
@@ -174,6 +175,12 @@ def _either_place(components: dict[str, Any]) -> None:
         if own:
             schema["required"] = [name for name in schema["required"] if name not in own]
             schema["anyOf"] = [{"required": own}, {"required": ["config"]}]
+
+
+def _read_whole(components: dict[str, Any]) -> None:
+    """A definition is stored with every field of its own, so that whoever reads one finds them all."""
+    read = components["WorkflowView"]
+    read["required"] = sorted(read["properties"])
 
 
 def _fields(schema: dict[str, Any]) -> set[str]:

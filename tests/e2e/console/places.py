@@ -66,6 +66,8 @@ def addresses(stranger: Stranger) -> dict[str, str]:
         place(stranger, definition, amount)
     run_id = run_of(stranger, definition)
     stranger.ended(stranger.execute(definition["id"], labels={"made": "by-hand"}))
+    for receiver in ({"enabled": False}, {"filter": {"types": ["RunFailed"]}}):
+        stranger.send("POST", "/api/subscriptions", {"url": "https://ledger.example.com/hook", **receiver})
     event = stranger.get("/api/events", type=f"{definition['id']}.placed")["items"][0]
     of_workflow, of_run = f"/workflows/{definition['id']}", f"/runs/{run_id}"
     return {

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, Locator, Page, Request, Response, ViewportSize, expect
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, Response, ViewportSize, expect
 
 from tests.e2e.stranger import Stranger
 
@@ -26,7 +26,7 @@ class Visitor:
         self.foreign: list[str] = []
         page.set_default_timeout(SEEN_WITHIN_MS)
         page.on("pageerror", lambda error: self.faults.append(f"{error}"))
-        page.on("console", lambda said: self.faults.append(said.text) if _is_policy(said.text) else None)
+        page.on("console", lambda said: self.faults.append(said.text) if _is_fault(said) else None)
         page.on("request", self._note)
 
     def _note(self, request: Request) -> None:
@@ -61,8 +61,9 @@ class Visitor:
         await expect(self.seen("run-status")).to_have_attribute("data-status", status, timeout=SEEN_WITHIN_MS)
 
 
-def _is_policy(text: str) -> bool:
-    return "Content Security Policy" in text or "Content-Security-Policy" in text
+def _is_fault(said: ConsoleMessage) -> bool:
+    """Whatever the page or the browser calls an error, but for answers that are none, which the page itself says."""
+    return said.type == "error" and not said.text.startswith("Failed to load resource")
 
 
 @asynccontextmanager

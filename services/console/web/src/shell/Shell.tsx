@@ -21,6 +21,7 @@ import { Link, Outlet, useLocation, useNavigate } from "react-router";
 import { Loading } from "../ui/Said";
 import { Keys } from "./Keys";
 import { Palette } from "./Palette";
+import { Broken } from "./Broken";
 import { LineSign } from "./LineSign";
 import { places } from "./places";
 import { useGoKeys, useListKeys } from "./keys";
@@ -28,6 +29,7 @@ import { useSession } from "./session";
 
 export function Shell() {
   const [isOpen, { toggle, close }] = useDisclosure();
+  const { pathname } = useLocation();
   useGoKeys(useNavigate());
   useListKeys();
   const [areKeysShown, keys] = useDisclosure();
@@ -59,9 +61,11 @@ export function Shell() {
       </AppShell.Navbar>
       <AppShell.Main id="main" tabIndex={-1} style={{ display: "flex", flexDirection: "column" }}>
         <div className="ff-scroll" style={{ flex: 1, minHeight: 0 }} data-testid="page">
-          <Suspense fallback={<Loading />}>
-            <Outlet />
-          </Suspense>
+          <Broken address={pathname}>
+            <Suspense fallback={<Loading />}>
+              <Outlet />
+            </Suspense>
+          </Broken>
         </div>
       </AppShell.Main>
       <Palette onKeys={keys.open} />

@@ -3,11 +3,27 @@ import type { Schemas } from "../api/client";
 import { fieldsOf, listOf, numberOf, textOf, textsOf, type Fields } from "../api/narrow";
 import { JOB_TYPE_IDS } from "./jobTypes";
 
-export type EventTrigger = Schemas["EventTrigger"];
-export type ScheduleTrigger = Schemas["ScheduleTrigger"];
-export type DependencyTrigger = Schemas["DependencyTrigger"];
-export type WebhookTrigger = Schemas["WebhookTrigger"];
-export type ManualTrigger = Schemas["ManualTrigger"];
+/** What may be left out is filled in here; what has no default, and need not be there, stays so. */
+type Read<
+  T extends { config?: unknown; input?: unknown },
+  Config = Required<NonNullable<T["config"]>>,
+> = Required<Omit<T, "config" | "input">> & Pick<T, "input"> & { config: Config };
+type WebhookConfig = NonNullable<Schemas["WebhookTrigger"]["config"]>;
+type DependencyConfig = Schemas["DependencyTrigger"]["config"];
+
+export type EventTrigger = Read<Schemas["EventTrigger"]>;
+export type ScheduleTrigger = Read<Schemas["ScheduleTrigger"]>;
+export type DependencyTrigger = Read<
+  Schemas["DependencyTrigger"],
+  Required<Omit<DependencyConfig, "upstreams">> & {
+    upstreams: Required<DependencyConfig["upstreams"][number]>[];
+  }
+>;
+export type WebhookTrigger = Read<
+  Schemas["WebhookTrigger"],
+  Required<Omit<WebhookConfig, "secret">> & Pick<WebhookConfig, "secret">
+>;
+export type ManualTrigger = Read<Schemas["ManualTrigger"]>;
 export type Trigger = EventTrigger | ScheduleTrigger | DependencyTrigger | WebhookTrigger | ManualTrigger;
 export type TriggerType = Trigger["type"];
 

@@ -63,7 +63,7 @@ export function FindingList({ onClose }: { onClose: () => void }) {
 
 function whereOf({ place, finding }: Found): string {
   if (place.kind === "node") return [...place.scope, place.id].join(" › ");
-  return place.kind === "workflow" ? place.field : finding.path.replace(/^\$\./, "");
+  return place.kind === "workflow" ? place.field : (finding.path ?? "$").replace(/^\$\./, "");
 }
 
 /** Selects what a finding is about, in the graph that it stands in. */

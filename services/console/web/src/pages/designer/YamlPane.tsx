@@ -73,7 +73,7 @@ async function faults(text: string): Promise<Diagnostic[]> {
   const findings = [...(data?.errors ?? []), ...(data?.warnings ?? [])];
   const places = locate(
     text,
-    findings.map(({ path }) => path),
+    findings.map(({ path }) => path ?? "$"),
   );
   return findings.map(({ message, severity }, index) => ({
     from: places[index]?.from ?? 0,

@@ -61,7 +61,9 @@ const COLUMNS: Column<Subscription>[] = [
           {url}
         </Text>
         <Text size="xs" c="dimmed">
-          {[filter.workflow_id ?? "all workflows", ...filter.types, ...filter.statuses].join(", ")}
+          {[filter.workflow_id ?? "all workflows", ...(filter.types ?? []), ...(filter.statuses ?? [])].join(
+            ", ",
+          )}
         </Text>
       </Stack>
     ),

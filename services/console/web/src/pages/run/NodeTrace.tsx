@@ -6,6 +6,7 @@ import { errorOf } from "../../api/narrow";
 import { Status } from "../../ui/Status";
 import { took } from "../../ui/times";
 import { When } from "../../ui/When";
+import { standing } from "./gantt";
 import { ENDED, type Run } from "./useRun";
 
 const READ_EACH_MS = 1_000;
@@ -53,7 +54,7 @@ function Attempt({ of }: { of: Schemas["Attempt"] }) {
   const error = errorOf(of.error);
   return (
     <Text size="sm" component="div" mb={4}>
-      <b>{of.attempt}</b> <Status status={of.status} /> <When at={of.started_at ?? of.queued_at ?? null} />{" "}
+      <b>{of.attempt}</b> <Status status={standing(of)} /> <When at={of.started_at ?? of.queued_at ?? null} />{" "}
       {took(of.duration_ms)}
       {error === null ? null : (
         <Text size="xs" c="dimmed" style={{ overflowWrap: "anywhere" }}>

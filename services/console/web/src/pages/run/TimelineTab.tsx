@@ -9,7 +9,7 @@ import { Empty, Loading } from "../../ui/Said";
 import { colourOf, StatusIcon } from "../../ui/Status";
 import { count, took } from "../../ui/times";
 import { useNow } from "../../ui/When";
-import { chartOf, ticksOf, type Chart, type Row } from "./gantt";
+import { chartOf, standing, ticksOf, type Chart, type Row } from "./gantt";
 import { MetricsPanel } from "./MetricsPanel";
 import type { SeenRun } from "./seen";
 import { ENDED } from "./useRun";
@@ -210,7 +210,7 @@ function GanttRow({ row, top, label, breadth, onNode }: GanttRowProps) {
   const { attempt } = row;
   const words = [
     row.label,
-    attempt.status,
+    standing(attempt),
     took(attempt.duration_ms),
     attempt.attempt > 1 ? `attempt ${attempt.attempt}` : "",
     row.isCritical ? "on the critical path" : "",
@@ -224,7 +224,7 @@ function GanttRow({ row, top, label, breadth, onNode }: GanttRowProps) {
   return (
     <div
       data-testid={`bar-${attempt.node_id}`}
-      data-status={attempt.status}
+      data-status={standing(attempt)}
       data-critical={row.isCritical}
       title={words}
       style={{ position: "absolute", top, height: ROW_PX, left: 0, right: 0 }}
@@ -236,7 +236,7 @@ function GanttRow({ row, top, label, breadth, onNode }: GanttRowProps) {
         className="ff-gantt-name"
         style={{ width: label, fontWeight: row.isCritical ? 700 : undefined }}
       >
-        <StatusIcon status={attempt.status} size={13} />
+        <StatusIcon status={standing(attempt)} size={13} />
         <span>
           {row.isCritical ? "◆ " : ""}
           {row.label}
@@ -251,7 +251,7 @@ function GanttRow({ row, top, label, breadth, onNode }: GanttRowProps) {
           className="ff-bar"
           style={{
             ...bar(row.ran.from, row.ran.width),
-            background: colourOf(attempt.status),
+            background: colourOf(standing(attempt)),
             outline: row.isCritical ? "2px solid var(--ff-waiting)" : undefined,
           }}
         />

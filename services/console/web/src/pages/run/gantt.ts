@@ -37,6 +37,11 @@ interface Span {
 }
 
 /** Rows in the order in which the attempts began; shares are of the span from the run's beginning to its end. */
+/** How an attempt stands; one of which nothing else is told waits to begin. */
+export function standing({ status = "queued" }: { status?: string }): string {
+  return status;
+}
+
 export function chartOf(
   attempts: readonly Attempt[],
   { from, until, then = null, critical = [] }: Span,
@@ -53,7 +58,7 @@ export function chartOf(
   for (const attempt of attempts) {
     const queued = timeOf(attempt.queued_at);
     const started = timeOf(attempt.started_at);
-    const ended = timeOf(attempt.completed_at) ?? (isUnderWay(attempt.status) ? end : (started ?? queued));
+    const ended = timeOf(attempt.completed_at) ?? (isUnderWay(standing(attempt)) ? end : (started ?? queued));
     const first = queued ?? started;
     if (first === null || (then !== null && first > end)) continue;
     rows.push({

@@ -17,7 +17,10 @@ export interface Place {
 }
 
 /** A path such as `$.nodes[0].config.body.nodes[1].url` is the field `url` of a node in a loop's body. */
-export function placeOf(definition: Definition, { path, message }: { path: string; message: string }): Place {
+export function placeOf(
+  definition: Definition,
+  { path = "$", message }: { path?: string; message: string },
+): Place {
   const steps = stepsOf(path);
   const scope: string[] = [];
   let graph: unknown = definition;
@@ -69,7 +72,7 @@ export function foundIn(definition: Definition, report: Report | null): Found[] 
 /** Where the path leads to nothing in particular, the first node that it names. */
 function placedFor(definition: Definition, finding: Finding): Place {
   const place = placeOf(definition, finding);
-  const [first] = finding.nodes;
+  const [first] = finding.nodes ?? [];
   if (place.kind !== "workflow" || first === undefined) return place;
   const scope = scopeOf(definition, first);
   return scope === null ? place : { scope, kind: "node", id: first, field: "" };
