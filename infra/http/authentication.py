@@ -6,7 +6,6 @@ on a path pattern (Kestra CVE-2026-53576, Prefect CVE-2026-3514).
 """
 
 import asyncio
-import hashlib
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,7 +26,7 @@ from litestar.types import ASGIApp, HTTPDisconnectEvent, Receive, ReceiveMessage
 from infra.http.methods import options
 from infra.http.origins import check_local, check_same_origin
 from infra.http.problems import Problem, unavailable
-from infra.http.sessions import SESSIONS, session_of
+from infra.http.sessions import SESSIONS, digest_of, session_of
 
 Way = Literal["key", "session", "off"]
 """How a caller is known; `off`: not at all."""
@@ -91,7 +90,7 @@ class KeyRing:
 
     async def principal(self, key: str) -> Principal | None:
         """The holder of the key, None for an unknown one."""
-        digest = hashlib.sha256(key.encode(errors="replace")).digest()
+        digest = digest_of(key)
         found = self._known.get(digest)
         if found is not None and found[1] > self._clock():
             return found[0]

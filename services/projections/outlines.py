@@ -11,6 +11,8 @@ from flowforge.definition import ScheduleTrigger, Trigger
 
 from infra.schedules import Firing, Schedule, next_after, schedule_of
 
+READ_AT_ONCE_MAX = 200
+"""Definitions, which take a few milliseconds to decode: streams and other reads go on in between."""
 Version = tuple[str, int]
 _DEFINITIONS = """
     select workflow_id, version, definition from projections.workflow_versions
@@ -73,8 +75,8 @@ class Outlines:
         """By workflow. `incarnation` is the log's, whose versions they are."""
         found = {version: self._kept.get((incarnation, *version)) for version in versions}
         missing = [version for version, outline in found.items() if outline is None]
-        if missing:
-            columns = map(list, zip(*missing, strict=True))
+        for begin in range(0, len(missing), READ_AT_ONCE_MAX):
+            columns = map(list, zip(*missing[begin : begin + READ_AT_ONCE_MAX], strict=True))
             for workflow_id, version, definition in await pool.fetch(_DEFINITIONS, *columns):
                 found[workflow_id, version] = outline_of(workflow_id, definition)
         self._keep(incarnation, found)

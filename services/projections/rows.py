@@ -22,7 +22,7 @@ CLEAN, CHANGED, NEW = 0, 1, 2
 
 
 class WorkflowRow(msgspec.Struct, gc=False):
-    """One workflow at its newest version; `template_id` is what it was made of."""
+    """One workflow at its newest version; `template_id` is what it was made of. `has_schedule`: a clock may start it."""
 
     id: str
     created_at: datetime
@@ -34,6 +34,7 @@ class WorkflowRow(msgspec.Struct, gc=False):
     name: str
     experiment_id: str | None
     tags: list[str]
+    has_schedule: bool
     updated_at: datetime
     position: int
     change: int = CLEAN

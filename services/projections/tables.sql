@@ -38,6 +38,7 @@ create table workflows (
     name             text not null,
     experiment_id    text,
     tags             text[] not null,
+    has_schedule     boolean not null,
     updated_at       timestamptz not null,
     position         bigint not null
 ) with (fillfactor = 70);
@@ -384,6 +385,7 @@ create index runs_by_span on runs (
 ) where completed_at is not null;
 create index runs_of_workflow_in_vain on runs (workflow_id, status, created_at, created_position)
     where status in ('failed', 'cancelled', 'partial');
+create index workflows_on_schedules on workflows (id) where has_schedule and status = 'active';
 create index runs_in_shadow on runs (created_position) where is_shadow;
 create index runs_of_parent on runs (parent_run_id, created_position) where parent_run_id is not null;
 create index runs_caused_by on runs (caused_by_run_id, created_position) where caused_by_run_id is not null;

@@ -12,7 +12,7 @@ from infra.http.paging import LIMIT_MAX, Page
 from services.projections.api.reads import Reads
 
 UPCOMING_DEFAULT = 20
-_ACTIVE = "select id, version, name from projections.workflows where status = 'active'"
+_CLOCKED = "select id, version, name from projections.workflows where has_schedule and status = 'active'"
 
 
 class Due(msgspec.Struct):
@@ -35,7 +35,7 @@ async def list_due(
 
     More firings of one schedule are read at its own `…/upcoming`.
     """
-    names = {(row["id"], row["version"]): row["name"] for row in await reads.pool.fetch(_ACTIVE)}
+    names = {(row["id"], row["version"]): row["name"] for row in await reads.pool.fetch(_CLOCKED)}
     outlines = await reads.outlines_of(names)
     now = datetime.now(UTC)
     due = [

@@ -9,6 +9,11 @@ from services.projections.fold.values import clean, kept, text
 from services.projections.state import CHANGED, CLEAN, NEW, ReadModels, VersionRow, WorkflowRow
 
 
+class _Trigger(msgspec.Struct):
+    type: str
+    enabled: bool = True
+
+
 class _Head(msgspec.Struct):
     """What the list of workflows shows of a definition."""
 
@@ -16,6 +21,7 @@ class _Head(msgspec.Struct):
     experiment_id: str | None = None
     tags: list[str] = []
     status: str = "active"
+    triggers: list[_Trigger] = []
 
 
 _head = msgspec.json.Decoder(_Head)
@@ -37,6 +43,7 @@ def defined(models: ReadModels, stored: StoredEvent, event: WorkflowCreated | Wo
             name="",
             experiment_id=None,
             tags=[],
+            has_schedule=False,
             updated_at=stored.recorded_at,
             position=0,
             change=NEW,
@@ -44,6 +51,7 @@ def defined(models: ReadModels, stored: StoredEvent, event: WorkflowCreated | Wo
         models.changes.workflows.append(row)
     row.version, row.status, row.name = event.workflow_version, head.status, kept(head.name)
     row.experiment_id, row.tags = clean(head.experiment_id), [kept(tag) for tag in head.tags]
+    row.has_schedule = any(trigger.type == "schedule" and trigger.enabled for trigger in head.triggers)
     _touch_workflow(models, row, stored)
     models.changes.versions.append(
         VersionRow(

@@ -60,6 +60,17 @@ async def test_a_changed_schedule_is_due_at_its_new_time(client: AsyncClient, lo
     assert datetime.fromisoformat(due["due_at"]) <= datetime.now(UTC) + timedelta(minutes=1)
 
 
+async def test_a_workflow_whose_last_schedule_goes_is_due_no_more_and_is_again_once_one_comes(
+    client: AsyncClient, log: EventLog
+):
+    await log.append([saved("one", clocked("t"))])
+    assert len((await get(client, log, "/api/upcoming"))["items"]) == 1
+    await log.append([saved("one", clocked("t", enabled=False), version=2)])
+    assert (await get(client, log, "/api/upcoming"))["items"] == []
+    await log.append([saved("one", clocked("t"), version=3)])
+    assert len((await get(client, log, "/api/upcoming"))["items"]) == 1
+
+
 async def test_workflows_are_listed_with_their_last_runs_and_what_fires_next(client: AsyncClient, log: EventLog):
     await log.append([saved("chain", clocked("daily"), {"id": "m", "type": "manual", "enabled": False})])
     clock = Clock()
