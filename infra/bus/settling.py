@@ -8,6 +8,8 @@ from nats.aio.client import Client
 
 from infra.bus.message import Message
 
+LATER_S = 1.0
+"""After so long, what cannot be handled now is tried again."""
 _ACK = b"+ACK"
 _TERM = b"+TERM"
 

@@ -386,7 +386,7 @@ class Shell:
         task.add_done_callback(self._background.discard)
 
     async def _quarantine(self, message: Message, reason: str) -> None:
-        await self._persist(lambda: self.turn.quarantine(message, reason))
+        await self._persist(lambda: self.turn.aside.quarantine(message, reason))
 
     async def _defined(self, message: Msg) -> None:
         assert isinstance(self.service, HearsDefinitions)

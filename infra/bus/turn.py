@@ -15,15 +15,12 @@ what was logged and not said is said (`infra/bus/resaying.py`).
 import asyncio
 import logging
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
 from flowforge.envelope import now
-from flowforge.events import MessageQuarantined, encode
-from flowforge.identity import derived_uuid
-from flowforge.refusals import Refusal, Rejected, unavailable
+from flowforge.refusals import Rejected, unavailable
 from flowforge.subjects import Subjects
 from flowforge.tracing import NOTHING, about
 from nats.aio.client import Client
@@ -31,9 +28,10 @@ from nats.errors import Error as NatsError
 
 from infra.bus import settling
 from infra.bus.acknowledging import Acknowledgements
-from infra.bus.dead_letters import QUARANTINED_BODY_BYTES_MAX
+from infra.bus.appending import UNAVAILABLE_WAIT_S, Appending, stored_events
+from infra.bus.aside import Aside
 from infra.bus.intake import Intake
-from infra.bus.message import Message, Outgoing, Work, readable, without_secrets
+from infra.bus.message import Message, Outgoing, Work
 from infra.bus.nudging import Nudges
 from infra.bus.publisher import Publication, Publisher
 from infra.bus.spans import GroupSpans
@@ -44,10 +42,8 @@ from infra.eventlog import (
     DefinitionsChanged,
     Duplicate,
     EventLog,
-    NewEvent,
     PartUnavailable,
     StoredEvent,
-    StreamAppend,
     Unavailable,
 )
 from infra.failpoints import failpoint
@@ -60,10 +56,6 @@ RACES_MAX = 20
 LOADS_MAX = 8
 """How often what is decided may ask for more to be loaded."""
 UNSETTLED_TURNS_MAX = 8
-BUG_DELIVERIES_MAX = 3
-"""A message whose handling fails for a bug is quarantined at this delivery."""
-LATER_S = 1.0
-UNAVAILABLE_WAIT_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 _log = logging.getLogger(__name__)
 
 
@@ -139,6 +131,8 @@ class Turn:
         self._running: asyncio.Task[None] | None = None
         self._stopping = False
         self._in_hand = AboutWork()
+        self._appending = Appending(log, service.name, self._outcome_is_unknown)
+        self.aside = Aside(service.name, client, self._appending, self.tell_growth)
 
     async def run(self) -> None:
         """Turn after turn. Ends with `stop`; a bug of the shell itself is logged, and the next turn tried."""
@@ -184,12 +178,12 @@ class Turn:
         await self._outcome_is_unknown()  # the turn may have failed between its append and its publishing
         for message in batch:
             if message.origin == "log":
-                asyncio.get_running_loop().call_later(LATER_S, self._intake.put, message)
+                asyncio.get_running_loop().call_later(settling.LATER_S, self._intake.put, message)
         try:
             for message in batch:
-                body = _encode(Rejected(unavailable("the event log does not answer")))
+                body = msgspec.json.encode(Rejected(unavailable("the event log does not answer")))
                 await settling.answer(self._client, message, body)
-            await settling.ask_again_later(self._client, batch, LATER_S)
+            await settling.ask_again_later(self._client, batch, settling.LATER_S)
         except NatsError as fault:
             _log.warning("%s: not put back, they come again by themselves: %s", self.service.name, fault)
         await asyncio.sleep(UNAVAILABLE_WAIT_S[-1])
@@ -244,7 +238,7 @@ class Turn:
                     service.refused(key, answer)
                     lost[key] = pending[key]
                     continue
-                events = _stored(work.append, answer)
+                events = stored_events(work.append, answer)
                 if self.spans is not None:
                     self.spans.logged(key, events)
                 position = max(position, events[-1].position)
@@ -291,7 +285,7 @@ class Turn:
             try:
                 pending.setdefault(self.service.key(message), []).append(message)
             except ValueError as fault:
-                await self.quarantine(message, str(fault))
+                await self.aside.quarantine(message, str(fault))
         return pending
 
     async def _decide(self, pending: dict[Hashable, list[Message]]) -> dict[Hashable, Work]:
@@ -341,10 +335,6 @@ class Turn:
         self._in_hand.clear()
         return again
 
-    def _in_hand_is(self, message: Message) -> None:
-        event = message.event
-        self._in_hand.set(message.subject, event.type, event.id, event.traceparent)
-
     async def _decide_one_by_one(self, key: Hashable, messages: Sequence[Message]) -> Work | None:
         good: list[Message] = []
         for message in messages:
@@ -363,54 +353,13 @@ class Turn:
         await self.service.load([key], good)
         return self.service.decide(key, good)
 
+    def _in_hand_is(self, message: Message) -> None:
+        event = message.event
+        self._in_hand.set(message.subject, event.type, event.id, event.traceparent)
+
     async def _bug(self, message: Message, bug: Exception) -> None:
-        MEASURES.add("bugs_total")
         self._in_hand_is(message)
-        is_ours = not isinstance(bug, PartUnavailable)
-        text = "".join(traceback.format_exception(bug)) if is_ours else str(bug)
-        _log.error("%s cannot handle %s on %s: %s", self.service.name, message.event.type, message.subject, text)
-        refusal = unavailable(str(bug))
-        if is_ours:
-            refusal = Refusal(
-                code="INTERNAL_ERROR",
-                status=500,
-                title="Internal error",
-                detail=f"{type(bug).__name__}; see the log of {self.service.name}",
-            )
-        await settling.answer(self._client, message, _encode(Rejected(refusal)))
-        if message.is_owed and message.deliveries < BUG_DELIVERIES_MAX:
-            await settling.ask_again_later(self._client, [message], LATER_S)
-            message.origin = "log"  # settled: the acknowledgement of the batch must not touch it
-        elif is_ours or message.origin != "command":  # who asked knows, and may ask again
-            await self.quarantine(message, f"{type(bug).__name__}: {bug}")
-
-    async def quarantine(self, message: Message, reason: str, identity: bytes | None = None) -> None:
-        """Log the message with its cause, then take it out of circulation; it can be looked at, and sent again.
-
-        Under an `identity` that the log knows already it is taken out of circulation, and nothing is logged.
-        """
-        MEASURES.add("quarantined_total")
-        whole = without_secrets(message.body) if message.origin == "command" else message.body
-        body, body_encoding = readable(whole[:QUARANTINED_BODY_BYTES_MAX])
-        fact = MessageQuarantined(
-            service=self.service.name,
-            subject=message.subject,
-            reason=reason[:2000],
-            body=body,
-            body_encoding=body_encoding,
-            deliveries=message.deliveries,
-        )
-        at = now()
-        stream_id, version = message.dead_letter or (
-            derived_uuid(at, "quarantine", message.reply_to or message.event.id, message.subject), 0
-        )  # fmt: skip
-        event = NewEvent(type=MessageQuarantined.__name__, data=encode(fact))
-        known = None if message.dead_letter else identity
-        stream = StreamAppend("quarantine", stream_id, version, [event], known)
-        await self._append([Append([stream], recorded_at=at)])
-        await self.tell_growth()
-        await settling.take_out(self._client, message)
-        message.origin = "log"
+        await self.aside.bug(message, bug)
 
     async def tell_growth(self) -> None:
         """Something was logged outside a turn."""
@@ -431,7 +380,7 @@ class Turn:
         failpoint(f"{self._point}.before_append")
         answers: dict[Hashable, Answer | None]
         try:
-            answers = dict(zip(groups, await self._append(list(groups.values())), strict=True))
+            answers = dict(zip(groups, await self._appending.append(list(groups.values())), strict=True))
         except ValueError:
             answers = await self._append_one_by_one(groups, pending)
         failpoint(f"{self._point}.after_append")
@@ -443,7 +392,7 @@ class Turn:
         answers: dict[Hashable, Answer | None] = {}
         for key, group in groups.items():
             try:
-                answers[key] = (await self._append([group]))[0]
+                answers[key] = (await self._appending.append([group]))[0]
             except ValueError as fault:
                 answers[key] = None
                 self.service.refused(key, Duplicate(0))
@@ -451,33 +400,12 @@ class Turn:
                     await self._bug(message, fault)
         return answers
 
-    async def _append(self, groups: list[Append]) -> list[Answer]:
-        """Append, waiting out a log that does not answer; an unknown outcome meets its own past at the next decision."""
-        try:
-            return await self.log.append(groups)
-        except Unavailable as fault:
-            answers = await self._append_again(groups, fault)
-        if not all(isinstance(answer, Appended) for answer in answers):
-            await self._outcome_is_unknown()  # an earlier try was done after it was reported as failed
-        return answers
-
-    async def _append_again(self, groups: list[Append], fault: Unavailable) -> list[Answer]:
-        for wait_s in UNAVAILABLE_WAIT_S:
-            MEASURES.add("appends_failed_total")
-            _log.warning("%s: append failed, trying again: %s", self.service.name, fault)
-            await asyncio.sleep(wait_s)
-            try:
-                return await self.log.append(groups)
-            except Unavailable as again:
-                fault = again
-        raise fault
-
     async def _answer(self, work: Work) -> None:
         """What is due to messages once their group is logged: answers, and quarantine for those that mean nothing."""
         for message, body in work.answers:
             await settling.answer(self._client, message, body)
         for aside in work.aside:
-            await self.quarantine(*aside)
+            await self.aside.quarantine(*aside)
 
 
 def _is_all_away(fault: Exception) -> bool:
@@ -485,29 +413,4 @@ def _is_all_away(fault: Exception) -> bool:
     return isinstance(fault, Unavailable) and not isinstance(fault, PartUnavailable)
 
 
-def _stored(append: Append, answer: Appended) -> list[StoredEvent]:
-    events: list[StoredEvent] = []
-    for stream, first in zip(append.streams, answer.positions, strict=True):
-        version = stream.expected_version
-        for offset, event in enumerate(stream.events):
-            events.append(
-                StoredEvent(
-                    first + offset,
-                    stream.stream_type,
-                    stream.stream_id,
-                    version + offset + 1,
-                    event.type,
-                    event.schema_version,
-                    event.data,
-                    append.correlation_id,
-                    append.causation_id,
-                    append.actor,
-                    append.traceparent,
-                    append.recorded_at,
-                )
-            )
-    return events
-
-
-_encode = msgspec.json.encode
 __all__ = ["DefinitionsChanged", "LoadAgain", "Service", "Turn"]

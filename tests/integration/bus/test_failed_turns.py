@@ -7,7 +7,7 @@ import msgspec
 from flowforge.identity import named_stream
 
 from infra.bus import Outgoing
-from infra.bus.turn import UNAVAILABLE_WAIT_S
+from infra.bus.appending import UNAVAILABLE_WAIT_S
 from infra.eventlog import Answer, Append, Conflict, MemoryEventLog, PartUnavailable, StoredEvent, Unavailable
 from tests.integration.bus.conftest import Stage, until
 from tests.integration.bus.tally import Tally
