@@ -22,9 +22,13 @@ def node(name: str, kind: str, **fields: Any) -> dict[str, Any]:
     return {"id": name, "type": kind, **fields}
 
 
+def edge(source: str, target: str, **fields: Any) -> dict[str, Any]:
+    return {"source_node_id": source, "target_node_id": target, **fields}
+
+
 def edges(*pairs: str) -> list[dict[str, Any]]:
     """`a b` is an edge from a to b."""
-    return [dict(zip(("source_node_id", "target_node_id"), pair.split(), strict=True)) for pair in pairs]
+    return [edge(*pair.split()) for pair in pairs]
 
 
 def workflow(*nodes: dict[str, Any], **fields: Any) -> dict[str, Any]:
