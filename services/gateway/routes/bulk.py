@@ -141,8 +141,8 @@ def _question(command_id: str, wanted: Bulk) -> FindRuns:
         statuses=None if statuses is None else list(statuses),
         trigger_type=given.trigger_type,
         labels=given.labels,
-        since=_utc(given.since),
-        until=_utc(given.until),
+        since=_utc("since", given.since),
+        until=_utc("until", given.until),
         run_ids=given.run_ids,
         limit=bulk_runs_max,
     )
@@ -160,9 +160,16 @@ def _command(command_id: str, actor: str, run_id: str, wanted: Bulk) -> Command:
             return RetryRun(command_id=command_id, actor=actor, run_id=run_id, reason=wanted.reason)
 
 
-def _utc(at: datetime | None) -> datetime | None:
-    """A time without zone is taken as UTC."""
-    return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)
+def _utc(name: str, at: datetime | None) -> datetime | None:
+    """A time without zone is taken as UTC. Raises a 422 `Problem` for one that has no place in the calendar there."""
+    if at is None:
+        return None
+    try:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except OverflowError:
+        message = f"{at.isoformat()} is beyond the calendar; name a time of this era"
+        error = {"path": f"$.filter.{name}", "message": message}
+        raise Problem(422, message, code="INVALID", title="Invalid request", errors=[error]) from None
 
 
 def _all_of_them(action: Action) -> Problem:

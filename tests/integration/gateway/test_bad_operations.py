@@ -48,6 +48,7 @@ async def test_a_body_that_makes_no_sense_says_where(
         ({"filter": {"run_ids": [NOBODY] * 1001}, "action": "cancel"}, "$.filter.run_ids"),
         ({"filter": {"label": "x"}, "action": "cancel"}, "$.filter.label"),
         ({"filter": {"since": "yesterday"}, "action": "cancel"}, "$.filter.since"),
+        ({"filter": {"until": "9999-12-31T23:59:59-14:00"}, "action": "cancel"}, "$.filter.until"),
         ({"action": "cancel"}, "filter"),
     ],
 )
