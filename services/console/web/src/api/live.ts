@@ -3,6 +3,7 @@ import { useEffect, useRef } from "react";
 import type { Schemas } from "./client";
 import { setLine } from "./line";
 import { messagesOf } from "./messages";
+import { askWhoLooks } from "./queries";
 
 export type LoggedEvent = Schemas["LoggedEvent"];
 
@@ -67,6 +68,7 @@ function listen({ address, onEvents, onGap, from }: Listening): () => void {
         onGap();
         throw new Error("gone");
       }
+      if (response.status === 401) askWhoLooks();
       if (response.status === 204) {
         setLine(line, null);
         stopped = true;
