@@ -15,7 +15,7 @@ import { WebhookFields } from "./WebhookFields";
 import { Words } from "./Words";
 import { inWords } from "./words";
 
-interface TriggerFormProps {
+export interface TriggerFormProps {
   value: Trigger;
   onChange: (value: Trigger) => void;
   /** Its type and its id can still be chosen. */
