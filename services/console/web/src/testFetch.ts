@@ -1,4 +1,5 @@
-/* What stands for the server in tests of components: answers by path, at the edge where the browser asks. It is there
+/* What stands for the server in tests of components: answers by path (data, or a whole
+   `Response`), at the edge where the browser asks. It is there
    before anything else is loaded, since the client keeps what it finds. */
 export interface Asked {
   method: string;
@@ -35,5 +36,6 @@ globalThis.fetch = async (input, init) => {
   if (answer === undefined) {
     return Response.json({ status: 404, detail: `no ${asked.path} here` }, { status: 404 });
   }
-  return Response.json(answer(asked));
+  const said = answer(asked);
+  return said instanceof Response ? said : Response.json(said);
 };

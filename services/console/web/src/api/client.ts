@@ -27,6 +27,11 @@ export function isMissing(error: unknown): boolean {
   return error instanceof Problem && error.status === 404;
 }
 
+/** Whether the server does not know (any more) who asks. */
+export function isUnknown(error: unknown): boolean {
+  return error instanceof Problem && error.status === 401;
+}
+
 /** Reads that follow a write wait until they can show it (`?after=`), for so long. */
 const READS_FOLLOW_MS = 10_000;
 const written = { position: 0, at: 0 };
@@ -42,9 +47,7 @@ function isToFollow(): boolean {
   return written.position > 0 && Date.now() - written.at < READS_FOLLOW_MS;
 }
 
-export function followed(address: string): string {
-  if (!isToFollow()) return address;
-  const url = new URL(address, window.location.origin);
+function followed(url: URL): string {
   if (!url.searchParams.has("after")) url.searchParams.set("after", String(written.position));
   return url.toString();
 }
@@ -58,7 +61,7 @@ const told: Middleware = {
   onRequest({ request }) {
     const address = new URL(request.url);
     if (request.method !== "GET" || !address.pathname.startsWith("/api/")) return undefined;
-    return isToFollow() ? new Request(followed(request.url), request) : undefined;
+    return isToFollow() ? new Request(followed(address), request) : undefined;
   },
   async onResponse({ request, response }) {
     if (!response.ok) throw await problemOf(response);
@@ -84,13 +87,3 @@ http.use(told);
 
 /** `api.useQuery("get", "/api/runs/{run_id}", { params: … })`, `api.useMutation("post", …)`. */
 export const api = createQueries(http);
-
-/** For addresses that the description does not name one by one. Throws `Problem`. */
-export async function getJson<T>(address: string, signal?: AbortSignal): Promise<T> {
-  const response = await fetch(followed(address), {
-    signal: signal ?? null,
-    headers: { Accept: "application/json" },
-  });
-  if (!response.ok) throw await problemOf(response);
-  return (await response.json()) as T;
-}

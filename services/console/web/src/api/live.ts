@@ -1,8 +1,9 @@
 /* Server-sent events: one stream per view, resumed where it broke off, quiet while nobody looks. */
 import { useEffect, useRef } from "react";
-import { EventSourceParserStream } from "eventsource-parser/stream";
-import { setLine } from "./line";
 import type { Schemas } from "./client";
+import { setLine } from "./line";
+import { messagesOf } from "./messages";
+import { askWhoLooks } from "./queries";
 
 export type LoggedEvent = Schemas["LoggedEvent"];
 
@@ -11,6 +12,11 @@ const HIDDEN_MS = 5_000;
 /** The server sends a comment at least each 15 s; without one for so long the line is dead. */
 const SILENCE_MS = 40_000;
 const RETRY_MS = [250, 500, 1_000, 2_000, 4_000];
+/** Of an answer: where a stream begins, so that who has heard nothing yet can resume, and of which log that is. */
+const POSITION = "FlowForge-Position";
+const INCARNATION = "FlowForge-Incarnation";
+/** What a stream would go on with is of another log (409), or in an archive that cannot be read (410). */
+const GONE = [409, 410];
 
 interface Listening {
   /** `/api/stream` or `/api/runs/{id}/stream`, with its query. */
@@ -18,14 +24,15 @@ interface Listening {
   /** What came since the last call, in order; at most one call per animation frame. */
   onEvents: (events: LoggedEvent[]) => void;
   /** It has been away, and what it missed cannot be had any more: read anew. */
-  onGap?: () => void;
+  onGap: () => void;
   /** The position after which it begins; without it, where the address says. */
   from?: number | undefined;
 }
 
 /** Follow a stream until the returned function is called. */
-export function listen({ address, onEvents, onGap, from }: Listening): () => void {
+function listen({ address, onEvents, onGap, from }: Listening): () => void {
   let last = from === undefined ? "" : String(from);
+  let log = "";
   let failures = 0;
   let stopped = false;
   let reading: AbortController | null = null;
@@ -53,12 +60,15 @@ export function listen({ address, onEvents, onGap, from }: Listening): () => voi
     try {
       const headers: Record<string, string> = { Accept: "text/event-stream" };
       if (last !== "") headers["Last-Event-ID"] = last;
+      if (log !== "") headers[INCARNATION] = log;
       const response = await fetch(address, { headers, signal: own.signal });
-      if (response.status === 410) {
+      if (GONE.includes(response.status)) {
         last = "";
-        onGap?.();
+        log = "";
+        onGap();
         throw new Error("gone");
       }
+      if (response.status === 401) askWhoLooks();
       if (response.status === 204) {
         setLine(line, null);
         stopped = true;
@@ -66,6 +76,8 @@ export function listen({ address, onEvents, onGap, from }: Listening): () => voi
       }
       if (!response.ok || response.body === null) throw new Error(String(response.status));
       failures = 0;
+      if (last === "") last = response.headers.get(POSITION) ?? "";
+      log = response.headers.get(INCARNATION) ?? "";
       setLine(line, "live");
       const bytes = response.body.pipeThrough(
         new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
@@ -76,13 +88,9 @@ export function listen({ address, onEvents, onGap, from }: Listening): () => voi
           },
         }),
       );
-      const messages = bytes.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
-      const reader = messages.getReader();
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) break;
-        if (value.id !== undefined && value.id !== "") last = value.id;
-        if (value.data !== "" && value.event !== undefined) take(JSON.parse(value.data) as LoggedEvent);
+      for await (const { id, event, data } of messagesOf(bytes)) {
+        if (id !== undefined && id !== "") last = id;
+        if (data !== "" && event !== undefined) take(JSON.parse(data) as LoggedEvent);
       }
     } catch {
       /* whatever it was: tried again below */
@@ -138,7 +146,8 @@ export function listen({ address, onEvents, onGap, from }: Listening): () => voi
   };
 }
 
-/** The same as a hook; `null` listens to nothing. `from` counts when listening begins. */
+/** The same as a hook; `null` listens to nothing. Without an `onGap`, a gap is told as events of which none is known.
+    `from` counts when listening begins. */
 export function useLive(
   address: string | null,
   onEvents: (events: LoggedEvent[]) => void,
@@ -155,7 +164,7 @@ export function useLive(
       address,
       from: latest.current.from,
       onEvents: (events) => latest.current.onEvents(events),
-      onGap: () => latest.current.onGap?.(),
+      onGap: () => (latest.current.onGap ?? (() => latest.current.onEvents([])))(),
     });
   }, [address]);
 }
@@ -171,15 +180,10 @@ export async function firstEvent(
   try {
     const response = await fetch(address, { headers, signal: AbortSignal.any([own.signal, signal]) });
     if (response.status !== 200 || response.body === null) return null;
-    const messages = response.body
-      .pipeThrough(new TextDecoderStream())
-      .pipeThrough(new EventSourceParserStream());
-    const reader = messages.getReader();
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return null;
-      if (value.event !== undefined && value.data !== "") return JSON.parse(value.data) as LoggedEvent;
+    for await (const { event, data } of messagesOf(response.body)) {
+      if (event !== undefined && data !== "") return JSON.parse(data) as LoggedEvent;
     }
+    return null;
   } catch {
     return null;
   } finally {

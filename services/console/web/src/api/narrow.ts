@@ -2,9 +2,13 @@
 
 export type Fields = Record<string, unknown>;
 
+export function isObject(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** Its fields; of anything but an object none. */
 export function fieldsOf(value: unknown): Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+  return isObject(value) ? value : {};
 }
 
 export function listOf(value: unknown): unknown[] {

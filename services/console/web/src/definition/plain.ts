@@ -1,5 +1,6 @@
 /* A definition as its author would write it: without what the server adds, and without defaults. */
 import { stringify } from "yaml";
+import { isObject } from "../api/narrow";
 
 export type Definition = Record<string, unknown>;
 
@@ -27,10 +28,6 @@ const EDGE_FIELDS_THAT_MAY_BE_NULL = ["id", "source_output", "target_input", "de
 /** What the server was given, as it gives it back: every field, and nothing that it knows beside. */
 export function written(read: Definition): Definition {
   return Object.fromEntries(Object.entries(read).filter(([name]) => !OF_THE_SERVER.includes(name)));
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The same definition, in the order in which people write it; saved again, it changes nothing. */

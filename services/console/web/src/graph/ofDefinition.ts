@@ -1,16 +1,13 @@
 /* The nodes and edges that a definition means, also those it only implies. */
-import { isObject } from "../definition/plain";
+import { isObject, listOf, textsOf, type Fields } from "../api/narrow";
 import type { Drawn } from "./WorkflowGraph";
 
-type Fields = Record<string, unknown>;
-
 function list(value: unknown): Fields[] {
-  return Array.isArray(value) ? value.filter(isObject) : [];
+  return listOf(value).filter(isObject);
 }
 
 function names(value: unknown): string[] {
-  if (typeof value === "string") return [value];
-  return Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
+  return typeof value === "string" ? [value] : textsOf(value);
 }
 
 /** What a node leads to by its own settings: the paths of a condition, the branches of a parallel. */

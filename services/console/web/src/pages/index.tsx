@@ -1,7 +1,7 @@
 /* Every view and its address. */
 import { lazy } from "react";
 import { Route, Routes } from "react-router";
-import { Problem } from "../api/client";
+import { isUnknown } from "../api/client";
 import { SessionContext, useSessionQuery } from "../shell/session";
 import { Shell } from "../shell/Shell";
 import { SignIn } from "../shell/SignIn";
@@ -25,10 +25,10 @@ const People = lazy(() => import("./people/People"));
 
 export function Pages() {
   const session = useSessionQuery();
+  if (isUnknown(session.error)) return <SignIn />;
   if (session.data === undefined) {
     if (session.isPending) return <Loading />;
-    const isUnknown = session.error instanceof Problem && session.error.status === 401;
-    return isUnknown ? <SignIn /> : <Failed error={session.error} onRetry={() => void session.refetch()} />;
+    return <Failed error={session.error} onRetry={() => void session.refetch()} />;
   }
   return (
     <SessionContext value={session.data}>

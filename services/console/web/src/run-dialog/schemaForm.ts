@@ -1,6 +1,6 @@
 /* The fields of a form for a simple JSON Schema: an object of texts, numbers, switches and choices. */
 import { readJson } from "../ui/readJson";
-import { isObject } from "../definition/plain";
+import { isObject } from "../api/narrow";
 
 export interface Field {
   name: string;

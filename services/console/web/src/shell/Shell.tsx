@@ -18,6 +18,7 @@ import { spotlight } from "@mantine/spotlight";
 import { IconMoon, IconSearch, IconSun, IconUser } from "@tabler/icons-react";
 import { Suspense } from "react";
 import { Link, Outlet, useLocation, useNavigate } from "react-router";
+import { api } from "../api/client";
 import { Loading } from "../ui/Said";
 import { Keys } from "./Keys";
 import { Palette } from "./Palette";
@@ -141,6 +142,8 @@ function SchemeSwitch() {
 
 function Who({ onKeys }: { onKeys: () => void }) {
   const session = useSession();
+  /* what is read anew after it is who looks: nobody, who may log in */
+  const leave = api.useMutation("delete", "/api/session");
   return (
     <Menu position="bottom-end" width={220}>
       <Menu.Target>
@@ -158,15 +161,10 @@ function Who({ onKeys }: { onKeys: () => void }) {
         <Menu.Item onClick={onKeys} rightSection={<Kbd size="xs">?</Kbd>}>
           Keys of the keyboard
         </Menu.Item>
-        {session.auth === "session" ? <Menu.Item onClick={() => void leave()}>Log out</Menu.Item> : null}
+        {session.auth === "session" ? <Menu.Item onClick={() => leave.mutate({})}>Log out</Menu.Item> : null}
       </Menu.Dropdown>
     </Menu>
   );
-}
-
-async function leave(): Promise<void> {
-  await fetch("/api/session", { method: "DELETE" });
-  window.location.assign("/");
 }
 
 function Navigation({ isOpen, onClose }: { isOpen: boolean; onClose: () => void }) {

@@ -1,24 +1,12 @@
-import { useQuery } from "@tanstack/react-query";
 import { createContext, useContext } from "react";
-import { getJson } from "../api/client";
+import { api, type Schemas } from "../api/client";
 
-export type Role = "viewer" | "operator" | "editor" | "admin";
+export type Session = Schemas["SessionView"];
+export type Role = Session["role"];
 const ranks: Role[] = ["viewer", "operator", "editor", "admin"];
 
-/** As `GET /api/session` tells it. */
-export interface Session {
-  user: string;
-  role: Role;
-  expires_at: string | null;
-  auth: "session" | "key" | "off";
-}
-
 export function useSessionQuery() {
-  return useQuery({
-    queryKey: ["session"],
-    queryFn: ({ signal }) => getJson<Session>("/api/session", signal),
-    staleTime: 60_000,
-  });
+  return api.useQuery("get", "/api/session", {}, { staleTime: 60_000 });
 }
 
 export const SessionContext = createContext<Session | null>(null);

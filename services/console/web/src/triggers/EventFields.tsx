@@ -3,7 +3,7 @@ import { api } from "../api/client";
 import { DurationInput } from "../ui/DurationInput";
 import { Expression } from "./Expression";
 import type { FieldsProps } from "./fields";
-import { withFilter, type EventTrigger } from "./trigger";
+import { filterOf, withFilter, type EventTrigger } from "./trigger";
 
 const RECENT_MAX = 200;
 type How = "each" | "batch" | "absent";
@@ -102,12 +102,11 @@ export function FilterField<T extends Parameters<typeof withFilter>[0]>({
   onChange,
   sample,
 }: FieldsProps<T>) {
-  const filter = "filter" in value.config ? (value.config.filter ?? "") : "";
   return (
     <Expression
       label="Only if (filter)"
       description="An expression over event, such as event.data.size > 10; without one every such event counts"
-      value={filter}
+      value={filterOf(value) ?? ""}
       onChange={(text) => onChange(withFilter(value, text) as T)}
       placeholder="event.data.size > 10"
       root="event"

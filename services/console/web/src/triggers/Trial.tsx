@@ -11,7 +11,7 @@ import { readJson } from "../ui/readJson";
 import { Status } from "../ui/Status";
 import { local } from "../ui/times";
 import { decisionInWords } from "./decisions";
-import { asSent, made, type Sample } from "./samples";
+import { asSent, type Sample } from "./samples";
 import { asBody, written, type Trigger } from "./trigger";
 import { Words } from "./Words";
 
@@ -27,7 +27,7 @@ export function Trial({ trigger, workflowId, samples }: TrialProps) {
   const [chosen, setChosen] = useState<string | null>(null);
   const [typed, setTyped] = useState<string | null>(null);
   const sample = samples.find(({ event_id: id }) => id === chosen) ?? samples[0];
-  const text = typed ?? JSON.stringify(sample === undefined ? made(trigger) : asSent(sample), null, 2);
+  const text = typed ?? JSON.stringify(asSent(sample, trigger), null, 2);
   const [asked] = useDebouncedValue(JSON.stringify([written(trigger), text]), PAUSE_MS);
   const answer = useQuery({
     queryKey: ["trial", workflowId, asked],

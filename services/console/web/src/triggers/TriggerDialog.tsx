@@ -1,11 +1,11 @@
 /* A trigger is added to a workflow, or one that is there is changed. */
-import { Button, Group, Modal } from "@mantine/core";
 import { useState } from "react";
 import { api, Problem } from "../api/client";
 import { fieldsOf } from "../api/narrow";
 import { say } from "../ui/say";
 import { blank, patchOf, readTrigger, written, type Trigger } from "./trigger";
-import { named, TriggerForm } from "./TriggerForm";
+import { named } from "./TriggerForm";
+import { TriggerModal } from "./TriggerModal";
 
 interface TriggerDialogProps {
   workflowId: string;
@@ -35,37 +35,18 @@ export function TriggerDialog(props: TriggerDialogProps) {
     onClose();
   };
   return (
-    <Modal
-      opened
+    <TriggerModal
+      value={trigger}
+      onChange={setTrigger}
+      isNew={isNew}
+      takenIds={takenIds}
+      workflowId={workflowId}
+      errors={saving.errors}
       onClose={onClose}
-      size="xl"
-      title={isNew ? "Add a trigger" : `Change ${trigger.name === "" ? trigger.id : trigger.name}`}
-      closeButtonProps={{ "aria-label": "Close" }}
-    >
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void save();
-        }}
-      >
-        <TriggerForm
-          value={trigger}
-          onChange={setTrigger}
-          isNew={isNew}
-          takenIds={takenIds}
-          workflowId={workflowId}
-          errors={saving.errors}
-        />
-        <Group justify="flex-end" mt="md">
-          <Button variant="default" onClick={onClose}>
-            Cancel
-          </Button>
-          <Button type="submit" loading={saving.isBusy}>
-            {isNew ? "Add the trigger" : "Save"}
-          </Button>
-        </Group>
-      </form>
-    </Modal>
+      onSubmit={() => void save()}
+      button="Save"
+      isBusy={saving.isBusy}
+    />
   );
 }
 

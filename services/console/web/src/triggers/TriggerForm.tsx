@@ -6,7 +6,7 @@ import { DependencyFields } from "./DependencyFields";
 import { EventFields } from "./EventFields";
 import { JOB_TYPE_IDS } from "./jobTypes";
 import { triggerKinds, triggerTypes } from "./kinds";
-import { asSent, made, useSamples } from "./samples";
+import { asSent, useSamples } from "./samples";
 import { ScheduleFields } from "./ScheduleFields";
 import { TimingFields } from "./TimingFields";
 import { blank, SLUG, slugOf, type Trigger } from "./trigger";
@@ -15,7 +15,7 @@ import { WebhookFields } from "./WebhookFields";
 import { Words } from "./Words";
 import { inWords } from "./words";
 
-interface TriggerFormProps {
+export interface TriggerFormProps {
   value: Trigger;
   onChange: (value: Trigger) => void;
   /** Its type and its id can still be chosen. */
@@ -29,8 +29,7 @@ interface TriggerFormProps {
 
 export function TriggerForm({ value, onChange, isNew, takenIds, workflowId, errors = [] }: TriggerFormProps) {
   const samples = useSamples(value);
-  const [newest] = samples;
-  const sample = newest === undefined ? made(value) : asSent(newest);
+  const sample = asSent(samples[0], value);
   return (
     <Stack gap="md">
       {isNew ? <Types value={value} onChange={onChange} /> : null}

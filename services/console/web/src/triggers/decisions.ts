@@ -1,4 +1,5 @@
 /* What a trigger answered, as a sentence: fired, or not and why. What stands between backticks is code. */
+import { durationText } from "../ui/durations";
 import { local } from "../ui/times";
 import { code } from "./words";
 
@@ -101,18 +102,9 @@ function joined(one: string, other: string): string {
 
 /** Times in the viewer's zone, periods in units. */
 function readable(text: string): string {
-  return text.replace(TIME, (at) => local(at)).replace(PERIOD, (_all, ms: string) => periodWords(Number(ms)));
-}
-
-function periodWords(ms: number): string {
-  const units: [number, string][] = [
-    [86_400_000, "d"],
-    [3_600_000, "h"],
-    [60_000, "min"],
-    [1_000, "s"],
-  ];
-  const found = units.find(([size]) => ms >= size && ms % size === 0);
-  return found === undefined ? `${ms} ms` : `${ms / found[0]} ${found[1]}`;
+  return text
+    .replace(TIME, (at) => local(at))
+    .replace(PERIOD, (_all, ms: string) => durationText(Number(ms)));
 }
 
 const NAMES: Record<string, string> = {

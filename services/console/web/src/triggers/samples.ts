@@ -21,13 +21,14 @@ export function useSamples(trigger: Trigger): Sample[] {
   );
 }
 
-/** As a sender would write it. */
-export function asSent({ id, source, type, data, subject }: Sample): Record<string, unknown> {
+/** An event as its sender would write it; without one what could come. */
+export function asSent(sample: Sample | undefined, trigger: Trigger): Record<string, unknown> {
+  if (sample === undefined) return made(trigger);
+  const { id, source, type, data, subject } = sample;
   return { id, source, type, ...(subject === null ? {} : { subject }), data };
 }
 
-/** What stands there before any event came. */
-export function made(trigger: Trigger): Record<string, unknown> {
+function made(trigger: Trigger): Record<string, unknown> {
   if (trigger.type === "webhook") return { data: {} };
   const config = trigger.type === "event" ? trigger.config : { event_type: "example", source: "*" };
   return {

@@ -1,6 +1,6 @@
 /* A trigger as it is written in a definition: read with every default filled in, and written without them again. */
 import type { Schemas } from "../api/client";
-import { fieldsOf, listOf, numberOf, textOf, textsOf, type Fields } from "../api/narrow";
+import { fieldsOf, isObject, listOf, numberOf, textOf, textsOf, type Fields } from "../api/narrow";
 import { JOB_TYPE_IDS } from "./jobTypes";
 
 /** What may be left out is filled in here; what has no default, and need not be there, stays so. */
@@ -156,14 +156,10 @@ export function patchOf(before: Fields, after: Fields): Fields | null {
     const one = before[name];
     const other = after[name];
     if (isSame(one, other)) continue;
-    const isNested = isObject(one) && isObject(other);
-    changed[name] = other === undefined ? null : isNested ? patchOf(fieldsOf(one), fieldsOf(other)) : other;
+    const nested = isObject(one) && isObject(other) ? patchOf(one, other) : other;
+    changed[name] = other === undefined ? null : nested;
   }
   return Object.keys(changed).length === 0 ? null : changed;
-}
-
-function isObject(value: unknown): boolean {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** `Large orders, EU` becomes `large-orders-eu`. */

@@ -1,7 +1,8 @@
 /* Lists of the interface, page after page as one scrolls: `{items, next_cursor}`. */
-import { Button, Center, Table } from "@mantine/core";
+import { Table } from "@mantine/core";
 import type { ReactNode } from "react";
 import { moveInList } from "../shell/keys";
+import { More } from "./More";
 import { Failed, Loading } from "./Said";
 
 export interface Column<T> {
@@ -44,18 +45,7 @@ export function List<T>({ of, columns, row, label, empty }: ListProps<T>) {
   return (
     <div className="ff-panel ff-scroll">
       <Rows items={items} columns={columns} row={row} label={label} />
-      {of.hasNextPage ? (
-        <Center p="xs">
-          <Button
-            variant="default"
-            size="compact-sm"
-            loading={of.isFetchingNextPage}
-            onClick={() => void of.fetchNextPage()}
-          >
-            Show more
-          </Button>
-        </Center>
-      ) : null}
+      <More of={of} />
     </div>
   );
 }

@@ -4,10 +4,11 @@ interface MoreProps {
   of: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage: () => unknown };
 }
 
+/** The next page of a list, where there is one. */
 export function More({ of }: MoreProps) {
   if (!of.hasNextPage) return null;
   return (
-    <Center>
+    <Center p="xs">
       <Button
         variant="default"
         size="compact-sm"

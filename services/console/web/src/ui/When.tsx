@@ -1,26 +1,45 @@
 import { Tooltip } from "@mantine/core";
-import { useEffect, useState } from "react";
+import { useSyncExternalStore } from "react";
 import { ago, local, utc } from "./times";
 
-/** A clock that all of a page shares; it ticks once a second. */
-export function useNow(isOn = true): number {
-  const [now, setNow] = useState(() => Date.now());
-  useEffect(() => {
-    if (!isOn) return;
-    const timer = setInterval(() => setNow(Date.now()), 1_000);
-    return () => clearInterval(timer);
-  }, [isOn]);
-  return now;
+const SECOND_MS = 1_000;
+const listeners = new Set<() => void>();
+let clock = 0;
+
+/** One clock for all of a page, which goes while somebody looks at it. */
+function eachSecond(listener: () => void): () => void {
+  listeners.add(listener);
+  if (listeners.size === 1) {
+    clock = window.setInterval(() => listeners.forEach((one) => one()), SECOND_MS);
+  }
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size === 0) clearInterval(clock);
+  };
 }
 
-/** A time in the viewer's zone, UTC on hover; `relative` for how long ago. */
-export function When({ at, relative = false }: { at: string | null | undefined; relative?: boolean }) {
-  const now = useNow(relative);
-  if (at === null || at === undefined) return <span>–</span>;
+const never = () => () => undefined;
+
+/** The time to the second, or to a larger step: what shows it is drawn anew when that has passed. */
+export function useNow(isOn = true, stepMs = SECOND_MS): number {
+  return useSyncExternalStore(isOn ? eachSecond : never, () => Math.floor(Date.now() / stepMs) * stepMs);
+}
+
+interface WhenProps {
+  at: string | null | undefined;
+  relative?: boolean;
+}
+
+/** A time in the viewer's zone, UTC on hover; `relative` for how long ago, which is drawn anew when the words change. */
+export function When({ at, relative = false }: WhenProps) {
+  const words = useSyncExternalStore(relative ? eachSecond : never, () =>
+    at === null || at === undefined ? "–" : relative ? ago(at) : local(at),
+  );
+  if (at === null || at === undefined) return <span>{words}</span>;
   return (
     <Tooltip label={relative ? `${local(at)} · ${utc(at)}` : utc(at)}>
       <time dateTime={at} className="ff-number" style={{ whiteSpace: "nowrap" }}>
-        {relative ? ago(at, now) : local(at)}
+        {words}
       </time>
     </Tooltip>
   );

@@ -45,6 +45,11 @@ export function utc(at: string | Date): string {
   return `${new Date(at).toISOString().replace("T", " ").replace("Z", "")} UTC`;
 }
 
+/** As an `<input type="datetime-local">` has it: in the viewer's zone, to the minute. */
+export function typedTime(at: Date): string {
+  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
 /** `412 ms`, `3.2 s`, `4 min 12 s`, `3 h 5 min`, `12 d 4 h`. */
 export function took(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) return "–";

@@ -23,11 +23,11 @@ export interface ChosenPeriod {
 
 export function usePeriod(usual: Period): ChosenPeriod {
   const [filter, setFilter] = useFilters();
-  const now = useNow();
+  const now = useNow(true, HOUR_MS);
   const given = filter("period");
   const chosen = given in PERIODS ? (given as Period) : usual;
   const { hours, everyHours } = PERIODS[chosen];
-  const end = (Math.floor(now / HOUR_MS) + 1) * HOUR_MS;
+  const end = now + HOUR_MS;
   return {
     since: new Date(end - hours * HOUR_MS).toISOString(),
     until: new Date(end - 1).toISOString(),

@@ -3,6 +3,7 @@ import { useMemo } from "react";
 import { Link } from "react-router";
 import { api, isMissing, type Schemas } from "../../api/client";
 import { paced, useLive } from "../../api/live";
+import { fieldsOf } from "../../api/narrow";
 import { byCursor, PAGE_SIZE } from "../../api/pages";
 import { decisionInWords } from "../../triggers/decisions";
 import { runOf } from "../../triggers/causes";
@@ -95,8 +96,7 @@ function NoSuchEvent({ eventId }: { eventId: string }) {
 }
 
 function Received({ event }: { event: Schemas["ReceivedEvent"] }) {
-  const extensions =
-    typeof event.extensions === "object" && event.extensions !== null ? event.extensions : {};
+  const extensions = fieldsOf(event.extensions);
   return (
     <Stack gap="sm">
       <Box className="ff-panel" p="sm">

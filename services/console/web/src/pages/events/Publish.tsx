@@ -50,13 +50,7 @@ export function Publish({ onClose }: { onClose: () => void }) {
     }
   };
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      size="lg"
-      title="Publish an event"
-      closeButtonProps={{ "aria-label": "Close" }}
-    >
+    <Modal opened onClose={onClose} size="lg" title="Publish an event">
       <form
         onSubmit={(event) => {
           event.preventDefault();

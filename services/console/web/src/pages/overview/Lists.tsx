@@ -3,7 +3,7 @@ import { Anchor, Progress, Stack, Text } from "@mantine/core";
 import type { ReactNode } from "react";
 import { Link } from "react-router";
 import type { Schemas } from "../../api/client";
-import { isObject } from "../../definition/plain";
+import { isObject } from "../../api/narrow";
 import { moveInList } from "../../shell/keys";
 import { Shown } from "../../ui/Said";
 import { StatusIcon } from "../../ui/Status";

@@ -1,7 +1,7 @@
 /* A run as it is now, kept up to date by its own stream while it goes on; and its moments, as far as they are known. */
 import { useQuery, type UseQueryResult } from "@tanstack/react-query";
 import { useCallback, useMemo } from "react";
-import { api, getJson, noteWritten, type Schemas } from "../../api/client";
+import { api, noteWritten, type Schemas } from "../../api/client";
 import { paced, useLive, type LoggedEvent } from "../../api/live";
 import type { Moments } from "./moments";
 import { useMoments } from "./useMoments";
@@ -41,18 +41,23 @@ export function useRun(runId: string): Followed {
 
 /** The run as it was at a position; what is past stays as it is. */
 export function useStateAt(runId: string, at: number | null): UseQueryResult<Run> {
-  return useQuery({ ...stateAt(runId, at ?? 0), enabled: at !== null, placeholderData: (before) => before });
+  const query = useQuery({
+    ...stateAt(runId, at ?? 0),
+    enabled: at !== null,
+    placeholderData: (before) => before,
+  });
+  return query as UseQueryResult<Run>;
 }
 
 /** For `useQuery` and for fetching ahead. */
 export function stateAt(runId: string, at: number) {
-  return {
-    queryKey: ["state", runId, at],
-    queryFn: ({ signal }: { signal: AbortSignal }) =>
-      getJson<Run>(`/api/runs/${runId}/state?at=${at}`, signal),
-    staleTime: Infinity,
-    gcTime: 60_000,
-  };
+  const params = { path: { run_id: runId }, query: { at: String(at) } };
+  return api.queryOptions(
+    "get",
+    "/api/runs/{run_id}/state",
+    { params },
+    { staleTime: Infinity, gcTime: 60_000 },
+  );
 }
 
 /** The shape of the version that the run has. */

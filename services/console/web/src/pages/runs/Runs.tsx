@@ -48,7 +48,7 @@ export default function Runs() {
   const { refetch } = pages;
   const read = useMemo(() => paced(() => refetch(), READ_EACH_MS), [refetch]);
   const wanted = query.workflow_id === undefined ? "" : `&workflow_id=${query.workflow_id}`;
-  useLive(`/api/stream?types=${TOLD.join(",")}${wanted}`, read, read);
+  useLive(`/api/stream?types=${TOLD.join(",")}${wanted}`, read);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const mayOperate = useMay("operator");
   const ignored = ignoredOf(search);

@@ -1,5 +1,6 @@
 /* What the list of runs shows, as the address says it. */
 import { sinceOf } from "../../ui/spans";
+import { typedTime } from "../../ui/times";
 
 export const STATUSES = [
   "pending",
@@ -74,7 +75,5 @@ export function instantOf(text: string | null): string | null {
 /** What an `<input type="datetime-local">` shows for a time, or for a span such as `24h`. */
 export function fieldOf(text: string | null): string {
   const at = sinceOf(text ?? "");
-  if (at === undefined) return "";
-  const date = new Date(at);
-  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  return at === undefined ? "" : typedTime(new Date(at));
 }

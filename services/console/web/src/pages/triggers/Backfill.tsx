@@ -3,11 +3,11 @@ import { Button, Checkbox, Grid, Group, Modal, ScrollArea, Stack, Text, TextInpu
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useNavigate } from "react-router";
-import { api, http } from "../../api/client";
-import { textOf } from "../../api/narrow";
+import { api, http, type Schemas } from "../../api/client";
+import { textOf, type Fields } from "../../api/narrow";
 import { say } from "../../ui/say";
 import { Failed, Loading } from "../../ui/Said";
-import { count } from "../../ui/times";
+import { count, typedTime } from "../../ui/times";
 import { When } from "../../ui/When";
 
 const DAY_MS = 86_400_000;
@@ -21,8 +21,8 @@ interface BackfillProps {
 
 export function Backfill({ workflowId, triggerId, onClose }: BackfillProps) {
   const go = useNavigate();
-  const [since, setSince] = useState(() => asTyped(new Date(Date.now() - DAY_MS)));
-  const [until, setUntil] = useState(() => asTyped(new Date()));
+  const [since, setSince] = useState(() => typedTime(new Date(Date.now() - DAY_MS)));
+  const [until, setUntil] = useState(() => typedTime(new Date()));
   const [isRepeated, setRepeated] = useState(false);
   const path = { workflow_id: workflowId, trigger_id: triggerId };
   const isSound = since !== "" && until !== "" && new Date(since) < new Date(until);
@@ -52,13 +52,7 @@ export function Backfill({ workflowId, triggerId, onClose }: BackfillProps) {
     },
   });
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      size="lg"
-      title="Make up for the past"
-      closeButtonProps={{ "aria-label": "Close" }}
-    >
+    <Modal opened onClose={onClose} size="lg" title="Make up for the past">
       <Stack gap="sm">
         <Text size="sm" c="dimmed">
           One run for each time of the schedule, as it is now, that did not fire.
@@ -115,9 +109,7 @@ export function Backfill({ workflowId, triggerId, onClose }: BackfillProps) {
   );
 }
 
-type Answer = { count: number; fired?: number; items?: Record<string, unknown>[]; has_more?: boolean };
-
-function Times({ of }: { of: Answer }) {
+function Times({ of }: { of: Schemas["Backfilled"] }) {
   const items = of.items ?? [];
   if (items.length === 0) return <Text size="sm">The schedule has no times in this span.</Text>;
   return (
@@ -127,7 +119,7 @@ function Times({ of }: { of: Answer }) {
       </Text>
       <ScrollArea.Autosize mah={240} type="auto">
         <ul style={{ margin: 0, paddingLeft: 0, listStyle: "none" }} aria-label="Times">
-          {items.map((item) => {
+          {items.map((item: Fields) => {
             const state = textOf(item["state"]) ?? "";
             return (
               <li key={textOf(item["scheduled_at"])} style={{ display: "flex", gap: 12 }}>
@@ -148,9 +140,4 @@ function Times({ of }: { of: Answer }) {
       </ScrollArea.Autosize>
     </div>
   );
-}
-
-/** As a field of dates has it, in the viewer's zone, to the minute. */
-function asTyped(at: Date): string {
-  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }

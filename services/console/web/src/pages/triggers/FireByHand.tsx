@@ -20,13 +20,7 @@ export function FireByHand({ workflowId, triggerId, onClose }: FireByHandProps) 
     onSuccess: ({ run_id: runId }) => void go(`/runs/${runId}`),
   });
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      size="lg"
-      title="Fire by hand"
-      closeButtonProps={{ "aria-label": "Close" }}
-    >
+    <Modal opened onClose={onClose} size="lg" title="Fire by hand">
       <Text size="sm" mb="xs">
         Starts a run under this trigger at once, whatever its type and filter. The input of the run:
       </Text>

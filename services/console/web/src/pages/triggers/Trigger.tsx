@@ -122,18 +122,21 @@ function Shown({ workflowId, triggerId, trigger, definition }: ShownProps) {
   const stats = api.useQuery("get", "/api/workflows/{workflow_id}/triggers/{trigger_id}/stats", {
     params: { path },
   });
-  const { refetch } = stats;
-  const refresh = useMemo(() => paced(() => refetch(), REFRESH_MS), [refetch]);
   const view = filter("view") === "what-if" && trigger !== null ? "what-if" : "decisions";
   const decisions = useDecisions(workflowId, triggerId, filter("cause"), filter("decision"));
-  const refetchDecisions = decisions.refetch;
-  const refreshDecisions = useMemo(() => paced(() => refetchDecisions(), REFRESH_MS), [refetchDecisions]);
+  const [refetchStats, refetchDecisions] = [stats.refetch, decisions.refetch];
+  const refresh = useMemo(
+    () => paced(() => Promise.all([refetchStats(), refetchDecisions()]), REFRESH_MS),
+    [refetchStats, refetchDecisions],
+  );
   const address = `/api/stream?workflow_id=${encodeURIComponent(workflowId)}&types=TriggerDecided,WorkflowTriggered`;
-  useLive(address, (events) => {
-    if (!events.some(({ data }) => concerns(data, triggerId))) return;
-    refresh();
-    refreshDecisions();
-  });
+  useLive(
+    address,
+    (events) => {
+      if (events.some(({ data }) => concerns(data, triggerId))) refresh();
+    },
+    refresh,
+  );
   if (trigger === null && isMissing(stats.error))
     return <NoSuchTrigger workflowId={workflowId} triggerId={triggerId} />;
   return (

@@ -1,11 +1,11 @@
 /* A trigger is changed on trial, and judged over the recorded history beside what did fire. */
-import { Box, Button, Grid, Group, Progress, Stack, Text, Title } from "@mantine/core";
+import { Box, Button, Group, Progress, Stack, Text, Title } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useState } from "react";
 import { useMay } from "../../shell/session";
-import { filterOf, patchOf, readTrigger, withFilter, written, type Trigger } from "../../triggers/trigger";
-import { asSent, made, useSamples } from "../../triggers/samples";
-import { Expression } from "../../triggers/Expression";
+import { patchOf, readTrigger, written, type Trigger } from "../../triggers/trigger";
+import { asSent, useSamples } from "../../triggers/samples";
+import { FilterField } from "../../triggers/EventFields";
 import { TriggerForm } from "../../triggers/TriggerForm";
 import { useSaving } from "../../triggers/TriggerDialog";
 import { inWords } from "../../triggers/words";
@@ -52,9 +52,6 @@ export function WhatIf({ workflowId, definition }: WhatIfProps) {
         >
           <Stack gap="sm">
             <Title order={2}>What if it were set otherwise?</Title>
-            {filterOf(now) === null && filterOf(trigger) === null && trigger.type !== "event" ? null : (
-              <FilterTrial trigger={trigger} onChange={setTrigger} />
-            )}
             {isWhole || trigger.type === "schedule" || trigger.type === "dependency" ? (
               <TriggerForm
                 value={trigger}
@@ -64,14 +61,17 @@ export function WhatIf({ workflowId, definition }: WhatIfProps) {
                 workflowId={workflowId}
               />
             ) : (
-              <Button
-                variant="subtle"
-                size="compact-sm"
-                onClick={whole.open}
-                style={{ alignSelf: "flex-start" }}
-              >
-                Change something else of it
-              </Button>
+              <>
+                <FilterTrial trigger={trigger} onChange={setTrigger} />
+                <Button
+                  variant="subtle"
+                  size="compact-sm"
+                  onClick={whole.open}
+                  style={{ alignSelf: "flex-start" }}
+                >
+                  Change something else of it
+                </Button>
+              </>
             )}
             <Group gap="sm" align="flex-end">
               <Since value={since} onChange={(value) => setFilter({ since: value })} />
@@ -127,25 +127,13 @@ export function WhatIf({ workflowId, definition }: WhatIfProps) {
 }
 
 function FilterTrial({ trigger, onChange }: { trigger: Trigger; onChange: (trigger: Trigger) => void }) {
-  const samples = useSamples(trigger);
-  const [newest] = samples;
+  const [newest] = useSamples(trigger);
   return (
-    <Grid align="flex-end">
-      <Grid.Col span={12}>
-        <Expression
-          label="Only if (filter)"
-          value={filterOf(trigger) ?? ""}
-          onChange={(text) => onChange(withFilter(trigger, text))}
-          placeholder="event.data.size > 10"
-          root="event"
-          sample={newest === undefined ? made(trigger) : asSent(newest)}
-          within={(text) => withFilter(trigger, text)}
-          path="config.filter"
-        />
-        <Text size="xs" c="dimmed" mt={6} component="div">
-          It <Words of={inWords(trigger)} />.
-        </Text>
-      </Grid.Col>
-    </Grid>
+    <div>
+      <FilterField value={trigger} onChange={onChange} sample={asSent(newest, trigger)} />
+      <Text size="xs" c="dimmed" mt={6} component="div">
+        It <Words of={inWords(trigger)} />.
+      </Text>
+    </div>
   );
 }

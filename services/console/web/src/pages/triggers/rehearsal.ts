@@ -1,7 +1,7 @@
 /* What a changed trigger would have done over the recorded history, beside what did happen. */
-import { EventSourceParserStream } from "eventsource-parser/stream";
 import { Problem, type ProblemBody, type Schemas } from "../../api/client";
-import { fieldsOf, numberOf, textOf, type Fields } from "../../api/narrow";
+import { messagesOf } from "../../api/messages";
+import { fieldsOf, listOf, numberOf, textOf, type Fields } from "../../api/narrow";
 
 /** One cause, judged anew. */
 export interface Judged {
@@ -49,12 +49,11 @@ export function counted(items: Judged[]): Record<Difference, number> {
 export function readRehearsal(answer: unknown): Rehearsal {
   const of = fieldsOf(answer);
   const decisions = fieldsOf(of["decisions"]);
-  const items = Array.isArray(decisions["items"]) ? (decisions["items"] as unknown[]) : [];
   return {
     evaluated: numberOf(of["evaluated"]) ?? 0,
     wouldFire: numberOf(of["would_fire"]) ?? 0,
     didFire: numberOf(of["did_fire"]) ?? 0,
-    items: items.map(readJudged),
+    items: listOf(decisions["items"]).map(readJudged),
     nextCursor: textOf(decisions["next_cursor"]),
   };
 }
@@ -108,18 +107,13 @@ export async function rehearse(
   if (!response.ok || response.body === null) {
     throw new Problem(response.status, (await response.json().catch(() => ({}))) as ProblemBody);
   }
-  const reader = response.body
-    .pipeThrough(new TextDecoderStream())
-    .pipeThrough(new EventSourceParserStream())
-    .getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) throw new Problem(0, { title: "Cut off", detail: "The answer broke off. Ask again." });
-    const data = JSON.parse(value.data) as unknown;
-    if (value.event === "answer") return readRehearsal(data);
-    if (value.event === "problem") throw problemOf(data);
-    if (value.event === "progress") onProgress(progressOf(data));
+  for await (const { event, data } of messagesOf(response.body)) {
+    const said = JSON.parse(data) as unknown;
+    if (event === "answer") return readRehearsal(said);
+    if (event === "problem") throw problemOf(said);
+    if (event === "progress") onProgress(progressOf(said));
   }
+  throw new Problem(0, { title: "Cut off", detail: "The answer broke off. Ask again." });
 }
 
 export function progressOf(data: unknown): number {

@@ -1,6 +1,7 @@
 /* Definitions out of text: YAML (JSON is some), one document or several. */
 import { parseAllDocuments } from "yaml";
-import { isObject, type Definition } from "../../definition/plain";
+import { isObject } from "../../api/narrow";
+import type { Definition } from "../../definition/plain";
 
 export type Imported = { definitions: Definition[] } | { fault: string };
 

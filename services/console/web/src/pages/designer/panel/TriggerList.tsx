@@ -1,10 +1,11 @@
 /* The rules that start runs: each in words, changed in the form that all pages have for it. */
-import { ActionIcon, Button, Group, Modal, Stack, Switch, Text, Tooltip } from "@mantine/core";
+import { ActionIcon, Button, Group, Stack, Switch, Text, Tooltip } from "@mantine/core";
 import { IconPencil, IconPlus, IconTrash } from "@tabler/icons-react";
 import { useState } from "react";
 import { triggerKindOf } from "../../../triggers/kinds";
 import { blank, patchOf, readTrigger, written, type Trigger } from "../../../triggers/trigger";
-import { named, TriggerForm } from "../../../triggers/TriggerForm";
+import { named } from "../../../triggers/TriggerForm";
+import { TriggerModal } from "../../../triggers/TriggerModal";
 import { Words } from "../../../triggers/Words";
 import { inWords } from "../../../triggers/words";
 import { textOf, withKey, type TriggerDef } from "../model/definition";
@@ -109,37 +110,21 @@ function TriggerEditor({ index, onClose }: { index: number; onClose: () => void 
     onClose();
   };
   return (
-    <Modal
-      opened
+    <TriggerModal
+      value={trigger}
+      onChange={setTrigger}
+      isNew={before === undefined}
+      takenIds={takenIds}
+      workflowId={version === null ? null : textOf(definition["id"])}
       onClose={onClose}
-      size="xl"
-      title={before === undefined ? "Add a trigger" : `Change ${textOf(before["name"]) || before.id}`}
-      closeButtonProps={{ "aria-label": "Close" }}
-    >
-      <form
-        noValidate
-        onSubmit={(event) => {
-          event.preventDefault();
-          done();
-        }}
-      >
-        <TriggerForm
-          value={trigger}
-          onChange={setTrigger}
-          isNew={before === undefined}
-          takenIds={takenIds}
-          workflowId={version === null ? null : textOf(definition["id"])}
-        />
-        <Group justify="flex-end" mt="md">
-          <Text size="xs" c="dimmed" mr="auto">
-            In force once the workflow is saved.
-          </Text>
-          <Button variant="default" onClick={onClose}>
-            Cancel
-          </Button>
-          <Button type="submit">{before === undefined ? "Add the trigger" : "Take over"}</Button>
-        </Group>
-      </form>
-    </Modal>
+      onSubmit={done}
+      button="Take over"
+      note={
+        <Text size="xs" c="dimmed" mr="auto">
+          In force once the workflow is saved.
+        </Text>
+      }
+      isDraft
+    />
   );
 }
