@@ -5,14 +5,12 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link, useNavigate } from "react-router";
 import { api, http, Problem, type Schemas } from "../../api/client";
+import { faultOfId, freeId, idOf } from "../../definition/ids";
 import { drawnOf } from "../../graph/ofDefinition";
 import { Sketch } from "../../graph/Sketch";
 import { useMay } from "../../shell/session";
 import { Shown } from "../../ui/Said";
 import { say, sayProblem } from "../../ui/say";
-import { freeId, idOf } from "./ids";
-
-const ID = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
 interface Parameter {
   name: string;
@@ -130,7 +128,7 @@ function Form({ template, taken }: { template: Schemas["TemplateView"]; taken: s
     }
   };
 
-  const fault = ID.test(id) ? null : "Small letters, digits, - and _; 63 characters at most.";
+  const fault = faultOfId(id);
   const isPossible = mayEdit && fault === null && unread.length === 0;
   return (
     <form

@@ -1,9 +1,9 @@
 import { Button, Group, Modal, Stack, Textarea, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { api } from "../../../api/client";
+import { faultOfId, idOf } from "../../../definition/ids";
 import { say } from "../../../ui/say";
 import { textOf, type Definition } from "../model/definition";
-import { SLUG, slugOf } from "../model/slugs";
 
 /** Saves what is shown as a template, for others to begin with. */
 export function AsTemplate({ definition, onClose }: { definition: Definition; onClose: () => void }) {
@@ -12,14 +12,14 @@ export function AsTemplate({ definition, onClose }: { definition: Definition; on
   const [category, setCategory] = useState("");
   const [description, setDescription] = useState(textOf(definition["description"]));
   const save = api.useMutation("post", "/api/templates");
-  const wanted = id ?? slugOf(name);
-  const isWrong = !SLUG.test(wanted);
+  const wanted = id ?? idOf(name);
+  const fault = faultOfId(wanted);
   return (
     <Modal opened onClose={onClose} title="Save as a template">
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          if (isWrong) return;
+          if (fault !== null) return;
           save.mutate(
             {
               body: { id: wanted, name, description, category, definition, workflow_id: null, version: null },
@@ -45,7 +45,7 @@ export function AsTemplate({ definition, onClose }: { definition: Definition; on
             label="Id"
             value={wanted}
             onChange={({ currentTarget }) => setId(currentTarget.value)}
-            error={isWrong ? "Use lower-case letters, digits, - and _; at most 63 characters." : null}
+            error={fault}
           />
           <TextInput
             label="Category"
