@@ -149,7 +149,7 @@ function Parts(props: PartsProps) {
     if (!(await saving.save())) return;
     const params = { path: { workflow_id: textOf(definition["id"]) } };
     execute.mutate(
-      { params, body: { input_data: input } as never },
+      { params, body: { input_data: input } },
       {
         onSuccess: ({ run_id }) => {
           trial.watch(run_id);

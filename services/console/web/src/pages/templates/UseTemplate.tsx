@@ -68,18 +68,7 @@ async function started(workflowId: string): Promise<string | null> {
   try {
     const { data } = await http.POST("/api/workflows/{workflow_id}/execute", {
       params: { path: { workflow_id: workflowId } },
-      body: {
-        ...{
-          input_data: {},
-          variables: {},
-          version: null,
-          labels: {},
-          priority: 0,
-          from_node: null,
-          breakpoints: [],
-        },
-        options: { timeout_ms: null, override_running: false, skip_dependency_check: false },
-      },
+      body: {},
     });
     return data?.run_id ?? null;
   } catch (problem) {
@@ -108,7 +97,8 @@ function Form({ template, taken }: { template: Schemas["TemplateView"]; taken: s
       await http.POST("/api/templates/{template_id}/instantiate", {
         params: { path: { template_id: template.id } },
         body: {
-          ...{ id, name, description: null, experiment_id: null, tags: null, status: null, secrets: {} },
+          id,
+          name,
           variables: Object.fromEntries(parameters.map((one) => [one.name, one.value])),
         },
       });
