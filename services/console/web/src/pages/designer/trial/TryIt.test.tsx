@@ -13,7 +13,7 @@ const definition: Definition = {
 };
 
 function tried(isFaulty = false) {
-  const onRun = vi.fn();
+  const onRun = vi.fn<(input: unknown) => void>();
   const rest = { savesAs: null, isBusy: false, onClose: () => undefined };
   shown(<TryIt definition={definition} isFaulty={isFaulty} onRun={onRun} {...rest} />);
   return onRun;
