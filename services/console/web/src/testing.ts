@@ -24,3 +24,4 @@ class NoObserver {
   disconnect() {}
 }
 window.ResizeObserver = NoObserver;
+Object.defineProperty(document, "fonts", { value: new EventTarget() });

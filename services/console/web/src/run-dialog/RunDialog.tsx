@@ -1,16 +1,5 @@
 /* Start a workflow: its input as a form where the schema is simple, else as JSON; variables and labels where wanted. */
-import {
-  Accordion,
-  Alert,
-  Button,
-  Group,
-  Modal,
-  MultiSelect,
-  SegmentedControl,
-  Stack,
-  Text,
-  TextInput,
-} from "@mantine/core";
+import { Accordion, Alert, Button, Group, Modal, MultiSelect, Stack, Text, TextInput } from "@mantine/core";
 import { IconPlayerPlay } from "@tabler/icons-react";
 import { useState } from "react";
 import { useNavigate } from "react-router";
@@ -19,10 +8,10 @@ import { Code } from "../editor/Code";
 import { Findings, Shown } from "../ui/Said";
 import { say } from "../ui/say";
 import { shortId } from "../ui/shortId";
-import { SchemaFields } from "./SchemaFields";
-import { fieldsOf, initialValues, inputOf, missing, parsed, type FieldValue } from "./schemaForm";
+import { parsed } from "./schemaForm";
 import { labelsOf } from "./labels";
 import { nodeChoices } from "./nodeChoices";
+import { useRunInput } from "./useRunInput";
 
 interface RunDialogProps {
   opened: boolean;
@@ -60,10 +49,7 @@ function RunForm({
   onStarted?: (runId: string) => void;
 }) {
   const go = useNavigate();
-  const fields = fieldsOf(workflow.input_schema);
-  const [kind, setKind] = useState<"form" | "json">(fields === null ? "json" : "form");
-  const [values, setValues] = useState<Record<string, FieldValue>>(() => initialValues(fields ?? []));
-  const [text, setText] = useState("");
+  const input = useRunInput(workflow.input_schema);
   const [variables, setVariables] = useState("");
   const [labels, setLabels] = useState("");
   const [breakpoints, setBreakpoints] = useState<string[]>([]);
@@ -79,32 +65,21 @@ function RunForm({
   });
 
   const start = () => {
-    const lacking = kind === "form" ? missing(fields ?? [], values) : [];
-    const input = kind === "form" ? { value: inputOf(fields ?? [], values) } : parsed(text);
+    const given = input.read();
     const set = parsed(variables);
-    if (lacking.length > 0) return setFault(`Please fill in: ${lacking.join(", ")}.`);
-    if ("fault" in input) return setFault(input.fault);
+    if ("fault" in given) return setFault(given.fault);
     if ("fault" in set) return setFault(`Variables: ${set.fault}`);
     setFault(null);
     return execute.mutate({
       params: { path: { workflow_id: workflow.id } },
       body: {
-        input_data: input.value,
+        input_data: given.value,
         variables: set.value as Record<string, unknown>,
         labels: labelsOf(labels),
-        version: null,
-        priority: 0,
-        options: { timeout_ms: null, override_running: false, skip_dependency_check: false },
-        from_node: null,
         breakpoints,
       },
     });
   };
-  const change = (next: string) => {
-    if (next === "json" && fields !== null) setText(JSON.stringify(inputOf(fields, values), null, 2));
-    setKind(next as "form" | "json");
-  };
-
   return (
     <form
       onSubmit={(event) => {
@@ -119,35 +94,7 @@ function RunForm({
             it, by hand it runs.
           </Text>
         )}
-        {fields === null ? (
-          <Text size="sm">Input, as JSON. Nothing written means an empty object.</Text>
-        ) : (
-          <SegmentedControl
-            aria-label="How to write the input"
-            value={kind}
-            onChange={change}
-            data={[
-              { value: "form", label: "Form" },
-              { value: "json", label: "JSON" },
-            ]}
-            size="xs"
-            style={{ alignSelf: "flex-start" }}
-          />
-        )}
-        {kind === "form" && fields !== null ? (
-          <SchemaFields fields={fields} values={values} onChange={setValues} />
-        ) : (
-          <div style={{ height: 160 }}>
-            <Code
-              value={text}
-              onChange={setText}
-              language="json"
-              label="Input"
-              placeholder="{}"
-              height="160px"
-            />
-          </div>
-        )}
+        {input.editor}
         <Accordion variant="contained" chevronPosition="left">
           <Accordion.Item value="more">
             <Accordion.Control>Variables, labels and breakpoints</Accordion.Control>

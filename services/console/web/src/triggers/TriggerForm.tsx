@@ -2,6 +2,7 @@
 import { Accordion, Box, Grid, Radio, SimpleGrid, Stack, Switch, Text, TextInput } from "@mantine/core";
 import { Findings } from "../ui/Said";
 import type { Problem } from "../api/client";
+import { faultOfId } from "../definition/ids";
 import { DependencyFields } from "./DependencyFields";
 import { EventFields } from "./EventFields";
 import { JOB_TYPE_IDS } from "./jobTypes";
@@ -9,7 +10,7 @@ import { triggerKinds, triggerTypes } from "./kinds";
 import { asSent, useSamples } from "./samples";
 import { ScheduleFields } from "./ScheduleFields";
 import { TimingFields } from "./TimingFields";
-import { blank, SLUG, slugOf, type Trigger } from "./trigger";
+import { blank, slugOf, type Trigger } from "./trigger";
 import { Trial } from "./Trial";
 import { WebhookFields } from "./WebhookFields";
 import { Words } from "./Words";
@@ -158,7 +159,7 @@ function Named({
 function idFault(id: string, takenIds: string[]): string | null {
   if (takenIds.includes(id)) return "Another trigger of this workflow has this id";
   if (JOB_TYPE_IDS.includes(id)) return "This id belongs to the trigger of a job type";
-  return SLUG.test(id) ? null : "Small letters, digits, - and _, beginning with a letter or digit";
+  return faultOfId(id);
 }
 
 function TypeFields(props: {

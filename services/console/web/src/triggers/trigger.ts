@@ -31,8 +31,6 @@ const WINDOW_MS = 30 * 86_400_000;
 const TOLERANCE_MS = 300_000;
 const OVERLAP_MS = 86_400_000;
 
-export const SLUG = /^[a-z0-9][a-z0-9_-]{0,62}$/;
-
 function oneOf<T extends string>(value: unknown, choices: readonly T[], otherwise: T): T {
   return choices.find((choice) => choice === value) ?? otherwise;
 }

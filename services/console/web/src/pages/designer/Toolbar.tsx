@@ -138,7 +138,7 @@ function SaveButton({ isUnsaved, isSaving, onSave, onFromTemplate, onAsTemplate 
           </ActionIcon>
         </Menu.Target>
         <Menu.Dropdown>
-          <Menu.Item onClick={onAsTemplate}>Save as a template…</Menu.Item>
+          <Menu.Item onClick={onAsTemplate}>Save as template…</Menu.Item>
           {onFromTemplate === null ? null : (
             <Menu.Item onClick={onFromTemplate}>Start from a template…</Menu.Item>
           )}

@@ -9,21 +9,21 @@ import { api } from "../../api/client";
 import { layOutBeside } from "../../graph/place";
 import { useMay } from "../../shell/session";
 import { Page } from "../../ui/Page";
+import { SaveAsTemplate } from "../templates/SaveAsTemplate";
 import { Drawing, useDrawnPlaces } from "./canvas/Drawing";
 import { useShow } from "./canvas/useShow";
 import { Conflict } from "./Conflict";
 import { FindingList } from "./FindingList";
 import { Library } from "./Library";
 import { added } from "./model/adding";
-import { textOf, type Graph } from "./model/definition";
+import { fieldsOf, listOf, textOf, type Graph } from "./model/definition";
 import { definitionOf, isDirty, NOTHING, type Design } from "./model/design";
 import { removeLinks } from "./model/edges";
 import { graphAt, linksOf } from "./model/graphs";
 import type { Snapshot } from "./model/history";
 import { moveNodes, removeNodes } from "./model/nodes";
 import { Panel } from "./panel/Panel";
-import { AsTemplate } from "./templates/AsTemplate";
-import { FromTemplate } from "./templates/FromTemplate";
+import { FromTemplate } from "./FromTemplate";
 import { Toolbar } from "./Toolbar";
 import { TrialStrip } from "./trial/TrialStrip";
 import { TryIt } from "./trial/TryIt";
@@ -149,7 +149,7 @@ function Parts(props: PartsProps) {
     if (!(await saving.save())) return;
     const params = { path: { workflow_id: textOf(definition["id"]) } };
     execute.mutate(
-      { params, body: { input_data: input } as never },
+      { params, body: { input_data: input } },
       {
         onSuccess: ({ run_id }) => {
           trial.watch(run_id);
@@ -238,7 +238,14 @@ function Parts(props: PartsProps) {
       {shown === "template" && props.onTemplate !== null ? (
         <FromTemplate onChoose={props.onTemplate} onClose={() => setShown(null)} />
       ) : null}
-      {shown === "as-template" ? <AsTemplate definition={definition} onClose={() => setShown(null)} /> : null}
+      {shown === "as-template" ? (
+        <SaveAsTemplate
+          start={{ name: textOf(definition["name"]), description: textOf(definition["description"]) }}
+          of={{ definition }}
+          variables={listOf(definition["variables"]).map((one) => textOf(fieldsOf(one)["name"]))}
+          onClose={() => setShown(null)}
+        />
+      ) : null}
     </Page>
   );
 }

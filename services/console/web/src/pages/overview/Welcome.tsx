@@ -1,17 +1,17 @@
 /* For somebody who sees FlowForge for the first time: from here to a run that goes on in two clicks. */
 import { Anchor, Button, Group, SimpleGrid, Stack, Text, Title } from "@mantine/core";
 import { Link, useSearchParams } from "react-router";
-import { api } from "../../api/client";
 import { Shown } from "../../ui/Said";
 import { TemplateCard } from "../templates/TemplateCard";
 import { UseTemplate } from "../templates/UseTemplate";
+import { useTemplates } from "../templates/useTemplates";
 import { starters } from "./welcome";
 
 const STARTERS_COUNT = 3;
 
 export function Welcome({ isUnrun }: { isUnrun: boolean }) {
   const [query, setQuery] = useSearchParams();
-  const templates = api.useQuery("get", "/api/templates", { params: { query: { limit: 1000 } } });
+  const templates = useTemplates();
   return (
     <Stack gap="lg" data-testid="welcome">
       <Stack gap={4} maw={720}>

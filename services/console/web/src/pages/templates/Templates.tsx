@@ -11,13 +11,12 @@ import { Empty, Shown } from "../../ui/Said";
 import { useFilters } from "../../ui/useFilters";
 import { TemplateCard } from "./TemplateCard";
 import { UseTemplate } from "./UseTemplate";
-
-const TEMPLATES_MAX = 1_000;
+import { useTemplates } from "./useTemplates";
 
 export default function Templates() {
   const [filter, setFilter] = useFilters();
   const search = filter("search");
-  const templates = api.useQuery("get", "/api/templates", { params: { query: { limit: TEMPLATES_MAX } } });
+  const templates = useTemplates();
   return (
     <Page
       title="Templates"

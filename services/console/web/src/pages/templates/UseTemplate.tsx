@@ -5,14 +5,12 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link, useNavigate } from "react-router";
 import { api, http, Problem, type Schemas } from "../../api/client";
+import { faultOfId, freeId, idOf } from "../../definition/ids";
 import { drawnOf } from "../../graph/ofDefinition";
 import { Sketch } from "../../graph/Sketch";
 import { useMay } from "../../shell/session";
 import { Shown } from "../../ui/Said";
 import { say, sayProblem } from "../../ui/say";
-import { freeId, idOf } from "./ids";
-
-const ID = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
 interface Parameter {
   name: string;
@@ -70,18 +68,7 @@ async function started(workflowId: string): Promise<string | null> {
   try {
     const { data } = await http.POST("/api/workflows/{workflow_id}/execute", {
       params: { path: { workflow_id: workflowId } },
-      body: {
-        ...{
-          input_data: {},
-          variables: {},
-          version: null,
-          labels: {},
-          priority: 0,
-          from_node: null,
-          breakpoints: [],
-        },
-        options: { timeout_ms: null, override_running: false, skip_dependency_check: false },
-      },
+      body: {},
     });
     return data?.run_id ?? null;
   } catch (problem) {
@@ -110,7 +97,8 @@ function Form({ template, taken }: { template: Schemas["TemplateView"]; taken: s
       await http.POST("/api/templates/{template_id}/instantiate", {
         params: { path: { template_id: template.id } },
         body: {
-          ...{ id, name, description: null, experiment_id: null, tags: null, status: null, secrets: {} },
+          id,
+          name,
           variables: Object.fromEntries(parameters.map((one) => [one.name, one.value])),
         },
       });
@@ -130,7 +118,7 @@ function Form({ template, taken }: { template: Schemas["TemplateView"]; taken: s
     }
   };
 
-  const fault = ID.test(id) ? null : "Small letters, digits, - and _; 63 characters at most.";
+  const fault = faultOfId(id);
   const isPossible = mayEdit && fault === null && unread.length === 0;
   return (
     <form

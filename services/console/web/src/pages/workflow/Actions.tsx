@@ -1,8 +1,7 @@
 /* What can be done with a workflow as a whole. */
-import { ActionIcon, Button, Group, Menu, Modal, Stack, Text, TextInput } from "@mantine/core";
+import { ActionIcon, Button, Menu } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconArchive, IconDots, IconLayoutGrid, IconPencil, IconPlayerPlay } from "@tabler/icons-react";
-import { useState } from "react";
 import { Link, useNavigate } from "react-router";
 import { api } from "../../api/client";
 import { EnabledSwitch } from "../../definition/EnabledSwitch";
@@ -10,6 +9,7 @@ import { RunDialog } from "../../run-dialog/RunDialog";
 import { useMay } from "../../shell/session";
 import { Confirmed } from "../../ui/Confirmed";
 import { say } from "../../ui/say";
+import { SaveAsTemplate } from "../templates/SaveAsTemplate";
 import type { TabProps } from "./Workflow";
 
 export function Actions({ workflow }: TabProps) {
@@ -41,7 +41,14 @@ export function Actions({ workflow }: TabProps) {
       ) : null}
       {mayEdit ? <More workflow={workflow} onTemplate={template.open} /> : null}
       {isRunOpen ? <RunDialog opened onClose={run.close} workflowId={workflow.id} /> : null}
-      {isTemplateOpen ? <SaveAsTemplate workflow={workflow} onClose={template.close} /> : null}
+      {isTemplateOpen ? (
+        <SaveAsTemplate
+          start={workflow}
+          of={{ workflow_id: workflow.id, version: workflow.version }}
+          variables={workflow.variables.map(({ name }) => name)}
+          onClose={template.close}
+        />
+      ) : null}
     </>
   );
 }
@@ -81,70 +88,5 @@ function More({ workflow, onTemplate }: TabProps & { onTemplate: () => void }) {
         </Menu>
       )}
     </Confirmed>
-  );
-}
-
-function SaveAsTemplate({ workflow, onClose }: TabProps & { onClose: () => void }) {
-  const [id, setId] = useState(workflow.id);
-  const [name, setName] = useState(workflow.name);
-  const [description, setDescription] = useState(workflow.description);
-  const [category, setCategory] = useState("");
-  const save = api.useMutation("post", "/api/templates", {
-    onSuccess: () => {
-      say(`“${name}” is among the templates now.`);
-      onClose();
-    },
-  });
-  return (
-    <Modal opened onClose={onClose} title="Save as template">
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          save.mutate({
-            body: {
-              id,
-              name,
-              description,
-              category,
-              definition: null,
-              workflow_id: workflow.id,
-              version: workflow.version,
-            },
-          });
-        }}
-      >
-        <Stack gap="sm">
-          <Text size="sm">
-            Others can start from it. Its variables become what they fill in:{" "}
-            {workflow.variables.map((variable) => variable.name).join(", ") || "it has none"}.
-          </Text>
-          <TextInput
-            label="Name"
-            value={name}
-            required
-            onChange={(event) => setName(event.currentTarget.value)}
-          />
-          <TextInput label="Id" value={id} required onChange={(event) => setId(event.currentTarget.value)} />
-          <TextInput
-            label="What it shows"
-            value={description}
-            onChange={(event) => setDescription(event.currentTarget.value)}
-          />
-          <TextInput
-            label="Category"
-            value={category}
-            onChange={(event) => setCategory(event.currentTarget.value)}
-          />
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              Cancel
-            </Button>
-            <Button type="submit" loading={save.isPending}>
-              Save
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
   );
 }

@@ -21,9 +21,12 @@ export function Difference({ workflowId, from, to }: DifferenceProps) {
   const isNarrow = useMediaQuery("(max-width: 48em)", false, { getInitialValueInEffect: false });
   const usual = isNarrow ? "unified" : "beside";
   const view = ["unified", "fields", "beside"].find((one) => one === filter("view")) ?? usual;
-  const diff = api.useQuery("get", "/api/workflows/{workflow_id}/diff", {
-    params: { path: { workflow_id: workflowId }, query: { from, to } },
-  });
+  const diff = api.useQuery(
+    "get",
+    "/api/workflows/{workflow_id}/diff",
+    { params: { path: { workflow_id: workflowId }, query: { from, to } } },
+    { staleTime: "static" },
+  );
   return (
     <section aria-labelledby="difference-heading" data-testid="difference">
       <Group justify="space-between" mb="xs">
@@ -83,12 +86,13 @@ function Texts({ workflowId, from, to, isBeside }: DifferenceProps & { isBeside:
   );
 }
 
+/** No version ever changes. */
 function useVersion(workflowId: string, version: number) {
   return api.useQuery(
     "get",
     "/api/workflows/{workflow_id}",
     { params: { path: { workflow_id: workflowId }, query: { version } } },
-    { staleTime: Infinity },
+    { staleTime: "static" },
   );
 }
 

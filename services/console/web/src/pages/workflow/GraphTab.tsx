@@ -34,9 +34,12 @@ export function GraphTab({ workflow }: TabProps) {
     { enabled: chosen !== "" },
   );
   const version = chosen === "" ? workflow.version : (run.data?.workflow_version ?? workflow.version);
-  const graph = api.useQuery("get", "/api/workflows/{workflow_id}/graph", {
-    params: { path: { workflow_id: workflow.id }, query: { version } },
-  });
+  const graph = api.useQuery(
+    "get",
+    "/api/workflows/{workflow_id}/graph",
+    { params: { path: { workflow_id: workflow.id }, query: { version } } },
+    { staleTime: "static" },
+  );
   const nodeRuns = chosen === "" ? null : (run.data?.node_runs ?? null);
   const drawn = useMemo(
     () => (graph.data === undefined ? null : drawnGraph(graph.data, nodeRuns)),

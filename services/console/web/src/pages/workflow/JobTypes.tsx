@@ -7,7 +7,7 @@ import { changed } from "./jobTypes";
 import type { TabProps } from "./Workflow";
 
 export function JobTypes({ workflow }: TabProps) {
-  const blueprints = api.useQuery("get", "/api/workflows/trigger_blueprints", {}, { staleTime: 3_600_000 });
+  const blueprints = api.useQuery("get", "/api/workflows/trigger_blueprints", {}, { staleTime: "static" });
   return (
     <section aria-labelledby="job-types-heading">
       <Title order={2} id="job-types-heading">

@@ -157,7 +157,7 @@ function Told({ workflowId }: { workflowId: string }) {
               {
                 label: "Of",
                 isExtra: true,
-                cell: ({ filter }) => (filter.workflow_id === null ? "all workflows" : "this one"),
+                cell: ({ filter }) => (filter.workflow_id == null ? "all workflows" : "this one"),
               },
               { label: "State", cell: ({ status }) => <Status status={status} /> },
             ]}

@@ -77,8 +77,8 @@ function State({ of }: { of: Schemas["WorkflowView"] }) {
 
 function Tabbed({ workflow, tab }: TabProps & { tab: string }) {
   const go = useNavigate();
-  const client = useRefreshing(workflow.id);
-  useLive(`/api/stream?workflow_id=${workflow.id}&types=${TYPES}`, client, client);
+  const refresh = useRefreshing(workflow.id);
+  useLive(`/api/stream?workflow_id=${workflow.id}&types=${TYPES}`, refresh, refresh);
   const Chosen = TABS.find(({ id }) => id === tab)?.of ?? GraphTab;
   const isGraph = tab === "graph";
   return (

@@ -38,6 +38,15 @@ describe("the graph of a workflow", () => {
   it("has its nodes, not those of its loops' bodies", () => {
     expect(drawnGraph(graph, null).nodes.map(({ data }) => data.name)).toEqual(["a", "Second", "c"]);
   });
+  it("has them too where an answer leaves out what has no value", () => {
+    const bare = graph.nodes.slice(0, 3).map(({ loop_id: _loop, position: _position, ...rest }) => rest);
+    const drawn = drawnGraph({ ...graph, nodes: bare, edges: [] }, null);
+    expect(drawn.nodes.map(({ id, position }) => [id, position])).toEqual([
+      ["a", null],
+      ["b", null],
+      ["c", null],
+    ]);
+  });
   it("says at an edge what it asks for beyond success", () => {
     const labels = drawnGraph(graph, null).edges.map(({ id, label }) => [id, label]);
     expect(labels).toEqual([

@@ -1,19 +1,19 @@
 /* The graph of a workflow version, with the states of a run on it where one is chosen. */
 import type { Schemas } from "../../api/client";
-import { countsOf } from "../../api/narrow";
+import { fieldsOf } from "../../api/narrow";
+import { standingOf } from "../../graph/standing";
 import type { Drawn } from "../../graph/WorkflowGraph";
 
 export function drawnGraph(graph: Schemas["GraphView"], nodeRuns: Schemas["NodeRun"][] | null): Drawn {
   const runs = new Map((nodeRuns ?? []).map((run) => [run.node_id, run]));
   const inBodies = new Set(
-    graph.nodes.filter(({ loop_id }) => loop_id !== null).map(({ node_id }) => node_id),
+    graph.nodes.filter(({ loop_id: loop }) => (loop ?? null) !== null).map(({ node_id }) => node_id),
   );
   const nodes = graph.nodes.filter(({ node_id }) => !inBodies.has(node_id));
   const known = new Set(nodes.map(({ node_id }) => node_id));
   return {
     nodes: nodes.map(({ node_id, type, name, position, is_map }) => {
       const run = runs.get(node_id);
-      const counts = countsOf(run?.instance_counts);
       return {
         id: node_id,
         position: placeOf(position),
@@ -21,9 +21,7 @@ export function drawnGraph(graph: Schemas["GraphView"], nodeRuns: Schemas["NodeR
           type,
           name: name === "" ? node_id : name,
           isMap: is_map,
-          status: run?.status,
-          progress: run?.progress,
-          ...(counts === undefined ? {} : { instances: counts }),
+          ...(run === undefined ? {} : standingOf(run)),
         },
       };
     }),
@@ -41,8 +39,7 @@ export function drawnGraph(graph: Schemas["GraphView"], nodeRuns: Schemas["NodeR
 }
 
 function placeOf(position: Schemas["GraphNode"]["position"]): { x: number; y: number } | null {
-  if (position === null) return null;
-  const { x, y } = position as { x?: unknown; y?: unknown };
+  const { x, y } = fieldsOf(position);
   return typeof x === "number" && typeof y === "number" ? { x, y } : null;
 }
 
@@ -55,7 +52,7 @@ function labelled(graph: Schemas["GraphView"], from: string, to: string): { labe
       : edge?.dependency === "on_completion"
         ? "in any case"
         : null,
-    edge?.condition === null || edge?.condition === undefined ? null : `if ${edge.condition}`,
+    edge?.condition == null ? null : `if ${edge.condition}`,
   ].filter((part) => part !== null);
   return said.length === 0 ? {} : { label: said.join(", ") };
 }

@@ -6,7 +6,6 @@ import { authored } from "../model/stored";
 import { readField, writeField } from "../fields/spec";
 import { NODE_FIELDS } from "../fields/nodes";
 import { kinds } from "../../../graph/kinds";
-import { formOf, startOf } from "../trial/inputs";
 import { asClipping, fromClipping } from "../useClipboard";
 import { deedOf } from "../useKeys";
 import { offer, type Mode } from "./completion";
@@ -230,16 +229,6 @@ test("a workflow as it is read becomes what somebody would write", () => {
   expect(authored(view)).toEqual({ ...DEFINITION, triggers: [{ id: "t", type: "manual" }] });
   const used = { ...view, status: "draft", settings: { ...view.settings, fail_fast: false } };
   expect(authored(used)).toMatchObject({ status: "draft", settings: { fail_fast: false } });
-});
-
-test("a simple schema gives a form with its defaults, any other none", () => {
-  expect(formOf(DEFINITION)?.map(({ name, kind, isRequired }) => [name, kind, isRequired])).toEqual([
-    ["who", "text", true],
-    ["n", "number", false],
-  ]);
-  expect(startOf(DEFINITION)).toEqual({ n: 3 });
-  expect(formOf({ nodes: [], input_schema: { type: "array" } })).toBeNull();
-  expect(formOf({ nodes: [], input_schema: { properties: { a: { type: "object" } } } })).toBeNull();
 });
 
 test("what is copied can be pasted from its text; other texts are no nodes", () => {

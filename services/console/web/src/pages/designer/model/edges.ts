@@ -1,4 +1,5 @@
 /* What can be done with the edges of a graph, written ones and those that paths and branches imply. */
+import { idOf } from "../../../definition/ids";
 import {
   fieldOf,
   textsOf,
@@ -10,7 +11,6 @@ import {
 } from "./definition";
 import { atScope, branchesOf, graphAt, linksOf, type Link, type Scope } from "./graphs";
 import { pathOf, withoutTargets } from "./nodes";
-import { slugOf } from "./slugs";
 
 /** From one node's handle to another's. Handles are `true`, `false`, `out:<port>`, `in:<port>`, or none. */
 export interface Connection {
@@ -74,7 +74,7 @@ function leadingTo(from: NodeDef, target: string, handle: string | null | undefi
   }
   if (from.type !== "parallel") return null;
   const branches = branchesOf(from).filter(({ target_node_id: id }) => id !== target);
-  return withField(from, "branches", [...branches, { name: slugOf(target), target_node_id: target }]);
+  return withField(from, "branches", [...branches, { name: idOf(target), target_node_id: target }]);
 }
 
 /** The first edge into a merge tells it nothing; but one drawn from a parallel itself says which it joins. */

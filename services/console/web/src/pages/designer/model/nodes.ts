@@ -1,4 +1,5 @@
 /* What can be done with the nodes of a graph. Each gives a new definition and leaves the old one as it was. */
+import { faultOfId as faultOfShape } from "../../../definition/ids";
 import {
   fieldOf,
   textsOf,
@@ -11,7 +12,7 @@ import {
 } from "./definition";
 import { atScope, bodyOf, branchesOf, everyNode, graphAt, type Scope } from "./graphs";
 import { renamed, renamedIn, type Renaming } from "./references";
-import { SLUG, unusedId } from "./slugs";
+import { unusedId } from "./slugs";
 import { START_FIELDS } from "./starting";
 
 export function takenIds(definition: Definition): Set<string> {
@@ -73,8 +74,8 @@ export function pathOf(targets: readonly string[]): string | string[] | undefine
 
 /** Why a node cannot be called so, or null. */
 export function faultOfId(definition: Definition, from: string, to: string): string | null {
-  if (!SLUG.test(to))
-    return "Use lower-case letters, digits, - and _, beginning with a letter or a digit; at most 63 characters.";
+  const fault = faultOfShape(to);
+  if (fault !== null) return fault;
   if (to !== from && takenIds(definition).has(to))
     return `Another node is called ${to} already: choose another id.`;
   return null;

@@ -1,9 +1,9 @@
 import { Anchor, Stack, Text, TextInput, Title } from "@mantine/core";
 import { Link } from "react-router";
+import { faultOfId, idOf } from "../../../definition/ids";
 import { saidAt } from "../check/findings";
 import { WORKFLOW_FIELDS, WORKFLOW_GROUPS } from "../fields/others";
 import { textOf, type Definition } from "../model/definition";
-import { SLUG, slugOf } from "../model/slugs";
 import { useDesign } from "../useDesign";
 import { FieldGroup, FieldGroups, type Owner } from "./FieldGroup";
 import { IdField } from "./IdField";
@@ -41,9 +41,7 @@ export function WorkflowPanel() {
         id={id}
         help={version === null ? "Fixed once it is saved" : "Fixed since its first save"}
         fault={saidAt(found, "workflow", "", "id")}
-        faultOf={(wanted) =>
-          SLUG.test(wanted) ? null : "Use lower-case letters, digits, - and _; at most 63 characters."
-        }
+        faultOf={faultOfId}
         onId={(wanted) => edit((before) => ({ ...before, id: wanted }))}
         isFixed={version !== null}
       />
@@ -64,6 +62,6 @@ export function WorkflowPanel() {
 
 /** Until somebody chose an id, it follows the name. */
 function named(definition: Definition, name: string, isNew: boolean): Definition {
-  const follows = isNew && textOf(definition["id"]) === slugOf(textOf(definition["name"]));
-  return { ...definition, name, ...(follows && slugOf(name) !== "" ? { id: slugOf(name) } : {}) };
+  const follows = isNew && textOf(definition["id"]) === idOf(textOf(definition["name"]));
+  return { ...definition, name, ...(follows && idOf(name) !== "" ? { id: idOf(name) } : {}) };
 }

@@ -1,12 +1,13 @@
 /* A run that is watched without leaving the designer. */
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useMemo, useState } from "react";
 import { api, type Schemas } from "../../../api/client";
-import { countsOf, errorOf } from "../../../api/narrow";
+import { errorOf } from "../../../api/narrow";
 import { paced, useLive } from "../../../api/live";
+import { standingOf } from "../../../graph/standing";
+import { ENDED } from "../../run/useRun";
 import type { Standing } from "../canvas/drawn";
 
 const REFETCH_MS = 300;
-const ENDED: ReadonlySet<string> = new Set(["completed", "failed", "cancelled", "partial"]);
 const NONE: ReadonlyMap<string, Standing> = new Map();
 
 export interface Trial {
@@ -24,34 +25,27 @@ export function useTrial(): Trial {
     { params: { path: { run_id: runId ?? "" } } },
     { enabled: runId !== null },
   );
-  const refetch = useRef<() => void>(() => undefined);
-  useEffect(() => {
-    refetch.current = paced(() => query.refetch(), REFETCH_MS);
-    // eslint-disable-next-line react-hooks/exhaustive-deps -- one pace for each run
-  }, [runId]);
+  const { refetch } = query;
+  const refresh = useMemo(() => paced(() => refetch(), REFETCH_MS), [refetch]);
   const run = runId === null ? undefined : query.data;
   const hasEnded = run !== undefined && ENDED.has(run.status);
-  useLive(runId === null || hasEnded ? null : `/api/runs/${runId}/stream`, () => refetch.current());
+  useLive(runId === null || hasEnded ? null : `/api/runs/${runId}/stream`, refresh, refresh);
   const standings = useMemo(
     () =>
-      run === undefined
-        ? NONE
-        : new Map((run.node_runs ?? []).map((node) => [node.node_id, standingOf(node)])),
+      run === undefined ? NONE : new Map((run.node_runs ?? []).map((node) => [node.node_id, detailed(node)])),
     [run],
   );
   return { runId, run, standings, watch };
 }
 
-function standingOf(node: Schemas["NodeRun"]): Standing {
+function detailed(node: Schemas["NodeRun"]): Standing {
   const error = errorOf(node.error)?.code ?? "";
   return {
-    status: node.status,
-    progress: node.progress,
+    ...standingOf(node),
     detail:
       error ||
       (node.attempt > 1
         ? `attempt ${node.attempt}`
         : (node.skip_reason?.replaceAll("_", " ") ?? node.progress_message ?? undefined)),
-    instances: countsOf(node.instance_counts),
   };
 }

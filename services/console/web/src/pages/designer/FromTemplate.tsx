@@ -1,12 +1,10 @@
 import { Modal, Stack, Text, UnstyledButton } from "@mantine/core";
-import { api } from "../../../api/client";
-import { Empty, Shown } from "../../../ui/Said";
-
-const TEMPLATES_MAX = 200;
+import { Empty, Shown } from "../../ui/Said";
+import { useTemplates } from "../templates/useTemplates";
 
 /** The templates, to begin with one. */
 export function FromTemplate({ onChoose, onClose }: { onChoose: (id: string) => void; onClose: () => void }) {
-  const templates = api.useQuery("get", "/api/templates", { params: { query: { limit: TEMPLATES_MAX } } });
+  const templates = useTemplates();
   return (
     <Modal opened onClose={onClose} title="Start from a template" size="lg">
       <Shown of={templates}>

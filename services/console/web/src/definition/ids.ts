@@ -1,5 +1,13 @@
-/* Ids as authors would choose them. */
+/* Ids of workflows, nodes, triggers and templates, as authors would choose them. */
 const ID_CHARACTERS_MAX = 63;
+const ID = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+
+/** What is wrong with an id, and how it would be right; null where nothing is. */
+export function faultOfId(text: string): string | null {
+  return ID.test(text)
+    ? null
+    : "Small letters, digits, - and _, beginning with a letter or a digit; at most 63 characters.";
+}
 
 /** `Daily report (EU)` → `daily-report-eu`; empty where no letter or digit is left. */
 export function idOf(name: string): string {
