@@ -17,5 +17,24 @@ export default defineConfig({
   server: {
     proxy: Object.fromEntries(proxied.map((path) => [path, server])),
   },
-  test: { environment: "jsdom", setupFiles: ["src/testing.ts"], css: false, testTimeout: 30_000 },
+  test: {
+    css: false,
+    testTimeout: 30_000,
+    /* A page is set up for what needs one alone: it takes longer than the tests themselves. */
+    projects: [
+      {
+        extends: true,
+        test: { name: "rules", include: ["src/**/*.test.ts"], environment: "node", isolate: false },
+      },
+      {
+        extends: true,
+        test: {
+          name: "parts",
+          include: ["src/**/*.test.tsx"],
+          environment: "jsdom",
+          setupFiles: ["src/testing.ts"],
+        },
+      },
+    ],
+  },
 });

@@ -30,15 +30,26 @@ VERSION_MAX = 2**31 - 1
 _EXAMPLE: dict[str, Any] = {
     "id": "daily-report",
     "name": "Daily report",
+    "description": "",
+    "experiment_id": None,
+    "tags": ["reports"],
+    "status": "active",
+    "variables": [],
+    "input_schema": None,
+    "output_mapping": None,
+    "settings": {
+        "max_parallel_jobs": 5, "fail_fast": True, "timeout_ms": None, "queue_timeout_ms": None, "sla_ms": None,
+        "concurrency": None, "recovery": {}, "on_failure": None,
+    },
     "nodes": [{"id": "extract", "type": "job", "job_type": "extract"}],
+    "edges": [],
     "triggers": [{"id": "nightly", "name": "Nightly", "type": "schedule", "config": {"cron": "0 3 * * *"}}],
     "trigger_configs": [{"trigger_type": "TRAIN", "is_enabled": False}],
-    "status": "active",
     "version": 3,
     "created_at": "2026-01-31T12:00:00Z",
     "updated_at": "2026-01-31T12:00:00Z",
     "created_by": "ada",
-}
+}  # fmt: skip
 VersionNumber = Annotated[
     int | None, Parameter(ge=1, le=VERSION_MAX, description="which version; without it, the newest")
 ]
