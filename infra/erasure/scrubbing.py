@@ -18,12 +18,10 @@ _PARTS = """
         where c.position >= p.position order by c.position limit 1
     ) entry order by 1
 """
-_WRITE_AHEAD = (
-    "alter system set wal_recycle = off", "select pg_reload_conf()",
-    "checkpoint", "select pg_switch_wal()", "checkpoint",
-    "alter system reset wal_recycle", "select pg_reload_conf()",
-)  # fmt: skip
-"""Old files are removed rather than used again."""
+_SEGMENTS = "select name from pg_ls_waldir() where name ~ '^[0-9A-F]{24}$'"
+_HERE = "select pg_walfile_name(pg_logical_emit_message(false, 'scrub', ''))"
+"""The segment that is written to; something is, since one with nothing in it is not left."""
+_ROUNDS_MAX = 10
 
 
 async def scrub(connection: Any, positions: Sequence[int]) -> bool:
@@ -34,8 +32,26 @@ async def scrub(connection: Any, positions: Sequence[int]) -> bool:
         if await connection.fetchval("select to_regclass($1) is not null", table):
             await connection.execute(f"vacuum (full) {table}")  # a name of ours or of the catalogue, quoted there
     try:
-        for statement in _WRITE_AHEAD:
-            await connection.execute(statement)
+        await connection.execute("alter system set wal_recycle = off")
+        try:
+            await connection.execute("select pg_reload_conf()")
+            return await _leave_segments(connection)
+        finally:
+            await connection.execute("alter system reset wal_recycle")
+            await connection.execute("select pg_reload_conf()")
     except asyncpg.InsufficientPrivilegeError:
         return False
-    return True
+
+
+async def _leave_segments(connection: Any) -> bool:
+    """Have no segment stay that there is now: what is left of one is written over with zeros, those behind are removed, and
+    so are those that were written once and wait, with what they had, under the name of one to come. False where something
+    keeps them, such as a replica that is behind."""
+    for _ in range(_ROUNDS_MAX):
+        last = max(row["name"] for row in await connection.fetch(_SEGMENTS))
+        while (here := await connection.fetchval(_HERE)) <= last:
+            await connection.execute("select pg_switch_wal()")
+        await connection.execute("checkpoint")
+        if all(last < row["name"] <= here for row in await connection.fetch(_SEGMENTS)):
+            return True
+    return False
