@@ -25,7 +25,9 @@ async def test_it_goes_from_the_files_that_the_write_ahead_log_has_taken_to_be_u
         await connection.execute("select pg_switch_wal()")
         await connection.execute("checkpoint")
         current = await connection.fetchval(CURRENT)
-        assert [name > current for name in files_with(write_ahead, canary)] == [True], "it was not taken to be used again"
+        assert [name > current for name in files_with(write_ahead, canary)] == [True], (
+            "it was not taken to be used again"
+        )
 
         assert await scrub(connection, [])
         assert files_with(write_ahead, canary) == []
