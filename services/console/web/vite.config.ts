@@ -17,24 +17,12 @@ export default defineConfig({
   server: {
     proxy: Object.fromEntries(proxied.map((path) => [path, server])),
   },
+  /* One page and one copy of every module for all files: making them took four times as long as the tests. */
   test: {
+    environment: "jsdom",
+    isolate: false,
+    setupFiles: ["src/testing.ts"],
     css: false,
     testTimeout: 30_000,
-    /* A page is set up for what needs one alone: it takes longer than the tests themselves. */
-    projects: [
-      {
-        extends: true,
-        test: { name: "rules", include: ["src/**/*.test.ts"], environment: "node", isolate: false },
-      },
-      {
-        extends: true,
-        test: {
-          name: "parts",
-          include: ["src/**/*.test.tsx"],
-          environment: "jsdom",
-          setupFiles: ["src/testing.ts"],
-        },
-      },
-    ],
   },
 });

@@ -152,6 +152,13 @@ async def keys(postgres_dsn: str) -> dict[str, str]:
     return {role: f"key-of-{role}" for role in ROLES}
 
 
+@pytest.fixture(autouse=True)
+def no_wait_for_advice(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the service is not there that advises on a save, nobody waits a second for it."""
+    if not {"triggers", "start"} & set(request.fixturenames):
+        monkeypatch.setattr("services.gateway.context.advice_wait_s", 0.01)
+
+
 @pytest.fixture
 async def http(
     service_dsn: str, nats_url: str, namespace: str, keys: dict[str, str]

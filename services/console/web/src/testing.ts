@@ -24,4 +24,4 @@ class NoObserver {
   disconnect() {}
 }
 window.ResizeObserver = NoObserver;
-Object.defineProperty(document, "fonts", { value: new EventTarget() });
+Object.defineProperty(document, "fonts", { value: new EventTarget(), configurable: true });
