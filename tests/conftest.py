@@ -6,6 +6,7 @@ contrast to `flowforge up`, Postgres runs with fsync off: tests kill processes, 
 
 import asyncio
 import contextlib
+import gc
 import os
 import secrets
 import shutil
@@ -78,6 +79,12 @@ def _folder(place: Path | None) -> Generator[Path]:
     yield home
     # Removing databases just written takes seconds on some disks; nobody need wait for it.
     subprocess.Popen(["rm", "-rf", "--", str(home)], start_new_session=True).returncode = 0
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay to the end: the collector of garbage does not go through them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

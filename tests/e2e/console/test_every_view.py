@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import expect
-
 from tests.e2e.console.places import addresses
 from tests.e2e.console.visitor import NARROW, Visitor
 
@@ -29,17 +27,10 @@ async def faults_found(visitor: Visitor, *rules: str) -> list[str]:
     ]
 
 
-async def shown(visitor: Visitor, address: str) -> None:
-    """Go on to the view, and wait until nothing of it is under way."""
-    await visitor.go(address)
-    await expect(visitor.page.get_by_role("heading", level=1)).to_be_visible()
-    await expect(visitor.page.get_by_role("status", name="Loading")).to_have_count(0)
-
-
 async def test_every_view_can_be_used_by_everybody_in_light_and_dark(visitor: Visitor):
     found: list[str] = []
     for name, address in addresses(visitor.stranger).items():
-        await shown(visitor, address)
+        await visitor.look(address)
         await visitor.page.emulate_media(color_scheme="light")
         found += [f"{name}: {fault}" for fault in await faults_found(visitor)]
         await visitor.page.emulate_media(color_scheme="dark")
@@ -51,7 +42,7 @@ async def test_every_view_fits_a_narrow_window(visitor: Visitor):
     too_wide: dict[str, int] = {}
     await visitor.page.set_viewport_size(NARROW)
     for name, address in addresses(visitor.stranger).items():
-        await shown(visitor, address)
+        await visitor.look(address)
         width = await visitor.page.evaluate("document.documentElement.scrollWidth")
         if width > NARROW["width"]:
             too_wide[name] = width

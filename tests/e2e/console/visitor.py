@@ -24,14 +24,20 @@ class Visitor:
         self.folder = folder
         self.faults: list[str] = []
         self.foreign: list[str] = []
+        self.refused: list[str] = []
         page.set_default_timeout(SEEN_WITHIN_MS)
         page.on("pageerror", lambda error: self.faults.append(f"{error}"))
         page.on("console", lambda said: self.faults.append(said.text) if _is_fault(said) else None)
         page.on("request", self._note)
+        page.on("response", self._note_refused)
 
     def _note(self, request: Request) -> None:
         if not request.url.startswith((self.stranger.endpoints["http"], "data:", "blob:")):
             self.foreign.append(request.url)
+
+    def _note_refused(self, response: Response) -> None:
+        if response.status in (401, 403):
+            self.refused.append(f"{response.request.method} {response.url}")
 
     async def open(self, path: str) -> Response | None:
         """Go there, as somebody who types the address."""
@@ -41,6 +47,12 @@ class Visitor:
         """Go there within the page, as a link does."""
         script = "to => { history.pushState({}, '', to); dispatchEvent(new PopStateEvent('popstate', {state: {}})); }"
         await self.page.evaluate(script, path)
+
+    async def look(self, path: str) -> None:
+        """Go there within the page, and wait until nothing of it is under way."""
+        await self.go(path)
+        await expect(self.page.get_by_role("heading", level=1)).to_be_visible()
+        await expect(self.page.get_by_role("status", name="Loading")).to_have_count(0)
 
     def seen(self, test_id: str | re.Pattern[str]) -> Locator:
         """What has this handle."""
@@ -67,12 +79,14 @@ def _is_fault(said: ConsoleMessage) -> bool:
 
 
 @asynccontextmanager
-async def visiting(browser: Browser, stranger: Stranger, folder: Path, **options: Any) -> AsyncGenerator[Visitor]:
+async def visiting(
+    browser: Browser, stranger: Stranger, folder: Path, who: str = "admin", **options: Any
+) -> AsyncGenerator[Visitor]:
     """A window of its own, logged in by a fresh link."""
     chosen: dict[str, Any] = {"viewport": WIDE, **options}
     window = await browser.new_context(base_url=stranger.endpoints["http"], **chosen)
     visitor = Visitor(await window.new_page(), stranger, folder)
-    link = stranger.send("POST", "/api/users/admin/login-links").json()["url"]
+    link = stranger.send("POST", f"/api/users/{who}/login-links").json()["url"]
     await visitor.open(link)
     await expect(visitor.page.get_by_role("navigation", name="Main")).to_be_attached()
     yield visitor
