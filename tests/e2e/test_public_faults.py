@@ -22,7 +22,7 @@ machine, at most a second, is measured by `make bench`."""
 BACK_WHATEVER_RUNS_BESIDE_S_MAX = 9.0
 COMPLETED_S_MAX = 45
 EVENTS = 40
-pytestmark = pytest.mark.timeout(100)
+pytestmark = [pytest.mark.timeout(100), pytest.mark.faults]
 
 
 @pytest.fixture
