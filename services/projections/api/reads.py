@@ -73,19 +73,24 @@ class Reads:
     def __init__(self, settings: Settings, limits: ReadSettings) -> None:
         self.limits = limits
         self.settings = settings
+        self.tracing: Tracing | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is known yet."""
         self._graphs: OrderedDict[tuple[UUID | None, str, int], Graph] = OrderedDict()
-        self._outlines = Outlines(limits.outlines_cached_max)
+        self._outlines = Outlines(self.limits.outlines_cached_max)
         self._projected = asyncio.Event()
         self._position = 0
         self._incarnation: UUID | None = None
         self._client: Client | None = None
-        self.tracing: Tracing | None = None
 
     @asynccontextmanager
     async def lifespan(self, _app: Litestar) -> AsyncGenerator[None]:
         """Connections to Postgres and, as soon as it answers, NATS; without NATS everything works, a little later."""
         assert self.settings.database_url, "FLOWFORGE_DATABASE_URL names no server"
         dsn = self.settings.database_url
+        self._begin()
         self.tracing = start_tracing("reads", self.settings.namespace)
         self.pool = asyncpg.create_pool(
             dsn,

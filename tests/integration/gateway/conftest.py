@@ -26,6 +26,7 @@ from services.execution import wiring as execution_wiring
 from services.gateway.api import create_app
 from services.scheduler import wiring as scheduler_wiring
 from services.triggers import wiring as triggers_wiring
+from tests.integration.application import application_of
 
 ROLES = ("viewer", "operator", "editor", "admin")
 READY_TIMEOUT_S = 20
@@ -165,7 +166,7 @@ async def http(
 ) -> AsyncGenerator[httpx.AsyncClient]:
     """The gateway as an administrator sees it."""
     settings = Settings(database_url=service_dsn, nats_url=nats_url, namespace=namespace, secrets_key=SECRETS_KEY)
-    app = create_app(settings)
+    app = application_of(create_app, settings)
     async with lifespan(app):  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
         headers = {"Authorization": f"Bearer {keys['admin']}"}

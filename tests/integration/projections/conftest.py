@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
+from litestar import Litestar
 
 from infra.eventlog import EventLog, PostgresEventLog
 from infra.settings import Settings
@@ -17,6 +18,7 @@ from services.projections.api import create_app
 from services.projections.loop import Loop
 from services.projections.rebuild import rebuild
 from services.projections.settings import LoopSettings, ReadSettings
+from tests.integration.application import application_of
 
 sys.path.insert(0, str(Path(__file__).parent))  # `histories` stands beside the tests that use it
 
@@ -82,12 +84,15 @@ async def keys(postgres_dsn: str) -> dict[str, str]:
     return KEYS
 
 
+def _application(settings: Settings) -> Litestar:
+    return create_app(settings, ReadSettings(checkpoint_poll_s=0.01, stream_poll_s=0.02, after_wait_s=2))
+
+
 @pytest.fixture
 async def client(live: Loop, settings: Settings, keys: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
     """A viewer's client of the application."""
     from serving import served
 
-    app = create_app(settings, ReadSettings(checkpoint_poll_s=0.01, stream_poll_s=0.02, after_wait_s=2))
-    async with served(app) as opened:
+    async with served(application_of(_application, settings)) as opened:
         opened.headers["authorization"] = f"Bearer {keys['viewer']}"
         yield opened
