@@ -59,6 +59,7 @@ class Load:
         self.name = f"load{next(_runs)}"
         self.sent = invariants.Sent()
         self._number = itertools.count(1)
+        self._unanswered: dict[int, CloudEvent] = {}
         self._key = system.cluster.admin_key
         self._deadline = 0.0
 
@@ -69,10 +70,12 @@ class Load:
         self._first_said = await self.system.last_said_sequence() + 1
 
     async def send(self, rounds: int = 2) -> None:
-        """Send one of everything, `rounds` times, a little apart; returns once each is accepted."""
+        """Send one of everything, `rounds` times, a little apart, and what an earlier call was cut off before it had answered;
+        returns once each is accepted."""
         self._deadline = time.monotonic() + SENT_WITHIN_S
         async with httpx.AsyncClient(headers={"Authorization": f"Bearer {self._key}"}, timeout=15) as http:
-            sending = [one for _ in range(rounds) for one in self._round(http)]
+            sending = [partial(self._ask_and_answer, number) for number in self._unanswered]
+            sending += [one for _ in range(rounds) for one in self._round(http)]
             await asyncio.gather(*(self._later(place * PACE_S, one) for place, one in enumerate(sending)))
 
     def _round(self, http: httpx.AsyncClient) -> list[Any]:
@@ -110,7 +113,9 @@ class Load:
 
     async def publish(self, event_type: str, data: dict[str, Any]) -> str:
         """One event over NATS, under one id, until it is acknowledged."""
-        event = self._event(event_type, data)
+        return await self._publish(self._event(event_type, data), data.get("n", 0))
+
+    async def _publish(self, event: CloudEvent, number: int) -> str:
         body = encode(event)
         jetstream = self.system.outside.jetstream(timeout=ACK_TIMEOUT_S)
         self._deadline = self._deadline or time.monotonic() + SENT_WITHIN_S
@@ -122,14 +127,16 @@ class Load:
             except (NatsError, TimeoutError, OSError) as fault:
                 await self._again(f"the event {event.id} is not acknowledged: {fault!r}")
             else:
-                self.sent.accepted[event.source, event.id] = event.type, data.get("n", 0)
+                self.sent.accepted[event.source, event.id] = event.type, number
                 return event.id
 
     async def _ask_and_answer(self, number: int) -> None:
         """A run that waits for an event, and the event once it does: after that, it must not be missed."""
-        await self.publish("faults.waits", {"n": number})
+        asked = self._unanswered.setdefault(number, self._event("faults.waits", {"n": number}))
+        await self._publish(asked, number)
         await self.system.until(partial(self._waits_for_answer, number), SENT_WITHIN_S, lambda: f"{number} never waits")
         await self.publish("answer", {"n": number})
+        del self._unanswered[number]
 
     async def _waits_for_answer(self, number: int) -> bool:
         events = await self.system.read_on()
