@@ -43,8 +43,11 @@ _TOOK = """
 # $1 is the first instant, $2 how many runs, or of JSON the definition
 _FILL = (
     """
-    insert into workflows select 'w-' || lpad(n::text, 4, '0'), $1::timestamptz, 'ada', n, null, 1,
-    case when n % 10 = 0 then 'archived' else 'active' end, 'W ' || n, 'e-' || n % 20, array['t-' || n % 9], $1, n
+    insert into workflows (id, created_at, created_by, created_position, version, status, name, experiment_id, tags,
+    has_schedule, updated_at, position)
+    select 'w-' || lpad(n::text, 4, '0'), $1::timestamptz, 'ada', n, 1,
+    case when n % 10 = 0 then 'archived' else 'active' end, 'W ' || n, 'e-' || n % 20, array['t-' || n % 9],
+    n % 2 = 0, $1, n
     from generate_series(1, 2000) n
     """,
     """
