@@ -26,7 +26,7 @@ FUZZ_EXAMPLES = os.environ.get("FLOWFORGE_FUZZ_EXAMPLES")
 """So many for every route (`make fuzz`); otherwise a few, for those whose edges are not enumerated."""
 ANSWER_S_MAX = "40"
 """A receiver that a test event is posted to has 30 s."""
-RUN_S_MAX = 90 if FUZZ_EXAMPLES is None else 3_600
+RUN_S_MAX = 180 if FUZZ_EXAMPLES is None else 3_600
 
 
 def something_of_each(stranger: Stranger) -> dict[str, str]:
