@@ -16,7 +16,9 @@ test("thousands of times of a page share one clock, which ends with them", () =>
     </MantineProvider>,
   );
   expect(vi.getTimerCount()).toBe(1);
-  act(() => vi.advanceTimersByTime(4_000));
+  act(() => {
+    vi.advanceTimersByTime(4_000);
+  });
   expect(screen.getAllByText("5 sec. ago")).toHaveLength(50);
   unmount();
   expect(vi.getTimerCount()).toBe(0);
@@ -34,9 +36,13 @@ test("nothing is drawn anew while the words are the same", () => {
     </MantineProvider>,
   );
   const first = drawn;
-  act(() => vi.advanceTimersByTime(20_000));
+  act(() => {
+    vi.advanceTimersByTime(20_000);
+  });
   expect(drawn).toBe(first);
-  act(() => vi.advanceTimersByTime(3_600_000));
+  act(() => {
+    vi.advanceTimersByTime(3_600_000);
+  });
   expect(screen.getByText("2 hr. ago")).toBeVisible();
   expect(screen.getByText(String(Date.parse("2026-11-29T13:00:00Z")))).toBeVisible();
 });
