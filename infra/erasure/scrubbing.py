@@ -26,7 +26,8 @@ _ROUNDS_MAX = 10
 
 async def scrub(connection: Any, positions: Sequence[int]) -> bool:
     """Write the tables anew that had something of it, and have the write-ahead log leave its files: whoever uses one of these
-    tables waits meanwhile, appends too. False where this login may not do the latter; then the tables are done."""
+    tables waits meanwhile, appends too. False where the latter may not be done by this login, or something keeps the files;
+    then the tables are done."""
     parts = [row["part"] for row in await connection.fetch(_PARTS, positions)] if positions else []
     for table in (*parts, *KEEPING_COPIES):
         if await connection.fetchval("select to_regclass($1) is not null", table):

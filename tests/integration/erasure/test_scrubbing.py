@@ -34,3 +34,17 @@ async def test_it_goes_from_the_files_that_the_write_ahead_log_has_taken_to_be_u
         assert await connection.fetchval("show wal_recycle") == "on"
     finally:
         await connection.close()
+
+
+async def test_what_a_replica_that_is_behind_keeps_is_told_and_nothing_is_left_switched(postgres_dsn: str):
+    connection = await asyncpg.connect(postgres_dsn)
+    try:
+        await connection.execute("select pg_create_physical_replication_slot('behind', true)")
+        try:
+            assert not await scrub(connection, [])
+        finally:
+            await connection.execute("select pg_drop_replication_slot('behind')")
+        assert await scrub(connection, [])
+        assert await connection.fetchval("show wal_recycle") == "on"
+    finally:
+        await connection.close()
