@@ -31,6 +31,7 @@ from infra.embedded.cluster import Cluster
 from infra.embedded.ports import free_port
 from infra.embedded.process import children_of, send, spawn
 from infra.eventlog.migrate import migrate
+from tests.alone import machine_held
 
 EXAMPLES_DATA = Path(__file__).parent.parent / "contracts" / "examples" / "data"
 START_TIMEOUT_S = 30
@@ -79,6 +80,16 @@ def _folder(place: Path | None) -> Generator[Path]:
     yield home
     # Removing databases just written takes seconds on some disks; nobody need wait for it.
     subprocess.Popen(["rm", "-rf", "--", str(home)], start_new_session=True).returncode = 0
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Each test of several processes holds the machine, with others or alone."""
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    shared_folder = Path(str(item.config.getoption("basetemp"))).parent
+    with machine_held(shared_folder, is_alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 def pytest_collection_finish() -> None:

@@ -140,6 +140,7 @@ async def test_a_stream_flows_and_ends_with_its_client(front: Front) -> None:
         assert (await client.get("/streams-ended")).text == "ended"
 
 
+@pytest.mark.alone
 async def test_sigterm_ends_streams_at_once_and_lets_requests_finish(front: Front) -> None:
     client = httpx.AsyncClient(base_url=front.url, timeout=10)
     async with client, client.stream("GET", "/stream") as stream:

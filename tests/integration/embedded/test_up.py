@@ -101,6 +101,7 @@ async def test_commits_are_durable(cluster: Cluster) -> None:
     assert "sync_interval: always" in (cluster.home.nats / "nats.conf").read_text()
 
 
+@pytest.mark.alone
 async def test_a_service_that_dies_is_back_within_a_second(cluster: Cluster) -> None:
     began_at = time.monotonic()
     killed = cluster.kill("one")
@@ -202,6 +203,7 @@ async def test_the_children_of_a_service_that_was_killed_go_with_it(server_home:
         assert not is_alive(child)
 
 
+@pytest.mark.alone
 async def test_a_killed_supervisor_leaves_nothing_and_the_next_start_works(server_home: Path) -> None:
     home = server_home / "killed"
     cluster = Cluster(home, services=[service("one"), service("two")])

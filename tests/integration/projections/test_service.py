@@ -81,6 +81,7 @@ async def projected(service_dsn: str, position: int) -> None:
     await connection.close()
 
 
+@pytest.mark.alone
 async def test_a_nudged_event_is_visible_within_milliseconds(
     start: Start, bus: Client, namespace: str, log: PostgresEventLog
 ):
@@ -104,7 +105,7 @@ async def test_a_nudged_event_is_visible_within_milliseconds(
                 pass
         took_ms.append((time.perf_counter() - began) * 1000)
         await asyncio.sleep(0.02)
-    assert sorted(took_ms)[5] < 100, took_ms  # a bound for busy machines; alone it is about 5
+    assert sorted(took_ms)[5] < 50, took_ms  # it is about 5
 
 
 @pytest.mark.faults

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 from flowforge import Job, JobError
 from flowforge.blobs import Blobs
 from flowforge.reports import OUTPUT_INLINE_BYTES_MAX
@@ -400,6 +401,7 @@ async def test_a_handler_that_does_not_end_is_left_behind_and_reported(
         end.set()
 
 
+@pytest.mark.alone
 async def test_a_lone_job_is_answered_in_a_few_milliseconds(execution: Execution, make_worker: MakeWorker) -> None:
     worker = make_worker()
 

@@ -245,10 +245,10 @@ def test_matching_does_not_grow_with_the_number_of_triggers(
 ):
     index = applied([("w", triggers)])
     assert [rule.key[1] for rule in index.candidates(matching)] == ["t4711"]
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(100):
         index.candidates(matching)
-    assert time.perf_counter() - start < 0.1, "a look-up takes 10 to 50 µs, looking at 5,000 triggers ten times as long"
+    assert time.process_time() - start < 0.1, "a look-up takes 10 to 50 µs, looking at 5,000 triggers ten times as long"
 
 
 @pytest.mark.parametrize("per_workflow", [1, 10])

@@ -39,6 +39,6 @@ def test_filing_finds_what_trying_all_finds(added: list[str], data: st.DataObjec
 
 
 def test_many_stars_cost_no_more_than_the_text():
-    start = time.perf_counter()
+    start = time.process_time()
     assert not Pattern("*a" * 250 + "*b").matches("a" * 512)
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
