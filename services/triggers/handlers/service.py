@@ -76,7 +76,7 @@ class Triggers:
     def defined(self, position: int) -> None:
         """Where nothing is logged, as for a run that nobody waits for, the log cannot tell that the index is old."""
         if position > self.definitions.index.position:
-            self.definitions.is_stale = True
+            self.definitions.doubt()
 
     def key(self, message: Message) -> Hashable:
         """The identity of the cause; of a command, its name and id."""
@@ -88,7 +88,7 @@ class Triggers:
         """Definitions as they are now, where a decision showed that they changed; what is known of repeated causes; what
         triggers remember, and what decisions asked for."""
         if any(isinstance(key, DefinedKey) for key in keys):
-            self.definitions.is_stale = True
+            self.definitions.doubt()
         await self.definitions.refresh()
         self._tell_changed()
         await self.ledger.refresh()
@@ -177,7 +177,7 @@ class Triggers:
         if answer != _NOT_TRIED:
             self._jobs.settled()
         if isinstance(answer, DefinitionsChanged):
-            self.definitions.is_stale = True
+            self.definitions.doubt()
         elif isinstance(answer, Conflict):
             self._conflicted(key, answer, opened)
         elif isinstance(key, JobKey):
@@ -218,7 +218,7 @@ class Triggers:
 
     async def nats_was_away(self) -> None:
         """The inbox keeps its messages on disk, the shell catches up with runs and timers; a save may not have been heard."""
-        self.definitions.is_stale = True
+        self.definitions.doubt()
 
     async def tick(self) -> None:
         """Have the index before the first message needs it; write down what is remembered."""
