@@ -176,6 +176,8 @@ class Triggers:
         self._recalled.not_logged()
         if answer != _NOT_TRIED:
             self._jobs.settled()
+        if self._may_be_logged(answer, opened):
+            self._read_anew()
         if isinstance(answer, DefinitionsChanged):
             self.definitions.doubt()
         elif isinstance(answer, Conflict):
@@ -184,6 +186,17 @@ class Triggers:
             pass  # the job has started a workflow meanwhile: which, is looked up
         elif isinstance(answer, Duplicate) and answer.position:
             self._underway.is_known_now(key, opened)
+
+    def _may_be_logged(self, answer: Answer, opened: Open | None) -> bool:
+        """Whether the log may hold what it never told of: the turn failed once something was decided, or what is known
+        stands above all that is remembered."""
+        if answer == _NOT_TRIED:
+            return opened is not None
+        return isinstance(answer, Duplicate) and answer.position > self.ledger.position
+
+    def _read_anew(self) -> None:
+        self.ledger.is_stale = True
+        self.slots.is_stale = True
 
     def _conflicted(self, key: Hashable, conflict: Conflict, opened: Open | None) -> None:
         """What was decided before in this turn was refused, or somebody else was there."""
@@ -201,6 +214,8 @@ class Triggers:
                     self._recalled.doubt(grown.first_event_id)
             if any(one.slot_id == conflict.stream_id for one in decided.slotted):
                 self.slots.doubt(conflict.stream_id, conflict.actual_version)
+        if self.ledger.is_stale or self.slots.is_stale:
+            self._read_anew()  # a group that was logged and not told of may have grown both
 
     # --- the shell's other occasions ------------------------------------------------------------------------------
 
@@ -211,8 +226,7 @@ class Triggers:
     def forget_all(self) -> None:
         """Everything is read anew from the log."""
         self.definitions.forget_all()
-        self.ledger.is_stale = True
-        self.slots.is_stale = True
+        self._read_anew()
         self._occasions.forget_all()
         self._underway.forget_all()
 

@@ -49,6 +49,40 @@ class Stage(Spec):
         await self.turn([message])
 
 
+FATES = pytest.mark.parametrize("fate", ["the turn fails", "it is tried again at once"])
+
+
+@FATES
+async def test_what_is_held_fires_though_the_log_never_said_that_it_took_it(fate: Fate):
+    spec = Stage()
+    await spec.workflow("w", on_event(debounce_ms=1000))
+    await spec.unanswered(fate, inbox("e1"))
+    await spec.time_passes(2000)
+    assert [run.cause.id for run in await spec.runs()] == ["e1"]
+
+
+@FATES
+async def test_a_slot_is_freed_though_the_log_never_said_that_it_was_taken(fate: Fate):
+    spec = Stage()
+    await spec.workflow("w", settings={"concurrency": {"limit": 1}})
+    await spec.unanswered(fate, command("RequestRun", command_id="c", workflow_id="w", input_data={}))
+    [run] = await spec.runs()
+    await spec.ends(run)
+    assert (await spec.begin("w")).waits is None
+
+
+@FATES
+async def test_a_slot_that_a_delayed_run_took_is_freed_though_the_log_never_said_so(fate: Fate):
+    spec = Stage()
+    await spec.workflow("w", on_event(delay_ms=1000), settings={"concurrency": {"limit": 1}})
+    await spec.event("e1")
+    spec.pass_without_timers(1001)
+    await spec.unanswered(fate, await spec.timer())
+    [run] = await spec.runs()
+    await spec.ends(run)
+    assert (await spec.begin("w")).waits is None
+
+
 async def test_what_was_held_before_a_restart_fires_though_the_log_could_not_be_read_at_first():
     spec = Stage()
     await spec.workflow("w", on_event(delay_ms=1000))
