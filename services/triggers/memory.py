@@ -45,7 +45,7 @@ class Memory(msgspec.Struct):
     """By the leading cause's event, in the order in which they came to their step."""
     fired_at: list[datetime] = []
     timer_at: datetime | None = None
-    """When the timer that was set last comes due."""
+    """When the timer that was set last comes due; None once something was logged at that time or later."""
     absence_since: datetime | None = None
     absence_due_at: datetime | None = None
     absence_overdue_count: int = 0
@@ -94,6 +94,8 @@ class Memory(msgspec.Struct):
 def evolve(memory: Memory, event: TriggerEvent, recorded_at: datetime) -> Memory:
     """Fold one event of the trigger's stream, in place."""
     memory.version += 1
+    if memory.timer_at is not None and memory.timer_at <= recorded_at:
+        memory.timer_at = None  # what was due is dealt with; should the clock step back, it does not come once more
     match event:
         case TriggerDecided(decision="held"):
             memory.shape_version = event.shape_version

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from triggers_spec import Spec, inbox, on_event, plain
 
 
@@ -321,3 +322,26 @@ async def test_a_timer_that_comes_again_once_its_trigger_is_gone_ends_what_it_to
     await spec.workflow("w")
     await spec.deliver([timer])
     assert [decision for decision, _ in await decisions(spec)] == ["held", "expired"]
+
+
+@pytest.mark.parametrize(
+    "waits", [{"debounce_ms": 1000}, {"delay_ms": 1000}, {"batch": {"count": 9, "window_ms": 1000}}]
+)
+async def test_what_comes_once_the_clock_was_set_back_does_not_wait_for_a_timer_that_has_come(waits: dict[str, Any]):
+    spec = await given(on_event(**waits))
+    await spec.event("e1")
+    await spec.time_passes(1001)
+    spec.the_clock_is_set_back(500)
+    await spec.event("e2")
+    await spec.time_passes(3000)
+    assert [run.cause.id for run in await spec.runs()] == ["e1", "e2"]
+
+
+async def test_what_comes_after_a_timer_of_a_scheduler_whose_clock_is_ahead_fires_too():
+    spec = await given(on_event(delay_ms=1000))
+    await spec.event("e1")
+    await spec.time_passes(900)
+    await spec.deliver([await spec.timer()])
+    await spec.event("e2")
+    await spec.time_passes(3000)
+    assert [run.cause.id for run in await spec.runs()] == ["e1", "e2"]
