@@ -52,7 +52,7 @@ class Commands:
         command = command_of(message)
         if isinstance(command, Question):
             await self._definitions.look()
-            await self._questions.prepare(message, command, self._definitions.index)
+            await self._questions.prepare(key, message, command, self._definitions.index)
         if isinstance(command, ReceiveWebhook) and self._is_unknown(command):
             await self._definitions.look()
         if isinstance(command, ForkRun):
@@ -111,7 +111,7 @@ class Commands:
             case ReceiveWebhook() | ReceiveEvents():
                 return self._arrivals.decide(key, messages)
             case _:
-                return Work(answers=self._questions.answers(messages))
+                return Work(answers=self._questions.answers(key, messages))
 
     def _fork(self, key: Hashable, command: ForkRun, messages: Sequence[Message]) -> Work:
         asked = self._forks.pop(key, None)
@@ -164,6 +164,11 @@ class Commands:
         return self._underway.known.get(key, {}).get(command_identity(command.command_id))
 
     # --- afterwards -----------------------------------------------------------------------------------------------
+
+    def refused(self, key: Hashable) -> None:
+        """What was loaded for it is not used: it is loaded anew, or never asked again."""
+        self._forks.pop(key, None)
+        self._questions.forget(key)
 
     def answer_logged(
         self, key: Hashable, messages: Sequence[Message], opened: Open, events: Sequence[StoredEvent]

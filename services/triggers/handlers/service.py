@@ -171,6 +171,7 @@ class Triggers:
     def refused(self, key: Hashable, answer: Answer) -> None:
         """Known already, or decided on definitions that are no longer the newest."""
         opened = self._underway.close(key)
+        self._commands.refused(key)
         self.ledger.not_logged()
         self.slots.not_logged()
         self._recalled.not_logged()
