@@ -108,6 +108,9 @@ class Questions:
         except Unavailable as fault:
             _log.warning("a rehearsal cannot read the log: %s", fault)
             answer = unavailable("the event log does not answer")
+        except Exception as bug:  # noqa: BLE001 - it is of no turn: who asked would wait for an answer that never comes
+            _log.exception("a rehearsal failed")
+            answer = _failed(bug)
         finally:
             asking = self._asking.pop(command.command_id)
         if self.reply is not None:
@@ -128,6 +131,11 @@ async def _nobody(subject: str, body: bytes) -> None:
 
 def _answer(content: dict[str, object] | Refusal) -> bytes:
     return refusal_answer(content) if isinstance(content, Refusal) else _encode(Accepted(content))
+
+
+def _failed(bug: Exception) -> Refusal:
+    detail = f"the history could not be looked through: {type(bug).__name__}; the log of triggers says where"
+    return Refusal(code="INTERNAL_ERROR", status=500, title="Internal error", detail=detail)
 
 
 def _rehearsal(command: TryTrigger | RehearseTrigger, index: Index, namespace: str) -> Rehearsal | Refusal:

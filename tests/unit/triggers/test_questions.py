@@ -67,3 +67,14 @@ async def test_an_answer_of_a_turn_that_failed_is_never_given_to_another_questio
     [answer] = await replies(spec, [rehearsal(on_event())])
     assert answer["ok"]["evaluated"] == 0
     assert spec.answers == []
+
+
+async def test_who_asked_for_a_rehearsal_that_fails_is_told_so(caplog: pytest.LogCaptureFixture):
+    log = Log()
+    spec = Spec(log)
+    await spec.workflow("w")
+    log.fault = AssertionError("a bug")
+    [answer] = await replies(spec, [rehearsal(on_event())])
+    assert (answer["refused"]["code"], answer["refused"]["status"]) == ("INTERNAL_ERROR", 500)
+    assert "AssertionError" in answer["refused"]["detail"]
+    assert "a rehearsal failed" in caplog.text
