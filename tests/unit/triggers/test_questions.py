@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from triggers_spec import Spec, command, on_event, plain
+from triggers_spec import START, Spec, command, on_event, plain
 
 from infra.bus import Message
 from infra.eventlog import Duplicate, MemoryEventLog, StoredEvent, Unavailable
 from services.triggers import questions
+from services.triggers.settings import REHEARSAL_STEP_COUNT
 
 
 class Log(MemoryEventLog):
@@ -78,3 +80,30 @@ async def test_who_asked_for_a_rehearsal_that_fails_is_told_so(caplog: pytest.Lo
     assert (answer["refused"]["code"], answer["refused"]["status"]) == ("INTERNAL_ERROR", 500)
     assert "AssertionError" in answer["refused"]["detail"]
     assert "a rehearsal failed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("trigger", "times"),
+    [
+        (on_event(delay_ms=3_600_000), 6 * REHEARSAL_STEP_COUNT),
+        ({"id": "t", "type": "schedule", "config": {"every_ms": 60_000}}, 0),
+    ],
+)
+async def test_the_turns_go_on_while_a_rehearsal_comes_to_its_end(trigger: dict[str, Any], times: int):
+    spec = Spec()
+    await spec.workflow("w")
+    for number in range(times):
+        await spec.event(f"e{number}")
+    passed = 0
+
+    async def others() -> None:
+        nonlocal passed
+        while True:
+            passed += 1
+            await asyncio.sleep(0)
+
+    going_on = asyncio.create_task(others())
+    [answer] = await replies(spec, [rehearsal(trigger, since=str(START), until=str(START + timedelta(hours=5)))])
+    going_on.cancel()
+    assert answer["ok"]["would_fire"] == (times or 300)
+    assert passed >= (times + answer["ok"]["would_fire"]) // REHEARSAL_STEP_COUNT
