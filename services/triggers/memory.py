@@ -83,7 +83,14 @@ class Memory(msgspec.Struct):
     def due_by(self, at: datetime) -> list[Holding]:
         """What is due by then, earliest first, and of what is due together, what came first. It stays held until it is
         decided."""
-        found = {lead for due_at, lead in self.due if due_at <= at and self._is_due(due_at, lead)}
+        found: set[UUID] = set()
+        places = [0]  # in a heap, what lies below a later instant is later still
+        while places:
+            place = places.pop()
+            if place < len(self.due) and self.due[place][0] <= at:
+                places += (2 * place + 1, 2 * place + 2)
+                if self._is_due(*self.due[place]):
+                    found.add(self.due[place][1])
         return sorted((self.holdings[lead] for lead in found), key=lambda held: (held.due_at, held.number))
 
     def _is_due(self, due_at: datetime, lead: UUID) -> bool:

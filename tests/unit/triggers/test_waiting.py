@@ -1,10 +1,16 @@
 """Triggers that wait: batches, quiet, delays, limits, absences. Nothing is lost, and nothing fires twice."""
 
 import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
-from triggers_spec import Spec, inbox, on_event, plain
+from flowforge.events import Cause, TriggerDecided
+from triggers_spec import START, Spec, inbox, on_event, plain
+
+from services.triggers.memory import Memory, evolve
 
 
 async def given(*triggers: dict[str, Any], **fields: Any) -> Spec:
@@ -345,3 +351,28 @@ async def test_what_comes_after_a_timer_of_a_scheduler_whose_clock_is_ahead_fire
     await spec.event("e2")
     await spec.time_passes(3000)
     assert [run.cause.id for run in await spec.runs()] == ["e1", "e2"]
+
+
+def test_what_is_due_is_found_without_looking_at_all_that_waits():
+    class Counted(list[tuple[datetime, UUID]]):
+        looked_at = 0
+
+        def __getitem__(self, place: Any) -> Any:
+            Counted.looked_at += 1
+            return super().__getitem__(place)
+
+        def __iter__(self) -> Iterator[tuple[datetime, UUID]]:
+            Counted.looked_at += len(self)
+            return super().__iter__()
+
+    memory = Memory()
+    for number in range(2000):
+        at = START + timedelta(seconds=number)
+        cause = Cause(event_id=UUID(int=number + 1), type="k", id=str(number), source="/s", stream_id=UUID(int=9))
+        held = TriggerDecided(
+            trigger_id="t", trigger_version=1, workflow_id="w", cause=cause, decision="held", reason="delay", due_at=at
+        )
+        evolve(memory, held, START)
+    memory.due = Counted(memory.due)
+    assert [held.lead.id for held in memory.due_by(START + timedelta(seconds=3))] == ["0", "1", "2", "3"]
+    assert Counted.looked_at < 40
