@@ -96,6 +96,7 @@ class Triggers:
         self.ledger.begin()
         self._recalled.begin()
         self.slots.begin()
+        self._commands.begin()
         self._underway.close_all(keys)
         await self._occasions.load(messages)
         await self._recalled.load()
