@@ -22,9 +22,10 @@ from flowforge.events import (
 from flowforge.identity import named_stream
 from scheduler_stage import WAIT_S, HeldClock, Installation, every, fired, save, until_armed, until_fired
 
-from infra.eventlog import Append, EventLog, Head, NewEvent, StreamAppend
+from infra.eventlog import Append, EventLog, Head, NewEvent, StoredEvent, StreamAppend, Unavailable
 from infra.failpoints import KILLED_EXIT_STATUS
-from services.scheduler.definitions import Schedules
+from services.scheduler import definitions
+from services.scheduler.definitions import WORKFLOW_TYPES, Schedules
 from services.scheduler.store import TimerStore
 from tests.killing import points
 
@@ -157,6 +158,37 @@ async def test_a_change_that_nobody_told_voids_the_old_times_all_the_same(
     fact = WorkflowUpdated(workflow_id="w", workflow_version=2, definition=msgspec.Raw(json.dumps(document).encode()))
     stream = StreamAppend("workflow", named_stream("workflow", "w"), 1, [NewEvent("WorkflowUpdated", encode(fact))])
     await installation.log.append([Append([stream], clock.now(), changes_definitions=True)])
+async def test_a_log_that_falls_silent_while_the_definitions_are_read_costs_no_schedule(
+    installation: Installation, clock: HeldClock, first: datetime, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(definitions, "DEFINITIONS_PAGE_COUNT", 1)
+    is_silent = False
+
+    class SilentLog:
+        """The log, which does not answer once the first page of definitions is read, until it is asked again."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(installation.log, name)
+
+        async def read(self, after_position: int, limit: int, **filters: Any) -> list[StoredEvent]:
+            nonlocal is_silent
+            if filters.get("types") == WORKFLOW_TYPES and after_position and not is_silent:
+                is_silent = True
+                raise Unavailable("no answer")
+            return await installation.log.read(after_position, limit, **filters)
+
+    await save(installation, clock.now(), every(), workflow_id="read-before")
+    await save(installation, clock.now(), every(), workflow_id="read-after")
+    store = TimerStore(installation.dsn)
+    schedules = Schedules(cast("EventLog", SilentLog()), store)
+    with pytest.raises(Unavailable):
+        await schedules.refresh(clock)
+    await schedules.refresh(clock)
+    await store.close()
+    assert set(schedules.calendar.entries) == {("read-before", "t"), ("read-after", "t")}
+    assert schedules.calendar.next_at() == first
+
+
     clock.move_to(first)
     async with asyncio.timeout(WAIT_S):
         while clock.next_alarm_at is None or clock.next_alarm_at <= first:
