@@ -64,7 +64,7 @@ class Backfills:
     # --- load -----------------------------------------------------------------------------------------------------
 
     async def refresh(self, now: datetime) -> None:
-        """Take up those that had not ended, once. May raise `Unavailable`."""
+        """Take up those that had not ended, where the log may hold some that are not known. May raise `Unavailable`."""
         if self._is_open:
             return
         position = await self._log.get_cursor(CURSOR)
@@ -198,6 +198,7 @@ class Backfills:
         """Somebody was faster: the log is looked at again."""
         if isinstance(key, Asked):
             self._logging.pop(key, None)
+            self._is_open = False  # it may be in the log all the same, its answer lost: then it is to be carried out
         elif (backfill := self.book.under_way.get(key.backfill_id)) is not None:
             backfill.is_checked = False
 
