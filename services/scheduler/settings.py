@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 WINDOW_COUNT_MAX = 10_000
-"""So many of the nearest timers are in memory."""
+"""So many of the nearest timers are in memory; twice as many, once so many more are set."""
 WINDOW = timedelta(hours=1)
 """Timers due later than that are in the table only."""
 LOOK_AHEAD = timedelta(minutes=1)
