@@ -262,10 +262,12 @@ class Calendar:
 
     def take_out(self, workflow_id: str, names: Iterable[str] = ()) -> None:
         """Forget the schedules of a workflow, but for those named."""
-        kept = set(names)
-        for name in self._of.get(workflow_id, set()) - kept:
+        known = self._of.pop(workflow_id, set())
+        kept = known.intersection(names)
+        for name in known - kept:
             del self.entries[workflow_id, name]
-        self._of[workflow_id] = self._of.get(workflow_id, set()) & kept
+        if kept:
+            self._of[workflow_id] = kept
 
     def put_in(self, entry: Entry) -> None:
         """In force from now on; what was known of a trigger with that name is void."""
