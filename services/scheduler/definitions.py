@@ -151,10 +151,11 @@ class Schedules:
             done = self._done.get(key, Done())
             if isinstance(fact, ScheduleFired):
                 fired_at = fact.scheduled_at if done.fired_at is None else max(done.fired_at, fact.scheduled_at)
-                done = Done(fired_at, done.missed_until)
+                done = Done(fired_at, done.missed_until, done.missed_at)
             else:
                 until = fact.last_at if done.missed_until is None else max(done.missed_until, fact.last_at)
-                done = Done(done.fired_at, until)
+                at = stored.recorded_at if done.missed_at is None else max(done.missed_at, stored.recorded_at)
+                done = Done(done.fired_at, until, at)
             self._done[key] = done
             self._dirty.add(key)
             self._done_position = max(self._done_position, stored.position)

@@ -23,7 +23,13 @@ from flowforge.events import (
 from flowforge.identity import derived_uuid
 
 from infra.schedules import Firing, Schedule, between, missed, next_after
-from services.scheduler.settings import CATCH_UP_MAX, FIRINGS_PER_TURN_MAX, MISSED_AFTER_MS, MISSED_COUNT_MAX
+from services.scheduler.settings import (
+    CATCH_UP_MAX,
+    FIRINGS_PER_TURN_MAX,
+    HELD_BACK_COUNT_MAX,
+    MISSED_AFTER_MS,
+    MISSED_COUNT_MAX,
+)
 
 ScheduleKey = tuple[str, str]
 """Workflow id, trigger id."""
@@ -63,10 +69,12 @@ class Definition(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """Up to where a schedule has been dealt with: its last nominal time that fired, its last one recorded as missed."""
+    """Up to where a schedule has been dealt with: its last nominal time that fired, its last one recorded as missed, and
+    when that was recorded."""
 
     fired_at: datetime | None = None
     missed_until: datetime | None = None
+    missed_at: datetime | None = None
 
 
 _definition = msgspec.json.Decoder(Definition)
@@ -133,17 +141,27 @@ class Entry:
     def __init__(self, plan: Plan, schedule: Schedule, done: Done | None, now: datetime) -> None:
         self.plan = plan
         self.schedule = schedule
-        since = [plan.in_force_at]
+        since = plan.in_force_at
         if done is not None and done.fired_at is not None:  # with jitter, an earlier one may have been due later
-            since.append(done.fired_at - timedelta(milliseconds=schedule.jitter_ms))
-        if done is not None and done.missed_until is not None:
-            since.append(done.missed_until)
-        self.seen_until = min(max(since), now)
-        self.is_checked = done is None
+            since = max(since, done.fired_at - timedelta(milliseconds=schedule.jitter_ms))
         self.pending: dict[UUID, Firing] = {}
+        if done is not None and done.missed_until is not None:
+            self.pending = self._held_back(since, done.missed_until, done.missed_at)
+            since = max(since, done.missed_until)
+        self.seen_until = min(since, now)
+        self.is_checked = done is None
         self.expired: list[datetime] = []
         self.unlisted_until: datetime | None = None
         self.rings_at: datetime | None = None
+
+    def _held_back(self, since: datetime, missed_until: datetime, missed_at: datetime | None) -> dict[UUID, Firing]:
+        """What its jitter still held back when later nominal times were recorded as missed: that was not among them."""
+        if missed_at is None or not self.schedule.jitter_ms:
+            return {}
+        came_up_at = missed_at - _MISSED_AFTER
+        since = max(since, came_up_at - timedelta(milliseconds=self.schedule.jitter_ms))
+        times = between(self.schedule, since + _TICK, missed_until, HELD_BACK_COUNT_MAX)
+        return {firing_stream(self.plan.key, one.scheduled_at): one for one in times if one.due_at > came_up_at}
 
     def see(self, now: datetime) -> None:
         """Look at the nominal times up to now: which are to fire, which were missed.

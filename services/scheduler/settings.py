@@ -22,6 +22,8 @@ MISSED_AFTER_MS = 1_000
 """A firing that comes up so late was missed; before that it is only late."""
 MISSED_COUNT_MAX = 10_000
 """So many missed firings are counted beyond those that are listed."""
+HELD_BACK_COUNT_MAX = 10_000
+"""So many nominal times of one schedule are looked at, at a start, for those that its jitter held back."""
 FIRINGS_PER_TURN_MAX = 100
 """Of one schedule."""
 BACKFILL_TIMES_MAX = 5_000
