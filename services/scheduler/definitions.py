@@ -137,6 +137,7 @@ class Schedules:
         wanted: set[UUID] = set[UUID]().union(*(entry.seen_streams() for entry in unchecked))
         streams = await self._log.read_streams(wanted) if wanted else {}
         known = {stream_id for stream_id, events in streams.items() if events}
+        self.dealt_with([stored for events in streams.values() for stored in events])
         for entry in unchecked:
             entry.forget(known & entry.seen_streams())
 

@@ -149,7 +149,7 @@ class Entry:
             self.pending = self._held_back(since, done.missed_until, done.missed_at)
             since = max(since, done.missed_until)
         self.seen_until = min(since, now)
-        self.is_checked = done is None
+        self.is_checked = False
         self.expired: list[datetime] = []
         self.unlisted_until: datetime | None = None
         self.rings_at: datetime | None = None
@@ -208,12 +208,13 @@ class Entry:
 
     def seen_streams(self) -> set[UUID]:
         """Streams that exist in the log if what was seen has been dealt with before."""
-        return {*self.pending, *(firing_stream(self.plan.key, at) for at in self.expired)}
+        streams = {*self.pending, *(firing_stream(self.plan.key, at) for at in self.expired)}
+        told = self._missed_stream()
+        return streams if told is None else {*streams, told}
 
     def forget(self, known: Collection[UUID]) -> None:
         """Those are in the log already."""
-        for stream_id in known:
-            self.pending.pop(stream_id, None)
+        self.logged(known)
         self.expired = [at for at in self.expired if firing_stream(self.plan.key, at) not in known]
         self.is_checked = True
 

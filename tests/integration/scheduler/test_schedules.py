@@ -20,7 +20,17 @@ from flowforge.events import (
     encode,
 )
 from flowforge.identity import named_stream
-from scheduler_stage import WAIT_S, HeldClock, Installation, every, fired, save, until_armed, until_fired
+from scheduler_stage import (
+    WAIT_S,
+    AnswersLost,
+    HeldClock,
+    Installation,
+    every,
+    fired,
+    save,
+    until_armed,
+    until_fired,
+)
 
 from infra.eventlog import Append, EventLog, Head, NewEvent, StoredEvent, StreamAppend, Unavailable
 from infra.failpoints import KILLED_EXIT_STATUS
@@ -148,16 +158,6 @@ async def test_a_resume_that_comes_while_the_definitions_are_read_makes_no_burst
     assert entry.next_at() == resumed_at + timedelta(milliseconds=100)
 
 
-async def test_a_change_that_nobody_told_voids_the_old_times_all_the_same(
-    installation: Installation, clock: HeldClock, first: datetime
-):
-    await installation.start(clock)
-    await save(installation, clock.now(), every())
-    await until_armed(clock, first)
-    document = {"id": "w", "name": "w", "nodes": [], "triggers": [every(enabled=False)]}
-    fact = WorkflowUpdated(workflow_id="w", workflow_version=2, definition=msgspec.Raw(json.dumps(document).encode()))
-    stream = StreamAppend("workflow", named_stream("workflow", "w"), 1, [NewEvent("WorkflowUpdated", encode(fact))])
-    await installation.log.append([Append([stream], clock.now(), changes_definitions=True)])
 async def test_a_log_that_falls_silent_while_the_definitions_are_read_costs_no_schedule(
     installation: Installation, clock: HeldClock, first: datetime, monkeypatch: pytest.MonkeyPatch
 ):
@@ -189,11 +189,51 @@ async def test_a_log_that_falls_silent_while_the_definitions_are_read_costs_no_s
     assert schedules.calendar.next_at() == first
 
 
+async def test_a_change_that_nobody_told_voids_the_old_times_all_the_same(
+    installation: Installation, clock: HeldClock, first: datetime
+):
+    await installation.start(clock)
+    await save(installation, clock.now(), every())
+    await until_armed(clock, first)
+    document = {"id": "w", "name": "w", "nodes": [], "triggers": [every(enabled=False)]}
+    fact = WorkflowUpdated(workflow_id="w", workflow_version=2, definition=msgspec.Raw(json.dumps(document).encode()))
+    stream = StreamAppend("workflow", named_stream("workflow", "w"), 1, [NewEvent("WorkflowUpdated", encode(fact))])
+    await installation.log.append([Append([stream], clock.now(), changes_definitions=True)])
     clock.move_to(first)
     async with asyncio.timeout(WAIT_S):
         while clock.next_alarm_at is None or clock.next_alarm_at <= first:
             await asyncio.sleep(0.01)
     assert await fired(installation) == []
+
+
+@pytest.mark.parametrize("lost", ["ScheduleFired", "ScheduleMissed"])
+async def test_what_was_logged_though_its_answer_was_lost_is_not_told_as_missed_later(
+    installation: Installation, clock: HeldClock, first: datetime, lost: str
+):
+    log, beside = installation.log, every(60_000, "beside", start_at=(first + 15 * SECOND).isoformat())
+    installation.log = cast("EventLog", AnswersLost(log, lost))
+    service = await installation.start(clock)
+    catch_up, on_time = ("latest", [first]) if lost == "ScheduleFired" else ("none", [])
+    await save(installation, clock.now(), every(catch_up=catch_up))
+    await save(installation, clock.now(), beside, workflow_id="other")
+    await until_armed(clock, first)
+    clock.move_to(first if on_time else first + 10 * SECOND)
+    await until_armed(clock, first + 15 * SECOND)
+    clock.move_to(first + 15 * SECOND)
+    async with asyncio.timeout(WAIT_S):
+        while not (beside_fired := await installation.log.read(0, types={"ScheduleFired"}))[len(on_time) :]:
+            await asyncio.sleep(0.02)
+        while await installation.log.get_cursor("schedules:scheduler") < beside_fired[-1].position:
+            await service.tick()
+    await installation.stop()
+    clock.move_to(first + 3 * MINUTE + 10 * SECOND)
+    await installation.start(clock)
+    await until_armed(clock, first + 3 * MINUTE + 15 * SECOND)
+    told = [(fact.first_at, fact.last_at) for fact in await missed(installation) if fact.workflow_id == "w"]
+    if on_time:
+        assert told == [(first + MINUTE, first + 2 * MINUTE)]
+    else:
+        assert told == [(first, first), (first + MINUTE, first + 3 * MINUTE)]
 
 
 @pytest.mark.faults
