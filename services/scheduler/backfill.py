@@ -111,7 +111,9 @@ def span_of(workflow: Workflow, command: BackfillSchedule, now: datetime) -> Spa
     try:
         schedule = schedule_of(trigger.config, command.workflow_id, trigger.id)
     except ScheduleFault as fault:  # it was saved by other code than this
-        return invalid_state(f"the schedule '{trigger.id}' of '{command.workflow_id}' cannot be read: {fault}")
+        return invalid_state(
+            f"the schedule '{trigger.id}' of '{command.workflow_id}' cannot be read: {fault}; mend and save it, then backfill"
+        )
     firings = list(between(schedule, since, until, BACKFILL_COUNTED_MAX + 1))
     if len(firings) > BACKFILL_TIMES_MAX:
         return _too_many(len(firings), "nominal times", BACKFILL_TIMES_MAX)

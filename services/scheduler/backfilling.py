@@ -128,8 +128,10 @@ class Backfills:
             return not_found(f"trigger of '{command.workflow_id}'", command.trigger_id)
         kind = triggers[command.trigger_id]
         if kind == "schedule":  # it was saved by other code than this
-            return invalid_state(f"the newest version of '{command.workflow_id}' cannot be read")
-        detail = f"'{command.trigger_id}' is no schedule but of type {kind}: it has no past times"
+            return invalid_state(
+                f"the newest version of '{command.workflow_id}' cannot be read; save it, then backfill"
+            )
+        detail = f"'{command.trigger_id}' is no schedule but of type {kind}: it has no past times; name a schedule"
         return invalid("No schedule", detail, [{"path": "path.trigger_id", "message": detail}])
 
     async def check(self, keys: Collection[Portion]) -> None:

@@ -155,7 +155,7 @@ def test_what_is_logged_stays_what_was_decided():
         ({"enabled": False}, 409, "disabled; enable it"),
         ({"status": "draft"}, 409, "'w' is draft"),
         ({"status": "archived"}, 409, "'w' is archived"),
-        ({"cron": "0 0 31 2 *", "every_ms": None}, 409, "cannot be read"),
+        ({"cron": "0 0 31 2 *", "every_ms": None}, 409, "mend and save it, then backfill"),
     ],
 )
 def test_what_starts_no_runs_is_not_backfilled(config: dict[str, Any], status: int, says: str):
