@@ -101,7 +101,7 @@ class Definitions:
     def _apply(self, stored: StoredEvent) -> None:
         event = cast("WorkflowEvent", decode(stored.type, stored.data))
         before = self.index.workflows.get(event.workflow_id)
-        self.index.apply(event.workflow_id, event, stored.version)
+        self.index.apply(event.workflow_id, event, stored.version, stored.position)
         workflow = self.index.workflows.get(event.workflow_id)
         is_missed = isinstance(event, WorkflowArchived) and self.index.dependents(event.workflow_id)
         if is_missed or any(one is not None and one.shape_versions for one in (before, workflow)):

@@ -5,9 +5,9 @@ its ids are kept here, and of each workflow its text; a trigger is read when an 
 are kept ready.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from flowforge.definition import DependencyTrigger, EventTrigger, WebhookTrigger
@@ -37,6 +37,9 @@ from services.triggers.state import AnyTrigger, JobTrigger, Version, Workflow, e
 from services.triggers.verdict import NotFired
 
 _ABSENT = object()
+_Jobs = tuple[str | None, str]
+"""An experiment (None: any), and a type of jobs."""
+_Place = TypeVar("_Place")
 
 
 class Checked:
@@ -176,29 +179,30 @@ class Index:
         self.workflows: dict[str, Workflow] = {}
         self._by_type: Patterns[tuple[RuleKey, ...] | Patterns[Leaf]] = Patterns()
         """Up to `RULE_OUT_ABOVE_COUNT` triggers on one type are not told apart by source either."""
-        self._dependents: dict[str, dict[RuleKey, None]] = {}
-        """Upstream workflow → the dependency triggers that name it."""
-        self._watchers: dict[tuple[str | None, str], dict[RuleKey, None]] = {}
-        """Experiment (None: any) and type of job → the job-type triggers that are enabled there."""
+        self._dependents: dict[str, dict[RuleKey, int]] = {}
+        """Upstream workflow → the dependency triggers that name it, and the position since which they do."""
+        self._watchers: dict[_Jobs, dict[RuleKey, int]] = {}
+        """Jobs → the job-type triggers that are enabled for them, and the position since which they are."""
         self._checked: dict[str, Checked] = {}
         self._rules: dict[RuleKey, Rule] = {}
 
-    def apply(self, workflow_id: str, event: WorkflowEvent, stream_version: int) -> None:
-        """Take in one more event of a workflow."""
+    def apply(self, workflow_id: str, event: WorkflowEvent, stream_version: int, position: int) -> None:
+        """Take in one more event of a workflow, which the log has at `position`."""
         before = self.workflows.get(workflow_id)
         after = evolve(before, event, stream_version)
         if after is None:
             return
         is_same = before is not None and before.newest is after.newest
+        since: dict[tuple[str | _Jobs, RuleKey], int] = {}
         if before is not None:
             if not is_same:
                 self._checked.pop(workflow_id, None)
-                self._take_out(before)
+                since = self._take_out(before)
             for trigger_id in before.trigger_versions:
                 self._rules.pop((workflow_id, trigger_id), None)
         self.workflows[after.workflow_id] = after
         if not is_same:
-            self._put_in(after)
+            self._put_in(after, position, since)
 
     def checked(self, workflow_id: str) -> Checked:
         """The newest version of a workflow that exists."""
@@ -223,14 +227,26 @@ class Index:
             found.sort(key=_by_key)
         return found
 
-    def dependents(self, workflow_id: str) -> list[Rule]:
-        """The dependency triggers that have that workflow upstream, in the order of their ids."""
-        return [self._rule(key) for key in sorted(self._dependents.get(workflow_id, ()))]
+    def dependents(self, workflow_id: str, ended_at: int | None = None) -> list[Rule]:
+        """The dependency triggers that have that workflow upstream, in the order of their ids.
 
-    def watchers(self, experiment_id: str | None, job_type: str) -> list[Rule]:
-        """The job-type triggers that are enabled for jobs of that type there, in the order of their workflows' ids."""
+        `ended_at`: those that had when a run of it ended there in the log. The end of a run is heard again after a restart,
+        and where none waited for it then, the log does not say that it was dealt with.
+        """
+        return self._since(self._dependents.get(workflow_id, {}).items(), ended_at)
+
+    def watchers(self, experiment_id: str | None, job_type: str, ended_at: int | None = None) -> list[Rule]:
+        """The job-type triggers that are enabled for jobs of that type there, in the order of their workflows' ids.
+
+        `ended_at`: those that were when a run told there in the log of a job that ended.
+        """
         places = {(None, job_type), (experiment_id, job_type)}
-        return [self._rule(key) for key in sorted(key for place in places for key in self._watchers.get(place, ()))]
+        return self._since((each for place in places for each in self._watchers.get(place, {}).items()), ended_at)
+
+    def _since(self, waiting: Iterable[tuple[RuleKey, int]], ended_at: int | None) -> list[Rule]:
+        return [
+            self._rule(key) for key in sorted(key for key, since in waiting if ended_at is None or since < ended_at)
+        ]
 
     def rule(self, key: RuleKey) -> Rule | None:
         """The trigger of that name, whatever its type."""
@@ -261,12 +277,14 @@ class Index:
     def _terms_of(self, key: RuleKey) -> Terms:
         return _terms(_condition(self._trigger(key)))
 
-    def _put_in(self, workflow: Workflow) -> None:
+    def _put_in(self, workflow: Workflow, position: int, since: Mapping[tuple[str | _Jobs, RuleKey], int]) -> None:
+        """`since`: where in the log those began that the version before had as well."""
         for trigger in workflow.dependency_triggers:
+            key = (workflow.workflow_id, trigger.id)
             for name in upstream_names(trigger):
-                self._dependents.setdefault(name, {})[workflow.workflow_id, trigger.id] = None
+                self._dependents.setdefault(name, {})[key] = since.get((name, key), position)
         for place, key in _watched(workflow):
-            self._watchers.setdefault(place, {})[key] = None
+            self._watchers.setdefault(place, {})[key] = since.get((place, key), position)
         for key, trigger in _event_triggers(workflow):
             config = trigger.config
             on_type = self._by_type.get(config.event_type)
@@ -296,18 +314,15 @@ class Index:
         elif (now := added(leaf, key, _terms(_condition(trigger)), self._terms_of)) is not leaf:
             by_source.put(source, now)
 
-    def _take_out(self, workflow: Workflow) -> None:
+    def _take_out(self, workflow: Workflow) -> dict[tuple[str | _Jobs, RuleKey], int]:
+        """Answers since when they waited that wait for ends of runs and jobs."""
+        since: dict[tuple[str | _Jobs, RuleKey], int] = {}
         for trigger in workflow.dependency_triggers:
+            key = (workflow.workflow_id, trigger.id)
             for name in upstream_names(trigger):
-                there = self._dependents[name]
-                del there[workflow.workflow_id, trigger.id]
-                if not there:
-                    del self._dependents[name]
+                since[name, key] = _taken(self._dependents, name, key)
         for place, key in _watched(workflow):
-            there = self._watchers[place]
-            del there[key]
-            if not there:
-                del self._watchers[place]
+            since[place, key] = _taken(self._watchers, place, key)
         for key, trigger in _event_triggers(workflow):
             config = trigger.config
             on_type = self._by_type.get(config.event_type)
@@ -321,6 +336,7 @@ class Index:
                 self._by_type.discard(config.event_type)
             elif left is not on_type:
                 self._by_type.put(config.event_type, left)
+        return since
 
     def _unfiled(self, by_source: Patterns[Leaf], key: RuleKey, trigger: EventTrigger) -> Patterns[Leaf]:
         source = trigger.config.source
@@ -334,7 +350,15 @@ class Index:
         return by_source
 
 
-def _watched(workflow: Workflow) -> Iterator[tuple[tuple[str | None, str], RuleKey]]:
+def _taken(waiting: dict[_Place, dict[RuleKey, int]], place: _Place, key: RuleKey) -> int:
+    there = waiting[place]
+    since = there.pop(key)
+    if not there:
+        del waiting[place]
+    return since
+
+
+def _watched(workflow: Workflow) -> Iterator[tuple[_Jobs, RuleKey]]:
     """Experiment (None: any) and type of the jobs that start it. One without an experiment takes only jobs of any."""
     definition = workflow.newest.definition
     for trigger in definition.job_triggers:

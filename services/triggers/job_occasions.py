@@ -27,6 +27,7 @@ class _Told(msgspec.Struct, frozen=True):
     job: Job
     run: WorkflowTriggered
     recorded_at: datetime
+    position: int | None
 
 
 class JobOccasions:
@@ -59,17 +60,17 @@ class JobOccasions:
     async def _tell(self, message: Message) -> _Told | None:
         event, of_run = message.event, UUID(message.event.source.rpartition("/")[2])
         fact = cast("JobEnded", decode(event.type, event.data))
-        if not self._definitions.index.watchers(fact.experiment_id, fact.job_type):
+        if not self._definitions.index.watchers(fact.experiment_id, fact.job_type, event.position):
             return None
         run, output = await asyncio.gather(self._recalled.run(of_run), whole(self._log, fact.output))
-        return _Told(ended(fact, of_run, output, self._namespace), run, event.time or self._clock())
+        return _Told(ended(fact, of_run, output, self._namespace), run, event.time or self._clock(), event.position)
 
     def decide(self, event_id: UUID, deciding: Deciding) -> Decided | None:
         """What follows from a job that its run told of; None: nothing. Raises Wanted."""
         told = loaded(self._told, event_id)
         if told is None:
             return None
-        rules, known = self._before(told.job)
+        rules, known = self._before(told.job, told.position)
         cause = JobCause.of_run(told.job, event_id, told.recorded_at, told.run, known.started)
         for rule in rules:
             if not _has_fired(rule, cause, known):
@@ -87,8 +88,8 @@ class JobOccasions:
         rules, known = self._before(job)
         return JobCause.of_report(job, received, known.owner, known.started, fired), rules
 
-    def _before(self, job: Job) -> tuple[list[Rule], KnownJob]:
-        rules = self._definitions.index.watchers(job.experiment_id, job.job_type)
+    def _before(self, job: Job, ended_at: int | None = None) -> tuple[list[Rule], KnownJob]:
+        rules = self._definitions.index.watchers(job.experiment_id, job.job_type, ended_at)
         return rules, self._lookup.about(job, [rule.key[0] for rule in rules])
 
     def settled(self) -> None:

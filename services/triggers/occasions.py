@@ -118,10 +118,10 @@ class Occasions:
 
     async def _ended(self, message: Message) -> EndedCause | None:
         index, event = self._definitions.index, message.event
-        if message.origin == "stream" and not index.dependents(message.tokens[2]):
+        if message.origin == "stream" and not index.dependents(message.tokens[2], event.position):
             return None
         run = await self._recalled.run(run_of(message))
-        if run.is_shadow or not index.dependents(run.workflow_id):
+        if run.is_shadow or not index.dependents(run.workflow_id, event.position):
             return None
         return await self._recalled.ending(run, event.type, event.data, UUID(event.id), event.time or self._clock())
 
@@ -181,7 +181,7 @@ class Occasions:
             )
         if failed is not None:
             handle(deciding, self._definitions.index, failed)
-        for rule in self._definitions.index.dependents(cause.run.workflow_id):
+        for rule in self._definitions.index.dependents(cause.run.workflow_id, message.event.position):
             deciding.consider(rule, cause)
         if deciding.remembered:
             self._recalled.keep(cause)

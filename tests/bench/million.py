@@ -170,8 +170,8 @@ def measure_index() -> dict[str, float]:
 
 def filled(count: int) -> Index:
     index = Index()
-    for workflow_id, data in many_triggers(count):
-        index.apply(workflow_id, decode(WorkflowCreated.__name__, data), 1)  # type: ignore[arg-type]
+    for position, (workflow_id, data) in enumerate(many_triggers(count), 1):
+        index.apply(workflow_id, decode(WorkflowCreated.__name__, data), 1, position)  # type: ignore[arg-type]
     return index
 
 

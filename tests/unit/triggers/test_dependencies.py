@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flowforge.events import WorkflowTriggered
@@ -242,3 +243,31 @@ async def test_ends_that_wait_together_fire_after_a_restart_each_with_its_chain(
     await spec.run_ends("a")
     await spec.time_passes(1001)
     assert [run.depth for run in await downstream(spec)] == [2] * 13
+
+
+# --- heard again after a restart, which repeats the last thousands -----------------------------------------------------
+
+
+async def test_an_end_from_before_a_trigger_was_saved_starts_nothing_however_often_it_is_heard():
+    spec = Spec()
+    await spec.workflow("a")
+    run = await spec.begin("a")
+    ending = await spec.ending(run)
+    await spec.deliver([ending])
+    await spec.workflow("w", on_upstreams("a"))
+    await spec.deliver([ending])
+    spec.restart()
+    await spec.deliver([ending])
+    assert (await downstream(spec), await spec.decisions()) == ([], [])
+
+
+async def test_an_end_from_before_an_upstream_was_added_starts_nothing_and_one_of_the_others_does():
+    spec = await given("a")
+    await spec.workflow("b")
+    of_a, of_b = await spec.ending(await spec.begin("a")), await spec.ending(await spec.begin("b"))
+    await spec.workflow("w", on_upstreams("a", "b", logic="any"))
+    spec.restart()
+    await spec.deliver([of_b, of_a])
+    assert [run.cause.event_id for run in await downstream(spec)] == [UUID(of_a.event.id)]
+    await spec.run_ends("b")
+    assert len(await downstream(spec)) == 2

@@ -66,12 +66,12 @@ def applied(
 ) -> Index:
     index = Index()
     versions: dict[str, int] = {}
-    for workflow_id, wanted in history:
+    for position, (workflow_id, wanted) in enumerate(history, 1):
         after_each(index)
         version = versions.get(workflow_id, 0)
         if wanted is None:
             if version:
-                index.apply(workflow_id, WorkflowArchived(workflow_id=workflow_id), version + 1)
+                index.apply(workflow_id, WorkflowArchived(workflow_id=workflow_id), version + 1, position)
             continue
         versions[workflow_id] = version + 1
         document = {
@@ -84,7 +84,7 @@ def applied(
         kind = WorkflowUpdated if version else WorkflowCreated
         definition = msgspec.Raw(json.dumps(document).encode())
         fact = kind(workflow_id=workflow_id, workflow_version=version + 1, definition=definition)
-        index.apply(workflow_id, fact, version + 1)
+        index.apply(workflow_id, fact, version + 1, position)
     return index
 
 

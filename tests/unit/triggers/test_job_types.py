@@ -351,14 +351,30 @@ async def test_a_job_is_not_taken_for_nobodys_because_another_was_loaded_after_i
     assert await started(spec) == ["a", "a"]
 
 
-async def test_a_workflow_that_was_enabled_meanwhile_gets_no_run_twice():
+async def test_what_was_enabled_while_a_job_was_decided_waits_for_the_next_and_nothing_starts_twice():
     spec = await given(train={}, a=on_job())
     run, _ = await begun(spec, "train")
     message = await told(spec, run)
     spec.before_append = lambda: spec.workflow("b", **on_job())
     spec.tells_definitions = False
     await spec.deliver([message])
-    assert sorted(await started(spec)) == ["a", "b"]
+    await spec.deliver([message])
+    assert await started(spec) == ["a"]
+    run, _ = await begun(spec, "train")
+    await spec.deliver([await told(spec, run)])
+    assert sorted(await started(spec)) == ["a", "a", "b"]
+
+
+async def test_a_job_from_before_its_type_was_switched_on_starts_nothing_however_often_it_is_heard():
+    spec = await given(train={})
+    run, _ = await begun(spec, "train")
+    message = await told(spec, run)
+    await spec.deliver([message])
+    await spec.workflow("a", **on_job())
+    await spec.deliver([message])
+    spec.restart()
+    await spec.deliver([message])
+    assert await started(spec) == []
 
 
 async def test_the_first_report_may_have_come_while_nothing_waited_for_it():
