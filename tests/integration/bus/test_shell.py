@@ -248,3 +248,14 @@ async def test_what_is_ranked_first_is_logged_and_said_first_whatever_came_first
     await until(lambda: len(stage.heard) == 5, "all are told")
     assert [word for word, _ in await stage.counted()] == [said["word"] for said in stage.heard] == list("aberz")
     await shell.stop()
+
+
+async def test_an_event_whose_sender_gave_it_the_headers_of_the_server_is_an_event(stage: Stage):
+    shell, _ = await stage.shell()
+    for seq, status in enumerate(("100", "408", "503", "anything")):
+        headers = {"Status": status, "Nats-Pending-Messages": "no number"}
+        subject = stage.subjects.run("w", str(seq), "WorkflowTriggered")
+        await stage.client.jetstream().publish(subject, stage.body("a", seq), headers=headers)
+    await until(lambda: len(stage.heard) == 4, "all are counted")
+    await until(stage.nothing_is_left, "everything is acknowledged")
+    await shell.stop()
