@@ -52,9 +52,9 @@ class Aside:
         await settling.answer(self._client, message, _encode(Rejected(refusal)))
         if message.is_owed and message.deliveries < BUG_DELIVERIES_MAX:
             await settling.ask_again_later(self._client, [message], settling.LATER_S)
-            message.origin = "log"  # settled: the acknowledgement of the batch must not touch it
         elif is_ours or message.origin != "command":  # who asked knows, and may ask again
             await self.quarantine(message, f"{type(bug).__name__}: {bug}")
+        message.is_settled = True
 
     async def quarantine(self, message: Message, reason: str, identity: bytes | None = None) -> None:
         """Log the message with its cause, then take it out of circulation; it can be looked at, and sent again.
@@ -82,4 +82,4 @@ class Aside:
         await self._appending.append([Append([stream], recorded_at=at)])
         await self._on_growth()
         await settling.take_out(self._client, message)
-        message.origin = "log"
+        message.is_settled = True

@@ -45,7 +45,7 @@ async def take_out(client: Client, message: Message) -> None:
 
 async def answer(client: Client, message: Message, body: bytes) -> None:
     """Answer a command. An answer that the bus cannot carry is told as such."""
-    if message.origin != "command":
+    if message.origin != "command" or message.is_settled:
         return
     if len(body) > client.max_payload:
         body = msgspec.json.encode(Rejected(too_large(f"the answer has {len(body)} bytes, too many for the bus")))

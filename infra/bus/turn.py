@@ -177,7 +177,7 @@ class Turn:
     async def _put_back(self, batch: Sequence[Message]) -> None:
         await self._outcome_is_unknown()  # the turn may have failed between its append and its publishing
         for message in batch:
-            if message.origin == "log":
+            if message.is_ours_alone:
                 asyncio.get_running_loop().call_later(settling.LATER_S, self._intake.put, message)
         try:
             for message in batch:
@@ -236,7 +236,7 @@ class Turn:
                     continue
                 if not isinstance(answer, Appended):
                     service.refused(key, answer)
-                    lost[key] = pending[key]
+                    lost[key] = [message for message in pending[key] if not message.is_settled]
                     continue
                 events = stored_events(work.append, answer)
                 if self.spans is not None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
+from flowforge.envelope import CloudEvent, encode
 from flowforge.identity import named_stream
 
 from infra.bus import Outgoing
@@ -116,3 +117,26 @@ async def test_a_start_that_fails_for_a_bug_is_tried_again(stage: Stage):
     await stage.say("a", 2)
     await until(lambda: {"word": "a", "seq": 2} in stage.heard, "the next process does its work")
     await second.stop()
+
+
+class Hesitating(Away):
+    """Answers what is put aside, and not the next `times` appends of anything else."""
+
+    async def append(self, groups: Sequence[Append]) -> list[Answer]:
+        if all(stream.stream_type == "quarantine" for group in groups for stream in group.streams):
+            return await MemoryEventLog.append(self, groups)
+        return await super().append(groups)
+
+
+async def test_what_was_put_aside_in_a_turn_that_then_failed_is_not_put_aside_again(stage: Stage):
+    stage.log = log = Hesitating()
+    await stage.publish(encode(CloudEvent(id="1", source="/x", type="WorkflowTriggered", data=msgspec.Raw(b"{}"))))
+    await stage.say("a", 1)
+    log.times = len(UNAVAILABLE_WAIT_S) + 1
+    shell, _ = await stage.shell(log=log)
+    await until(lambda: stage.heard == [{"word": "a", "seq": 1}], "the neighbour is counted in the next turn")
+    await until(stage.nothing_is_left, "everything is acknowledged")
+    await stage.say("a", 2)
+    await until(lambda: len(stage.heard) == 2, "a turn later than what the failed one put back")
+    assert len(await stage.quarantined()) == 1
+    await shell.stop()
