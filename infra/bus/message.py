@@ -43,6 +43,15 @@ class Message:
         return int(self.reply_to.split(".")[4]) if self._is_delivered else 1
 
     @property
+    def place(self) -> tuple[str, str, str] | None:
+        """Its stream, its sequence there and when it came there (`$JS.ACK.<stream>.….<deliveries>.<sequence>.….<time>.…`):
+        the same at every delivery."""
+        if not self._is_delivered:
+            return None
+        tokens = self.reply_to.split(".")
+        return tokens[2], tokens[5], tokens[7]
+
+    @property
     def is_owed(self) -> bool:
         """Whether a stream waits for its acknowledgement; for that of one that is retried, none does."""
         return self._is_delivered and not self.is_settled
