@@ -52,7 +52,8 @@ from infra.telemetry.measures import MEASURES
 
 BATCH_MAX = 500
 RACES_MAX = 20
-"""How often a group that lost a race is decided again in one turn before the messages are put back."""
+"""How often what lost a race is decided again in one turn before the messages are put back. What is decided later, after
+what a group has logged, lost none: there is less of it each time."""
 LOADS_MAX = 8
 """How often what is decided may ask for more to be loaded."""
 UNSETTLED_TURNS_MAX = 8
@@ -215,11 +216,9 @@ class Turn:
         """What is to be said of the batch, and the last position that it was logged at (0: nothing was)."""
         service = self.service
         said: list[Outgoing] = []
-        position = 0
-        for race in range(RACES_MAX + 1):
-            if not pending:
-                break
-            if race == RACES_MAX:
+        position = races_count = 0
+        while pending:
+            if races_count == RACES_MAX:
                 raise Unavailable(f"{len(pending)} groups lost {RACES_MAX} races in a row")
             works = await self._decide(pending)
             answers = await self._append_all(works, pending)
@@ -249,6 +248,7 @@ class Turn:
                 await self._answer(work)
                 if work.later:
                     lost[key] = work.later
+            races_count += sum(map(len, lost.values())) >= sum(map(len, pending.values()))
             pending = lost
         return said, position
 

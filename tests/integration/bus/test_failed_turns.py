@@ -1,14 +1,16 @@
 """A turn, or a start, that fails half way: nothing that was only decided counts, nothing that was logged stays unsaid."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from flowforge.envelope import CloudEvent, encode
 from flowforge.identity import named_stream
 
-from infra.bus import Outgoing
+from infra.bus import Message, Outgoing, Work
 from infra.bus.appending import UNAVAILABLE_WAIT_S
+from infra.bus.turn import RACES_MAX
 from infra.eventlog import Answer, Append, Conflict, MemoryEventLog, PartUnavailable, StoredEvent, Unavailable
 from tests.integration.bus.conftest import Stage, until
 from tests.integration.bus.tally import Tally
@@ -139,4 +141,45 @@ async def test_what_was_put_aside_in_a_turn_that_then_failed_is_not_put_aside_ag
     await stage.say("a", 2)
     await until(lambda: len(stage.heard) == 2, "a turn later than what the failed one put back")
     assert len(await stage.quarantined()) == 1
+    await shell.stop()
+
+
+class OneByOne(Tally):
+    """Decides one message of a word, and the next once that is logged."""
+
+    def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
+        work = super().decide(key, messages[:1])
+        work.later = list(messages[1:])
+        return work
+
+
+async def test_what_is_decided_one_after_the_other_has_lost_no_race(stage: Stage):
+    shell, _ = await stage.shell(OneByOne(stage.log, stage.namespace))
+    answers: list[Any] = []
+
+    async def answered(message: Any) -> None:
+        answers.append(msgspec.json.decode(message.data))
+
+    inbox = stage.client.new_inbox()
+    await stage.client.subscribe(inbox, cb=answered)
+    for seq in range(RACES_MAX + 5):
+        await shell.command("commands", stage.body("a", seq), inbox)
+    await until(lambda: len(answers) == RACES_MAX + 5, "all are answered")
+    assert answers == [{"ok": {"count": seq + 1}} for seq in range(RACES_MAX + 5)]
+    await shell.stop()
+
+
+class Rival(MemoryEventLog):
+    """A log in which somebody else always appends first."""
+
+    async def append(self, groups: Sequence[Append]) -> list[Answer]:
+        return [Conflict(group.streams[0].stream_id, 7) for group in groups]
+
+
+async def test_who_loses_every_race_gives_up_and_says_so(stage: Stage):
+    shell, service = await stage.shell(log=Rival())
+    inbox = await stage.client.subscribe(stage.client.new_inbox())
+    await shell.command("commands", stage.body("a", 1), inbox.subject)
+    assert msgspec.json.decode((await inbox.next_msg(5)).data)["refused"]["status"] == 503
+    assert service.forgotten == RACES_MAX + 1
     await shell.stop()
