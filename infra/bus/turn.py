@@ -297,7 +297,7 @@ class Turn:
                 break
         for key, messages in pending.items():
             for message in messages:
-                await self._bug(message, LoadAgain(f"{key} was loaded {LOADS_MAX} times and asks for more"))
+                await self._bug(message, _asks_without_end(key))
         return works
 
     async def _decide_once(
@@ -339,19 +339,27 @@ class Turn:
         good: list[Message] = []
         for message in messages:
             try:
-                self.service.refused(key, Duplicate(0))
-                await self.service.load([key], [*good, message])
-                self.service.decide(key, [*good, message])
+                await self._decided_anew(key, [*good, message])
                 good.append(message)
             except Exception as bug:
                 if _is_all_away(bug):
                     raise
                 await self._bug(message, bug)
+        if good:
+            return await self._decided_anew(key, good)
         self.service.refused(key, Duplicate(0))
-        if not good:
-            return None
-        await self.service.load([key], good)
-        return self.service.decide(key, good)
+        return None
+
+    async def _decided_anew(self, key: Hashable, messages: Sequence[Message]) -> Work:
+        """What follows from these, whatever was decided of the key before. Raises LoadAgain for what can never be loaded."""
+        for _ in range(LOADS_MAX):
+            self.service.refused(key, Duplicate(0))
+            await self.service.load([key], messages)
+            try:
+                return self.service.decide(key, messages)
+            except LoadAgain:
+                continue
+        raise _asks_without_end(key)
 
     def _in_hand_is(self, message: Message) -> None:
         event = message.event
@@ -406,6 +414,10 @@ class Turn:
             await settling.answer(self._client, message, body)
         for aside in work.aside:
             await self.aside.quarantine(*aside)
+
+
+def _asks_without_end(key: Hashable) -> LoadAgain:
+    return LoadAgain(f"{key} was loaded {LOADS_MAX} times and asks for more")
 
 
 def _is_all_away(fault: Exception) -> bool:

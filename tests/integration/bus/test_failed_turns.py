@@ -1,6 +1,6 @@
 """A turn, or a start, that fails half way: nothing that was only decided counts, nothing that was logged stays unsaid."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -8,10 +8,10 @@ import msgspec
 from flowforge.envelope import CloudEvent, encode
 from flowforge.identity import named_stream
 
-from infra.bus import Message, Outgoing, Work
+from infra.bus import LoadAgain, Message, Outgoing, Work
 from infra.bus.appending import UNAVAILABLE_WAIT_S
 from infra.bus.turn import RACES_MAX
-from infra.eventlog import Answer, Append, Conflict, MemoryEventLog, PartUnavailable, StoredEvent, Unavailable
+from infra.eventlog import Answer, Append, Conflict, EventLog, MemoryEventLog, PartUnavailable, StoredEvent, Unavailable
 from tests.integration.bus.conftest import Stage, until
 from tests.integration.bus.tally import Tally
 
@@ -182,4 +182,45 @@ async def test_who_loses_every_race_gives_up_and_says_so(stage: Stage):
     await shell.command("commands", stage.body("a", 1), inbox.subject)
     assert msgspec.json.decode((await inbox.next_msg(5)).data)["refused"]["status"] == 503
     assert service.forgotten == RACES_MAX + 1
+    await shell.stop()
+
+
+class Asking(Tally):
+    """Asks for what the next load of a word brings, and forgets it with all else."""
+
+    def __init__(self, log: EventLog, namespace: str) -> None:
+        super().__init__(log, namespace)
+        self._wanted: set[Hashable] = set()
+        self._brought: set[Hashable] = set()
+
+    async def load(self, keys: Collection[Hashable], messages: Sequence[Message]) -> None:
+        await super().load(keys, messages)
+        self._brought |= self._wanted.intersection(keys)
+        self._wanted.difference_update(keys)
+
+    def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
+        if key not in self._brought:
+            self._wanted.add(key)
+            raise LoadAgain("there is more to know")
+        return super().decide(key, messages)
+
+    def refused(self, key: Hashable, answer: Answer) -> None:
+        super().refused(key, answer)
+        self._brought.discard(key)
+
+
+async def test_the_neighbours_of_a_poison_message_may_ask_for_more(stage: Stage):
+    await stage.say("a", 1)
+    await stage.say("a", 2, poison=True)
+    await stage.say("a", 3)
+    shell, _ = await stage.shell(Asking(stage.log, stage.namespace))
+
+    async def is_quarantined() -> bool:
+        return len(await stage.quarantined()) >= 1
+
+    await until(is_quarantined, "the poison message is put aside")
+    await until(stage.nothing_is_left, "nothing waits")
+    assert sorted(await stage.counted()) == [("a", 1), ("a", 3)]
+    (aside,) = await stage.quarantined()
+    assert "a bug met this message" in aside["reason"]
     await shell.stop()
