@@ -54,6 +54,12 @@ class Intake:
             pull.refill()
         return batch
 
+    def give_up(self) -> list[Message]:
+        """What somebody else may have instead; what nobody but this process can bring again stays."""
+        given_up = [message for message in self._waiting if not message.is_ours_alone]
+        self._waiting = deque(message for message in self._waiting if message.is_ours_alone)
+        return given_up
+
     def __len__(self) -> int:
         return len(self._waiting)
 

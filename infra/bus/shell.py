@@ -199,15 +199,21 @@ class Shell:
             turning.cancel()
             await asyncio.gather(turning, return_exceptions=True)
             self._tasks.remove(turning)
+            await self._let_go()
 
     async def _take_over(self) -> None:
         self._kept["said"] = await self.log.get_cursor(f"said:{self.service.name}")
         self._kept["heard"] = await self.log.get_cursor(f"heard:{self.service.name}")
         await self._resay()
         await self._catch_up()
-        if not self._pulls:
-            for hearing in hearings(self.subjects).get(self.service.name, []):
-                await self._pull(hearing)
+        for hearing in hearings(self.subjects).get(self.service.name, [])[len(self._pulls) :]:
+            await self._pull(hearing)
+
+    async def _let_go(self) -> None:
+        """Somebody else may be the owner now: what was pulled is theirs, and they are asked in our place."""
+        while self._pulls:
+            await self._pulls.pop().stop()
+        await self.turn.give_back(self.intake.give_up(), f"{self.service.name} is not the owner any more")
 
     async def _pull(self, hearing: Hearing) -> None:
         decode = self.service.inbound.get(hearing.stream, envelopes.decode)

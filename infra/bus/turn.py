@@ -145,6 +145,11 @@ class Turn:
             began = time.perf_counter()
             try:
                 await self._turn(batch)
+            except asyncio.CancelledError:
+                for message in batch:
+                    if not message.is_settled:
+                        self._intake.put(message)
+                raise
             except Unavailable as fault:
                 MEASURES.add("turns_failed_total")
                 _log.warning(
@@ -180,14 +185,18 @@ class Turn:
         for message in batch:
             if message.is_ours_alone:
                 asyncio.get_running_loop().call_later(settling.LATER_S, self._intake.put, message)
+        await self.give_back(batch, "the event log does not answer")
+        await asyncio.sleep(UNAVAILABLE_WAIT_S[-1])
+
+    async def give_back(self, messages: Sequence[Message], why: str) -> None:
+        """Tell who asked why nothing is done, and have the streams deliver theirs again soon, to whoever turns then."""
+        body = msgspec.json.encode(Rejected(unavailable(why)))
         try:
-            for message in batch:
-                body = msgspec.json.encode(Rejected(unavailable("the event log does not answer")))
+            for message in messages:
                 await settling.answer(self._client, message, body)
-            await settling.ask_again_later(self._client, batch, settling.LATER_S)
+            await settling.ask_again_later(self._client, messages, settling.LATER_S)
         except NatsError as fault:
             _log.warning("%s: not put back, they come again by themselves: %s", self.service.name, fault)
-        await asyncio.sleep(UNAVAILABLE_WAIT_S[-1])
 
     async def _outcome_is_unknown(self) -> None:
         if self.on_unknown_outcome is not None:

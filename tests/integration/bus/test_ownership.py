@@ -1,0 +1,102 @@
+"""A process that has lost what it owned leaves everything to the next owner, and takes it up again when its turn comes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import asyncpg
+import msgspec
+import pytest
+
+from infra.bus import Shell
+from infra.bus.ownership import lock_key
+from infra.eventlog import Answer, Append, EventLog, MemoryEventLog
+from tests.integration.bus.conftest import WAIT_S, Stage, until
+from tests.integration.bus.tally import Tally
+
+HOLDERS = """
+    select pid, granted from pg_locks where locktype = 'advisory'
+        and database = (select oid from pg_database where datname = current_database())
+"""
+
+
+class Rival:
+    """Another owner."""
+
+    def __init__(self, waiting: asyncpg.Connection, looking: asyncpg.Connection, namespace: str) -> None:
+        self._waiting = waiting
+        self._looking = looking
+        self._key = lock_key(namespace, "execution")
+
+    async def take_over(self) -> None:
+        """Wait for the lock, and have it from the moment at which its owner loses the connection."""
+        taking = asyncio.create_task(self._waiting.execute("select pg_advisory_lock($1)", self._key))
+
+        async def is_next() -> bool:
+            return (self._waiting.get_server_pid(), False) in [tuple(row) for row in await self._looking.fetch(HOLDERS)]
+
+        await until(is_next, "the rival waits for the lock")
+        await self._looking.execute(f"select pg_terminate_backend(pid) from ({HOLDERS}) h where granted")
+        await taking
+
+    async def leave(self) -> None:
+        await self._waiting.execute("select pg_advisory_unlock($1)", self._key)
+
+
+@pytest.fixture
+async def rival(stage: Stage, postgres_dsn: str) -> AsyncIterator[Rival]:
+    waiting, looking = await asyncpg.connect(postgres_dsn), await asyncpg.connect(postgres_dsn)
+    yield Rival(waiting, looking, stage.namespace)
+    await waiting.close()
+    await looking.close()
+
+
+async def owner(stage: Stage, dsn: str, log: EventLog) -> Shell:
+    shell = Shell(Tally(log, stage.namespace), log, stage.client, stage.namespace, dsn)
+    await shell.start()
+    async with asyncio.timeout(WAIT_S):
+        await shell.is_ready.wait()
+    return shell
+
+
+async def test_who_is_not_the_owner_any_more_takes_no_messages(stage: Stage, postgres_dsn: str, rival: Rival):
+    shell = await owner(stage, postgres_dsn, stage.log)
+    await rival.take_over()
+
+    async def nobody_pulls() -> bool:
+        info = await stage.client.jetstream().consumer_info(stage.subjects.runs_stream, "execution")
+        return info.num_waiting == 0
+
+    await until(nobody_pulls, "the messages are left to the next owner")
+    await stage.say("a", 1)
+    info = await stage.client.jetstream().consumer_info(stage.subjects.runs_stream, "execution")
+    assert (info.num_pending, info.num_ack_pending) == (1, 0)
+    await rival.leave()
+    await until(lambda: stage.heard == [{"word": "a", "seq": 1}], "it is the owner again, and takes them")
+    await shell.stop()
+
+
+async def test_who_asked_an_owner_that_is_none_any_more_is_told_so_and_may_ask_the_next(
+    stage: Stage, postgres_dsn: str, rival: Rival
+):
+    class Stuck(MemoryEventLog):
+        goes_on = asyncio.Event()
+
+        async def append(self, groups: Sequence[Append]) -> list[Answer]:
+            await self.goes_on.wait()
+            return await super().append(groups)
+
+    log = Stuck()
+    shell = await owner(stage, postgres_dsn, log)
+    inbox = await stage.client.subscribe(stage.client.new_inbox())
+    await shell.command("commands", stage.body("under way", 1), inbox.subject)
+    await until(lambda: shell.turn.is_busy, "the first is under way")
+    await shell.command("commands", stage.body("waiting", 2), inbox.subject)
+    await rival.take_over()
+    for _ in range(2):
+        refused = msgspec.json.decode((await inbox.next_msg(5)).data)["refused"]
+        assert (refused["status"], refused["detail"]) == (503, "execution is not the owner any more")
+    log.goes_on.set()
+    await rival.leave()
+    await until(shell.is_ready.is_set, "it is the owner again")
+    await shell.stop()
+    assert await log.read(0) == []
