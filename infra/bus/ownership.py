@@ -42,9 +42,7 @@ class Ownership:
                 connection = await asyncpg.connect(
                     self._dsn, timeout=5, server_settings={"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2"}
                 )
-                # asked again and again: a statement that waited would keep Postgres from cleaning up all the while
-                while not await connection.fetchval("select pg_try_advisory_lock($1)", self._key):  # noqa: ASYNC110
-                    await asyncio.sleep(WAIT_S)
+                await self._lock(connection)
             except (
                 OSError,
                 asyncpg.PostgresError,
@@ -58,6 +56,15 @@ class Ownership:
             connection.add_termination_listener(self._terminated)
             self._connection = connection
             return
+
+    async def _lock(self, connection: asyncpg.Connection) -> None:
+        try:
+            # asked again and again: a statement that waited would keep Postgres from cleaning up all the while
+            while not await connection.fetchval("select pg_try_advisory_lock($1)", self._key):  # noqa: ASYNC110
+                await asyncio.sleep(WAIT_S)
+        except BaseException:
+            connection.terminate()
+            raise
 
     async def release(self) -> None:
         """Let the next owner have it."""

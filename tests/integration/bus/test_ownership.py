@@ -38,6 +38,16 @@ class Rival:
         await self._looking.execute(f"select pg_terminate_backend(pid) from ({HOLDERS}) h where granted")
         await taking
 
+    async def be_the_owner(self) -> None:
+        await self._waiting.execute("select pg_advisory_lock($1)", self._key)
+
+    async def others_count(self) -> int:
+        """How many connections there are besides these."""
+        mine = [self._waiting.get_server_pid(), self._looking.get_server_pid()]
+        return await self._looking.fetchval(
+            "select count(*) from pg_stat_activity where datname = current_database() and pid <> all ($1)", mine
+        )
+
     async def leave(self) -> None:
         await self._waiting.execute("select pg_advisory_unlock($1)", self._key)
 
@@ -100,3 +110,21 @@ async def test_who_asked_an_owner_that_is_none_any_more_is_told_so_and_may_ask_t
     await until(shell.is_ready.is_set, "it is the owner again")
     await shell.stop()
     assert await log.read(0) == []
+
+
+async def test_who_stops_while_it_stands_by_leaves_no_connection_behind(
+    stage: Stage, postgres_dsn: str, rival: Rival
+):
+    await rival.be_the_owner()
+    shell = Shell(Tally(stage.log, stage.namespace), stage.log, stage.client, stage.namespace, postgres_dsn)
+    await shell.start()
+
+    async def stands_by() -> bool:
+        return await rival.others_count() == 1
+
+    async def is_gone() -> bool:
+        return await rival.others_count() == 0
+
+    await until(stands_by, "it waits for the lock")
+    await shell.stop()
+    await until(is_gone, "its connection is closed")
