@@ -130,6 +130,7 @@ class Shell:
         self._was_away = False
         self._known_server_id = self._server_id()
         self._is_lost = False
+        self._is_stopped = False
         self._background: set[asyncio.Task[None]] = set()
         self._kept = {"said": 0, "heard": 0}
         self._dead_letters = DeadLetters(service.name, log, self._decode_for, self.intake.put, self._unreadable)
@@ -161,7 +162,11 @@ class Shell:
         self._tasks.append(asyncio.create_task(self._live()))
 
     async def stop(self) -> None:
-        """Take nothing more, finish what is under way, tell where we stand."""
+        """Take nothing more, finish what is under way, tell where we stand. A second time it does nothing."""
+        if self._is_stopped:
+            return
+        self._is_stopped = True
+        self.is_ready.clear()
         self.turn.stop()
         for pull in self._pulls:
             await pull.stop()
