@@ -295,6 +295,8 @@ class Turn:
                 pending.setdefault(self.service.key(message), []).append(message)
             except ValueError as fault:
                 await self.aside.quarantine(message, str(fault))
+            except Exception as bug:  # noqa: BLE001 - of the pull loop: alone, or it would put back all others for ever
+                await self._bug(message, bug)
         return pending
 
     async def _decide(self, pending: dict[Hashable, list[Message]]) -> dict[Hashable, Work]:

@@ -81,6 +81,21 @@ async def test_a_poison_message_is_quarantined_with_its_cause_and_its_neighbours
     await shell.stop()
 
 
+async def test_a_message_whose_aggregate_cannot_be_told_for_a_bug_is_put_aside_alone(stage: Stage):
+    await stage.publish(encode(CloudEvent(id="1", source="/x", type="WorkflowTriggered", data=msgspec.Raw(b"[]"))))
+    await stage.say("a", 1)
+    shell, _ = await stage.shell()
+    await until(lambda: len(stage.heard) == 1, "the neighbour is counted")
+
+    async def is_quarantined() -> bool:
+        return [aside["deliveries"] for aside in await stage.quarantined()] == [3]
+
+    await until(is_quarantined, "it is put aside at its third delivery")
+    assert "AttributeError" in (await stage.quarantined())[0]["reason"]
+    await until(stage.nothing_is_left, "nothing waits")
+    await shell.stop()
+
+
 async def test_what_no_log_could_take_is_put_aside_and_the_others_are_logged(stage: Stage):
     await stage.say("a", 1)
     await stage.say("b", 2, unfit=True)
