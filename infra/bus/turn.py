@@ -155,11 +155,11 @@ class Turn:
                 _log.warning(
                     "%s: the log is unavailable, %d messages put back: %s", self.service.name, len(batch), fault
                 )
-                await self._put_back(batch)
+                await self._put_back(batch, "the event log does not answer")
             except Exception:  # noqa: BLE001 - the pull loop is one of the two places that catch everything
                 MEASURES.add("turns_failed_total")
                 _log.exception("%s: a turn failed, %d messages put back", self.service.name, len(batch))
-                await self._put_back(batch)
+                await self._put_back(batch, f"{self.service.name} met a fault of its own, which its log tells")
             self.last_turn_at = now()
             MEASURES.time("turn_duration_seconds", time.perf_counter() - began)
             MEASURES.add("messages_total", len(batch))
@@ -180,12 +180,12 @@ class Turn:
         """Take no further batch."""
         self._stopping = True
 
-    async def _put_back(self, batch: Sequence[Message]) -> None:
+    async def _put_back(self, batch: Sequence[Message], why: str) -> None:
         await self._outcome_is_unknown()  # the turn may have failed between its append and its publishing
         for message in batch:
             if message.is_ours_alone:
                 asyncio.get_running_loop().call_later(settling.LATER_S, self._intake.put, message)
-        await self.give_back(batch, "the event log does not answer")
+        await self.give_back(batch, why)
         await asyncio.sleep(UNAVAILABLE_WAIT_S[-1])
 
     async def give_back(self, messages: Sequence[Message], why: str) -> None:
