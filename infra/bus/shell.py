@@ -324,6 +324,7 @@ class Shell:
         """Take from the log what NATS may have lost before we heard it."""
         position = self._kept["heard"]
         self._heard.clear()  # what was handled out of order before is no proof for what comes now
+        self.turn.handled_position = 0
         while self.service.hears:
             types = self.service.hears | {DeadLetterRetried.__name__}
             page = await self.log.read(position, PAGE_COUNT, types=types, archived=True)
