@@ -12,6 +12,8 @@ from hashlib import blake2b
 import asyncpg
 
 WAIT_S = 0.2
+RELEASE_S = 1.0
+_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _log = logging.getLogger(__name__)
 
 
@@ -43,13 +45,7 @@ class Ownership:
                     self._dsn, timeout=5, server_settings={"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2"}
                 )
                 await self._lock(connection)
-            except (
-                OSError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-                TimeoutError,
-            ) as fault:
+            except _AWAY as fault:
                 _log.warning("cannot take ownership yet: %s", fault)
                 await asyncio.sleep(WAIT_S)
                 continue
@@ -70,7 +66,10 @@ class Ownership:
         """Let the next owner have it."""
         self._closing = True
         if self._connection is not None:
-            await self._connection.close(timeout=1)
+            try:
+                await self._connection.close(timeout=RELEASE_S)
+            except _AWAY as fault:  # it is cut off, and the lock goes with it
+                _log.warning("the ownership could not be given back in order: %s", fault or type(fault).__name__)
 
     def _terminated(self, _connection: object) -> None:
         if not self._closing:
