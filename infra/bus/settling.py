@@ -10,7 +10,6 @@ from infra.bus.message import Message
 
 LATER_S = 1.0
 """After so long, what cannot be handled now is tried again."""
-_ACK = b"+ACK"
 _TERM = b"+TERM"
 
 
@@ -28,13 +27,6 @@ async def ask_again_later(client: Client, messages: Iterable[Message], delay_s: 
     for message in messages:
         if message.is_owed:
             await client.publish(message.reply_to, body)
-
-
-async def still_working(client: Client, messages: Iterable[Message]) -> None:
-    """Keep the streams from delivering these elsewhere."""
-    for message in messages:
-        if message.is_owed:
-            await client.publish(message.reply_to, b"+WPI")
 
 
 async def take_out(client: Client, message: Message) -> None:

@@ -9,7 +9,7 @@
                   here only
 
 Killed at any line, the next owner starts again at `take`: what was logged meets its own past and changes nothing, and
-what was logged and not said is said (`infra/bus/resaying.py`).
+what was logged and not said is said (`Shell` says it again).
 """
 
 import asyncio
@@ -39,7 +39,6 @@ from infra.eventlog import (
     Answer,
     Append,
     Appended,
-    DefinitionsChanged,
     Duplicate,
     EventLog,
     PartUnavailable,
@@ -435,5 +434,3 @@ def _is_all_away(fault: Exception) -> bool:
     """Whether the log does not answer at all: then nothing is wrong with a message."""
     return isinstance(fault, Unavailable) and not isinstance(fault, PartUnavailable)
 
-
-__all__ = ["DefinitionsChanged", "LoadAgain", "Service", "Turn"]
