@@ -13,6 +13,8 @@ import asyncpg
 
 WAIT_S = 0.2
 RELEASE_S = 1.0
+ANSWER_S = 10.0
+"""A Postgres that is as slow as that is away."""
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _log = logging.getLogger(__name__)
 
@@ -61,6 +63,16 @@ class Ownership:
         except BaseException:
             connection.terminate()
             raise
+
+    async def look(self) -> None:
+        """Called each second: a connection that was cut without a word, as by a host that is gone, is noticed, and is lost."""
+        if self._connection is None or self._connection.is_closed():
+            return
+        try:
+            await self._connection.fetchval("select 1", timeout=ANSWER_S)
+        except _AWAY as fault:
+            _log.warning("the owner's connection does not answer: %s", fault or type(fault).__name__)
+            self._connection.terminate()
 
     async def release(self) -> None:
         """Let the next owner have it."""

@@ -262,6 +262,8 @@ class Shell:
         if self._needs_resay:
             self._needs_resay = False
             await self._persist(self._resay)
+        if self._ownership is not None:
+            await self._ownership.look()
         for pull in self._pulls:
             await pull.look()
         await self.service.tick()

@@ -1,13 +1,15 @@
 """A process that has lost what it owned leaves everything to the next owner, and takes it up again when its turn comes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
 import pytest
 
-from infra.bus import Shell
+from infra.bus import Shell, ownership
 from infra.bus.ownership import lock_key
 from infra.eventlog import Answer, Append, EventLog, MemoryEventLog
 from tests.integration.bus.conftest import WAIT_S, Stage, until
@@ -58,6 +60,48 @@ async def rival(stage: Stage, postgres_dsn: str) -> AsyncIterator[Rival]:
     yield Rival(waiting, looking, stage.namespace)
     await waiting.close()
     await looking.close()
+
+
+class Link:
+    """Between an owner and Postgres."""
+
+    def __init__(self, dsn: str) -> None:
+        self._at = urlsplit(dsn)
+        self._is_cut: list[asyncio.Event] = []
+        self._pumps: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def up(self) -> AsyncGenerator[str]:
+        """The address that goes over it."""
+        server = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        login = self._at.netloc.rpartition("@")[0]
+        try:
+            yield self._at._replace(netloc=f"{login}@127.0.0.1:{port}").geturl()
+        finally:
+            server.close()
+            for pump in self._pumps:
+                pump.cancel()
+            await asyncio.gather(*self._pumps, return_exceptions=True)
+
+    def cut(self) -> None:
+        """Nothing goes over what is connected any more, and nobody is told."""
+        for each in self._is_cut:
+            each.set()
+
+    async def _join(self, near_reader: asyncio.StreamReader, near_writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(self._at.hostname, self._at.port)
+        is_cut = asyncio.Event()
+        self._is_cut.append(is_cut)
+        for reader, writer in ((near_reader, far_writer), (far_reader, near_writer)):
+            self._pumps.add(asyncio.create_task(self._pump(reader, writer, is_cut)))
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_cut: asyncio.Event) -> None:
+        while data := await reader.read(65_536):
+            if not is_cut.is_set():
+                writer.write(data)
+        if not is_cut.is_set():
+            writer.close()
 
 
 async def owner(stage: Stage, dsn: str, log: EventLog) -> Shell:
@@ -128,3 +172,18 @@ async def test_who_stops_while_it_stands_by_leaves_no_connection_behind(
     await until(stands_by, "it waits for the lock")
     await shell.stop()
     await until(is_gone, "its connection is closed")
+
+
+async def test_an_owner_whose_connection_was_cut_without_a_word_is_owner_no_more(
+    stage: Stage, postgres_dsn: str, rival: Rival, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ownership, "ANSWER_S", 0.2)
+    link = Link(postgres_dsn)
+    async with link.up() as dsn:
+        shell = await owner(stage, dsn, stage.log)
+        link.cut()
+        await rival.take_over()
+        await until(lambda: not shell.is_ready.is_set(), "it notices")
+        await rival.leave()
+        await until(shell.is_ready.is_set, "it is the owner again, over another connection")
+        await shell.stop()
