@@ -69,6 +69,7 @@ class Link:
         self._at = urlsplit(dsn)
         self._is_cut: list[asyncio.Event] = []
         self._pumps: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []  # one that nobody has any more is closed
 
     @asynccontextmanager
     async def up(self) -> AsyncGenerator[str]:
@@ -83,6 +84,8 @@ class Link:
             for pump in self._pumps:
                 pump.cancel()
             await asyncio.gather(*self._pumps, return_exceptions=True)
+            for writer in self._writers:
+                writer.close()
 
     def cut(self) -> None:
         """Nothing goes over what is connected any more, and nobody is told."""
@@ -93,6 +96,7 @@ class Link:
         far_reader, far_writer = await asyncio.open_connection(self._at.hostname, self._at.port)
         is_cut = asyncio.Event()
         self._is_cut.append(is_cut)
+        self._writers += (near_writer, far_writer)
         for reader, writer in ((near_reader, far_writer), (far_reader, near_writer)):
             self._pumps.add(asyncio.create_task(self._pump(reader, writer, is_cut)))
 
