@@ -256,14 +256,14 @@ class Shell:
         self._wakes.clear()
         if self._is_lost:
             return
+        if self._ownership is not None:
+            await self._ownership.look()
         if self._was_away:
             self._was_away = False
             await self._persist(self._after_nats_was_away)
         if self._needs_resay:
             self._needs_resay = False
             await self._persist(self._resay)
-        if self._ownership is not None:
-            await self._ownership.look()
         for pull in self._pulls:
             await pull.look()
         await self.service.tick()

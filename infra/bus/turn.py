@@ -433,4 +433,3 @@ def _asks_without_end(key: Hashable) -> LoadAgain:
 def _is_all_away(fault: Exception) -> bool:
     """Whether the log does not answer at all: then nothing is wrong with a message."""
     return isinstance(fault, Unavailable) and not isinstance(fault, PartUnavailable)
-
