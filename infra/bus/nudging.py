@@ -1,11 +1,10 @@
-"""Telling those who follow the log that it grew: at once after a quiet while, seldom under load, the last growth always."""
+"""Telling those who follow the log that it grew: a little later, many together, the last growth always."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 
-NUDGE_INTERVAL_S = 0.02
-"""Each nudge wakes every follower, which takes the processor from the run that the event is of."""
+NUDGED_AFTER_S = 0.01
+"""Each nudge wakes every follower, which takes the processor from the run that the event is of: a short one is over then."""
 
 
 class Nudges:
@@ -13,28 +12,22 @@ class Nudges:
 
     def __init__(self, tell: Callable[[int], Awaitable[None]]) -> None:
         self._tell = tell
-        self._told_at = 0.0
         self._untold: int | None = None
         self._later: asyncio.Task[None] | None = None
 
-    async def grew(self, position: int) -> None:
-        """The log ends at `position`: told now, or with what comes within the interval at its end."""
+    def grew(self, position: int) -> None:
+        """The log ends at `position`: told soon, with what comes meanwhile."""
         self._untold = 0 if 0 in (position, self._untold) else max(position, self._untold or 0)
         if self._later is None:
-            wait_s = self._told_at + NUDGE_INTERVAL_S - time.monotonic()
-            if wait_s <= 0:
-                await self.tell_rest()
-            else:
-                self._later = asyncio.create_task(self._tell_later(wait_s))
+            self._later = asyncio.create_task(self._tell_later())
 
     async def tell_rest(self) -> None:
         """Tell what is kept back, if anything is."""
         position, self._untold = self._untold, None
         if position is not None:
-            self._told_at = time.monotonic()
             await self._tell(position)
 
-    async def _tell_later(self, wait_s: float) -> None:
-        await asyncio.sleep(wait_s)
+    async def _tell_later(self) -> None:
+        await asyncio.sleep(NUDGED_AFTER_S)
         self._later = None
         await self.tell_rest()

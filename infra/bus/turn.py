@@ -216,7 +216,7 @@ class Turn:
         publication = await self._publisher.send(said)
         failpoint(f"{point}.after_publish")
         if position:
-            await self._nudges.grew(position)
+            self._nudges.grew(position)
         await self._unsettled.acquire()
         self._tail = asyncio.create_task(self._settle(batch, publication, position, self._tail))
 
@@ -381,7 +381,7 @@ class Turn:
 
     async def tell_growth(self) -> None:
         """Something was logged outside a turn."""
-        await self._nudges.grew(0)
+        self._nudges.grew(0)
 
     async def _append_all(
         self, works: dict[Hashable, Work], pending: dict[Hashable, list[Message]]

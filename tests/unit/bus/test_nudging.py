@@ -1,8 +1,8 @@
-"""Those who follow the log are told at once, seldom, and of the last growth always."""
+"""Those who follow the log are told soon, seldom, and of the last growth always."""
 
 import asyncio
 
-from infra.bus.nudging import NUDGE_INTERVAL_S, Nudges
+from infra.bus.nudging import NUDGED_AFTER_S, Nudges
 
 
 class Followers:
@@ -15,41 +15,46 @@ class Followers:
         self._heard_more.set()
 
     async def hear(self, count: int) -> list[int]:
-        async with asyncio.timeout(50 * NUDGE_INTERVAL_S):
+        async with asyncio.timeout(50 * NUDGED_AFTER_S):
             while len(self.heard) < count:
                 self._heard_more.clear()
                 await self._heard_more.wait()
         return self.heard
 
 
-async def test_a_lone_growth_is_told_at_once():
+async def test_a_lone_growth_is_told_soon_and_not_in_the_middle_of_what_made_it():
     followers = Followers()
-    await Nudges(followers.tell).grew(7)
-    assert followers.heard == [7]
+    Nudges(followers.tell).grew(7)
+    await asyncio.sleep(0)
+    assert followers.heard == []
+    assert await followers.hear(1) == [7]
 
 
 async def test_what_follows_closely_is_told_once_with_the_last_position():
     followers = Followers()
     nudges = Nudges(followers.tell)
-    for position in (1, 4, 3, 9):
-        await nudges.grew(position)
-    assert followers.heard == [1]
-    assert await followers.hear(2) == [1, 9]
+    for position in (1, 4, 9, 3):
+        nudges.grew(position)
+    assert await followers.hear(1) == [9]
+    nudges.grew(10)
+    assert await followers.hear(2) == [9, 10]
 
 
 async def test_an_unknown_position_is_not_hidden_by_a_known_one():
     followers = Followers()
     nudges = Nudges(followers.tell)
     for position in (1, 0, 2):
-        await nudges.grew(position)
-    assert await followers.hear(2) == [1, 0]
+        nudges.grew(position)
+    assert await followers.hear(1) == [0]
 
 
 async def test_the_rest_is_told_before_the_end_and_not_again():
     followers = Followers()
     nudges = Nudges(followers.tell)
-    await nudges.grew(1)
-    await nudges.grew(2)
+    nudges.grew(1)
+    nudges.grew(2)
     await nudges.tell_rest()
     await nudges.tell_rest()
-    assert followers.heard == [1, 2]
+    assert followers.heard == [2]
+    nudges.grew(3)
+    assert await followers.hear(2) == [2, 3]
