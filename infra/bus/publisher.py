@@ -119,9 +119,7 @@ class Publisher:
         if not publication.missing:
             publication.arrived.set()
 
-    def _carried(
-        self, messages: list[tuple[int, Outgoing]], publication: Publication
-    ) -> list[tuple[int, Outgoing]]:
+    def _carried(self, messages: list[tuple[int, Outgoing]], publication: Publication) -> list[tuple[int, Outgoing]]:
         """Those that are not too large for the bus, whose server closes the connection for one that is."""
         limit, carried = self._client.max_payload or 1024 * 1024, list[tuple[int, Outgoing]]()
         for index, message in messages:

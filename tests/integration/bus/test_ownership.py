@@ -160,9 +160,7 @@ async def test_who_asked_an_owner_that_is_none_any_more_is_told_so_and_may_ask_t
     assert await log.read(0) == []
 
 
-async def test_who_stops_while_it_stands_by_leaves_no_connection_behind(
-    stage: Stage, postgres_dsn: str, rival: Rival
-):
+async def test_who_stops_while_it_stands_by_leaves_no_connection_behind(stage: Stage, postgres_dsn: str, rival: Rival):
     await rival.be_the_owner()
     shell = Shell(Tally(stage.log, stage.namespace), stage.log, stage.client, stage.namespace, postgres_dsn)
     await shell.start()
