@@ -46,9 +46,8 @@ class Rival:
     async def others_count(self) -> int:
         """How many connections there are besides these."""
         mine = [self._waiting.get_server_pid(), self._looking.get_server_pid()]
-        return await self._looking.fetchval(
-            "select count(*) from pg_stat_activity where datname = current_database() and pid <> all ($1)", mine
-        )
+        theirs = "select pid from pg_stat_activity where datname = current_database() and pid <> all ($1)"
+        return len(await self._looking.fetch(theirs, mine))
 
     async def leave(self) -> None:
         await self._waiting.execute("select pg_advisory_unlock($1)", self._key)
