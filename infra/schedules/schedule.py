@@ -159,7 +159,8 @@ def microseconds(instant: datetime) -> int:
 
 def _times(spec: ScheduleSpec, zone: ZoneInfo) -> Times | Interval:
     if len(spec.exclude_dates) > exclude_dates_count_max:
-        raise ScheduleFault("exclude_dates", f"at most {exclude_dates_count_max} dates can be left out")
+        fault = f"at most {exclude_dates_count_max} dates can be left out"
+        raise ScheduleFault("exclude_dates", fault, "leave out dates of the past, or have the cron mean fewer")
     without = frozenset(excluded.toordinal() for excluded in spec.exclude_dates)
     if spec.cron is not None and spec.every_ms is not None:
         raise ScheduleFault("every_ms", "a schedule has cron or every_ms, not both", "leave one of them out")
@@ -178,7 +179,8 @@ def _bounds(spec: ScheduleSpec, zone: ZoneInfo) -> tuple[int, int]:
     start_us = _bound("start_at", spec.start_at, zone, _EARLIEST_US)
     end_us = _bound("end_at", spec.end_at, zone, _LATEST_US)
     if end_us < start_us:
-        raise ScheduleFault("end_at", f"the end {spec.end_at} is before the start {spec.start_at}")
+        fault = f"the end {spec.end_at} is before the start {spec.start_at}"
+        raise ScheduleFault("end_at", fault, "put end_at after start_at, or leave it out")
     return start_us, end_us
 
 

@@ -111,7 +111,9 @@ def span_of(workflow: Workflow, command: BackfillSchedule, now: datetime) -> Spa
     try:
         schedule = schedule_of(trigger.config, command.workflow_id, trigger.id)
     except ScheduleFault as fault:  # it was saved by other code than this
-        return invalid_state(f"the schedule '{trigger.id}' of '{command.workflow_id}' cannot be read: {fault}")
+        return invalid_state(
+            f"the schedule '{trigger.id}' of '{command.workflow_id}' cannot be read: {fault}; mend and save it, then backfill"
+        )
     firings = list(between(schedule, since, until, BACKFILL_COUNTED_MAX + 1))
     if len(firings) > BACKFILL_TIMES_MAX:
         return _too_many(len(firings), "nominal times", BACKFILL_TIMES_MAX)
@@ -242,8 +244,8 @@ class Backfill:
 
     def _fact(self, at: datetime) -> ScheduleFired:
         firing = next_after(self.schedule, at - _TICK)
-        assert firing is not None
-        assert firing.scheduled_at == at
+        if firing is None or firing.scheduled_at != at:
+            firing = _granted(at, firing)
         return ScheduleFired(
             workflow_id=self.fact.workflow_id,
             trigger_id=self.fact.trigger_id,
@@ -254,6 +256,12 @@ class Backfill:
             due_at=firing.due_at,
             backfill_id=self.fact.backfill_id,
         )
+
+
+def _granted(at: datetime, following: Firing | None) -> Firing:
+    """A time that the schedule had by the data of time zones when it was asked for: it was granted, and fires."""
+    previous_at, next_at = (None, None) if following is None else (following.previous_at, following.scheduled_at)
+    return Firing(scheduled_at=at, previous_at=previous_at, next_at=next_at, due_at=at)
 
 
 class Book:

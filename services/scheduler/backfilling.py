@@ -64,7 +64,7 @@ class Backfills:
     # --- load -----------------------------------------------------------------------------------------------------
 
     async def refresh(self, now: datetime) -> None:
-        """Take up those that had not ended, once. May raise `Unavailable`."""
+        """Take up those that had not ended, where the log may hold some that are not known. May raise `Unavailable`."""
         if self._is_open:
             return
         position = await self._log.get_cursor(CURSOR)
@@ -128,8 +128,10 @@ class Backfills:
             return not_found(f"trigger of '{command.workflow_id}'", command.trigger_id)
         kind = triggers[command.trigger_id]
         if kind == "schedule":  # it was saved by other code than this
-            return invalid_state(f"the newest version of '{command.workflow_id}' cannot be read")
-        detail = f"'{command.trigger_id}' is no schedule but of type {kind}: it has no past times"
+            return invalid_state(
+                f"the newest version of '{command.workflow_id}' cannot be read; save it, then backfill"
+            )
+        detail = f"'{command.trigger_id}' is no schedule but of type {kind}: it has no past times; name a schedule"
         return invalid("No schedule", detail, [{"path": "path.trigger_id", "message": detail}])
 
     async def check(self, keys: Collection[Portion]) -> None:
@@ -198,6 +200,7 @@ class Backfills:
         """Somebody was faster: the log is looked at again."""
         if isinstance(key, Asked):
             self._logging.pop(key, None)
+            self._is_open = False  # it may be in the log all the same, its answer lost: then it is to be carried out
         elif (backfill := self.book.under_way.get(key.backfill_id)) is not None:
             backfill.is_checked = False
 

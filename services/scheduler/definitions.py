@@ -44,6 +44,8 @@ class Schedules:
         self._is_open = False
         self._read_position = 0
         self._workflows: dict[str, Workflow] = {}
+        self._changed: set[str] = set()
+        """Read, and not put in force yet: the log may stop answering in the middle."""
         self._done: dict[ScheduleKey, Done] = {}
         self._dirty: set[ScheduleKey] = set()
         self._done_position = 0
@@ -78,19 +80,19 @@ class Schedules:
 
     async def _catch_up(self, clock: Clock) -> None:
         head = await self._log.head()
-        changed: set[str] = set()
         while True:
             page = await self._log.read(
                 self._read_position, DEFINITIONS_PAGE_COUNT, types=WORKFLOW_TYPES, named_only=True
             )
             for stored in page:
-                changed.add(self._apply(stored))
+                self._changed.add(self._apply(stored))
                 self._read_position = stored.position
             if len(page) < DEFINITIONS_PAGE_COUNT:
                 break
         now = clock.now()  # after the reading: a time from before it may lie before a save that was read
-        for workflow_id in changed:
+        for workflow_id in self._changed:
             self._put_in_force(workflow_id, now)
+        self._changed.clear()
         self.position = max(head.position, self._read_position)
         self.is_stale = False
 
@@ -135,6 +137,7 @@ class Schedules:
         wanted: set[UUID] = set[UUID]().union(*(entry.seen_streams() for entry in unchecked))
         streams = await self._log.read_streams(wanted) if wanted else {}
         known = {stream_id for stream_id, events in streams.items() if events}
+        self.dealt_with([stored for events in streams.values() for stored in events])
         for entry in unchecked:
             entry.forget(known & entry.seen_streams())
 
@@ -149,10 +152,11 @@ class Schedules:
             done = self._done.get(key, Done())
             if isinstance(fact, ScheduleFired):
                 fired_at = fact.scheduled_at if done.fired_at is None else max(done.fired_at, fact.scheduled_at)
-                done = Done(fired_at, done.missed_until)
+                done = Done(fired_at, done.missed_until, done.missed_at)
             else:
                 until = fact.last_at if done.missed_until is None else max(done.missed_until, fact.last_at)
-                done = Done(done.fired_at, until)
+                at = stored.recorded_at if done.missed_at is None else max(done.missed_at, stored.recorded_at)
+                done = Done(done.fired_at, until, at)
             self._done[key] = done
             self._dirty.add(key)
             self._done_position = max(self._done_position, stored.position)

@@ -302,8 +302,6 @@ class Scheduler:
             entry = self.schedules.calendar.entries.get(cast("ScheduleKey", key))
             if entry is not None:
                 entry.is_checked = False
-                if isinstance(answer, Conflict):
-                    entry.logged([answer.stream_id])
         elif isinstance(answer, Conflict) and isinstance(key, UUID):
             self._has_fired(key)
 

@@ -23,7 +23,13 @@ from flowforge.events import (
 from flowforge.identity import derived_uuid
 
 from infra.schedules import Firing, Schedule, between, missed, next_after
-from services.scheduler.settings import CATCH_UP_MAX, FIRINGS_PER_TURN_MAX, MISSED_AFTER_MS, MISSED_COUNT_MAX
+from services.scheduler.settings import (
+    CATCH_UP_MAX,
+    FIRINGS_PER_TURN_MAX,
+    HELD_BACK_COUNT_MAX,
+    MISSED_AFTER_MS,
+    MISSED_COUNT_MAX,
+)
 
 ScheduleKey = tuple[str, str]
 """Workflow id, trigger id."""
@@ -63,10 +69,12 @@ class Definition(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """Up to where a schedule has been dealt with: its last nominal time that fired, its last one recorded as missed."""
+    """Up to where a schedule has been dealt with: its last nominal time that fired, its last one recorded as missed, and
+    when that was recorded."""
 
     fired_at: datetime | None = None
     missed_until: datetime | None = None
+    missed_at: datetime | None = None
 
 
 _definition = msgspec.json.Decoder(Definition)
@@ -133,17 +141,27 @@ class Entry:
     def __init__(self, plan: Plan, schedule: Schedule, done: Done | None, now: datetime) -> None:
         self.plan = plan
         self.schedule = schedule
-        since = [plan.in_force_at]
+        since = plan.in_force_at
         if done is not None and done.fired_at is not None:  # with jitter, an earlier one may have been due later
-            since.append(done.fired_at - timedelta(milliseconds=schedule.jitter_ms))
-        if done is not None and done.missed_until is not None:
-            since.append(done.missed_until)
-        self.seen_until = min(max(since), now)
-        self.is_checked = done is None
+            since = max(since, done.fired_at - timedelta(milliseconds=schedule.jitter_ms))
         self.pending: dict[UUID, Firing] = {}
+        if done is not None and done.missed_until is not None:
+            self.pending = self._held_back(since, done.missed_until, done.missed_at)
+            since = max(since, done.missed_until)
+        self.seen_until = min(since, now)
+        self.is_checked = False
         self.expired: list[datetime] = []
         self.unlisted_until: datetime | None = None
         self.rings_at: datetime | None = None
+
+    def _held_back(self, since: datetime, missed_until: datetime, missed_at: datetime | None) -> dict[UUID, Firing]:
+        """What its jitter still held back when later nominal times were recorded as missed: that was not among them."""
+        if missed_at is None or not self.schedule.jitter_ms:
+            return {}
+        came_up_at = missed_at - _MISSED_AFTER
+        since = max(since, came_up_at - timedelta(milliseconds=self.schedule.jitter_ms))
+        times = between(self.schedule, since + _TICK, missed_until, HELD_BACK_COUNT_MAX)
+        return {firing_stream(self.plan.key, one.scheduled_at): one for one in times if one.due_at > came_up_at}
 
     def see(self, now: datetime) -> None:
         """Look at the nominal times up to now: which are to fire, which were missed.
@@ -190,12 +208,13 @@ class Entry:
 
     def seen_streams(self) -> set[UUID]:
         """Streams that exist in the log if what was seen has been dealt with before."""
-        return {*self.pending, *(firing_stream(self.plan.key, at) for at in self.expired)}
+        streams = {*self.pending, *(firing_stream(self.plan.key, at) for at in self.expired)}
+        told = self._missed_stream()
+        return streams if told is None else {*streams, told}
 
     def forget(self, known: Collection[UUID]) -> None:
         """Those are in the log already."""
-        for stream_id in known:
-            self.pending.pop(stream_id, None)
+        self.logged(known)
         self.expired = [at for at in self.expired if firing_stream(self.plan.key, at) not in known]
         self.is_checked = True
 
@@ -262,10 +281,12 @@ class Calendar:
 
     def take_out(self, workflow_id: str, names: Iterable[str] = ()) -> None:
         """Forget the schedules of a workflow, but for those named."""
-        kept = set(names)
-        for name in self._of.get(workflow_id, set()) - kept:
+        known = self._of.pop(workflow_id, set())
+        kept = known.intersection(names)
+        for name in known - kept:
             del self.entries[workflow_id, name]
-        self._of[workflow_id] = self._of.get(workflow_id, set()) & kept
+        if kept:
+            self._of[workflow_id] = kept
 
     def put_in(self, entry: Entry) -> None:
         """In force from now on; what was known of a trigger with that name is void."""

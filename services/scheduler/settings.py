@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 WINDOW_COUNT_MAX = 10_000
-"""So many of the nearest timers are in memory."""
+"""So many of the nearest timers are in memory; twice as many, once so many more are set."""
 WINDOW = timedelta(hours=1)
 """Timers due later than that are in the table only."""
 LOOK_AHEAD = timedelta(minutes=1)
@@ -22,6 +22,8 @@ MISSED_AFTER_MS = 1_000
 """A firing that comes up so late was missed; before that it is only late."""
 MISSED_COUNT_MAX = 10_000
 """So many missed firings are counted beyond those that are listed."""
+HELD_BACK_COUNT_MAX = 10_000
+"""So many nominal times of one schedule are looked at, at a start, for those that its jitter held back."""
 FIRINGS_PER_TURN_MAX = 100
 """Of one schedule."""
 BACKFILL_TIMES_MAX = 5_000

@@ -99,6 +99,16 @@ class Timetable:
             if timer.timer_id not in self._timers and timer.place <= self.horizon:
                 self._timers[timer.timer_id] = timer
                 heapq.heappush(self._heap, timer.place)
+        if len(self._timers) > 2 * WINDOW_COUNT_MAX:
+            self._narrow()
+
+    def _narrow(self) -> None:
+        """Keep a full window of the nearest; the others are in the table, and come with the next."""
+        nearest = sorted(timer.place for timer in self._timers.values())[:WINDOW_COUNT_MAX]
+        self.horizon, self.look_at = nearest[-1], nearest[-LOOK_AHEAD_COUNT][0]
+        self._timers = {timer_id: timer for timer_id, timer in self._timers.items() if timer.place <= self.horizon}
+        self._heap = [place for place in self._heap if place <= self.horizon]
+        heapq.heapify(self._heap)
 
     def take_due(self, now: datetime) -> list[Timer]:
         """Those that have come due since the last time, in order. They stay known until they are removed."""

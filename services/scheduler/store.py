@@ -20,11 +20,12 @@ _NEAREST = f"""
     where (due_at, timer_id) > ($1, $2) and due_at <= $3 order by due_at, timer_id limit {WINDOW_COUNT_MAX}
 """  # noqa: S608
 _DELETE = "delete from scheduler.timers where timer_id = any ($1::uuid[])"
-_SCHEDULES = "select workflow_id, trigger_id, fired_at, missed_until from scheduler.schedules"
+_SCHEDULES = "select workflow_id, trigger_id, fired_at, missed_until, missed_at from scheduler.schedules"
 _KEEP_SCHEDULES = """
-    insert into scheduler.schedules
-    select * from unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[])
-    on conflict (workflow_id, trigger_id) do update set fired_at = excluded.fired_at, missed_until = excluded.missed_until
+    insert into scheduler.schedules (workflow_id, trigger_id, fired_at, missed_until, missed_at)
+    select * from unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[])
+    on conflict (workflow_id, trigger_id) do update
+    set fired_at = excluded.fired_at, missed_until = excluded.missed_until, missed_at = excluded.missed_at
 """
 _IS_EMPTY = "select not exists (select from scheduler.timers)"
 
@@ -60,11 +61,11 @@ class TimerStore:
         """Up to where each schedule has been dealt with."""
         async with self._connections.one() as connection:
             rows = await connection.fetch(_SCHEDULES)
-        return {(workflow_id, trigger_id): Done(fired_at, until) for workflow_id, trigger_id, fired_at, until in rows}
+        return {(workflow_id, trigger_id): Done(*done) for workflow_id, trigger_id, *done in rows}
 
     async def keep_schedules(self, done: Mapping[ScheduleKey, Done]) -> None:
         """Write these over what is kept of them."""
-        rows = [(*key, one.fired_at, one.missed_until) for key, one in sorted(done.items())]
+        rows = [(*key, one.fired_at, one.missed_until, one.missed_at) for key, one in sorted(done.items())]
         async with self._connections.one() as connection:
             await connection.execute(_KEEP_SCHEDULES, *map(list, zip(*rows, strict=True)))
 

@@ -24,8 +24,9 @@ create table if not exists scheduler.timers (
 
 create index if not exists timers_due on scheduler.timers (due_at, timer_id);
 
--- `schedules` has, of each schedule, the last nominal time that fired and the last one that was recorded as missed, as
--- the log says them up to the cursor `schedules:scheduler`. Disposable: with an empty table the log is read from its start.
+-- `schedules` has, of each schedule, the last nominal time that fired and the last one that was recorded as missed, and
+-- when (null in rows of older versions), as the log says them up to the cursor `schedules:scheduler`. Disposable: with an
+-- empty table the log is read from its start.
 
 create table if not exists scheduler.schedules (
     workflow_id  text not null,
@@ -34,3 +35,5 @@ create table if not exists scheduler.schedules (
     missed_until timestamptz,
     primary key (workflow_id, trigger_id)
 );
+
+alter table scheduler.schedules add column if not exists missed_at timestamptz;

@@ -31,12 +31,13 @@ _log = logging.getLogger(__name__)
 
 
 class Definitions:
-    """What workflows there are. `is_stale` once a decision was refused because a definition changed."""
+    """What workflows there are. It is doubted once a decision was refused because a definition changed, and the like."""
 
     def __init__(self, log: EventLog) -> None:
         self.index = Index()
-        self.is_stale = True
         self._log = log
+        self._doubts = 1
+        self._doubts_settled = 0
         self._incarnation: UUID | None = None
         self._read_position = 0
         self._older: OrderedDict[tuple[str, int], Checked] = OrderedDict()
@@ -46,7 +47,8 @@ class Definitions:
 
     def forget_all(self) -> None:
         """Read everything anew."""
-        self.index, self._read_position, self.is_stale = Index(), 0, True
+        self.index, self._read_position = Index(), 0
+        self.doubt()
         self._older.clear()
         self._places.clear()
         self._changed.clear()
@@ -56,22 +58,28 @@ class Definitions:
         changed, self._changed = list(self._changed.values()), {}
         return changed
 
+    def doubt(self) -> None:
+        """A definition may have changed: the index counts again once it has caught up, from now on."""
+        self._doubts += 1
+
     async def refresh(self) -> None:
         """Catch up with the log where that is needed. May raise `Unavailable`."""
-        if not self.is_stale:
+        doubts = self._doubts
+        if self._doubts_settled >= doubts:
             return
         async with self._refreshing:
-            if self.is_stale:
+            if self._doubts_settled < doubts:
                 await self._catch_up()
 
     async def look(self) -> None:
         """Catch up if a definition has changed since. May raise `Unavailable`."""
         head = await self._log.head()
         if head.definitions_position > self.index.position or head.incarnation != self._incarnation:
-            self.is_stale = True
+            self.doubt()
         await self.refresh()
 
     async def _catch_up(self) -> None:
+        doubts = self._doubts  # one that comes while the log is read is not settled by it
         head = await self._log.head()
         if head.incarnation != self._incarnation:
             self.index, self._read_position, self._incarnation = Index(), 0, head.incarnation
@@ -88,7 +96,7 @@ class Definitions:
             gc.freeze()
         # everything up to the head as it was before reading is in
         self.index.position = max(head.position, self._read_position)
-        self.is_stale = False
+        self._doubts_settled = doubts
 
     def _apply(self, stored: StoredEvent) -> None:
         event = cast("WorkflowEvent", decode(stored.type, stored.data))

@@ -18,7 +18,7 @@ from services.triggers.index import Rule
 from services.triggers.job_lookup import JobLookup, KnownJob
 from services.triggers.jobs import Job, JobCause, ended, reported
 from services.triggers.reading import JOB_TYPE, is_of_runs
-from services.triggers.recalling import Recalled, whole
+from services.triggers.recalling import Recalled, loaded, whole
 
 
 class _Told(msgspec.Struct, frozen=True):
@@ -41,7 +41,8 @@ class JobOccasions:
         self._namespace = namespace
         self._clock = clock
         self._lookup = JobLookup(log)
-        self._told: dict[UUID, _Told] = {}
+        self._told: dict[UUID, _Told | None] = {}
+        """None: nobody waits for it."""
 
     async def load(self, messages: Sequence[Message]) -> None:
         """Have the jobs that runs told of and that a trigger waits for, and what decisions wanted. May raise `Unavailable`.
@@ -52,7 +53,7 @@ class JobOccasions:
         if told:
             await self._definitions.look()
             found = zip(told, await asyncio.gather(*map(self._tell, told)), strict=True)
-            self._told = {UUID(message.event.id): one for message, one in found if one is not None}
+            self._told = {UUID(message.event.id): one for message, one in found}
         await self._lookup.load()
 
     async def _tell(self, message: Message) -> _Told | None:
@@ -65,7 +66,7 @@ class JobOccasions:
 
     def decide(self, event_id: UUID, deciding: Deciding) -> Decided | None:
         """What follows from a job that its run told of; None: nothing. Raises Wanted."""
-        told = self._told.get(event_id)
+        told = loaded(self._told, event_id)
         if told is None:
             return None
         rules, known = self._before(told.job)

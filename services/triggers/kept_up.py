@@ -87,16 +87,17 @@ class KeptUp(ABC):
         if snapshot is not None:
             self._read(snapshot, head.position)
         self._kept_position = self.position
-        self.is_stale = False
+        is_whole = True
         while True:
             page = await self._log.read(
                 self.position, LEDGER_PAGE_COUNT, types=self.types, stream_types={self.stream_type}
             )
             for stored in page:
-                self.add(stored)
+                is_whole = self._take_in(stored) and is_whole
             if len(page) < LEDGER_PAGE_COUNT:
                 break
         self.passed(head.position)
+        self.is_stale = not is_whole  # only now: where the log stops answering on the way, what is in is not all
 
     def _read(self, snapshot: Snapshot, head_position: int) -> None:
         if snapshot.schema_version != self.shape:
@@ -114,10 +115,14 @@ class KeptUp(ABC):
 
     def add(self, stored: StoredEvent) -> None:
         """One more event of such a stream."""
-        if not self._fold(stored):
+        if not self._take_in(stored):
             self.is_stale = True
+
+    def _take_in(self, stored: StoredEvent) -> bool:
+        is_next = self._fold(stored)
         self._since_kept += 1
         self.passed(stored.position)
+        return is_next
 
     def passed(self, position: int) -> None:
         """Everything that this service has logged up to there is in."""

@@ -45,7 +45,7 @@ class Memory(msgspec.Struct):
     """By the leading cause's event, in the order in which they came to their step."""
     fired_at: list[datetime] = []
     timer_at: datetime | None = None
-    """When the timer that was set last comes due."""
+    """When the timer that was set last comes due; None once something was logged at that time or later."""
     absence_since: datetime | None = None
     absence_due_at: datetime | None = None
     absence_overdue_count: int = 0
@@ -83,7 +83,14 @@ class Memory(msgspec.Struct):
     def due_by(self, at: datetime) -> list[Holding]:
         """What is due by then, earliest first, and of what is due together, what came first. It stays held until it is
         decided."""
-        found = {lead for due_at, lead in self.due if due_at <= at and self._is_due(due_at, lead)}
+        found: set[UUID] = set()
+        places = [0]  # in a heap, what lies below a later instant is later still
+        while places:
+            place = places.pop()
+            if place < len(self.due) and self.due[place][0] <= at:
+                places += (2 * place + 1, 2 * place + 2)
+                if self._is_due(*self.due[place]):
+                    found.add(self.due[place][1])
         return sorted((self.holdings[lead] for lead in found), key=lambda held: (held.due_at, held.number))
 
     def _is_due(self, due_at: datetime, lead: UUID) -> bool:
@@ -94,6 +101,8 @@ class Memory(msgspec.Struct):
 def evolve(memory: Memory, event: TriggerEvent, recorded_at: datetime) -> Memory:
     """Fold one event of the trigger's stream, in place."""
     memory.version += 1
+    if memory.timer_at is not None and memory.timer_at <= recorded_at:
+        memory.timer_at = None  # what was due is dealt with; should the clock step back, it does not come once more
     match event:
         case TriggerDecided(decision="held"):
             memory.shape_version = event.shape_version

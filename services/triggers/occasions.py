@@ -135,7 +135,8 @@ class Occasions:
                 fact = cast("TriggerTimerFired", decode(message.event.type, message.event.data))
                 return self._ledger.is_ahead((fact.workflow_id, fact.trigger_id))
             case DefinedKey(workflow_id):
-                return any(self._ledger.is_ahead((workflow_id, name)) for name in self._names(workflow_id))
+                is_ahead = any(self._ledger.is_ahead((workflow_id, name)) for name in self._names(workflow_id))
+                return is_ahead or any(map(self._slots.is_ahead, self._slots.awaited_by(workflow_id)))
             case _:
                 return False
 

@@ -8,6 +8,7 @@ the time, so that a rehearsal over the history runs the same lines.
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import takewhile
 from uuid import UUID
 
 import msgspec
@@ -26,6 +27,7 @@ from flowforge.identity import lasting_stream, part_uuid
 
 from services.triggers.index import Rule
 from services.triggers.memory import Holding, Memory, Step, evolve
+from services.triggers.settings import CLOCK_DISORDER_S
 from services.triggers.verdict import NotFired
 
 Fire = Callable[[Sequence[Cause]], "WorkflowTriggered | NotFired"]
@@ -249,7 +251,9 @@ class Pipeline(Remembering):
         if limit is None:
             return None
         window = timedelta(milliseconds=limit.per_ms)
-        count = sum(1 for fired_at in self.memory.fired_at if self.at - fired_at < window)
+        looked_at = window + timedelta(seconds=CLOCK_DISORDER_S)  # of 10,000 firings, no more than may count
+        newest = takewhile(lambda fired_at: self.at - fired_at < looked_at, reversed(self.memory.fired_at))
+        count = sum(self.at - fired_at < window for fired_at in newest)
         if count < limit.max_fires:
             return None
         again_at = self.memory.fired_at[-limit.max_fires] + window

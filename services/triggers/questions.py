@@ -6,7 +6,7 @@ and lets the turns go first between its steps.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from datetime import datetime
 from typing import cast
 
@@ -47,26 +47,34 @@ class Questions:
         self._subjects = subjects
         self._log = log
         self._clock = clock
-        self._ready: dict[int, bytes] = {}
+        self._ready: dict[Hashable, dict[int, bytes]] = {}
+        """Of each key, by message; forgotten with the turn, since another message may later be where this one was."""
         self._asking: dict[str, list[Message]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._at_once = asyncio.Semaphore(REHEARSALS_AT_ONCE_MAX)
 
-    async def prepare(self, message: Message, command: Question, index: Index) -> None:
+    async def prepare(self, key: Hashable, message: Message, command: Question, index: Index) -> None:
         """Have the answer for `answers`, or begin what takes longer. May raise `Unavailable`."""
         match command:
             case TryTrigger():
-                self._ready[id(message)] = _answer(self._tried(command, index))
+                answer = _answer(self._tried(command, index))
             case ExplainDecision():
-                self._ready[id(message)] = _answer({"decision": await explained(self._log, command)})
+                answer = _answer({"decision": await explained(self._log, command)})
             case RehearseTrigger():
                 self._begin(message, command, index)
+                return
             case CheckUpstreams():
-                self._ready[id(message)] = _answer(advice(index, command.workflow_id, command.upstreams))
+                answer = _answer(advice(index, command.workflow_id, command.upstreams))
+        self._ready.setdefault(key, {})[id(message)] = answer
 
-    def answers(self, messages: Sequence[Message]) -> list[tuple[Message, bytes]]:
+    def answers(self, key: Hashable, messages: Sequence[Message]) -> list[tuple[Message, bytes]]:
         """What can be answered now."""
-        return [(message, self._ready.pop(id(message))) for message in messages if id(message) in self._ready]
+        ready = self._ready.pop(key, {})
+        return [(message, ready[id(message)]) for message in messages if id(message) in ready]
+
+    def forget(self, key: Hashable) -> None:
+        """What was to be answered is not."""
+        self._ready.pop(key, None)
 
     def _tried(self, command: TryTrigger, index: Index) -> dict[str, object] | Refusal:
         rehearsal = _rehearsal(command, index, self._subjects.namespace)
@@ -100,6 +108,9 @@ class Questions:
         except Unavailable as fault:
             _log.warning("a rehearsal cannot read the log: %s", fault)
             answer = unavailable("the event log does not answer")
+        except Exception as bug:  # noqa: BLE001 - it is of no turn: who asked would wait for an answer that never comes
+            _log.exception("a rehearsal failed")
+            answer = _failed(bug)
         finally:
             asking = self._asking.pop(command.command_id)
         if self.reply is not None:
@@ -120,6 +131,11 @@ async def _nobody(subject: str, body: bytes) -> None:
 
 def _answer(content: dict[str, object] | Refusal) -> bytes:
     return refusal_answer(content) if isinstance(content, Refusal) else _encode(Accepted(content))
+
+
+def _failed(bug: Exception) -> Refusal:
+    detail = f"the history could not be looked through: {type(bug).__name__}; the log of triggers says where"
+    return Refusal(code="INTERNAL_ERROR", status=500, title="Internal error", detail=detail)
 
 
 def _rehearsal(command: TryTrigger | RehearseTrigger, index: Index, namespace: str) -> Rehearsal | Refusal:

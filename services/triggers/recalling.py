@@ -5,8 +5,9 @@ Most of it is in memory still. What is not is asked for with `Wanted`, and is th
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Mapping
 from datetime import datetime
-from typing import cast
+from typing import TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -35,12 +36,21 @@ from services.triggers.settings import (
 )
 from services.triggers.verdict import Wanted
 
+_T = TypeVar("_T")
+
 
 class _Blob(msgspec.Struct, gc=False):
     name: str = msgspec.field(name="$blob")
 
 
 _blob = msgspec.json.Decoder(_Blob)
+
+
+def loaded(there: Mapping[UUID, _T], name: UUID) -> _T:
+    """Raises Wanted where somebody else's `load` was in between."""
+    if name not in there:
+        raise Wanted(f"what belongs to {name} is not in memory")
+    return there[name]
 
 
 def chain_stream(first_event_id: UUID) -> UUID:

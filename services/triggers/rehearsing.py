@@ -94,13 +94,17 @@ async def rehearse(
         for number, stored in enumerate(page):
             if stored.position <= last:
                 await history.take(stored)
-            if number % REHEARSAL_STEP_COUNT == 0:
-                await asyncio.sleep(0)  # turns go first
+            await _turns_go_first(number)
         if len(page) < REHEARSAL_PAGE_COUNT:
             break
         position = page[-1].position
         await progress(history.evaluated, position, last)
     return await history.told()
+
+
+async def _turns_go_first(number: int) -> None:
+    if number % REHEARSAL_STEP_COUNT == 0:
+        await asyncio.sleep(0)
 
 
 async def position_before(log: EventLog, instant: datetime, head: int) -> int:
@@ -220,7 +224,7 @@ class _History:
             if self._command.before is None or self._numbers < self._command.before:
                 self._answers.append((self._numbers, told))
 
-    def _come_due(self) -> None:
+    async def _come_due(self) -> None:
         """The times of a schedule, and what was held at the end of the history."""
         assert self._simulation is not None
         trigger, key = self._rehearsal.trigger, self._simulation.rule.key
@@ -243,15 +247,18 @@ class _History:
                 cause = scheduled_cause(fact, stream_id, stream_id, self._rehearsal.namespace)
                 self.evaluated += 1
                 self._keep(self._simulation.take(cause, max(firing.due_at, firing.scheduled_at)))
+                await _turns_go_first(self.evaluated)
         elif self.since is not None:
             self._begin(self.since)
-        self._keep(self._simulation.pass_until(self._until))
+        for number, told in enumerate(self._simulation.pass_until(self._until)):
+            self._keep([told])
+            await _turns_go_first(number)
 
     # --- told -------------------------------------------------------------------------------------------------------
 
     async def told(self) -> dict[str, Any]:
         if self._simulation is not None:
-            self._come_due()
+            await self._come_due()
             newest = [(number, _item(told, number)) for number, told in reversed(self._answers)]
         else:
             newest = [(stored.position, self._explained(await recalled(self._log, stored), stored.position))

@@ -1,9 +1,9 @@
 """What runs ask for beside triggers, and what follows when one failed: children, a slot once more, handlers of failures."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TypeVar, cast
+from typing import cast
 from uuid import UUID
 
 from flowforge.events import (
@@ -26,11 +26,10 @@ from services.triggers.definitions import Definitions
 from services.triggers.failures import FailedRun, failed_input
 from services.triggers.index import Checked
 from services.triggers.reading import CHILD_TYPE, CHILD_TYPES, RETRY_TYPE, UNWANTED_TYPE, is_of_runs, run_of
-from services.triggers.recalling import Recalled, whole
+from services.triggers.recalling import Recalled, loaded, whole
 from services.triggers.settings import DEPTH_MAX, EVENTS_BEFORE_START_MAX
 from services.triggers.verdict import Wanted
 
-_T = TypeVar("_T")
 FAILED_TYPE = RunFailed.__name__
 _CONCERNED = CHILD_TYPES | {RETRY_TYPE, FAILED_TYPE}
 
@@ -121,7 +120,7 @@ class RunOccasions:
         if unwanted is not None:
             fact = cast("ChildCancelRequested", decode(unwanted.event.type, unwanted.event.data))
             return decide_unwanted(fact, self._run(unwanted), cause_of(unwanted))
-        child = _loaded(self._children, UUID(messages[0].event.id))
+        child = loaded(self._children, UUID(messages[0].event.id))
         return decide_child(deciding, self._found(child.asked.workflow_id, child.asked.version), child)
 
     def retry(self, deciding: Deciding, message: Message) -> Decided | None:
@@ -137,11 +136,11 @@ class RunOccasions:
 
     def failed(self, message: Message) -> FailedRun | None:
         """The run that ended, where it failed and its workflow names a handler. Raises Wanted."""
-        return _loaded(self._failed, UUID(message.event.id)) if message.event.type == FAILED_TYPE else None
+        return loaded(self._failed, UUID(message.event.id)) if message.event.type == FAILED_TYPE else None
 
     def _run(self, message: Message) -> WorkflowTriggered:
         """Raises Wanted."""
-        return _loaded(self._begun, run_of(message))[0]
+        return loaded(self._begun, run_of(message))[0]
 
     def _found(self, workflow_id: str, number: int | None) -> tuple[Checked, str] | Refusal:
         """Raises Wanted."""
@@ -149,13 +148,6 @@ class RunOccasions:
         if isinstance(found, Refusal) and number is not None and self._definitions.has(workflow_id, number):
             raise Wanted(f"version {number} of '{workflow_id}' is not in memory any more")
         return found
-
-
-def _loaded(there: Mapping[UUID, _T], name: UUID) -> _T:
-    """Raises Wanted where somebody else's `load` was in between."""
-    if name not in there:
-        raise Wanted(f"what belongs to {name} is not in memory")
-    return there[name]
 
 
 def cause_of(message: Message) -> Cause:

@@ -76,22 +76,20 @@ class Simulation:
 
     def take(self, cause: AnyCause, at: datetime) -> list[Told]:
         """What came due before, then what the trigger answers to a cause that concerns it."""
-        told = self.pass_until(at)
+        told = list(self.pass_until(at))
         deciding = self._deciding(at)
         deciding.consider(self.rule, cause)
         if deciding.remembered:
             self._causes[cause.cause.event_id] = cause
         return [*told, *self._told(deciding, at)]
 
-    def pass_until(self, at: datetime) -> list[Told]:
+    def pass_until(self, at: datetime) -> Iterator[Told]:
         """What comes due until then, each at its time."""
-        told: list[Told] = []
         for _ in range(_DUE_AT_ONCE_MAX):
             due_at = self._memory.earliest()
             if due_at is None or due_at > at:
-                break
-            told += self._come_due(due_at)
-        return told
+                return
+            yield from self._come_due(due_at)
 
     def _come_due(self, at: datetime) -> list[Told]:
         deciding = self._deciding(at)

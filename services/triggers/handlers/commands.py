@@ -44,17 +44,27 @@ class Commands:
         self._forks: dict[Hashable, RequestRun | Refusal] = {}
         """What is asked for by forks that are being decided."""
         self._clock = clock
+        self._has_looked = False
 
     # --- load -----------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The messages of one `load` come now: one look for newer definitions does for all of them."""
+        self._has_looked = False
+
+    async def _look(self) -> None:
+        if not self._has_looked:
+            await self._definitions.look()
+            self._has_looked = True
 
     async def load(self, key: Hashable, message: Message) -> None:
         """Definitions as new as the answer needs them. May raise `Unavailable`."""
         command = command_of(message)
         if isinstance(command, Question):
-            await self._definitions.look()
-            await self._questions.prepare(message, command, self._definitions.index)
+            await self._look()
+            await self._questions.prepare(key, message, command, self._definitions.index)
         if isinstance(command, ReceiveWebhook) and self._is_unknown(command):
-            await self._definitions.look()
+            await self._look()
         if isinstance(command, ForkRun):
             asked = self._forks[key] = await self._forking.asked(command)
             if isinstance(asked, Refusal):
@@ -68,11 +78,11 @@ class Commands:
         await self._load_version(command)
         if not isinstance(self._request(command, self._clock()), Refusal):
             if self._may_overlap(command):
-                await self._definitions.look()
+                await self._look()
                 self._underway.doubt(key)
             return
         # a refusal is not appended, so nobody else tells that it was made on old definitions
-        await self._definitions.look()
+        await self._look()
         await self._load_version(command)
         if isinstance(self._request(command, self._clock()), Refusal):
             self._underway.doubt(key)  # refused now; but if it was granted before, it gets the same answer again
@@ -111,7 +121,7 @@ class Commands:
             case ReceiveWebhook() | ReceiveEvents():
                 return self._arrivals.decide(key, messages)
             case _:
-                return Work(answers=self._questions.answers(messages))
+                return Work(answers=self._questions.answers(key, messages))
 
     def _fork(self, key: Hashable, command: ForkRun, messages: Sequence[Message]) -> Work:
         asked = self._forks.pop(key, None)
@@ -164,6 +174,11 @@ class Commands:
         return self._underway.known.get(key, {}).get(command_identity(command.command_id))
 
     # --- afterwards -----------------------------------------------------------------------------------------------
+
+    def refused(self, key: Hashable) -> None:
+        """What was loaded for it is not used: it is loaded anew, or never asked again."""
+        self._forks.pop(key, None)
+        self._questions.forget(key)
 
     def answer_logged(
         self, key: Hashable, messages: Sequence[Message], opened: Open, events: Sequence[StoredEvent]

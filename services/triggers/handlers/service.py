@@ -76,7 +76,7 @@ class Triggers:
     def defined(self, position: int) -> None:
         """Where nothing is logged, as for a run that nobody waits for, the log cannot tell that the index is old."""
         if position > self.definitions.index.position:
-            self.definitions.is_stale = True
+            self.definitions.doubt()
 
     def key(self, message: Message) -> Hashable:
         """The identity of the cause; of a command, its name and id."""
@@ -88,7 +88,7 @@ class Triggers:
         """Definitions as they are now, where a decision showed that they changed; what is known of repeated causes; what
         triggers remember, and what decisions asked for."""
         if any(isinstance(key, DefinedKey) for key in keys):
-            self.definitions.is_stale = True
+            self.definitions.doubt()
         await self.definitions.refresh()
         self._tell_changed()
         await self.ledger.refresh()
@@ -96,6 +96,7 @@ class Triggers:
         self.ledger.begin()
         self._recalled.begin()
         self.slots.begin()
+        self._commands.begin()
         self._underway.close_all(keys)
         await self._occasions.load(messages)
         await self._recalled.load()
@@ -171,19 +172,33 @@ class Triggers:
     def refused(self, key: Hashable, answer: Answer) -> None:
         """Known already, or decided on definitions that are no longer the newest."""
         opened = self._underway.close(key)
+        self._commands.refused(key)
         self.ledger.not_logged()
         self.slots.not_logged()
         self._recalled.not_logged()
         if answer != _NOT_TRIED:
             self._jobs.settled()
+        if self._may_be_logged(answer, opened):
+            self._read_anew()
         if isinstance(answer, DefinitionsChanged):
-            self.definitions.is_stale = True
+            self.definitions.doubt()
         elif isinstance(answer, Conflict):
             self._conflicted(key, answer, opened)
         elif isinstance(key, JobKey):
             pass  # the job has started a workflow meanwhile: which, is looked up
         elif isinstance(answer, Duplicate) and answer.position:
             self._underway.is_known_now(key, opened)
+
+    def _may_be_logged(self, answer: Answer, opened: Open | None) -> bool:
+        """Whether the log may hold what it never told of: the turn failed once something was decided, or what is known
+        stands above all that is remembered."""
+        if answer == _NOT_TRIED:
+            return opened is not None
+        return isinstance(answer, Duplicate) and answer.position > self.ledger.position
+
+    def _read_anew(self) -> None:
+        self.ledger.is_stale = True
+        self.slots.is_stale = True
 
     def _conflicted(self, key: Hashable, conflict: Conflict, opened: Open | None) -> None:
         """What was decided before in this turn was refused, or somebody else was there."""
@@ -201,6 +216,8 @@ class Triggers:
                     self._recalled.doubt(grown.first_event_id)
             if any(one.slot_id == conflict.stream_id for one in decided.slotted):
                 self.slots.doubt(conflict.stream_id, conflict.actual_version)
+        if self.ledger.is_stale or self.slots.is_stale:
+            self._read_anew()  # a group that was logged and not told of may have grown both
 
     # --- the shell's other occasions ------------------------------------------------------------------------------
 
@@ -211,14 +228,13 @@ class Triggers:
     def forget_all(self) -> None:
         """Everything is read anew from the log."""
         self.definitions.forget_all()
-        self.ledger.is_stale = True
-        self.slots.is_stale = True
+        self._read_anew()
         self._occasions.forget_all()
         self._underway.forget_all()
 
     async def nats_was_away(self) -> None:
         """The inbox keeps its messages on disk, the shell catches up with runs and timers; a save may not have been heard."""
-        self.definitions.is_stale = True
+        self.definitions.doubt()
 
     async def tick(self) -> None:
         """Have the index before the first message needs it; write down what is remembered."""

@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flowforge.commands import BackfillSchedule
@@ -15,8 +15,20 @@ from flowforge.envelope import now
 from flowforge.events import ScheduleFired, decode
 from flowforge.identity import new_uuid
 from nats.errors import Error as NatsError
-from scheduler_stage import WAIT_S, HeldClock, Installation, every, fired, save, until_armed, until_fired
+from scheduler_stage import (
+    WAIT_S,
+    AnswersLost,
+    HeldClock,
+    Installation,
+    every,
+    fired,
+    save,
+    until_armed,
+    until_fired,
+)
 
+from infra.bus.appending import UNAVAILABLE_WAIT_S
+from infra.eventlog import EventLog
 from infra.failpoints import KILLED_EXIT_STATUS
 from services.scheduler.settings import BACKFILL_FIRINGS_MAX, BACKFILL_PAUSE, BACKFILL_PORTION_COUNT
 from tests.killing import points
@@ -127,6 +139,23 @@ async def test_a_schedule_is_backfilled_as_it_is_once_its_save_is_answered(insta
         assert (told["schedule"]["every_ms"], told["trigger_version"]) == (every_ms, version)
     await save(installation, at, every(900_000, enabled=False), version=4)
     assert (await installation.ask(ask(at - 24 * HOUR, at)))["status"] == 409
+
+
+@pytest.mark.parametrize("lost", [1, 1 + len(UNAVAILABLE_WAIT_S)], ids=["one", "all of a turn"])
+async def test_what_was_logged_is_carried_out_though_the_log_could_not_say_so(installation: Installation, lost: int):
+    installation.log = cast("EventLog", AnswersLost(installation.log, "BackfillRequested", lost))
+    await installation.start()
+    at = now()
+    await save(installation, at, every(3_600_000))
+    command = ask(at - 3 * HOUR, at)
+    granted = await installation.ask(command)
+    if lost > 1:
+        assert granted["status"] == 503
+        granted = await installation.ask(command)
+    assert granted["count"] == 3
+    await until_count_fired(installation, 3)
+    assert (await installation.ask(ask(at - 3 * HOUR, at)))["count"] == 0
+    assert len(await facts(installation)) == 3
 
 
 @pytest.mark.faults

@@ -20,11 +20,22 @@ from flowforge.events import (
     encode,
 )
 from flowforge.identity import named_stream
-from scheduler_stage import WAIT_S, HeldClock, Installation, every, fired, save, until_armed, until_fired
+from scheduler_stage import (
+    WAIT_S,
+    AnswersLost,
+    HeldClock,
+    Installation,
+    every,
+    fired,
+    save,
+    until_armed,
+    until_fired,
+)
 
-from infra.eventlog import Append, EventLog, Head, NewEvent, StreamAppend
+from infra.eventlog import Append, EventLog, Head, NewEvent, StoredEvent, StreamAppend, Unavailable
 from infra.failpoints import KILLED_EXIT_STATUS
-from services.scheduler.definitions import Schedules
+from services.scheduler import definitions
+from services.scheduler.definitions import WORKFLOW_TYPES, Schedules
 from services.scheduler.store import TimerStore
 from tests.killing import points
 
@@ -147,6 +158,37 @@ async def test_a_resume_that_comes_while_the_definitions_are_read_makes_no_burst
     assert entry.next_at() == resumed_at + timedelta(milliseconds=100)
 
 
+async def test_a_log_that_falls_silent_while_the_definitions_are_read_costs_no_schedule(
+    installation: Installation, clock: HeldClock, first: datetime, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(definitions, "DEFINITIONS_PAGE_COUNT", 1)
+    is_silent = False
+
+    class SilentLog:
+        """The log, which does not answer once the first page of definitions is read, until it is asked again."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(installation.log, name)
+
+        async def read(self, after_position: int, limit: int, **filters: Any) -> list[StoredEvent]:
+            nonlocal is_silent
+            if filters.get("types") == WORKFLOW_TYPES and after_position and not is_silent:
+                is_silent = True
+                raise Unavailable("no answer")
+            return await installation.log.read(after_position, limit, **filters)
+
+    await save(installation, clock.now(), every(), workflow_id="read-before")
+    await save(installation, clock.now(), every(), workflow_id="read-after")
+    store = TimerStore(installation.dsn)
+    schedules = Schedules(cast("EventLog", SilentLog()), store)
+    with pytest.raises(Unavailable):
+        await schedules.refresh(clock)
+    await schedules.refresh(clock)
+    await store.close()
+    assert set(schedules.calendar.entries) == {("read-before", "t"), ("read-after", "t")}
+    assert schedules.calendar.next_at() == first
+
+
 async def test_a_change_that_nobody_told_voids_the_old_times_all_the_same(
     installation: Installation, clock: HeldClock, first: datetime
 ):
@@ -162,6 +204,36 @@ async def test_a_change_that_nobody_told_voids_the_old_times_all_the_same(
         while clock.next_alarm_at is None or clock.next_alarm_at <= first:
             await asyncio.sleep(0.01)
     assert await fired(installation) == []
+
+
+@pytest.mark.parametrize("lost", ["ScheduleFired", "ScheduleMissed"])
+async def test_what_was_logged_though_its_answer_was_lost_is_not_told_as_missed_later(
+    installation: Installation, clock: HeldClock, first: datetime, lost: str
+):
+    log, beside = installation.log, every(60_000, "beside", start_at=(first + 15 * SECOND).isoformat())
+    installation.log = cast("EventLog", AnswersLost(log, lost))
+    service = await installation.start(clock)
+    catch_up, on_time = ("latest", [first]) if lost == "ScheduleFired" else ("none", [])
+    await save(installation, clock.now(), every(catch_up=catch_up))
+    await save(installation, clock.now(), beside, workflow_id="other")
+    await until_armed(clock, first)
+    clock.move_to(first if on_time else first + 10 * SECOND)
+    await until_armed(clock, first + 15 * SECOND)
+    clock.move_to(first + 15 * SECOND)
+    async with asyncio.timeout(WAIT_S):
+        while not (beside_fired := await installation.log.read(0, types={"ScheduleFired"}))[len(on_time) :]:
+            await asyncio.sleep(0.02)
+        while await installation.log.get_cursor("schedules:scheduler") < beside_fired[-1].position:
+            await service.tick()
+    await installation.stop()
+    clock.move_to(first + 3 * MINUTE + 10 * SECOND)
+    await installation.start(clock)
+    await until_armed(clock, first + 3 * MINUTE + 15 * SECOND)
+    told = [(fact.first_at, fact.last_at) for fact in await missed(installation) if fact.workflow_id == "w"]
+    if on_time:
+        assert told == [(first + MINUTE, first + 2 * MINUTE)]
+    else:
+        assert told == [(first, first), (first + MINUTE, first + 3 * MINUTE)]
 
 
 @pytest.mark.faults

@@ -130,6 +130,15 @@ def test_a_firing_is_the_one_that_the_clock_would_have_made_and_names_its_backfi
     assert (fired.backfill_id, fired.trigger_version) == (fact.backfill_id, 1)
 
 
+@pytest.mark.parametrize("end_at", [None, (START + 5 * MINUTE).isoformat()])
+def test_what_was_granted_fires_though_data_of_time_zones_have_it_at_another_time_since(end_at: str | None):
+    fact = requested(ask(), planned(ask(), end_at=end_at), NOW)
+    moved = msgspec.structs.replace(fact, times=at(0.5, 1.5, 5.5))
+    fired = [one for _, one in begun(moved).portion()]
+    assert [(one.scheduled_at, one.due_at) for one in fired] == [(one, one) for one in moved.times]
+    assert (fired[0].previous_at, fired[0].next_at) == (START, START + MINUTE)
+
+
 def test_what_is_logged_stays_what_was_decided():
     fact = requested(ask(repeat=True), planned(ask(repeat=True), *at(1)), NOW)
     read = decode("BackfillRequested", encode(fact))
@@ -146,7 +155,7 @@ def test_what_is_logged_stays_what_was_decided():
         ({"enabled": False}, 409, "disabled; enable it"),
         ({"status": "draft"}, 409, "'w' is draft"),
         ({"status": "archived"}, 409, "'w' is archived"),
-        ({"cron": "0 0 31 2 *", "every_ms": None}, 409, "cannot be read"),
+        ({"cron": "0 0 31 2 *", "every_ms": None}, 409, "mend and save it, then backfill"),
     ],
 )
 def test_what_starts_no_runs_is_not_backfilled(config: dict[str, Any], status: int, says: str):

@@ -11,7 +11,7 @@ from hypothesis import given as given_any
 from hypothesis import strategies as st
 
 from infra.schedules import between, schedule_of
-from services.scheduler.schedules import Calendar, Done, Entry, Plan, Workflow, evolve
+from services.scheduler.schedules import Calendar, Done, Entry, Plan, Workflow, evolve, firing_stream
 from services.scheduler.settings import CATCH_UP_MAX, FIRINGS_PER_TURN_MAX, MISSED_COUNT_MAX
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -185,6 +185,30 @@ def test_what_jitter_held_back_while_the_machine_slept_follows_catch_up(catch_up
     assert (0 if told is None else told.count) == len(held) - len(fired)
     assert fires(given, START + 61 * MINUTE) == []
     assert len({*before, *fired}) == len(before) + len(fired)
+
+
+@pytest.mark.parametrize("catch_up", ["all", "latest", "none"])
+@pytest.mark.parametrize("away_s", [0.5, 240, 3600], ids=["a moment", "some minutes", "an hour"])
+def test_what_jitter_holds_back_outlives_the_process_though_later_times_were_missed(catch_up: str, away_s: float):
+    config: dict[str, Any] = {"jitter_ms": 600_000, "catch_up": catch_up, "end_at": (START + 20 * MINUTE).isoformat()}
+    woke_at = START + 20.5 * MINUTE
+    given = entry(**config)
+    fired = fires(given, woke_at)
+    told = given.given_up()
+    held = sorted(firing.scheduled_at for firing in given.pending.values())
+    assert held
+    assert (told is None) == (catch_up == "all")
+    if told is not None:
+        assert told.last_at > held[0], "else nothing is held back behind it"
+    done = Done(max(fired, default=None), told and told.last_at, told and woke_at)
+    back_at = woke_at + timedelta(seconds=away_s)
+    again = entry(done, back_at, **config)
+    again.see(back_at)
+    again.forget([firing_stream(again.plan.key, one) for one in fired])
+    afterwards = fires(again, back_at) + fires(again, START + 60 * MINUTE)
+    given_up = again.given_up()
+    counted = (told.count if told else 0) + (given_up.count if given_up else 0)
+    assert len({*fired, *afterwards}) == len(fired) + len(afterwards) == 20 - counted
 
 
 def test_of_what_was_held_back_and_what_came_up_asleep_the_latest_fires():

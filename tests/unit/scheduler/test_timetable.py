@@ -109,6 +109,29 @@ def test_a_timer_that_was_removed_is_not_taken():
     assert table.timetable.take_due(START + timedelta(seconds=5)) == []
 
 
+def test_however_many_are_set_within_the_window_the_nearest_are_in_memory_and_all_fire():
+    table, count = Table(), 50
+    table.look(START)
+    for number in range(count):
+        table.set(timer(number, 7 * number % count))
+        assert len(table.timetable) <= 2 * state.WINDOW_COUNT_MAX
+    fired = table.advance(START + timedelta(seconds=count))
+    assert [one.due_at for one in fired] == [START + timedelta(seconds=n) for n in range(count)]
+
+
+def test_what_was_taken_and_has_not_fired_is_taken_again_where_too_many_are_nearer():
+    table = Table()
+    table.look(START)
+    for number in range(4, 10):
+        table.set(timer(number, 5))
+    at = START + timedelta(seconds=5)
+    assert len(table.timetable.take_due(at)) == 6
+    for number in range(1, 4):
+        table.set(timer(number, 1))
+    assert len(table.timetable) == state.WINDOW_COUNT_MAX
+    assert len(table.advance(at)) == 8, "one of those taken is still in memory"
+
+
 def test_any_number_may_be_due_at_one_instant():
     table = Table()
     table.rows = [timer(number, 5) for number in range(50)]

@@ -69,7 +69,7 @@ endings = st.tuples(
 )
 again = st.tuples(st.just("again"), st.integers(0, 20))
 timers = st.tuples(st.just("timer"), st.integers(0, 20))
-deaths = st.sampled_from(["", "", "", "before", "after"])
+deaths = st.sampled_from(["", "", "", "before", "after", "unsaid"])
 messages = st.lists(
     st.one_of(events, events, events, endings, endings, commands, again, timers), min_size=1, max_size=5
 )

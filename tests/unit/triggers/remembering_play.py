@@ -18,7 +18,7 @@ from remembering_oracle import Cause, Config, Key, Oracle
 from triggers_spec import Spec, command, inbox, own
 
 from infra.bus import Message
-from infra.eventlog import Answer, Append, MemoryEventLog, StoredEvent
+from infra.eventlog import Answer, Append, Duplicate, MemoryEventLog, StoredEvent, Unavailable
 from services.triggers import kept_up
 from services.triggers.ledger import Ledger
 from services.triggers.memory import Memory, evolve
@@ -32,9 +32,9 @@ class Died(Exception):
 
 
 class Log(MemoryEventLog):
-    """A log whose client may be killed before or after an append."""
+    """A log whose client may be killed before or after an append, or never hear that it was done."""
 
-    death: Literal["", "before", "after"] = ""
+    death: Literal["", "before", "after", "unsaid"] = ""
 
     async def append(self, groups: Sequence[Append]) -> list[Answer]:
         death, self.death = (self.death, "") if groups else ("", self.death)
@@ -43,6 +43,8 @@ class Log(MemoryEventLog):
         answers = await super().append(groups)
         if death == "after":
             raise Died
+        if death == "unsaid":
+            raise Unavailable("the answer was lost")
         return answers
 
 
@@ -206,6 +208,9 @@ class Play:
                 await self.stage.turn(messages)
             except Died:
                 self.stage.restart()
+            except Unavailable:
+                for message in messages:  # as the shell does when a turn fails
+                    self.stage.service.refused(self.stage.service.key(message), Duplicate(0))
             self.stage.memory_log.death = ""
         await self.stage.turn(messages)
         for message in messages:

@@ -6,6 +6,7 @@ import pytest
 from flowforge.events import EventReceived, RunRequested
 from triggers_spec import Spec, command, on_event, plain
 
+from infra.eventlog import Head, MemoryEventLog
 from services.triggers.settings import PAYLOAD_INLINE_BYTES_MAX
 
 
@@ -262,3 +263,21 @@ async def test_what_is_given_to_a_node_in_the_middle_is_not_the_workflows_input(
     assert "ok" in await spec.command(
         "RequestRun", command_id="c2", workflow_id="w", input_data={"rows": 3}, from_node="each"
     )
+
+
+async def test_a_turn_looks_once_for_newer_definitions_however_many_ask_for_a_slot():
+    class Log(MemoryEventLog):
+        looks = 0
+
+        async def head(self) -> Head:
+            self.looks += 1
+            return await super().head()
+
+    log = Log()
+    spec = Spec(log)
+    await spec.workflow("w", settings={"concurrency": {"limit": 50}})
+    asked = [command("RequestRun", command_id=f"c{n}", workflow_id="w", input_data={}) for n in range(20)]
+    log.looks = 0
+    await spec.turn(asked)
+    assert len(await spec.runs()) == 20
+    assert log.looks == 1

@@ -1,10 +1,13 @@
 """Dependency triggers: one upstream or several, joined once, never with what is stale."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from flowforge.events import WorkflowTriggered
 from triggers_spec import Spec, on_upstreams, plain
+
+from infra.eventlog import MemoryEventLog, StoredEvent
 
 
 async def given(*upstreams: str, **trigger: Any) -> Spec:
@@ -166,6 +169,30 @@ async def test_a_trigger_saved_before_the_end_counts_though_nobody_told():
     begun = await spec.begin("a")
     spec.tells_definitions = False
     await spec.workflow("w", on_upstreams("a"))
+    await spec.ends(begun)
+    assert len(await downstream(spec)) == 1
+
+
+async def test_a_trigger_saved_while_the_definitions_are_read_counts_for_the_next_end():
+    class Log(MemoryEventLog):
+        meanwhile: Callable[[], Awaitable[object]] | None = None
+
+        async def read(self, after_position: int, limit: int = 1000, **which: Any) -> list[StoredEvent]:
+            page = await super().read(after_position, limit, **which)
+            if which.get("named_only") and self.meanwhile is not None:
+                happening, self.meanwhile = self.meanwhile, None
+                await happening()
+            return page
+
+    log = Log()
+    spec = Spec(log)
+    await spec.workflow("a")
+    begun = await spec.begin("a")
+    spec.tells_definitions = False
+    await spec.workflow("another")
+    log.meanwhile = lambda: spec.workflow("w", on_upstreams("a"))
+    await spec.service.tick()
+    assert log.meanwhile is None
     await spec.ends(begun)
     assert len(await downstream(spec)) == 1
 

@@ -9,7 +9,7 @@ from flowforge.events import JobEnded, NodeQueued, TriggerDecided, WorkflowTrigg
 from flowforge.identity import new_uuid, part_uuid
 from triggers_spec import START, Spec, command, inbox, on_event, own, plain
 
-from infra.bus import Message
+from infra.bus import LoadAgain, Message
 from services.triggers.settings import DEPTH_MAX, RUNS_PER_CAUSE_MAX
 
 JOB = "0190a0a0-1111-4222-8333-444444444444"
@@ -337,6 +337,18 @@ async def test_what_a_run_tells_is_decided_once_after_a_restart_too():
     await spec.workflow("c", **on_job())
     spec.restart()
     assert await spec.deliver([message]) == []
+
+
+async def test_a_job_is_not_taken_for_nobodys_because_another_was_loaded_after_it():
+    spec = await given(train={}, a=on_job())
+    messages = [await told(spec, (await begun(spec, "train"))[0]) for _ in range(2)]
+    first, second = map(spec.service.key, messages)
+    await spec.service.load([first, second], messages)
+    await spec.service.load([first], messages[:1])  # as the shell does where deciding the first one fails
+    with pytest.raises(LoadAgain, match="is not in memory"):
+        spec.service.decide(second, messages[1:])
+    await spec.deliver(messages)
+    assert await started(spec) == ["a", "a"]
 
 
 async def test_a_workflow_that_was_enabled_meanwhile_gets_no_run_twice():

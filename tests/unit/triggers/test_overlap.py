@@ -19,7 +19,7 @@ from flowforge.events import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from triggers_spec import Spec, command, inbox, on_event
+from triggers_spec import Spec, command, inbox, on_event, own
 
 
 async def limited(limit: int = 1, workflow_id: str = "w", **concurrency: Any) -> Spec:
@@ -293,6 +293,19 @@ async def test_a_raised_limit_lets_more_in_as_soon_as_it_is_saved():
     assert await holders(spec) == ["e1", "e2", "e3"]
     await spec.workflow("w", on_event())
     assert await holders(spec) == ["e1", "e2", "e3", "e4"], "without a limit nobody waits"
+
+
+async def test_a_raised_limit_lets_more_in_beside_a_command_that_came_again():
+    spec = await limited()
+    first, second = await events(spec, "e1", "e2")
+    asked = {"command_id": "c", "input_data": {}, "override_running": True}
+    await spec.ends(await spec.begin("w", **asked))
+    spec.tells_definitions = False
+    await save(spec, 2)
+    [saved] = (await spec.log.read(0, 100_000, stream_types={"workflow"}))[-1:]
+    await spec.turn([command("RequestRun", workflow_id="w", **asked), own(saved, f"ns.workflows.w.{saved.type}")])
+    assert (first.waits is None, second.waits is None) == (True, False)
+    assert await holders(spec) == ["e1", "e2"]
 
 
 async def test_a_lowered_limit_lets_those_that_run_end():

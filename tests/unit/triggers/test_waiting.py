@@ -1,9 +1,16 @@
 """Triggers that wait: batches, quiet, delays, limits, absences. Nothing is lost, and nothing fires twice."""
 
 import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-from triggers_spec import Spec, inbox, on_event, plain
+import pytest
+from flowforge.events import Cause, TriggerDecided
+from triggers_spec import START, Spec, inbox, on_event, plain
+
+from services.triggers.memory import Memory, evolve
 
 
 async def given(*triggers: dict[str, Any], **fields: Any) -> Spec:
@@ -321,3 +328,51 @@ async def test_a_timer_that_comes_again_once_its_trigger_is_gone_ends_what_it_to
     await spec.workflow("w")
     await spec.deliver([timer])
     assert [decision for decision, _ in await decisions(spec)] == ["held", "expired"]
+
+
+@pytest.mark.parametrize(
+    "waits", [{"debounce_ms": 1000}, {"delay_ms": 1000}, {"batch": {"count": 9, "window_ms": 1000}}]
+)
+async def test_what_comes_once_the_clock_was_set_back_does_not_wait_for_a_timer_that_has_come(waits: dict[str, Any]):
+    spec = await given(on_event(**waits))
+    await spec.event("e1")
+    await spec.time_passes(1001)
+    spec.the_clock_is_set_back(500)
+    await spec.event("e2")
+    await spec.time_passes(3000)
+    assert [run.cause.id for run in await spec.runs()] == ["e1", "e2"]
+
+
+async def test_what_comes_after_a_timer_of_a_scheduler_whose_clock_is_ahead_fires_too():
+    spec = await given(on_event(delay_ms=1000))
+    await spec.event("e1")
+    await spec.time_passes(900)
+    await spec.deliver([await spec.timer()])
+    await spec.event("e2")
+    await spec.time_passes(3000)
+    assert [run.cause.id for run in await spec.runs()] == ["e1", "e2"]
+
+
+def test_what_is_due_is_found_without_looking_at_all_that_waits():
+    class Counted(list[tuple[datetime, UUID]]):
+        looked_at = 0
+
+        def __getitem__(self, place: Any) -> Any:
+            Counted.looked_at += 1
+            return super().__getitem__(place)
+
+        def __iter__(self) -> Iterator[tuple[datetime, UUID]]:
+            Counted.looked_at += len(self)
+            return super().__iter__()
+
+    memory = Memory()
+    for number in range(2000):
+        at = START + timedelta(seconds=number)
+        cause = Cause(event_id=UUID(int=number + 1), type="k", id=str(number), source="/s", stream_id=UUID(int=9))
+        held = TriggerDecided(
+            trigger_id="t", trigger_version=1, workflow_id="w", cause=cause, decision="held", reason="delay", due_at=at
+        )
+        evolve(memory, held, START)
+    memory.due = Counted(memory.due)
+    assert [held.lead.id for held in memory.due_by(START + timedelta(seconds=3))] == ["0", "1", "2", "3"]
+    assert Counted.looked_at < 40

@@ -223,6 +223,9 @@ class Spec:
         """The scheduler is late."""
         self._instant += timedelta(milliseconds=milliseconds)
 
+    def the_clock_is_set_back(self, milliseconds: float) -> None:
+        self._instant -= timedelta(milliseconds=milliseconds)
+
     async def timer(self) -> Message:
         """The first timer that is set, come due."""
         timers = await self._timers()
