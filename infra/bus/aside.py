@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from flowforge.envelope import now
 from flowforge.events import MessageQuarantined, encode
-from flowforge.identity import derived_uuid
+from flowforge.identity import derived_uuid, identity_key
 from flowforge.refusals import Refusal, Rejected, unavailable
 from nats.aio.client import Client
 
@@ -52,14 +52,15 @@ class Aside:
         await settling.answer(self._client, message, _encode(Rejected(refusal)))
         if message.is_owed and message.deliveries < BUG_DELIVERIES_MAX:
             await settling.ask_again_later(self._client, [message], settling.LATER_S)
-            message.origin = "log"  # settled: the acknowledgement of the batch must not touch it
         elif is_ours or message.origin != "command":  # who asked knows, and may ask again
             await self.quarantine(message, f"{type(bug).__name__}: {bug}")
+        message.is_settled = True
 
     async def quarantine(self, message: Message, reason: str, identity: bytes | None = None) -> None:
         """Log the message with its cause, then take it out of circulation; it can be looked at, and sent again.
 
-        Under an `identity` that the log knows already it is taken out of circulation, and nothing is logged.
+        Under an `identity` that the log knows already it is taken out of circulation, and nothing is logged: so a message
+        that comes again, since nobody heard that it was put aside, is put aside once.
         """
         MEASURES.add("quarantined_total")
         whole = without_secrets(message.body) if message.origin == "command" else message.body
@@ -77,9 +78,15 @@ class Aside:
             derived_uuid(at, "quarantine", message.reply_to or message.event.id, message.subject), 0
         )  # fmt: skip
         event = NewEvent(type=MessageQuarantined.__name__, data=encode(fact))
-        known = None if message.dead_letter else identity
+        known = None if message.dead_letter else identity or self._identity(message)
         stream = StreamAppend("quarantine", stream_id, version, [event], known)
         await self._appending.append([Append([stream], recorded_at=at)])
         await self._on_growth()
         await settling.take_out(self._client, message)
-        message.origin = "log"
+        message.is_settled = True
+
+    def _identity(self, message: Message) -> bytes | None:
+        """Of an event of the log, whatever way it came; of another message, by its place in its stream and its time there."""
+        if message.origin != "command" and message.event.position is not None:
+            return identity_key("quarantined", self._service, message.event.id)
+        return None if message.place is None else identity_key("quarantined", self._service, *message.place)

@@ -47,6 +47,8 @@ class DeadLetters:
             facts = [decode(stored.type, stored.data) for stored in history]
             for stored, fact in zip(history, facts, strict=True):
                 if isinstance(fact, DeadLetterRetried) and fact.command_id == command.command_id:
+                    if stored.version == len(history):  # perhaps whoever logged it never heard that it was
+                        self._take_up(history[-2], stored.version)
                     return _accepted(command, stored.position)
             refusal = self._refusal(command, history)
             if refusal is not None:

@@ -54,6 +54,12 @@ class Intake:
             pull.refill()
         return batch
 
+    def give_up(self) -> list[Message]:
+        """What somebody else may have instead; what nobody but this process can bring again stays."""
+        given_up = [message for message in self._waiting if not message.is_ours_alone]
+        self._waiting = deque(message for message in self._waiting if message.is_ours_alone)
+        return given_up
+
     def __len__(self) -> int:
         return len(self._waiting)
 
@@ -154,8 +160,9 @@ class StandingPull:
             _log.warning("cannot pull from %s: %s", self.hearing.stream, fault)
 
     async def _arrived(self, msg: Msg) -> None:
-        if msg.headers is not None and (status := msg.headers.get("Status")) is not None:
-            self._told(status, int(msg.headers.get("Nats-Pending-Messages", PULL_COUNT)))
+        if msg.subject == self._inbox:  # the server's word; a message of the stream has the subject it was published on
+            headers = msg.headers or {}
+            self._told(headers.get("Status", ""), int(headers.get("Nats-Pending-Messages", PULL_COUNT)))
             return
         self._heard_at = time.monotonic()
         self.is_silent = False

@@ -19,9 +19,10 @@ class Message:
 
     `tokens` are the subject's tokens; `deliveries` counts from 1; `reply_to` settles it (acknowledgement or answer).
     `dead_letter` is where a message that is retried was put aside: the stream, and its version.
+    `is_settled`: it was put aside, or is to come again; the rest of the turn has nothing to do with it.
     """
 
-    __slots__ = ("body", "dead_letter", "event", "origin", "reply_to", "subject")
+    __slots__ = ("body", "dead_letter", "event", "is_settled", "origin", "reply_to", "subject")
 
     def __init__(self, subject: str, body: bytes, event: CloudEvent, origin: Origin, reply_to: str) -> None:
         self.subject = subject
@@ -30,6 +31,7 @@ class Message:
         self.origin: Origin = origin
         self.reply_to = reply_to
         self.dead_letter: tuple[UUID, int] | None = None
+        self.is_settled = False
 
     @property
     def tokens(self) -> list[str]:
@@ -38,11 +40,29 @@ class Message:
     @property
     def deliveries(self) -> int:
         """How often the stream has delivered it (`$JS.ACK.<stream>.<consumer>.<deliveries>.…`)."""
-        return int(self.reply_to.split(".")[4]) if self.is_owed else 1
+        return int(self.reply_to.split(".")[4]) if self._is_delivered else 1
+
+    @property
+    def place(self) -> tuple[str, str, str] | None:
+        """Its stream, its sequence there and when it came there (`$JS.ACK.<stream>.….<deliveries>.<sequence>.….<time>.…`):
+        the same at every delivery."""
+        if not self._is_delivered:
+            return None
+        tokens = self.reply_to.split(".")
+        return tokens[2], tokens[5], tokens[7]
 
     @property
     def is_owed(self) -> bool:
         """Whether a stream waits for its acknowledgement; for that of one that is retried, none does."""
+        return self._is_delivered and not self.is_settled
+
+    @property
+    def is_ours_alone(self) -> bool:
+        """Whether nobody but this process can bring it again: it came from the log, or is retried."""
+        return self.origin != "command" and not self._is_delivered and not self.is_settled
+
+    @property
+    def _is_delivered(self) -> bool:
         return self.origin == "stream" and bool(self.reply_to)
 
 

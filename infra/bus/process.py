@@ -6,7 +6,7 @@ FastStream is composed here rather than in each `wiring.py`, because it is the s
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import uvloop
@@ -120,7 +120,12 @@ def service_app(settings: Settings, name: str, build: Build) -> FastStream:
             if tracing is not None:
                 await asyncio.to_thread(tracing.end)
 
-    return FastStream(nats, lifespan=lifespan, logger=None)
+    async def finish() -> None:
+        """While there still is a connection: what is under way has something to say."""
+        for shell in shells:
+            await shell.stop()
+
+    return FastStream(nats, lifespan=lifespan, logger=None, on_shutdown=[finish])
 
 
 def _reconnected(shells: list[Shell]) -> None:
@@ -133,10 +138,10 @@ async def _ready_once(shell: Shell) -> None:
     say_ready()
 
 
-def run_service(name: str, build: Build, around: Callable[[FastStream], Awaitable[None]] | None = None) -> None:
+def run_service(name: str, build: Build) -> None:
     """Run the process until SIGTERM or SIGINT."""
     settings = load_settings()
     write_logs(name, settings)
     gc.set_threshold(*GARBAGE_LOOKED_FOR_AFTER_COUNTS)
     app = service_app(settings, name, build)
-    uvloop.run(app.run() if around is None else around(app))  # type: ignore[arg-type]
+    uvloop.run(app.run())

@@ -17,19 +17,23 @@ from infra.telemetry.measures import MEASURES
 
 ACKS_WAIT_S = 5.0
 RETRY_WAIT_S = 0.1
+_HEADER = "NATS/1.0\r\nNats-Msg-Id: {}\r\n\r\n"
+_HEADER_BYTES = len(_HEADER.format(""))
 _log = logging.getLogger(__name__)
 
 
 class Publication:
     """Messages on their way; `arrived` is set once each is acknowledged."""
 
-    __slots__ = ("arrived", "missing", "refused")
+    __slots__ = ("arrived", "missing", "numbers", "refused")
 
     def __init__(self, messages: Sequence[Outgoing]) -> None:
         self.missing: dict[int, Outgoing] = {
             index: message for index, message in enumerate(messages) if message.is_kept
         }
         self.refused = ""
+        self.numbers: list[str] = []
+        """Of the writes whose acknowledgements are heard."""
         self.arrived = asyncio.Event()
         if not self.missing:
             self.arrived.set()
@@ -67,6 +71,8 @@ class Publisher:
             try:
                 await asyncio.wait_for(publication.arrived.wait(), ACKS_WAIT_S)
             except TimeoutError:
+                if not self._client.is_connected:
+                    continue  # it would lie in memory beside what was written already, once more at each wait
                 MEASURES.add("publishes_repeated_total", len(publication.missing))
                 _log.warning("%d messages not acknowledged, sending again", len(publication.missing))
             if publication.refused:
@@ -94,23 +100,15 @@ class Publisher:
             return
 
     async def _write(self, messages: list[tuple[int, Outgoing]], publication: Publication) -> None:
-        self._count += 1
-        number = str(self._count)
+        messages = self._carried(messages, publication)
         last_covered = max((index for index, message in messages if message.is_covered), default=-1)
-        if not publication.arrived.is_set():
-            self._open[number] = publication
-        prefix = f"{self._prefix}.{number}."
+        prefix = f"{self._prefix}.{self._opened(publication)}."
         lines: list[bytes] = []
-        limit = self._client.max_payload or 1024 * 1024
         for index, message in messages:
             is_asked = message.is_kept and (not message.is_covered or index == last_covered)
             body, reply = message.body, f"{prefix}{index} " if is_asked else ""
-            if len(body) > limit:
-                _log.error("message on %s has %d bytes, the limit is %d", message.subject, len(body), limit)
-                publication.missing.pop(index, None)
-                continue
             if message.message_id:
-                header = f"NATS/1.0\r\nNats-Msg-Id: {message.message_id}\r\n\r\n"
+                header = _HEADER.format(message.message_id)
                 sizes = f"{len(header)} {len(header) + len(body)}"
                 lines.append(f"HPUB {message.subject} {reply}{sizes}\r\n{header}".encode() + body + b"\r\n")
             else:
@@ -120,6 +118,27 @@ class Publisher:
             await self._client._flush_pending()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
         if not publication.missing:
             publication.arrived.set()
+
+    def _carried(self, messages: list[tuple[int, Outgoing]], publication: Publication) -> list[tuple[int, Outgoing]]:
+        """Those that are not too large for the bus, whose server closes the connection for one that is."""
+        limit, carried = self._client.max_payload or 1024 * 1024, list[tuple[int, Outgoing]]()
+        for index, message in messages:
+            size = len(message.body) + (_HEADER_BYTES + len(message.message_id) if message.message_id else 0)
+            if size > limit:
+                _log.error("message on %s has %d bytes, the limit is %d", message.subject, size, limit)
+                publication.missing.pop(index, None)
+            else:
+                carried.append((index, message))
+        return carried
+
+    def _opened(self, publication: Publication) -> str:
+        """The number of a new write of it."""
+        self._count += 1
+        number = str(self._count)
+        if publication.missing:
+            self._open[number] = publication
+            publication.numbers.append(number)
+        return number
 
     async def _acknowledged(self, answer: Msg) -> None:
         _, number, index = answer.subject.rsplit(".", 2)
@@ -131,5 +150,7 @@ class Publisher:
         else:
             publication.refused = answer.data.decode(errors="replace") or "no stream listens on its subject"
         if not publication.missing or publication.refused:
-            del self._open[number]
+            for written in publication.numbers:
+                self._open.pop(written, None)
+            publication.numbers.clear()
             publication.arrived.set()

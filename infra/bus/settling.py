@@ -10,7 +10,6 @@ from infra.bus.message import Message
 
 LATER_S = 1.0
 """After so long, what cannot be handled now is tried again."""
-_ACK = b"+ACK"
 _TERM = b"+TERM"
 
 
@@ -30,13 +29,6 @@ async def ask_again_later(client: Client, messages: Iterable[Message], delay_s: 
             await client.publish(message.reply_to, body)
 
 
-async def still_working(client: Client, messages: Iterable[Message]) -> None:
-    """Keep the streams from delivering these elsewhere."""
-    for message in messages:
-        if message.is_owed:
-            await client.publish(message.reply_to, b"+WPI")
-
-
 async def take_out(client: Client, message: Message) -> None:
     """Never deliver it again."""
     if message.is_owed:
@@ -45,7 +37,7 @@ async def take_out(client: Client, message: Message) -> None:
 
 async def answer(client: Client, message: Message, body: bytes) -> None:
     """Answer a command. An answer that the bus cannot carry is told as such."""
-    if message.origin != "command":
+    if message.origin != "command" or message.is_settled:
         return
     if len(body) > client.max_payload:
         body = msgspec.json.encode(Rejected(too_large(f"the answer has {len(body)} bytes, too many for the bus")))

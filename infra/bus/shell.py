@@ -130,6 +130,7 @@ class Shell:
         self._was_away = False
         self._known_server_id = self._server_id()
         self._is_lost = False
+        self._is_stopped = False
         self._background: set[asyncio.Task[None]] = set()
         self._kept = {"said": 0, "heard": 0}
         self._dead_letters = DeadLetters(service.name, log, self._decode_for, self.intake.put, self._unreadable)
@@ -161,7 +162,11 @@ class Shell:
         self._tasks.append(asyncio.create_task(self._live()))
 
     async def stop(self) -> None:
-        """Take nothing more, finish what is under way, tell where we stand."""
+        """Take nothing more, finish what is under way, tell where we stand. A second time it does nothing."""
+        if self._is_stopped:
+            return
+        self._is_stopped = True
+        self.is_ready.clear()
         self.turn.stop()
         for pull in self._pulls:
             await pull.stop()
@@ -199,15 +204,21 @@ class Shell:
             turning.cancel()
             await asyncio.gather(turning, return_exceptions=True)
             self._tasks.remove(turning)
+            await self._let_go()
 
     async def _take_over(self) -> None:
         self._kept["said"] = await self.log.get_cursor(f"said:{self.service.name}")
         self._kept["heard"] = await self.log.get_cursor(f"heard:{self.service.name}")
         await self._resay()
         await self._catch_up()
-        if not self._pulls:
-            for hearing in hearings(self.subjects).get(self.service.name, []):
-                await self._pull(hearing)
+        for hearing in hearings(self.subjects).get(self.service.name, [])[len(self._pulls) :]:
+            await self._pull(hearing)
+
+    async def _let_go(self) -> None:
+        """Somebody else may be the owner now: what was pulled is theirs, and they are asked in our place."""
+        while self._pulls:
+            await self._pulls.pop().stop()
+        await self.turn.give_back(self.intake.give_up(), f"{self.service.name} is not the owner any more")
 
     async def _pull(self, hearing: Hearing) -> None:
         decode = self.service.inbound.get(hearing.stream, envelopes.decode)
@@ -245,6 +256,8 @@ class Shell:
         self._wakes.clear()
         if self._is_lost:
             return
+        if self._ownership is not None:
+            await self._ownership.look()
         if self._was_away:
             self._was_away = False
             await self._persist(self._after_nats_was_away)
@@ -313,6 +326,7 @@ class Shell:
         """Take from the log what NATS may have lost before we heard it."""
         position = self._kept["heard"]
         self._heard.clear()  # what was handled out of order before is no proof for what comes now
+        self.turn.handled_position = 0
         while self.service.hears:
             types = self.service.hears | {DeadLetterRetried.__name__}
             page = await self.log.read(position, PAGE_COUNT, types=types, archived=True)

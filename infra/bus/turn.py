@@ -9,7 +9,7 @@
                   here only
 
 Killed at any line, the next owner starts again at `take`: what was logged meets its own past and changes nothing, and
-what was logged and not said is said (`infra/bus/resaying.py`).
+what was logged and not said is said (`Shell` says it again).
 """
 
 import asyncio
@@ -39,7 +39,6 @@ from infra.eventlog import (
     Answer,
     Append,
     Appended,
-    DefinitionsChanged,
     Duplicate,
     EventLog,
     PartUnavailable,
@@ -52,7 +51,8 @@ from infra.telemetry.measures import MEASURES
 
 BATCH_MAX = 500
 RACES_MAX = 20
-"""How often a group that lost a race is decided again in one turn before the messages are put back."""
+"""How often what lost a race is decided again in one turn before the messages are put back. What is decided later, after
+what a group has logged, lost none: there is less of it each time."""
 LOADS_MAX = 8
 """How often what is decided may ask for more to be loaded."""
 UNSETTLED_TURNS_MAX = 8
@@ -144,16 +144,21 @@ class Turn:
             began = time.perf_counter()
             try:
                 await self._turn(batch)
+            except asyncio.CancelledError:
+                for message in batch:
+                    if not message.is_settled:
+                        self._intake.put(message)
+                raise
             except Unavailable as fault:
                 MEASURES.add("turns_failed_total")
                 _log.warning(
                     "%s: the log is unavailable, %d messages put back: %s", self.service.name, len(batch), fault
                 )
-                await self._put_back(batch)
+                await self._put_back(batch, "the event log does not answer")
             except Exception:  # noqa: BLE001 - the pull loop is one of the two places that catch everything
                 MEASURES.add("turns_failed_total")
                 _log.exception("%s: a turn failed, %d messages put back", self.service.name, len(batch))
-                await self._put_back(batch)
+                await self._put_back(batch, f"{self.service.name} met a fault of its own, which its log tells")
             self.last_turn_at = now()
             MEASURES.time("turn_duration_seconds", time.perf_counter() - began)
             MEASURES.add("messages_total", len(batch))
@@ -174,19 +179,23 @@ class Turn:
         """Take no further batch."""
         self._stopping = True
 
-    async def _put_back(self, batch: Sequence[Message]) -> None:
+    async def _put_back(self, batch: Sequence[Message], why: str) -> None:
         await self._outcome_is_unknown()  # the turn may have failed between its append and its publishing
         for message in batch:
-            if message.origin == "log":
+            if message.is_ours_alone:
                 asyncio.get_running_loop().call_later(settling.LATER_S, self._intake.put, message)
+        await self.give_back(batch, why)
+        await asyncio.sleep(UNAVAILABLE_WAIT_S[-1])
+
+    async def give_back(self, messages: Sequence[Message], why: str) -> None:
+        """Tell who asked why nothing is done, and have the streams deliver theirs again soon, to whoever turns then."""
+        body = msgspec.json.encode(Rejected(unavailable(why)))
         try:
-            for message in batch:
-                body = msgspec.json.encode(Rejected(unavailable("the event log does not answer")))
+            for message in messages:
                 await settling.answer(self._client, message, body)
-            await settling.ask_again_later(self._client, batch, settling.LATER_S)
+            await settling.ask_again_later(self._client, messages, settling.LATER_S)
         except NatsError as fault:
             _log.warning("%s: not put back, they come again by themselves: %s", self.service.name, fault)
-        await asyncio.sleep(UNAVAILABLE_WAIT_S[-1])
 
     async def _outcome_is_unknown(self) -> None:
         if self.on_unknown_outcome is not None:
@@ -215,11 +224,9 @@ class Turn:
         """What is to be said of the batch, and the last position that it was logged at (0: nothing was)."""
         service = self.service
         said: list[Outgoing] = []
-        position = 0
-        for race in range(RACES_MAX + 1):
-            if not pending:
-                break
-            if race == RACES_MAX:
+        position = races_count = 0
+        while pending:
+            if races_count == RACES_MAX:
                 raise Unavailable(f"{len(pending)} groups lost {RACES_MAX} races in a row")
             works = await self._decide(pending)
             answers = await self._append_all(works, pending)
@@ -236,7 +243,7 @@ class Turn:
                     continue
                 if not isinstance(answer, Appended):
                     service.refused(key, answer)
-                    lost[key] = pending[key]
+                    lost[key] = [message for message in pending[key] if not message.is_settled]
                     continue
                 events = stored_events(work.append, answer)
                 if self.spans is not None:
@@ -249,6 +256,7 @@ class Turn:
                 await self._answer(work)
                 if work.later:
                     lost[key] = work.later
+            races_count += sum(map(len, lost.values())) >= sum(map(len, pending.values()))
             pending = lost
         return said, position
 
@@ -286,6 +294,8 @@ class Turn:
                 pending.setdefault(self.service.key(message), []).append(message)
             except ValueError as fault:
                 await self.aside.quarantine(message, str(fault))
+            except Exception as bug:  # noqa: BLE001 - of the pull loop: alone, or it would put back all others for ever
+                await self._bug(message, bug)
         return pending
 
     async def _decide(self, pending: dict[Hashable, list[Message]]) -> dict[Hashable, Work]:
@@ -297,7 +307,7 @@ class Turn:
                 break
         for key, messages in pending.items():
             for message in messages:
-                await self._bug(message, LoadAgain(f"{key} was loaded {LOADS_MAX} times and asks for more"))
+                await self._bug(message, _asks_without_end(key))
         return works
 
     async def _decide_once(
@@ -339,19 +349,27 @@ class Turn:
         good: list[Message] = []
         for message in messages:
             try:
-                self.service.refused(key, Duplicate(0))
-                await self.service.load([key], [*good, message])
-                self.service.decide(key, [*good, message])
+                await self._decided_anew(key, [*good, message])
                 good.append(message)
             except Exception as bug:
                 if _is_all_away(bug):
                     raise
                 await self._bug(message, bug)
+        if good:
+            return await self._decided_anew(key, good)
         self.service.refused(key, Duplicate(0))
-        if not good:
-            return None
-        await self.service.load([key], good)
-        return self.service.decide(key, good)
+        return None
+
+    async def _decided_anew(self, key: Hashable, messages: Sequence[Message]) -> Work:
+        """What follows from these, whatever was decided of the key before. Raises LoadAgain for what can never be loaded."""
+        for _ in range(LOADS_MAX):
+            self.service.refused(key, Duplicate(0))
+            await self.service.load([key], messages)
+            try:
+                return self.service.decide(key, messages)
+            except LoadAgain:
+                continue
+        raise _asks_without_end(key)
 
     def _in_hand_is(self, message: Message) -> None:
         event = message.event
@@ -408,9 +426,10 @@ class Turn:
             await self.aside.quarantine(*aside)
 
 
+def _asks_without_end(key: Hashable) -> LoadAgain:
+    return LoadAgain(f"{key} was loaded {LOADS_MAX} times and asks for more")
+
+
 def _is_all_away(fault: Exception) -> bool:
     """Whether the log does not answer at all: then nothing is wrong with a message."""
     return isinstance(fault, Unavailable) and not isinstance(fault, PartUnavailable)
-
-
-__all__ = ["DefinitionsChanged", "LoadAgain", "Service", "Turn"]

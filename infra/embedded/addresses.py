@@ -105,9 +105,14 @@ class Addresses:
         return environment
 
 
+def each_url(urls: str) -> list[str]:
+    """Those of a setting that may name several, with commas between."""
+    return _BETWEEN_URLS.split(urls)
+
+
 def _servers(urls: str, default_port: int) -> list[str]:
     """`host:port` of each server in a URL; of several in one, and of several URLs, commas stand between."""
-    netlocs = [urlsplit(url).netloc.rpartition("@")[2] for url in _BETWEEN_URLS.split(urls)]
+    netlocs = [urlsplit(url).netloc.rpartition("@")[2] for url in each_url(urls)]
     named = [name for netloc in netlocs for name in netloc.split(",")]
     return [name if _has_port(name) else f"{name}:{default_port}" for name in named if name]
 

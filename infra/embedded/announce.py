@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from infra.embedded.addresses import each_url
 from infra.embedded.home import Endpoints, Home
 from infra.http.sessions import LoginLink
 
@@ -90,9 +91,9 @@ class JsonAnnouncer(PersonAnnouncer):
         print(msgspec.json.encode(facts).decode(), flush=True)
 
 
-def _without_login(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+def _without_login(urls: str) -> str:
+    parts = map(urlsplit, each_url(urls))
+    return ",".join(part._replace(netloc=part.netloc.rpartition("@")[2]).geturl() for part in parts)
 
 
 def _short(folder: Path) -> str:

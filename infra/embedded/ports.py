@@ -8,14 +8,20 @@ from pathlib import Path
 LOOPBACK = "127.0.0.1"
 _TRIES_MAX = 200
 _CHOICES_FROM = 12_000
+_CHOICES_COUNT_MIN = 1_000
+_OUTGOING_FROM = 32_768
 
 
-def _choices_end() -> int:
-    """The first port the system may hand to an outgoing connection: such a one could be taken during a restart."""
+def choices(port_range: Path = Path("/proc/sys/net/ipv4/ip_local_port_range")) -> range:
+    """Ports below those that the system hands to outgoing connections: such a one could be taken during a restart.
+
+    Where it hands out nearly all, as some servers are set, they are as good as any other.
+    """
     try:
-        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        end = int(port_range.read_text().split()[0])
     except (OSError, ValueError, IndexError):
-        return 32_768
+        end = _OUTGOING_FROM
+    return range(_CHOICES_FROM, end if end >= _CHOICES_FROM + _CHOICES_COUNT_MIN else _OUTGOING_FROM)
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
@@ -33,10 +39,10 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 
 
 def free_port(host: str = LOOPBACK) -> int:
-    """A port nobody listens on, below those the system uses for outgoing connections."""
-    end = _choices_end()
+    """A port nobody listens on, of those that `choices` gives."""
+    ports = choices()
     for _ in range(_TRIES_MAX):
-        port = random.randrange(min(_CHOICES_FROM, end - 1000), end)
+        port = random.choice(ports)
         if is_free(port, host):
             return port
     raise OSError(errno.EADDRINUSE, f"no free port found on {host}")

@@ -87,6 +87,11 @@ async def declare_streams(url: str, namespace: str) -> None:
         await declare(connection, namespace)
     except TopologyMismatch as error:
         raise UpError(str(error)) from error
+    except NatsError as error:
+        raise UpError(
+            f"The NATS of FLOWFORGE_NATS_URL holds no streams for us: {error or type(error).__name__}. "
+            "JetStream must be enabled there, and the login must be allowed to make streams."
+        ) from error
     finally:
         await connection.close()
 

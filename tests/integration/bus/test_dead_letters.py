@@ -12,9 +12,12 @@ from flowforge.events import encode as encoded
 from flowforge.identity import named_stream, new_uuid
 from tally import Tally
 
+from infra.bus.appending import UNAVAILABLE_WAIT_S
 from infra.bus.dead_letters import QUARANTINED_BODY_BYTES_MAX, matches
 from infra.eventlog import Append, NewEvent, StreamAppend
 from tests.integration.bus.conftest import Stage, until
+from tests.integration.bus.test_failed_turns import Hesitating
+from tests.integration.bus.test_shell import Flaky
 
 TYPES = {"MessageQuarantined", "DeadLetterRetried"}
 
@@ -86,6 +89,40 @@ async def test_the_same_request_again_is_answered_as_the_first(stage: Stage):
     stream = await put_aside(stage)
     service.is_mended = True
     assert await retry(stage, stream, "c") == await retry(stage, stream, "c")
+    assert len(await stage.log.read_stream(stream)) == 2
+    await shell.stop()
+
+
+async def test_one_that_is_retried_while_the_log_does_not_answer_is_handled_once_it_does(stage: Stage):
+    stage.log = log = Hesitating()
+    shell, service = await stage.shell(log=log)
+    await stage.say("a", 1, poison=True)
+    stream = await put_aside(stage)
+    service.is_mended = True
+    log.times = len(UNAVAILABLE_WAIT_S) + 1
+    assert "ok" in await retry(stage, stream)
+
+    async def is_counted() -> bool:
+        return await stage.counted() == [("a", 1)]
+
+    await until(is_counted, "it is put back like every message of a turn that failed")
+    await shell.stop()
+
+
+async def test_a_retry_that_was_logged_and_reported_as_failed_is_taken_up_when_it_is_asked_for_again(stage: Stage):
+    stage.log = log = Flaky()
+    shell, service = await stage.shell(log=log)
+    await stage.say("a", 1, poison=True)
+    stream = await put_aside(stage)
+    service.is_mended = True
+    log.faults = ["after"]
+    assert (await retry(stage, stream, "c"))["refused"]["status"] == 503
+    assert "ok" in await retry(stage, stream, "c")
+
+    async def is_counted() -> bool:
+        return await stage.counted() == [("a", 1)]
+
+    await until(is_counted, "it is handled")
     assert len(await stage.log.read_stream(stream)) == 2
     await shell.stop()
 

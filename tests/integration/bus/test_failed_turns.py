@@ -1,14 +1,17 @@
 """A turn, or a start, that fails half way: nothing that was only decided counts, nothing that was logged stays unsaid."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Sequence
+from typing import Any
 from uuid import UUID
 
 import msgspec
+from flowforge.envelope import CloudEvent, encode
 from flowforge.identity import named_stream
 
-from infra.bus import Outgoing
+from infra.bus import LoadAgain, Message, Outgoing, Work
 from infra.bus.appending import UNAVAILABLE_WAIT_S
-from infra.eventlog import Answer, Append, Conflict, MemoryEventLog, PartUnavailable, StoredEvent, Unavailable
+from infra.bus.turn import RACES_MAX
+from infra.eventlog import Answer, Append, Conflict, EventLog, MemoryEventLog, PartUnavailable, StoredEvent, Unavailable
 from tests.integration.bus.conftest import Stage, until
 from tests.integration.bus.tally import Tally
 
@@ -116,3 +119,108 @@ async def test_a_start_that_fails_for_a_bug_is_tried_again(stage: Stage):
     await stage.say("a", 2)
     await until(lambda: {"word": "a", "seq": 2} in stage.heard, "the next process does its work")
     await second.stop()
+
+
+class Hesitating(Away):
+    """Answers what is put aside, and not the next `times` appends of anything else."""
+
+    async def append(self, groups: Sequence[Append]) -> list[Answer]:
+        if all(stream.stream_type == "quarantine" for group in groups for stream in group.streams):
+            return await MemoryEventLog.append(self, groups)
+        return await super().append(groups)
+
+
+async def test_what_was_put_aside_in_a_turn_that_then_failed_is_not_put_aside_again(stage: Stage):
+    stage.log = log = Hesitating()
+    await stage.publish(encode(CloudEvent(id="1", source="/x", type="WorkflowTriggered", data=msgspec.Raw(b"{}"))))
+    await stage.say("a", 1)
+    log.times = len(UNAVAILABLE_WAIT_S) + 1
+    shell, _ = await stage.shell(log=log)
+    await until(lambda: stage.heard == [{"word": "a", "seq": 1}], "the neighbour is counted in the next turn")
+    await until(stage.nothing_is_left, "everything is acknowledged")
+    await stage.say("a", 2)
+    await until(lambda: len(stage.heard) == 2, "a turn later than what the failed one put back")
+    assert len(await stage.quarantined()) == 1
+    await shell.stop()
+
+
+class OneByOne(Tally):
+    """Decides one message of a word, and the next once that is logged."""
+
+    def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
+        work = super().decide(key, messages[:1])
+        work.later = list(messages[1:])
+        return work
+
+
+async def test_what_is_decided_one_after_the_other_has_lost_no_race(stage: Stage):
+    shell, _ = await stage.shell(OneByOne(stage.log, stage.namespace))
+    answers: list[Any] = []
+
+    async def answered(message: Any) -> None:
+        answers.append(msgspec.json.decode(message.data))
+
+    inbox = stage.client.new_inbox()
+    await stage.client.subscribe(inbox, cb=answered)
+    for seq in range(RACES_MAX + 5):
+        await shell.command("commands", stage.body("a", seq), inbox)
+    await until(lambda: len(answers) == RACES_MAX + 5, "all are answered")
+    assert answers == [{"ok": {"count": seq + 1}} for seq in range(RACES_MAX + 5)]
+    await shell.stop()
+
+
+class Rival(MemoryEventLog):
+    """A log in which somebody else always appends first."""
+
+    async def append(self, groups: Sequence[Append]) -> list[Answer]:
+        return [Conflict(group.streams[0].stream_id, 7) for group in groups]
+
+
+async def test_who_loses_every_race_gives_up_and_says_so(stage: Stage):
+    shell, service = await stage.shell(log=Rival())
+    inbox = await stage.client.subscribe(stage.client.new_inbox())
+    await shell.command("commands", stage.body("a", 1), inbox.subject)
+    assert msgspec.json.decode((await inbox.next_msg(5)).data)["refused"]["status"] == 503
+    assert service.forgotten == RACES_MAX + 1
+    await shell.stop()
+
+
+class Asking(Tally):
+    """Asks for what the next load of a word brings, and forgets it with all else."""
+
+    def __init__(self, log: EventLog, namespace: str) -> None:
+        super().__init__(log, namespace)
+        self._wanted: set[Hashable] = set()
+        self._brought: set[Hashable] = set()
+
+    async def load(self, keys: Collection[Hashable], messages: Sequence[Message]) -> None:
+        await super().load(keys, messages)
+        self._brought |= self._wanted.intersection(keys)
+        self._wanted.difference_update(keys)
+
+    def decide(self, key: Hashable, messages: Sequence[Message]) -> Work:
+        if key not in self._brought:
+            self._wanted.add(key)
+            raise LoadAgain("there is more to know")
+        return super().decide(key, messages)
+
+    def refused(self, key: Hashable, answer: Answer) -> None:
+        super().refused(key, answer)
+        self._brought.discard(key)
+
+
+async def test_the_neighbours_of_a_poison_message_may_ask_for_more(stage: Stage):
+    await stage.say("a", 1)
+    await stage.say("a", 2, poison=True)
+    await stage.say("a", 3)
+    shell, _ = await stage.shell(Asking(stage.log, stage.namespace))
+
+    async def is_quarantined() -> bool:
+        return len(await stage.quarantined()) >= 1
+
+    await until(is_quarantined, "the poison message is put aside")
+    await until(stage.nothing_is_left, "nothing waits")
+    assert sorted(await stage.counted()) == [("a", 1), ("a", 3)]
+    (aside,) = await stage.quarantined()
+    assert "a bug met this message" in aside["reason"]
+    await shell.stop()

@@ -81,6 +81,21 @@ async def test_a_poison_message_is_quarantined_with_its_cause_and_its_neighbours
     await shell.stop()
 
 
+async def test_a_message_whose_aggregate_cannot_be_told_for_a_bug_is_put_aside_alone(stage: Stage):
+    await stage.publish(encode(CloudEvent(id="1", source="/x", type="WorkflowTriggered", data=msgspec.Raw(b"[]"))))
+    await stage.say("a", 1)
+    shell, _ = await stage.shell()
+    await until(lambda: len(stage.heard) == 1, "the neighbour is counted")
+
+    async def is_quarantined() -> bool:
+        return [aside["deliveries"] for aside in await stage.quarantined()] == [3]
+
+    await until(is_quarantined, "it is put aside at its third delivery")
+    assert "AttributeError" in (await stage.quarantined())[0]["reason"]
+    await until(stage.nothing_is_left, "nothing waits")
+    await shell.stop()
+
+
 async def test_what_no_log_could_take_is_put_aside_and_the_others_are_logged(stage: Stage):
     await stage.say("a", 1)
     await stage.say("b", 2, unfit=True)
@@ -247,4 +262,15 @@ async def test_what_is_ranked_first_is_logged_and_said_first_whatever_came_first
     shell, _ = await stage.shell(Alphabetical(stage.log, stage.namespace))
     await until(lambda: len(stage.heard) == 5, "all are told")
     assert [word for word, _ in await stage.counted()] == [said["word"] for said in stage.heard] == list("aberz")
+    await shell.stop()
+
+
+async def test_an_event_whose_sender_gave_it_the_headers_of_the_server_is_an_event(stage: Stage):
+    shell, _ = await stage.shell()
+    for seq, status in enumerate(("100", "408", "503", "anything")):
+        headers = {"Status": status, "Nats-Pending-Messages": "no number"}
+        subject = stage.subjects.run("w", str(seq), "WorkflowTriggered")
+        await stage.client.jetstream().publish(subject, stage.body("a", seq), headers=headers)
+    await until(lambda: len(stage.heard) == 4, "all are counted")
+    await until(stage.nothing_is_left, "everything is acknowledged")
     await shell.stop()

@@ -21,6 +21,7 @@ import pytest
 from infra.embedded import postgres
 from infra.embedded.account import unprivileged
 from infra.embedded.cluster import Cluster, ClusterError
+from infra.embedded.nats import NatsFolder, is_ready
 from infra.embedded.ports import free_port
 from infra.embedded.process import children_of, is_alive, parent_of
 from infra.embedded.services import Service
@@ -295,6 +296,21 @@ async def test_a_server_that_does_not_answer_is_told_with_its_setting(
     with pytest.raises(ClusterError, match=rf"of {setting} cannot be used: .*Connect call failed"):
         await Cluster(home, services=[], env={setting: url}).start()
     assert marked(home) == []
+
+
+async def test_a_nats_that_keeps_no_streams_is_told_with_what_it_lacks(server_home: Path) -> None:
+    folder, port = server_home / "without-jetstream", free_port()
+    folder.mkdir()
+    program = NatsFolder(folder).server_command()[0]
+    process = subprocess.Popen([program, "--addr", "127.0.0.1", "--port", str(port)], stderr=subprocess.DEVNULL)
+    try:
+        await until(lambda: is_ready(port), "it listens")
+        url = f"nats://127.0.0.1:{port}"
+        with pytest.raises(ClusterError, match=r"FLOWFORGE_NATS_URL holds no streams[\s\S]*JetStream must be enabled"):
+            await Cluster(folder / "home", services=[], env={"FLOWFORGE_NATS_URL": url}).start()
+    finally:
+        process.kill()
+        process.wait()
 
 
 async def test_every_service_gets_its_own_login_and_workers_no_database(server_home: Path) -> None:

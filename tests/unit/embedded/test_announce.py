@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -19,9 +20,9 @@ ENDPOINTS = Endpoints(
 LINK = LoginLink("http://127.0.0.1:8080/login?token=" + "t" * 43, datetime(2026, 1, 31, 13, tzinfo=UTC))
 
 
-def said_to_a_person(tmp_path: Path, login: LoginLink | None) -> str:
+def said_to_a_person(tmp_path: Path, login: LoginLink | None, endpoints: Endpoints = ENDPOINTS) -> str:
     written = io.StringIO()
-    PersonAnnouncer(Console(file=written, highlight=False, width=60)).is_up(Home(tmp_path), ENDPOINTS, 1.2, login)
+    PersonAnnouncer(Console(file=written, highlight=False, width=60)).is_up(Home(tmp_path), endpoints, 1.2, login)
     return written.getvalue()
 
 
@@ -41,3 +42,13 @@ def test_a_program_is_told_the_link_in_the_one_line(
     facts = json.loads(line)
     assert [facts["login_url"], facts["login_expires_at"]] == told
     assert facts["nats"] == "nats://127.0.0.1:4222"
+
+
+def test_no_login_is_shown_of_several_servers_either(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    several = msgspec.structs.replace(
+        ENDPOINTS, nats="nats://a:canary@n1:4222,nats://a:canary@n2", database="postgresql://a:canary@p1:1,p2:2/x"
+    )
+    JsonAnnouncer().is_up(Home(tmp_path), several, 1.2)
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["nats"], facts["database"]) == ("nats://n1:4222,nats://n2", "postgresql://p1:1,p2:2/x")
+    assert "canary" not in said_to_a_person(tmp_path, None, several)
