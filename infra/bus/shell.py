@@ -280,6 +280,7 @@ class Shell:
         self._wakes.set()
 
     async def _after_nats_was_away(self) -> None:
+        await self.service.nats_was_away()  # it may know less than it thinks, before the first message comes
         server_id = self._server_id()
         for pull in self._pulls:
             if server_id == self._known_server_id:
@@ -290,7 +291,6 @@ class Shell:
         self.publisher.send_again()
         await self._resay()
         await self._catch_up()
-        await self.service.nats_was_away()
 
     def _server_id(self) -> str:
         """Another one after each start of nats-server."""

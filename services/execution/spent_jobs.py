@@ -83,7 +83,7 @@ class SpentJobs:
         event = CloudEvent(id=f"lost-{sequence}", source="/nats", type="JobFailed", data=msgspec.Raw(_encode(lost)))
         self._shell.intake.put(Message(subject, message.body, event, message.origin, message.reply_to))
         self._reported.append(sequence)
-        message.origin = "log"
+        message.is_settled = True
 
     async def look(self) -> None:
         """To be called each second while runs are open: has nats-server look when it is time."""

@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 from flowforge import envelope
 from flowforge.events import MessageQuarantined, encode
-from flowforge.identity import derived_uuid
+from flowforge.identity import derived_uuid, identity_key
 from flowforge.reports import JobLogged
 from flowforge.subjects import Subjects
 from nats.aio.client import Client
@@ -145,11 +145,12 @@ class JobLogs:
         )
         at = envelope.now()
         event = NewEvent(type=MessageQuarantined.__name__, data=encode(fact))
-        stream = StreamAppend("quarantine", derived_uuid(at, "quarantine", message.reply_to), 0, [event])
+        known = None if message.place is None else identity_key("quarantined", "projections", *message.place)
+        stream = StreamAppend("quarantine", derived_uuid(at, "quarantine", message.reply_to), 0, [event], known)
         await self._event_log.append([Append([stream], recorded_at=at)])
         await self._client.publish(self._appended, b"0")
         await settling.take_out(self._client, message)
-        message.origin = "log"  # settled
+        message.is_settled = True
 
 
 def _row(message: Message) -> tuple[Any, ...]:
