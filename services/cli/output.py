@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.glyphs import glyphs_for
+from services.cli.terminal import Terminal
 
 WIDTH_OF_PIPES = 200
 STDIN = "@-"
@@ -44,8 +45,8 @@ class Output:
 
     def __init__(self, as_json: bool = False, stdout: Console | None = None, stderr: Console | None = None) -> None:
         self.as_json = as_json
-        self.out = stdout or Console(highlight=False, emoji=False, markup=False, width=_width_where_nobody_looks())
-        self.err = stderr or Console(stderr=True, highlight=False, emoji=False, markup=False)
+        self.out = stdout or Terminal(highlight=False, emoji=False, markup=False, width=_width_where_nobody_looks())
+        self.err = stderr or Terminal(stderr=True, highlight=False, emoji=False, markup=False)
         self.glyphs = glyphs_for(self.out)
 
     @property

@@ -12,6 +12,7 @@ from flowforge.errors import Refused
 from services.cli import documents
 from services.cli.connect import Session, no_run, no_workflow
 from services.cli.output import EXIT_USAGE, STDIN, Failure
+from services.cli.terminal import harmless
 
 Hidden = Parameter(parse=False)
 FILE_ENDINGS = (".yaml", ".yml", ".json")
@@ -87,4 +88,4 @@ def _tell(session: Session, text: str) -> None:
     if session.output.as_json:
         session.output.json({"text": text})
     else:
-        print(text, end="")
+        print(harmless(text), end="")
