@@ -3,7 +3,7 @@ import { IconRefresh } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { Link } from "react-router";
-import { api, http } from "../../api/client";
+import { api, http, Problem } from "../../api/client";
 import { paced, useLive } from "../../api/live";
 import { byCursor, PAGE_SIZE } from "../../api/pages";
 import { moveInList } from "../../shell/keys";
@@ -11,13 +11,15 @@ import { useMay } from "../../shell/session";
 import { FilterText } from "../../ui/FilterText";
 import { Page } from "../../ui/Page";
 import { Empty, Shown } from "../../ui/Said";
-import { say } from "../../ui/say";
+import { say, sayProblem } from "../../ui/say";
 import { count } from "../../ui/times";
 import { useFilters } from "../../ui/useFilters";
 import { More } from "../../ui/More";
 import { Letter } from "./Letter";
 
 const REFRESH_MS = 500;
+/** There is none, or its service does not want it: another one may be wanted. */
+const OF_ONE_LETTER = new Set([404, 409, 422]);
 const STATES = ["open", "retried"] as const;
 
 /** Messages that could not be handled: what, why, when, and once more. */
@@ -38,8 +40,10 @@ export default function DeadLetters() {
   useLive("/api/stream?types=MessageQuarantined,DeadLetterRetried", refresh);
   const retry = useMutation({
     mutationFn: retried,
-    onSuccess: (done) => tell(done),
-    onSettled: () => setChosen(new Set()),
+    onSuccess: (all) => {
+      tell(all);
+      setChosen(new Set(all.left));
+    },
   });
   const isFiltered = status !== undefined || service !== "";
   return (
@@ -124,19 +128,37 @@ function changed(before: ReadonlySet<string>, id: string, isIn: boolean): Readon
   return next;
 }
 
-/** One after the other; where one fails the rest is not tried, and the failure is told. */
-async function retried(ids: string[]): Promise<number> {
-  for (const id of ids) {
-    await http.POST("/api/dead-letters/{dead_letter_id}/retry", {
-      params: { path: { dead_letter_id: id } },
-      body: {},
-    });
-  }
-  return ids.length;
+interface Retried {
+  done: number;
+  left: string[];
+  /** Of the first that was left. */
+  fault?: unknown;
 }
 
-function tell(done: number): void {
-  say("What fails again comes back here.", done === 1 ? "Taken up again" : `${count(done)} taken up again`);
+/** One after the other. One that is refused keeps no other from its turn; where nobody answers, the rest is left. */
+async function retried(ids: string[]): Promise<Retried> {
+  const all: Retried = { done: 0, left: [] };
+  for (const [place, id] of ids.entries()) {
+    try {
+      await http.POST("/api/dead-letters/{dead_letter_id}/retry", {
+        params: { path: { dead_letter_id: id } },
+        body: {},
+      });
+      all.done += 1;
+    } catch (fault) {
+      all.fault ??= fault;
+      if (!(fault instanceof Problem) || !OF_ONE_LETTER.has(fault.status))
+        return { ...all, left: [...all.left, ...ids.slice(place)] };
+      all.left.push(id);
+    }
+  }
+  return all;
+}
+
+function tell({ done, left, fault }: Retried): void {
+  if (done > 0)
+    say("What fails again comes back here.", done === 1 ? "Taken up again" : `${count(done)} taken up again`);
+  if (left.length > 0) sayProblem(fault, `${count(left.length)} not taken up`);
 }
 
 function GoodNews() {
