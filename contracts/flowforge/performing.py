@@ -17,7 +17,7 @@ from flowforge.errors import ErrorCode, JobError
 from flowforge.job import Job
 from flowforge.masking import Masking
 from flowforge.raw import NULL
-from flowforge.reporting import MESSAGE_CHARS_MAX, Reporting
+from flowforge.reporting import MESSAGE_CHARS_MAX, Reporting, sendable
 from flowforge.reports import OUTPUT_BYTES_MAX, JobRequested, ReportedError
 
 TRACEBACK_CHARS_MAX = 4_000
@@ -174,12 +174,12 @@ async def _tried(work: Callable[[], Awaitable[msgspec.Raw]]) -> msgspec.Raw:
 
 def failure(fault: BaseException, masking: Masking) -> ReportedError:
     """The error that a handler's exception is told as; one that was not raised as a `JobError` with its traceback."""
-    text = masking.text(str(fault).encode(errors="replace").decode())
+    text = masking.text(sendable(str(fault)))
     if isinstance(fault, JobError):
-        told = ReportedError(code=fault.code[:CODE_CHARS_MAX], message=text[:MESSAGE_CHARS_MAX])
+        told = ReportedError(code=sendable(fault.code)[:CODE_CHARS_MAX], message=text[:MESSAGE_CHARS_MAX])
         told.retryable, told.details = fault.retryable, _details(fault.details)
         return told
-    trace = "".join(traceback.format_exception(_from_handler(fault))).encode(errors="replace").decode()
+    trace = sendable("".join(traceback.format_exception(_from_handler(fault))))
     told = f"{type(fault).__name__}: {text}" if text else type(fault).__name__
     details = _details({"error_class": type(fault).__name__, "traceback": masking.text(trace)[-TRACEBACK_CHARS_MAX:]})
     return ReportedError(message=told[:MESSAGE_CHARS_MAX], details=details)

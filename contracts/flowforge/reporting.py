@@ -100,13 +100,13 @@ class Reporting:
     def progress(self, done: float, message: str) -> None:
         """Tell how far it is, at most five times a second; the latest wins."""
         done = min(1.0, max(0.0, done))
-        told = self.masking.text(message)[:MESSAGE_CHARS_MAX]
+        told = sendable(self.masking.text(message))[:MESSAGE_CHARS_MAX]
         self._progress = JobProgressed(progress=done, message=told, **self._who())
         self._loop.call_soon_threadsafe(self._progress_soon)
 
     def log(self, text: str) -> None:
         """Keep the lines of `text`; they are told together, in order, within LOG_FLUSH_S."""
-        for line in self.masking.text(text).removesuffix("\n").split("\n"):
+        for line in sendable(self.masking.text(text)).removesuffix("\n").split("\n"):
             if self._log.add(line):
                 self._loop.call_soon_threadsafe(self._log_soon)
 
@@ -183,6 +183,11 @@ class Reporting:
             )
         )
         return await self._publisher.publish(self._subject + kind, body, message_id)
+
+
+def sendable(text: str) -> str:
+    """The text as JSON can carry it: lone surrogates (names of files that are not UTF-8 have them) become `?`."""
+    return text.encode(errors="replace").decode()
 
 
 class _LogLines:

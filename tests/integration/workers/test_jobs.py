@@ -101,6 +101,26 @@ async def test_progress_and_lines_are_told_in_order_before_the_end(
     assert lines == [*(f"line {number}" for number in range(250)), "two", "lines"]
 
 
+async def test_words_that_are_no_utf8_are_told_as_far_as_they_are(execution: Execution, make_worker: MakeWorker) -> None:
+    worker = make_worker()
+    name = b"caf\xe9.csv".decode(errors="surrogateescape")  # as `os.listdir` gives it
+
+    @worker.job("work")
+    async def work(job: Job) -> None:
+        job.log(f"reading {name}")
+        job.progress(0.5, name)
+        if job.payload == "fails":
+            raise JobError(name, code=name)
+
+    async with serving(worker):
+        good, bad = await execution.hand_out(), await execution.hand_out(payload="fails")
+        assert (await execution.ending(good)).report.delivery == 1
+        error = (await execution.ending(bad)).report.error
+    assert (error.code, error.message) == ("caf?.csv", "caf?.csv")
+    assert execution.of(good, "JobLogged")[0].report.lines == ["reading caf?.csv"]
+    assert execution.of(good, "JobProgressed")[0].report.message == "caf?.csv"
+
+
 async def test_what_a_handler_raises_fails_the_attempt(execution: Execution, make_worker: MakeWorker) -> None:
     worker = make_worker()
 
