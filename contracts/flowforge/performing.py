@@ -22,6 +22,8 @@ from flowforge.reports import OUTPUT_BYTES_MAX, JobRequested, ReportedError
 
 TRACEBACK_CHARS_MAX = 4_000
 CODE_CHARS_MAX = 200
+DETAILS_BYTES_MAX = 256 * 1024
+"""Of an error's details as JSON; the report with them must stay below the largest message."""
 BLOB_TRIES_COUNT = 60
 BLOB_RETRY_WAIT_S = 0.5
 StopReason = Literal["cancelled", "deadline", "stopped"]
@@ -186,11 +188,16 @@ def failure(fault: BaseException, masking: Masking) -> ReportedError:
 
 
 def _details(given: dict[str, Any] | None) -> msgspec.Raw:
-    """As JSON; what is none is told by its name."""
+    """As JSON; what is none is told by its name, what is too large by its size."""
+    if given is None:
+        return NULL
     try:
-        return NULL if given is None else msgspec.Raw(_encode(given))
+        data = _encode(given)
     except (TypeError, ValueError, OverflowError, RecursionError):
-        return msgspec.Raw(_encode({"unreadable": f"{type(given).__name__} that is not JSON"}))
+        data = _encode({"unreadable": f"{type(given).__name__} that is not JSON"})
+    if len(data) > DETAILS_BYTES_MAX:
+        data = _encode({"too_large": f"{len(data)} bytes of details, at most {DETAILS_BYTES_MAX} are kept"})
+    return msgspec.Raw(data)
 
 
 def _from_handler(fault: BaseException) -> BaseException:

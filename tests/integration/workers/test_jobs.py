@@ -152,6 +152,21 @@ async def test_what_a_handler_raises_fails_the_attempt(execution: Execution, mak
     assert "object" in told["bad output"].message
 
 
+async def test_details_too_large_for_a_report_leave_the_error_as_it_is(
+    execution: Execution, make_worker: MakeWorker
+) -> None:
+    worker = make_worker()
+
+    @worker.job("work")
+    async def work(_job: Job) -> None:
+        raise JobError("the answer makes no sense", code="ODD", details={"answer": "x" * 2_000_000})
+
+    async with serving(worker):
+        told = await execution.ending(await execution.hand_out())
+    assert (told.report.error.code, told.report.delivery) == ("ODD", 1)
+    assert "at most 262144 are kept" in msgspec.json.decode(told.report.error.details)["too_large"]
+
+
 async def test_plain_functions_run_side_by_side_in_threads(execution: Execution, make_worker: MakeWorker) -> None:
     worker = make_worker(concurrency=3)
     together = threading.Barrier(3, timeout=10)
