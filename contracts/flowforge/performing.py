@@ -59,6 +59,8 @@ class Running:
         self.task: asyncio.Task[None] | None = None
         self.thread: Future[Any] | None = None
         self.began_at = self.sign_at = time.monotonic()
+        self.is_resolved = False
+        """Whether what payload and input refer to was read; before that no handler is called."""
         self.is_handling = False
         """Whether the handler is being run, so that stopping means cancelling the task."""
         self.is_abandoned = False
@@ -98,7 +100,9 @@ async def perform(running: Running, handler: Handler | None, pool: ThreadPoolExe
     """Call the handler, and say what came of it. Raises nothing but what is a bug here."""
     if handler is None:
         return ReportedError(message=f"this worker does not serve the job type '{running.request.job_type}'")
-    if (refusal := await _resolve(running, blobs)) is not None:
+    refusal = await _resolve(running, blobs)
+    running.is_resolved = True
+    if refusal is not None:
         return refusal
     if (stopped := running.stopped_outcome()) is not None:
         return stopped

@@ -267,10 +267,16 @@ class Serving:
 
     def _sweep(self) -> None:
         """Tell the start of jobs that have not ended STARTED_AFTER_S later."""
-        begun, due = self._begun, time.monotonic() - STARTED_AFTER_S
-        while begun and begun[0].began_at <= due:
+        begun, now = self._begun, time.monotonic()
+        due = now - STARTED_AFTER_S
+        for _ in range(len(begun)):
+            if begun[0].began_at > due:
+                break
             running = begun.popleft()
-            if running.is_handling and running.key in self._running:
+            if not running.is_resolved and running.key in self._running:
+                running.began_at = now  # what it takes is still being read: look again
+                begun.append(running)
+            elif running.is_handling and running.key in self._running:
                 self._spawn(running.reporting.started())
         self._is_sweeping = bool(begun)
         if begun:

@@ -76,6 +76,27 @@ async def test_a_long_job_tells_its_start_at_once_and_once(execution: Execution,
     assert [each.kind for each in execution.of(job)] == ["JobStarted", "JobCompleted"]
 
 
+async def test_a_job_whose_input_takes_long_to_read_tells_its_start_too(
+    execution: Execution, make_worker: MakeWorker, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("flowforge.serving.STARTED_AFTER_S", 0.0)
+    worker = make_worker()
+    go_on = asyncio.Event()
+
+    @worker.job("work")
+    async def work(_job: Job) -> None:
+        await go_on.wait()
+
+    blobs = Blobs(execution.jetstream, execution.subjects.blobs_bucket)
+    reference = msgspec.to_builtins(await blobs.put(b'"a large input"'))
+    async with serving(worker):
+        job = await execution.hand_out(input=reference)
+        await execution.report(job, "JobStarted")
+        go_on.set()
+        await execution.ending(job)
+    assert [each.kind for each in execution.of(job)] == ["JobStarted", "JobCompleted"]
+
+
 async def test_progress_and_lines_are_told_in_order_before_the_end(
     execution: Execution, make_worker: MakeWorker
 ) -> None:
