@@ -113,18 +113,26 @@ class Serving:
             deliver=self._delivered,
             ready=self._ready,
         )
-        background = [self._loop.create_task(self._tick()), *await self._taking.start(self._handlers)]
-        await self._until_end(stop, background)
-        if self._closed.is_set():
-            raise Unreachable(f"NATS at {home.without_password(self._url)} ended the connection: {self._told_fault}")
-        await self._end(background)
+        background, grace_s = [self._loop.create_task(self._tick())], 0.0
+        try:
+            background += await self._taking.start(self._handlers)
+            await self._until_end(stop, background)
+            if self._closed.is_set():
+                raise Unreachable(
+                    f"NATS at {home.without_password(self._url)} ended the connection: {self._told_fault}"
+                )
+            grace_s = self._options.stop_grace_s
+        finally:  # whatever it ends by, nothing goes on
+            await self._end(background, grace_s)
 
     async def _until_end(self, stop: asyncio.Event, background: list[asyncio.Task[None]]) -> None:
         """Wait for the order to stop, for NATS to turn us away, or for a bug in what runs beside."""
         endings = [self._loop.create_task(stop.wait()), self._loop.create_task(self._closed.wait())]
-        await asyncio.wait([*endings, *background], return_when=asyncio.FIRST_COMPLETED)
-        for ending in endings:
-            ending.cancel()
+        try:
+            await asyncio.wait([*endings, *background], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for ending in endings:
+                ending.cancel()
         for task in background:
             if task.done():
                 task.result()
@@ -389,20 +397,20 @@ class Serving:
 
     # --- ending -----------------------------------------------------------------------------------------------------
 
-    async def _end(self, background: list[asyncio.Task[None]]) -> None:
+    async def _end(self, background: list[asyncio.Task[None]], grace_s: float) -> None:
         """Take no more, let what runs end, hand back the rest, tell everything, close."""
         self._is_stopping = True
         await self._taking.stop()
         for waiting in self._room.empty():
             self._running.pop(waiting.key, None)
             await self._settle(waiting.reply, arriving.NAK)
-        await self._ended_jobs(self._options.stop_grace_s)
+        await self._ended_jobs(grace_s)
         for running in list(self._running.values()):
             running.stop("stopped")
         await self._ended_jobs(STOPPED_HANDLERS_S)
         for running in list(self._running.values()):
             await self._settle(running.reply, arriving.NAK)
-        if not await self._publisher.flushed(LAST_REPORTS_S):
+        if not await self._publisher.flushed(0 if self._client.is_closed else LAST_REPORTS_S):
             _log.warning("%d reports were not stored", len(self._publisher))
         background[0].cancel()
         if self._client.is_connected:

@@ -16,6 +16,7 @@ from flowforge import Job, Unreachable, Worker
 from flowforge.jobs import ConsumerMismatch, ensure_job_consumer, job_consumer_config
 from flowforge.reports import JobRequested
 from flowforge.subjects import job_consumer
+from nats.errors import ConnectionClosedError
 from nats.errors import Error as NatsError
 
 from infra.bus.topology import declare
@@ -58,6 +59,11 @@ class Nats:
         )
         _wait_for(lambda: embedded_nats.is_ready(self._port), self.process, self._log)
         return self.process
+
+    def change_logins(self) -> None:
+        """Whoever is connected is turned away."""
+        self._folder.write_config(self._port, dict.fromkeys(embedded_nats.USERS, "another"), "flowforge")
+        self.process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
         self.process.kill()
@@ -280,6 +286,58 @@ async def test_a_worker_that_stops_ends_what_it_runs(execution: Execution, make_
     assert (left.num_pending or 0) + (left.num_ack_pending or 0) == 1  # on the queue, or handed back to it
 
 
+async def test_a_worker_that_is_cancelled_takes_no_more_and_hands_back_what_it_has(
+    execution: Execution, make_worker: MakeWorker
+) -> None:
+    worker = make_worker()
+    cancelled = asyncio.Event()
+
+    @worker.job("work")
+    async def work(_job: Job) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    running = asyncio.create_task(worker.run())
+    job = await execution.hand_out()
+    await execution.report(job, "JobStarted")
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert cancelled.is_set()
+    async with asyncio.timeout(WAIT_S):
+        while (info := await execution.consumer()).num_waiting:
+            await asyncio.sleep(0.01)
+    assert info.num_redelivered == 0
+
+    heir = make_worker()
+    heir.job("work")(_at_once)
+    async with serving(heir):
+        assert (await execution.ending(job)).report.delivery == 2
+
+
+async def test_a_worker_that_nats_turns_away_leaves_nothing_running(own_nats: Nats, namespace: str) -> None:
+    worker = Worker(nats_url=own_nats.url, namespace=namespace, stop_grace_s=60)
+    cancelled = asyncio.Event()
+
+    @worker.job("work")
+    async def work(_job: Job) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    with contextlib.suppress(ConnectionClosedError):  # the test's own connection is turned away as well
+        async with Execution.on(own_nats.url, namespace) as execution:
+            running = asyncio.create_task(worker.run())
+            await execution.report(await execution.hand_out(), "JobStarted")
+            own_nats.change_logins()
+            with pytest.raises(Unreachable, match="ended the connection"):
+                await running
+    assert cancelled.is_set()
+
+
 async def test_a_worker_that_stops_hands_back_what_does_not_end(execution: Execution, make_worker: MakeWorker) -> None:
     leaving, staying = make_worker(name="leaving", stop_grace_s=0.05), make_worker(name="staying")
 
@@ -399,6 +457,10 @@ async def test_no_address_is_told_with_the_next_step(tmp_path: Path, monkeypatch
 
     with pytest.raises(Unreachable, match="start `flowforge up`"):
         await worker.run()
+
+
+async def _at_once(_job: Job) -> None:
+    return
 
 
 def _server(servers: contextlib.ExitStack, home: Path) -> Nats:
