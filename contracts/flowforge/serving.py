@@ -39,6 +39,7 @@ CANCEL_GRACE_S = 10.0
 """A handler that does not end after it was told to is left behind, and its job is reported."""
 STOPPED_HANDLERS_S = 5.0
 LAST_REPORTS_S = 5.0
+LAST_FLUSH_S = 2
 RECONNECT_WAIT_S = 0.2
 PING_INTERVAL_S = 10
 TICK_S = min(1.0, JOB_HEARTBEAT_S / 3)
@@ -414,7 +415,8 @@ class Serving:
             _log.warning("%d reports were not stored", len(self._publisher))
         background[0].cancel()
         if self._client.is_connected:
-            await self._client.flush()
+            with contextlib.suppress(NatsError):
+                await self._client.flush(LAST_FLUSH_S)
         await self._client.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 

@@ -73,8 +73,7 @@ class Taking:
         self._is_stopped = True
         for task in self._binding:
             task.cancel()
-        for intake in self._intakes:
-            await intake.pull.stop()
+        await asyncio.gather(*(intake.pull.stop() for intake in self._intakes))
 
     def look(self) -> None:
         for intake in self._intakes:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from flowforge import Job, Unreachable, Worker
+from flowforge import Job, Unreachable, Worker, jobs
 from flowforge.jobs import ConsumerMismatch, ensure_job_consumer, job_consumer_config
 from flowforge.reports import JobRequested
 from flowforge.subjects import job_consumer
@@ -284,6 +284,33 @@ async def test_a_worker_that_stops_ends_what_it_runs(execution: Execution, make_
     assert execution.of(later) == []
     left = await execution.consumer()
     assert (left.num_pending or 0) + (left.num_ack_pending or 0) == 1  # on the queue, or handed back to it
+
+
+async def test_a_worker_stops_in_order_while_nats_is_silent(
+    own_nats: Nats, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "DRAIN_WAIT_S", 0.1)
+    monkeypatch.setattr("flowforge.serving.LAST_FLUSH_S", 0.1)
+    worker = Worker(nats_url=own_nats.url, namespace=namespace, stop_grace_s=0.1)
+    cancelled = asyncio.Event()
+
+    @worker.job("work")
+    async def work(_job: Job) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async with Execution.on(own_nats.url, namespace) as execution:
+        running = asyncio.create_task(worker.run())
+        await execution.report(await execution.hand_out(), "JobStarted")
+        own_nats.process.send_signal(signal.SIGSTOP)
+        worker.stop()
+        try:
+            await running
+        finally:
+            own_nats.process.send_signal(signal.SIGCONT)
+    assert cancelled.is_set()
 
 
 async def test_a_worker_that_is_cancelled_takes_no_more_and_hands_back_what_it_has(
