@@ -65,6 +65,8 @@ class Running:
         """Whether the handler is being run, so that stopping means cancelling the task."""
         self.is_abandoned = False
         """Whether the outcome was told although the handler has not ended."""
+        self.is_told = False
+        """Whether its ending report was stored: what is still here then is a handler that does not end."""
         self.is_roomless = False
         """Whether it was stopped while it waited, and takes nothing of what the worker offers."""
         self.deadline_timer: asyncio.TimerHandle | None = None

@@ -186,7 +186,7 @@ class Serving:
         self._told_fault = ""
         self._ended.clear()  # their reports may be lost with the server: what is handed out again is done again
         await self._publisher.reconnected()
-        for running in list(self._running.values()):
+        for running in [each for each in self._running.values() if not each.is_told]:
             await self._settle(running.reply, arriving.PROGRESS)
             if running.reporting.is_started_told:
                 await running.reporting.started()
@@ -203,11 +203,11 @@ class Serving:
             self._spawn(self._refuse(message, delivery, str(fault)))
             return
         key = (request.job_id, request.attempt)
-        if (known := self._running.get(key)) is not None:
-            known.adopt(message.reply, delivery)
-            return
         if key in self._ended:
             self._spawn(self._settle(message.reply, arriving.ACK))
+            return
+        if (known := self._running.get(key)) is not None:
+            self._adopt(known, message.reply, delivery)
             return
         reporting = self._reporting(request, cause, delivery)
         running = Running(request, message.reply, delivery, reporting)
@@ -223,6 +223,12 @@ class Serving:
             self._begin_roomless(running)
         elif self._room.enter(running):
             self._begin(running)
+
+    def _adopt(self, known: Running, reply: str, delivery: int) -> None:
+        """It runs here already; or it was told to end, does not, and its report is lost with the server."""
+        known.adopt(reply, delivery)
+        if known.is_told and (outcome := known.stopped_outcome()) is not None:
+            self._spawn(self._finish(known, outcome))
 
     def _reporting(self, request: JobRequested, cause: envelope.CloudEvent, delivery: int) -> Reporting:
         subject = self._subjects.report(request.run_id, request.job_id, "")
@@ -326,6 +332,7 @@ class Serving:
         else:
             stored = await running.reporting.completed(outcome)
         await stored
+        running.is_told = True
         _remember(self._ended, running.key, None)
         self._options.passed("after_report")
         await self._settle(running.reply, arriving.ACK)
@@ -392,7 +399,7 @@ class Serving:
             self._taking.look()
             due = time.monotonic() - JOB_HEARTBEAT_S + TICK_S / 2
             for running in list(self._running.values()):
-                if running.sign_at <= due and not running.is_abandoned:
+                if running.sign_at <= due and not running.is_abandoned and not running.is_told:
                     running.sign_at = time.monotonic()
                     await self._settle(running.reply, arriving.PROGRESS)
 

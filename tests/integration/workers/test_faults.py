@@ -7,8 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -221,6 +223,37 @@ async def test_a_job_said_again_after_its_end_is_taken_off_the_queue_unrun(
         await execution.hand_out(job_id=job.job_id, run_id=job.run_id)
         await execution.settled()
     assert calls == 1
+
+
+async def test_a_job_whose_handler_does_not_end_is_told_once_more_when_its_report_was_lost(
+    own_nats: Nats, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowforge.serving.CANCEL_GRACE_S", 0.1)
+    worker = Worker(nats_url=own_nats.url, namespace=namespace, stop_grace_s=1)
+    end = threading.Event()
+
+    @worker.job("work")
+    def work(_job: Job) -> None:
+        end.wait(WAIT_S)
+
+    async with Execution.on(own_nats.url, namespace) as execution, serving(worker):
+        try:
+            job = await execution.hand_out()
+            await execution.report(job, "JobStarted")
+            await execution.cancel(job)
+            await execution.ending(job)
+            ids: dict[str, Any] = {"job_id": job.job_id, "run_id": job.run_id}
+            await execution.hand_out(**ids)
+            await execution.settled()
+            own_nats.kill()
+            own_nats.empty()
+            own_nats.start()
+            await _declared(execution, namespace)
+            await execution.hand_out(**ids)
+            await execution.report(job, "JobFailed", count=2)
+            await execution.settled()
+        finally:
+            end.set()
 
 
 async def test_a_deleted_consumer_is_made_anew(execution: Execution, make_worker: MakeWorker) -> None:
