@@ -370,7 +370,7 @@ class Serving:
             return  # no job of ours
         attempt = arriving.cancelled_attempt(message.data)
         if attempt is not None:
-            _remember(self._cancelled, job_id, attempt)
+            _remember(self._cancelled, job_id, max(attempt, self._cancelled.get(job_id, 0)))
         for running in list(self._running.values()):
             if running.request.job_id == job_id and (attempt is None or running.request.attempt <= attempt):
                 self._stop_job(running, "cancelled")

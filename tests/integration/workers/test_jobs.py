@@ -428,6 +428,24 @@ async def test_a_cancel_names_the_attempts_it_means_and_is_remembered_for_them(
     assert (late.report.attempt, late.report.error.code) == (1, "CANCELLED")
 
 
+async def test_a_cancel_that_comes_late_revives_no_later_attempt(
+    execution: Execution, make_worker: MakeWorker
+) -> None:
+    worker = make_worker()
+
+    @worker.job("work")
+    async def work(_job: Job) -> None:
+        return
+
+    async with serving(worker):
+        job = requested(attempt=2)
+        await execution.cancel(job, attempt=2)
+        await execution.cancel(job, attempt=1)
+        await execution.client.flush()
+        await execution.put("work", body_of(job))
+        assert (await execution.ending(job)).report.error.code == "CANCELLED"
+
+
 async def test_a_handler_that_does_not_end_is_left_behind_and_reported(
     execution: Execution, make_worker: MakeWorker, monkeypatch: Any
 ) -> None:
