@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from flowforge import Job, JobError
-from flowforge.blobs import Blobs
+from flowforge.blobs import BlobMissing, Blobs
 from flowforge.reports import OUTPUT_INLINE_BYTES_MAX
 
 from tests.integration.workers.conftest import MakeWorker
@@ -290,6 +290,20 @@ async def test_a_large_output_travels_by_reference_and_is_put_in_its_place_as_in
     assert msgspec.json.decode(again.report.output) == reference
     kept = await Blobs(execution.jetstream, execution.subjects.blobs_bucket).get(reference["$blob"])
     assert msgspec.json.decode(kept) == large
+
+
+async def test_a_payload_that_the_object_store_has_spoiled_is_read_from_the_server(execution: Execution) -> None:
+    data = b'"as it was"'
+
+    async def from_server(_name: str) -> bytes | None:
+        return data
+
+    bucket = execution.subjects.blobs_bucket
+    reference = await Blobs(execution.jetstream, bucket).put(data)
+    await (await execution.jetstream.object_store(bucket)).put(reference.hash, b'"as it is now"')
+    assert await Blobs(execution.jetstream, bucket, from_server).get(reference.hash) == data
+    with pytest.raises(BlobMissing):
+        await Blobs(execution.jetstream, bucket).get(reference.hash)
 
 
 async def test_a_reference_to_nothing_fails_the_attempt(execution: Execution, make_worker: MakeWorker) -> None:
