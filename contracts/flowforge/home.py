@@ -73,7 +73,9 @@ def inbox_prefix() -> str:
 
 
 def without_password(url: str) -> str:
-    """An address that may be shown: the login's password left out."""
+    """An address that may be shown: the login's password left out, and a token, which NATS takes in place of a login."""
     scheme, separator, rest = url.rpartition("://")
     login, at, address = rest.rpartition("@")
-    return f"{scheme}{separator}{login.partition(':')[0]}{at}{address}"
+    name, colon, _ = login.partition(":")
+    is_token = bool(at) and not colon and not scheme.startswith("postgres")
+    return f"{scheme}{separator}{'***' if is_token else name}{at}{address}"

@@ -47,3 +47,5 @@ def test_namespace_and_inboxes_follow_the_environment(monkeypatch: pytest.Monkey
 def test_passwords_are_not_shown() -> None:
     assert home.without_password("nats://me:secret@host:4222") == "nats://me@host:4222"
     assert home.without_password("nats://host:4222") == "nats://host:4222"
+    assert home.without_password("nats://t0ken@host:4222") == "nats://***@host:4222"
+    assert home.without_password("postgresql://me@host/db") == "postgresql://me@host/db"
