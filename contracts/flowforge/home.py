@@ -52,9 +52,10 @@ def admin_key(home: str | Path | None = None) -> str | None:
 
 def worker_nats_url(given: str | None = None) -> str:
     """The NATS login of a worker. Raises `Unreachable` when no address is known."""
+    if url := given or os.environ.get("FLOWFORGE_NATS_URL"):
+        return url
     known = endpoints()
-    url = given or os.environ.get("FLOWFORGE_NATS_URL") or known.worker_nats or known.nats
-    if not url:
+    if not (url := known.worker_nats or known.nats):
         raise Unreachable(
             f"no address of NATS is known: start `flowforge up` (it writes {home_folder()}/endpoints.json), "
             "set FLOWFORGE_HOME to where it runs, or set FLOWFORGE_NATS_URL"
