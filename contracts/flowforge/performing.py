@@ -12,8 +12,8 @@ from typing import Any, Literal, cast
 import msgspec
 from nats.errors import Error as NatsError
 
-from flowforge.blobs import BlobMissing, Blobs
-from flowforge.errors import ErrorCode, JobError
+from flowforge.blobs import Blobs
+from flowforge.errors import ErrorCode, FlowForgeError, JobError
 from flowforge.job import Job
 from flowforge.masking import Masking
 from flowforge.raw import NULL
@@ -144,7 +144,7 @@ async def _resolve(running: Running, blobs: Blobs) -> ReportedError | None:
     try:
         request.payload = await _tried(lambda: blobs.inline(request.payload))
         request.input = await _tried(lambda: blobs.inline(request.input))
-    except BlobMissing as fault:
+    except FlowForgeError as fault:  # it is nowhere, or where the server is cannot be read
         return ReportedError(message=str(fault))
     except NatsError as fault:
         return ReportedError(message=f"the input could not be read: {fault!r}")

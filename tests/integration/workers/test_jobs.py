@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -316,6 +317,22 @@ async def test_a_reference_to_nothing_fails_the_attempt(execution: Execution, ma
     async with serving(worker):
         told = await execution.ending(await execution.hand_out(input={"$blob": "0" * 64, "size": 1}))
     assert "is not in the object store" in told.report.error.message
+
+
+async def test_an_input_that_cannot_be_asked_for_fails_the_attempt_and_says_why(
+    execution: Execution, make_worker: MakeWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWFORGE_HOME", str(tmp_path))
+    worker = make_worker()
+
+    @worker.job("work")
+    async def work(_job: Job) -> None:
+        raise AssertionError("must not be called")
+
+    async with serving(worker):
+        (tmp_path / "endpoints.json").write_text("{")
+        told = await execution.ending(await execution.hand_out(input={"$blob": "0" * 64, "size": 1}))
+    assert "endpoints.json cannot be read" in told.report.error.message
 
 
 async def test_an_output_over_the_cap_is_refused(
