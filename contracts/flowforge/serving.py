@@ -154,12 +154,15 @@ class Serving:
             skip_subject_validation=True,
         )
         connecting, stopping = self._loop.create_task(connection), self._loop.create_task(stop.wait())
-        await asyncio.wait([connecting, stopping], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if connecting.done():
-            connecting.result()
-            return True
-        connecting.cancel()
+        try:
+            await asyncio.wait([connecting, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if connecting.done():
+                connecting.result()
+                return True
+        finally:
+            stopping.cancel()
+            if connecting.cancel():
+                await self._client.close()
         return False
 
     async def _faulted(self, fault: Exception) -> None:

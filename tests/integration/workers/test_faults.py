@@ -377,6 +377,25 @@ async def test_a_worker_that_is_cancelled_takes_no_more_and_hands_back_what_it_h
         assert (await execution.ending(job)).report.delivery == 2
 
 
+@pytest.mark.parametrize("is_cancelled", [True, False])
+async def test_a_worker_that_ends_while_nobody_answers_asks_no_more(
+    is_cancelled: bool, own_nats: Nats, namespace: str, make_worker: MakeWorker
+) -> None:
+    own_nats.process.send_signal(signal.SIGSTOP)  # it takes the connection and says nothing
+    before = asyncio.all_tasks()
+    worker = make_worker(nats_url=own_nats.url)
+    worker.job("work")(_at_once)
+    running = asyncio.create_task(worker.run())
+    await _turns()
+    if is_cancelled:
+        running.cancel()
+    else:
+        worker.stop()
+    await asyncio.wait([running], timeout=WAIT_S)
+    await _turns()
+    assert asyncio.all_tasks() - before == set()
+
+
 async def test_a_worker_that_nats_turns_away_leaves_nothing_running(own_nats: Nats, namespace: str) -> None:
     worker = Worker(nats_url=own_nats.url, namespace=namespace, stop_grace_s=60)
     cancelled = asyncio.Event()
@@ -517,6 +536,11 @@ async def test_no_address_is_told_with_the_next_step(tmp_path: Path, monkeypatch
 
     with pytest.raises(Unreachable, match="start `flowforge up`"):
         await worker.run()
+
+
+async def _turns() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 async def _at_once(_job: Job) -> None:
