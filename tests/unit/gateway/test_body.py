@@ -1,5 +1,6 @@
 """What a body must be before anybody looks at what it says."""
 
+import time
 from typing import Any
 
 import msgspec
@@ -53,6 +54,15 @@ def test_depth_is_counted_by_brackets_outside_of_texts(opening: bytes, closing: 
     check_json(opening * json_depth_max + b'"[[[[{{{{\\"[["' + closing * json_depth_max)
     with pytest.raises(Problem, match="nested deeper than 200 levels"):
         check_json(opening * (json_depth_max + 1) + b"1" + closing * (json_depth_max + 1))
+
+
+@pytest.mark.parametrize("ending", [b"", b"\\"])
+def test_a_text_that_does_not_end_is_looked_at_once(ending: bytes) -> None:
+    body = b"[" * (json_depth_max + 1) + b'"' + b'\\"' * 20_000 + ending
+    began = time.process_time()
+    with pytest.raises(Problem):
+        check_json(body)
+    assert time.process_time() - began < 0.5, "looking at it took as long as the square of its length"
 
 
 def test_many_brackets_beside_each_other_are_not_deep() -> None:
