@@ -36,7 +36,7 @@ _CLAIM = """
 _KEEP = "update gateway.idempotency set answer = $2 where key = $1 and answer is null"
 _SWEEP = """
     delete from gateway.idempotency where key in
-        (select key from gateway.idempotency where created_at < now() - $1::interval limit $2)
+        (select key from gateway.idempotency where created_at < now() - $2::interval limit $1)
 """
 _SWEEP_SESSIONS = f"""
     delete from gateway.sessions where hash in (
@@ -110,9 +110,14 @@ class Store:
         """Forget what is older than it must be, again and again, until cancelled."""
         while True:
             try:
-                await self._pool.execute(_SWEEP, _KEPT, idempotency_swept_rows_max)
+                await self._sweep_all(_SWEEP, idempotency_swept_rows_max, _KEPT)
                 for statement in (_SWEEP_SESSIONS, _SWEEP_LINKS):
-                    await self._pool.execute(statement, sessions_swept_rows_max)
+                    await self._sweep_all(statement, sessions_swept_rows_max)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as fault:
                 _log.warning("old idempotency keys and sessions are not swept: %s", fault)
             await asyncio.sleep(idempotency_swept_every_s)
+
+    async def _sweep_all(self, statement: str, rows_max: int, *older_than: timedelta) -> None:
+        """In portions of so many rows, until none is left: however many came, as many go."""
+        while await self._pool.execute(statement, rows_max, *older_than) == f"DELETE {rows_max}":
+            pass

@@ -9,6 +9,8 @@ import asyncpg
 import httpx
 import pytest
 
+from services.gateway.store import Store, open_pool
+
 KEY = {"Idempotency-Key": "k-1"}
 
 
@@ -132,6 +134,27 @@ async def test_a_key_names_the_request_that_it_did_as_long_as_it_is_kept(
     await http.put("/api/workflows/hello", json=hello(name="Three"))
     await execute_sql(postgres_dsn, "update gateway.idempotency set answer = null")  # killed before it was kept
     assert (await http.put("/api/workflows/hello", json=hello(name="Two"), headers=KEY)).json()["version"] == 2
+
+
+async def test_however_many_old_keys_there_are_none_is_left(
+    service_dsn: str, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.store.idempotency_swept_rows_max", 10)
+    for count, days in ((35, 8), (5, 6)):
+        await execute_sql(
+            postgres_dsn,
+            "insert into gateway.idempotency (key, body_hash, created_at) "  # noqa: S608  numbers
+            f"select decode(md5('{days}-' || n), 'hex'), '', now() - interval '{days} days' from generate_series(1, {count}) n",
+        )
+    pool = await open_pool(service_dsn)
+    sweeping = asyncio.create_task(Store(pool).sweep())
+    try:
+        async with asyncio.timeout(5):
+            while await pool.fetchval("select count(*) from gateway.idempotency") != 5:
+                await asyncio.sleep(0.01)
+    finally:
+        sweeping.cancel()
+        await pool.close()
 
 
 async def test_a_service_that_is_away_is_waited_for(
