@@ -143,7 +143,7 @@ async def test_however_many_old_keys_there_are_none_is_left(
     for count, days in ((35, 8), (5, 6)):
         await execute_sql(
             postgres_dsn,
-            "insert into gateway.idempotency (key, body_hash, created_at) "  # noqa: S608  numbers
+            "insert into gateway.idempotency (key, body_hash, created_at) "
             f"select decode(md5('{days}-' || n), 'hex'), '', now() - interval '{days} days' from generate_series(1, {count}) n",
         )
     pool = await open_pool(service_dsn)
