@@ -9,7 +9,6 @@ import yaml
 
 from flowforge.errors import DefinitionInvalid
 
-
 DEPTH_MAX = 200
 """Lists and objects inside one another in a YAML text; the service takes no more either."""
 
