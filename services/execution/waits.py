@@ -134,6 +134,7 @@ class Waits:
     def _add(self, place: Place, wait: EventWait, position: int) -> None:
         # what was read beyond it meanwhile is read again: others are offered it twice, and nothing is missed
         self._position = min(self._position, position) if self._waits else position
+        self._remove(place)  # of an attempt before, which may have waited for another type
         self._waits[place] = (wait, position)
         if "*" in wait.event_type:
             self._patterns[place] = None

@@ -1,5 +1,7 @@
 """An event that a node waits for reaches its run, also when the process ends between the two."""
 
+from types import SimpleNamespace
+from typing import cast
 from uuid import UUID
 
 import msgspec
@@ -9,6 +11,7 @@ from flowforge.identity import derived_uuid
 
 from infra.eventlog import Append, MemoryEventLog, NewEvent, StreamAppend
 from services.execution import waits
+from services.execution.state import Run
 from services.execution.waits import EventCame, Waits
 from tests.unit.execution.given import NOW
 
@@ -59,6 +62,11 @@ def house() -> House:
     return House()
 
 
+def of(run_id: UUID) -> Run:
+    """The run as `Waits` knows it: its id is all that is read of it."""
+    return cast("Run", SimpleNamespace(id=run_id))
+
+
 async def test_an_event_is_offered_to_those_that_wait_for_its_type_since_before_it_came(house: House):
     await house.receives("early")
     await house.begins_to_wait(RUN)
@@ -105,9 +113,19 @@ async def test_nobody_is_offered_anything_once_its_node_has_ended(house: House):
     ended = NodeCompleted(node_id="w", attempt=1)
     position = await house.tell(RUN, "run", ended)
 
-    class Ended:
-        id = RUN
-
-    house.waits.note(Ended, [ended], position)  # pyright: ignore[reportArgumentType] the id is all that is read of a run
+    house.waits.note(of(RUN), [ended], position)
     await house.receives("late")
     assert await house.looked() == []
+
+
+async def test_a_later_attempt_that_waits_for_another_type_is_offered_only_that_after_a_restart(house: House):
+    await house.begins_to_wait(RUN, "order.paid")
+    await house.begins_to_wait(RUN, "order.sent")
+    await house.begins_to_wait(OTHER, "order.paid")
+    assert await house.looked(RUN, OTHER) == []
+    ended = NodeCompleted(node_id="w", attempt=1)
+    position = await house.tell(RUN, "run", ended)
+    house.waits.note(of(RUN), [ended], position)
+    await house.receives("a")
+    await house.receives("b", "order.sent")
+    assert await house.looked() == [(OTHER, "a")]
