@@ -200,12 +200,11 @@ class ExecutionService:
         said: list[Outgoing] = []
         for event, stored in zip(step.events, events, strict=True):
             said += self._said(run, event, stored)
-        self._waits.note(run, step.events, position)
+        self._note(run, step.events, events)
         self._waits.answered(self._offers.pop(run.id, ()))
         self._outputs.reached(position)
         if step.around is not None:
-            self._sharing.logged(run, step.events, events)
-        self._open.note(run, step.events, events[0].position)
+            self._sharing.logged(run)
         self._traces.logged(run, cause, step.events, events)
         if run.is_ended:
             self._runs.drop(run.id)
@@ -229,8 +228,16 @@ class ExecutionService:
             run = self._runs.get(stored.stream_id)
             if run is None:
                 continue
-            said += self._said(run, cast("RunEvent", facts.decode(stored.type, stored.data)), stored)
+            event = cast("RunEvent", facts.decode(stored.type, stored.data))
+            said += self._said(run, event, stored)
+            self._note(run, [event], [stored])
         return said
+
+    def _note(self, run: Run, events: Sequence[RunEvent], logged: Sequence[StoredEvent]) -> None:
+        """What is kept besides the runs hears of what is in the log, once more where it may never have heard."""
+        self._waits.note(run, events, logged[-1].position)
+        self._outputs.note(events, logged)
+        self._open.note(run, events, logged[0].position)
 
     def forget_all(self) -> None:
         """Start afresh: another owner may have been here."""

@@ -14,11 +14,11 @@ from uuid import UUID
 import msgspec
 from flowforge import events as facts
 from flowforge.envelope import now
-from flowforge.events import BreakerEvent, RunEvent
+from flowforge.events import BreakerEvent
 from flowforge.identity import lasting_stream
 
 from infra.bus import Message, Work
-from infra.eventlog import Append, EventLog, NewEvent, Snapshot, StoredEvent, StreamAppend
+from infra.eventlog import Append, EventLog, NewEvent, Snapshot, StreamAppend
 from services.execution import breakers
 from services.execution.around import BREAKER, OUTPUT, Around, Wanted
 from services.execution.breakers import Breaker, BreakerTold
@@ -102,12 +102,11 @@ class Sharing:
         if not is_step:
             self.around.places.answered(run.id)
 
-    def logged(self, run: Run, events: Sequence[RunEvent], logged: Sequence[StoredEvent]) -> None:
+    def logged(self, run: Run) -> None:
         """The step counts: breakers are told, and who is invited has a turn."""
         for told in self.around.logged(run.id):
             self._put(told, f"{run.id}-{told.what}")
         self._wake(self.around.places.invitations())
-        self._outputs.note(events, logged)
 
     def refused(self, run_id: UUID) -> None:
         """The step is void; others may have been refused for it."""
