@@ -93,7 +93,7 @@ class ExecutionService:
         self._sharing = Sharing(self._log, self._outputs, self._limits, self._put)
         self._runs = Runs(self._log, shell.client, self._subjects, self._sharing.read)
         self._awaited = AwaitedWorkers(shell.client, self._subjects, self._runs, self._put)
-        self._waits = Waits(self._log, self._put, self._sharing.holds)
+        self._waits = Waits(self._log, self._put, self._sharing.holds, shell.is_ready.is_set)
         self._lost = LostJobs(self._log, shell, self._subjects, self._runs, self._open, self._job_message)
         self._spent = SpentJobs(shell, self._subjects)
 

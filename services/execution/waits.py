@@ -54,10 +54,16 @@ class Waits:
     """Who waits for which events, and how far the log was read for them."""
 
     def __init__(
-        self, log: EventLog, put: Callable[[EventCame, str], None], holds: Callable[[UUID], None] = lambda _: None
+        self,
+        log: EventLog,
+        put: Callable[[EventCame, str], None],
+        holds: Callable[[UUID], None] = lambda _: None,
+        is_owner: Callable[[], bool] = lambda: True,
     ) -> None:
         self._log = log
         self._put = put
+        self._is_owner = is_owner
+        """Whether this process turns. One that does so no more keeps nothing: what it knows is not what its successor does."""
         self._holds = holds
         """Told of open runs in which something waits for a place, or before a circuit breaker."""
         self._looking = asyncio.Lock()
@@ -105,7 +111,7 @@ class Waits:
                 _log.warning("cannot look for events that nodes wait for: %s", fault)
 
     async def _read_on(self) -> None:
-        while self._waits:
+        while self._waits and self._is_owner():
             page = await self._log.read(self._position, WAITS_PAGE_COUNT, types={EventReceived.__name__})
             for stored in page:
                 await self._offer(stored)
@@ -180,7 +186,7 @@ class Waits:
 
     async def _keep(self) -> None:
         now_s = time.monotonic()
-        if now_s < self._kept_at + WAITS_KEPT_EVERY_S:
+        if now_s < self._kept_at + WAITS_KEPT_EVERY_S or not self._is_owner():
             return
         position = min((offer[0] - 1 for offer in self._unanswered), default=self._position)
         if position > self._kept:

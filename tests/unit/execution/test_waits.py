@@ -31,11 +31,12 @@ class House:
     def __init__(self) -> None:
         self.log = MemoryEventLog()
         self.came: list[EventCame] = []
+        self.is_owner = True
         self.restart()
 
     def restart(self) -> None:
         self.came.clear()
-        self.waits = Waits(self.log, lambda came, _: self.came.append(came))
+        self.waits = Waits(self.log, lambda came, _: self.came.append(came), is_owner=lambda: self.is_owner)
 
     async def tell(self, stream: UUID, kind: str, event: Event) -> int:
         version = len(await self.log.read_stream(stream))
@@ -129,3 +130,16 @@ async def test_a_later_attempt_that_waits_for_another_type_is_offered_only_that_
     await house.receives("a")
     await house.receives("b", "order.sent")
     assert await house.looked() == [(OTHER, "a")]
+
+
+async def test_one_that_is_the_owner_no_more_hides_no_event_from_the_next_owner(house: House):
+    await house.begins_to_wait(OTHER, "order.sent")
+    await house.looked(OTHER)
+    house.is_owner = False  # and what the next owner logs is not noted here
+    await house.begins_to_wait(RUN)
+    await house.receives("a")
+    await house.receives("b", "order.sent")
+    assert await house.looked() == []
+    house.is_owner = True
+    house.restart()
+    assert await house.looked(RUN, OTHER) == [(RUN, "a"), (OTHER, "b")]
