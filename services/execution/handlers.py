@@ -35,7 +35,7 @@ from services.execution.sharing import BREAKER_KEY, Sharing
 from services.execution.spent_jobs import ADVISORY, SpentJobs, decode_advisory, spent_sequence
 from services.execution.state import Run
 from services.execution.traces import RunTraces
-from services.execution.waits import Offer, Waits
+from services.execution.waits import Waits
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -80,10 +80,8 @@ class ExecutionService:
         self._open = OpenRuns(log)
         self._is_nudged = False
         self._traces = RunTraces(log)
-        self._steps: dict[UUID, tuple[deciding.Step, Message]] = {}
-        """What is decided and not logged yet, and by which message it came about."""
-        self._offers: dict[UUID, list[Offer]] = {}
-        """Events that steps were decided on which are not logged yet."""
+        self._steps: dict[UUID, tuple[deciding.Step, Message, Sequence[Message]]] = {}
+        """What is decided and not logged yet, by which message it came about, and all that it was decided on."""
         self.inbound = {self._subjects.advisories_stream: decode_advisory}
 
     def attached(self, shell: Shell) -> None:
@@ -142,9 +140,10 @@ class ExecutionService:
             return self._sharing.decide_breaker(name.removeprefix(BREAKER_KEY), messages) if is_breaker else Work()
         run = self._runs.get(key)
         if run is None:
-            self._waits.answered(meaning.offers(messages))
+            self._answered(None, messages)
             return _of_no_run(key, messages)
         if run.archive is not None:
+            self._answered(run, messages)
             return _of_archived(run, run.archive, messages)
         around = self._sharing.around
         step = deciding.Step(run, now(), around if around.concerns(run) else None)
@@ -167,13 +166,11 @@ class ExecutionService:
                 answers.append((message, b"" if refusal is None else _rejected(refusal)))
         if step.around is not None:
             self._sharing.decided(run, step.wanted, is_step=bool(step.events))
-        offers = meaning.offers(messages[: len(messages) - len(later)])
+        handled = messages[: len(messages) - len(later)]
         if not step.events:
-            self._waits.answered(offers)
+            self._answered(run, handled)
             return Work(answers=[(m, body or _accepted(run, 0)) for m, body in answers], aside=aside)
-        self._steps[key] = step, first
-        if offers:
-            self._offers[key] = offers
+        self._steps[key] = step, first, handled
         stream = StreamAppend(
             "run", run.id, version, [NewEvent(type(e).__name__, facts.encode(e)) for e in step.events]
         )
@@ -194,14 +191,14 @@ class ExecutionService:
             return []
         run = self._runs.get(key)
         assert run is not None
-        step, cause = self._steps.pop(run.id)
+        step, cause, handled = self._steps.pop(run.id)
         position = events[-1].position
         work.answers = [(message, body or _accepted(run, position)) for message, body in work.answers]
         said: list[Outgoing] = []
         for event, stored in zip(step.events, events, strict=True):
             said += self._said(run, event, stored)
         self._note(run, step.events, events)
-        self._waits.answered(self._offers.pop(run.id, ()))
+        self._answered(run, handled)
         self._outputs.reached(position)
         if step.around is not None:
             self._sharing.logged(run)
@@ -215,7 +212,6 @@ class ExecutionService:
         if isinstance(key, UUID):
             self._runs.doubt(key)
             self._steps.pop(key, None)
-            self._offers.pop(key, None)
             self._sharing.refused(key)
         elif isinstance(key, str) and key.startswith(BREAKER_KEY):
             self._sharing.breaker_refused(key.removeprefix(BREAKER_KEY))
@@ -243,7 +239,6 @@ class ExecutionService:
         """Start afresh: another owner may have been here."""
         self._runs.clear()
         self._steps.clear()
-        self._offers.clear()
         self._waits.forget()
         self._open.forget()
         self._outputs.forget()
@@ -274,6 +269,11 @@ class ExecutionService:
             await self._awaited.look(self._open)
         await self._spent.drop()
         await self._lost.look()
+
+    def _answered(self, run: Run | None, messages: Sequence[Message]) -> None:
+        """What the run had to say to these is in the log, if there was anything."""
+        self._waits.answered(meaning.offers(messages), run)
+        self._spent.answered(messages)
 
     # --- deciding --------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ job has makes it look and takes nothing; the counts of deliveries stay as they w
 import contextlib
 import logging
 import time
+from collections.abc import Sequence
 from typing import cast
 
 import msgspec
@@ -27,6 +28,7 @@ CONSUMERS_PAGE_COUNT = 256
 ANSWER_WAIT_S = 2.0
 ADVISORY = "io.nats.jetstream.advisory.v1.max_deliver"
 _TAKES_NOTHING = msgspec.json.encode({"batch": 1, "no_wait": True, "max_bytes": 1})
+_SOURCE, _LOST = "/nats", "lost-"
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 _job = msgspec.json.Decoder(JobRequested)
@@ -49,7 +51,7 @@ def decode_advisory(body: bytes) -> CloudEvent:
         advisory = msgspec.json.decode(body, type=Advisory)
     except msgspec.DecodeError as fault:
         raise NotAnEvent(f"no advisory: {fault}") from fault
-    return CloudEvent(id=advisory.id, source="/nats", type=advisory.type, data=msgspec.Raw(body))
+    return CloudEvent(id=advisory.id, source=_SOURCE, type=advisory.type, data=msgspec.Raw(body))
 
 
 def spent_sequence(message: Message) -> int:
@@ -64,6 +66,7 @@ class SpentJobs:
         self._shell = shell
         self._subjects = subjects
         self._reported: list[int] = []
+        """Those whose run had its say: the log has it, and nobody needs the job on the queue any more."""
         self._passed: dict[str, int] = {}
         self._looked_at = 0.0
 
@@ -80,10 +83,15 @@ class SpentJobs:
         )
         lost = JobFailed(attempt=job.attempt, delivery=2**31, error=error)
         subject = self._subjects.report(job.run_id, job.job_id, "JobFailed")
-        event = CloudEvent(id=f"lost-{sequence}", source="/nats", type="JobFailed", data=msgspec.Raw(_encode(lost)))
+        event = CloudEvent(id=f"{_LOST}{sequence}", source=_SOURCE, type="JobFailed", data=msgspec.Raw(_encode(lost)))
         self._shell.intake.put(Message(subject, message.body, event, message.origin, message.reply_to))
-        self._reported.append(sequence)
         message.is_settled = True
+
+    def answered(self, messages: Sequence[Message]) -> None:
+        """What runs had to say to these is in the log, if there was anything."""
+        for message in messages:
+            if message.event.id.startswith(_LOST) and message.event.source == _SOURCE:
+                self._reported.append(int(message.event.id.removeprefix(_LOST)))
 
     async def look(self) -> None:
         """To be called each second while runs are open: has nats-server look when it is time."""

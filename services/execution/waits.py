@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
@@ -90,9 +90,14 @@ class Waits:
             elif self._waits and isinstance(event, _ENDINGS):
                 self._remove((run.id, event.node_id, event.instance))
 
-    def answered(self, offers: Iterable[Offer]) -> None:
-        """What the runs had to say to these is in the log, if there was anything."""
+    def answered(self, offers: Sequence[Offer], run: Run | None = None) -> None:
+        """What the run had to say to these is in the log, if there was anything. A node that waits for no event (any more)
+        is offered no other."""
         self._unanswered.difference_update(offers)
+        for _, run_id, node_id, instance in offers if run is not None else ():
+            unit = run.find(node_id, instance)
+            if unit is None or not isinstance(unit.wait, EventWait):
+                self._remove((run_id, node_id, instance))
 
     async def nudged(self, _message: object = None) -> None:
         """The log grew. Costs nothing while nobody waits."""

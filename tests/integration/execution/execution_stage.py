@@ -26,12 +26,17 @@ WAIT_S = 6
 
 
 class Log(MemoryEventLog):
-    """A log that can be asked to fail: reads while `is_away`, and the answers of appends that have one of `unanswered`."""
+    """A log that can be asked to fail: reads of streams while `is_away`, the next `refused_count` appends, and the answer of
+    the next append that has one of `unanswered`."""
 
     is_away = False
     unanswered: Collection[str] = ()
+    refused_count = 0
 
     async def append(self, groups: Sequence[Append]) -> list[Answer]:
+        if self.refused_count:
+            self.refused_count -= 1
+            raise Unavailable("the log is away")
         answers = await super().append(groups)
         types = {event.type for group in groups for stream in group.streams for event in stream.events}
         if types & set(self.unanswered):

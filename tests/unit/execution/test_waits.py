@@ -64,8 +64,8 @@ def house() -> House:
 
 
 def of(run_id: UUID) -> Run:
-    """The run as `Waits` knows it: its id is all that is read of it."""
-    return cast("Run", SimpleNamespace(id=run_id))
+    """The run as `Waits` knows it, with nothing in it that waits."""
+    return cast("Run", SimpleNamespace(id=run_id, find=lambda *_: None))
 
 
 async def test_an_event_is_offered_to_those_that_wait_for_its_type_since_before_it_came(house: House):
@@ -143,3 +143,14 @@ async def test_one_that_is_the_owner_no_more_hides_no_event_from_the_next_owner(
     house.is_owner = True
     house.restart()
     assert await house.looked(RUN, OTHER) == [(RUN, "a"), (OTHER, "b")]
+
+
+async def test_a_node_that_has_ended_before_a_restart_is_offered_one_event_and_no_other(house: House):
+    await house.begins_to_wait(RUN)
+    await house.tell(RUN, "run", NodeCompleted(node_id="w", attempt=1))
+    await house.begins_to_wait(OTHER)
+    await house.receives("a")
+    assert await house.looked(RUN, OTHER) == [(RUN, "a"), (OTHER, "a")]
+    house.waits.answered([house.came[0].offer], of(RUN))
+    await house.receives("b")
+    assert await house.looked() == [(OTHER, "b")]

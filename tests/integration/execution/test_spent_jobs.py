@@ -1,0 +1,30 @@
+"""A job that its workers took and never ended is reported as lost, whatever happens meanwhile."""
+
+from execution_stage import Installation, until
+
+from infra.bus.appending import UNAVAILABLE_WAIT_S
+
+
+async def spend(installation: Installation) -> None:
+    """Worker after worker takes the job and is gone."""
+    jobs = await installation.client.jetstream().pull_subscribe_bind("default--work", installation.subjects.jobs_stream)
+    for _ in range(3):
+        [job] = await jobs.fetch(1, timeout=5)
+        await job.nak()
+
+
+async def test_a_job_is_lost_though_the_log_did_not_answer_when_that_was_to_be_logged(installation: Installation):
+    await installation.define({"id": "j", "type": "job", "job_type": "work"})
+    await installation.start()
+    run = await installation.run()
+    await installation.until_logged(run, "NodeQueued")
+    installation.log.refused_count = len(UNAVAILABLE_WAIT_S) + 1  # longer than one turn has patience for
+    await spend(installation)
+    await installation.until_logged(run, "NodeFailed")
+    assert installation.log.refused_count == 0
+
+    async def is_off_the_queue() -> bool:
+        stream = await installation.client.jetstream().stream_info(installation.subjects.jobs_stream)
+        return stream.state.messages == 0
+
+    await until(is_off_the_queue, "nobody needs it on the queue any more")
