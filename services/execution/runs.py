@@ -23,7 +23,7 @@ from services.execution import inputs
 from services.execution.causes import cause_events
 from services.execution.plan import Plan
 from services.execution.prompts import stored_prompt
-from services.execution.settings import PLANS_CACHED_MAX, RUNS_CACHED_MAX
+from services.execution.settings import PLANS_CACHED_MAX, RUNS_CACHED_MAX, RUNS_PAGE_COUNT
 from services.execution.state import Run, fold, recorded_in, source_of
 
 _log = logging.getLogger(__name__)
@@ -133,6 +133,18 @@ class Runs:
             if run.is_ended:
                 run.archive = (await self._log.archived([run.id])).get(run.id)
             self._keep(run)
+
+    async def read_readable(self, run_ids: Sequence[UUID]) -> None:
+        """The same, page by page; one that cannot be read keeps nobody else from going on."""
+        for start in range(0, len(run_ids), RUNS_PAGE_COUNT):
+            page = run_ids[start : start + RUNS_PAGE_COUNT]
+            try:
+                await self.read(page)
+            except LookupError as fault:
+                if len(page) == 1:
+                    _log.warning("run %s cannot be read, and is left as it is: %s", page[0], fault)
+                for run_id in page if len(page) > 1 else ():
+                    await self.read_readable([run_id])
 
     def _keep(self, run: Run) -> None:
         """Into memory, unless a turn was faster; what it refers to is loaded before it is decided on."""

@@ -94,7 +94,9 @@ class Waits:
         """What the run had to say to these is in the log, if there was anything. A node that waits for no event (any more)
         is offered no other."""
         self._unanswered.difference_update(offers)
-        for _, run_id, node_id, instance in offers if run is not None else ():
+        if run is None:
+            return
+        for _, run_id, node_id, instance in offers:
             unit = run.find(node_id, instance)
             if unit is None or not isinstance(unit.wait, EventWait):
                 self._remove((run_id, node_id, instance))

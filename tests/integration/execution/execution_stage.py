@@ -26,12 +26,15 @@ WAIT_S = 6
 
 
 class Log(MemoryEventLog):
-    """A log that can be asked to fail: reads of streams while `is_away`, the next `refused_count` appends, and the answer of
-    the next append that has one of `unanswered`."""
+    """A log that can be asked to fail: the next `refused_count` appends, the answer of the next append that has one of
+    `unanswered`, and reads of the stream `away`; while `awaited` is read for the first time `meanwhile` is done."""
 
-    is_away = False
-    unanswered: Collection[str] = ()
     refused_count = 0
+    unanswered: Collection[str] = ()
+    away: UUID | None = None
+    asked_count = 0
+    awaited: UUID | None = None
+    meanwhile: Callable[[], Awaitable[None]]
 
     async def append(self, groups: Sequence[Append]) -> list[Answer]:
         if self.refused_count:
@@ -44,13 +47,14 @@ class Log(MemoryEventLog):
             raise Unavailable("the answer was lost")
         return answers
 
-    async def read_streams(self, stream_ids: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
-        self._answers()
-        return await super().read_streams(stream_ids)
-
-    def _answers(self) -> None:
-        if self.is_away:
+    async def read_stream(self, stream_id: UUID, after_version: int = 0, limit: int | None = None) -> list[StoredEvent]:
+        if stream_id == self.awaited:
+            self.awaited = None
+            await self.meanwhile()
+        if stream_id == self.away:
+            self.asked_count += 1
             raise Unavailable("the log is away")
+        return await super().read_stream(stream_id, after_version, limit)
 
 
 class Store(OutputStore):
@@ -127,7 +131,7 @@ class Installation:
     async def run(self, workflow_id: str = "wf", input_data: Any = None) -> UUID:
         """A run begins, and execution hears of it."""
         run_id = await self.triggered(workflow_id, input_data)
-        await self.say(run_id)
+        await self.say(run_id, workflow_id)
         return run_id
 
     async def say(self, run_id: UUID, workflow_id: str = "wf") -> None:
@@ -157,9 +161,13 @@ class Installation:
         answers = await self.log.append([Append([StreamAppend(kind, stream_id, version, [new])], now())])
         assert isinstance(answers[0], Appended)
 
+    async def queued_count(self) -> int:
+        """How many jobs are on the queue."""
+        return (await self.client.jetstream().stream_info(self.subjects.jobs_stream)).state.messages
+
     async def kinds(self, run_id: UUID) -> list[str]:
         """The history of the run, as types."""
-        return [stored.type for stored in await self.log.read_stream(run_id)]
+        return [stored.type for stored in (await self.log.read_streams([run_id]))[run_id]]
 
     async def until_logged(self, run_id: UUID, kind: str) -> None:
         async def is_there() -> bool:

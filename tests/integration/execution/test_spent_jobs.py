@@ -24,7 +24,6 @@ async def test_a_job_is_lost_though_the_log_did_not_answer_when_that_was_to_be_l
     assert installation.log.refused_count == 0
 
     async def is_off_the_queue() -> bool:
-        stream = await installation.client.jetstream().stream_info(installation.subjects.jobs_stream)
-        return stream.state.messages == 0
+        return await installation.queued_count() == 0
 
     await until(is_off_the_queue, "nobody needs it on the queue any more")
