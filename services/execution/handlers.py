@@ -115,9 +115,10 @@ class ExecutionService:
             if message.event.type == ADVISORY:
                 await self._spent.hand_over(message)
         run_ids = [key for key in keys if isinstance(key, UUID)]
-        await self._runs.load(run_ids, messages, self._open)
         told = [key.removeprefix(BREAKER_KEY) for key in keys if isinstance(key, str) and key.startswith(BREAKER_KEY)]
         await self._sharing.load(run_ids, told, self._runs, self._open)
+        # last: while places were counted, any run in memory may have been let go
+        await self._runs.load(run_ids, messages, self._open)
 
     def ranked(self, keys: Collection[Hashable]) -> Collection[Hashable]:
         """Runs of a higher priority first: they are the first to have what there is room for, and on the queues."""
@@ -189,9 +190,8 @@ class ExecutionService:
         if not isinstance(key, UUID):
             self._sharing.breaker_logged()
             return []
-        run = self._runs.get(key)
-        assert run is not None
-        step, cause, handled = self._steps.pop(run.id)
+        step, cause, handled = self._steps.pop(key)
+        run = step.run
         position = events[-1].position
         work.answers = [(message, body or _accepted(run, position)) for message, body in work.answers]
         said: list[Outgoing] = []
@@ -218,7 +218,8 @@ class ExecutionService:
 
     async def resay(self, events: Sequence[StoredEvent]) -> list[Outgoing]:
         """The same messages again; jobs only while they are still wanted."""
-        await self._runs.load({stored.stream_id for stored in events}, [])
+        run_ids = dict.fromkeys(stored.stream_id for stored in events)
+        await self._runs.read_readable([run_id for run_id in run_ids if self._runs.get(run_id) is None])
         said: list[Outgoing] = []
         for stored in events:
             run = self._runs.get(stored.stream_id)
