@@ -170,7 +170,8 @@ class ExecutionService:
         handled = messages[: len(messages) - len(later)]
         if not step.events:
             self._answered(run, handled)
-            return Work(answers=[(m, body or _accepted(run, 0)) for m, body in answers], aside=aside)
+            known = _accepted(run, run.last_position)
+            return Work(answers=[(m, body or known) for m, body in answers], aside=aside)
         self._steps[key] = step, first, handled
         stream = StreamAppend(
             "run", run.id, version, [NewEvent(type(e).__name__, facts.encode(e)) for e in step.events]
@@ -192,7 +193,9 @@ class ExecutionService:
             return []
         step, cause, handled = self._steps.pop(key)
         run = step.run
-        position = events[-1].position
+        position = run.last_position = events[-1].position
+        if run.asked_version >= events[0].version:
+            run.asked_position = events[run.asked_version - events[0].version].position
         work.answers = [(message, body or _accepted(run, position)) for message, body in work.answers]
         said: list[Outgoing] = []
         for event, stored in zip(step.events, events, strict=True):
@@ -281,6 +284,8 @@ class ExecutionService:
     def _apply(self, step: deciding.Step, message: Message) -> Refusal | None:
         if message.event.type in REPORT_TYPES:
             self._lost.spoke_of(UUID(message.tokens[3]))
+        if meaning.is_of_a_round_before(step.run, message):
+            return None
         return meaning.apply(step, message, self._is_wanted)
 
     def _is_wanted(self, run: Run) -> bool:

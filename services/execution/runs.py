@@ -129,7 +129,9 @@ class Runs:
             ]
             triggered = cast("WorkflowTriggered", events[0][0])
             run = fold(await self.plan(triggered.workflow_id, triggered.workflow_version), events)
-            run.position, run.actor, run.traceparent = history[0].position, history[0].actor, history[0].traceparent
+            run.actor, run.traceparent = history[0].actor, history[0].traceparent
+            run.position, run.last_position = history[0].position, history[-1].position
+            run.asked_position = next(each.position for each in history if each.version == run.asked_version)
             if run.is_ended:
                 run.archive = (await self._log.archived([run.id])).get(run.id)
             self._keep(run)

@@ -140,10 +140,21 @@ class Installation:
         body = envelope(stored, self.namespace)
         await self.client.jetstream().publish(self.subjects.run(workflow_id, run_id, stored.type), body)
 
-    async def completes(self, run_id: UUID, node_id: str, output: Any = None) -> None:
+    async def tells(self, name: str, run_id: UUID, **fields: Any) -> dict[str, Any]:
+        """What somebody asks of the run, and the answer."""
+        data = {"command_id": str(new_uuid()), "actor": "ada", "run_id": str(run_id), **fields}
+        raw = msgspec.Raw(msgspec.json.encode(data))
+        event = CloudEvent(id=str(new_uuid()), source="/gateway", type=name, data=raw)
+        inbox = self.client.new_inbox()
+        answers = await self.client.subscribe(inbox, max_msgs=1)
+        assert self.shell is not None
+        await self.shell.command(self.subjects.command("execution", name), encode_envelope(event), inbox)
+        return msgspec.json.decode((await answers.next_msg(timeout=WAIT_S)).data)
+
+    async def completes(self, run_id: UUID, node_id: str, output: Any = None, attempt: int = 1) -> None:
         """A worker reports that the job of the node is done."""
         job_id = part_uuid(run_id, "job", node_id, "")
-        said = JobCompleted(attempt=1, output=msgspec.Raw(msgspec.json.encode(output)))
+        said = JobCompleted(attempt=attempt, output=msgspec.Raw(msgspec.json.encode(output)))
         data = msgspec.Raw(msgspec.json.encode(said))
         event = CloudEvent(id=str(new_uuid()), source="/worker", type="JobCompleted", data=data)
         subject = self.subjects.report(run_id, job_id, "JobCompleted")
@@ -169,11 +180,11 @@ class Installation:
         """The history of the run, as types."""
         return [stored.type for stored in (await self.log.read_streams([run_id]))[run_id]]
 
-    async def until_logged(self, run_id: UUID, kind: str) -> None:
+    async def until_logged(self, run_id: UUID, kind: str, count: int = 1) -> None:
         async def is_there() -> bool:
-            return kind in await self.kinds(run_id)
+            return (await self.kinds(run_id)).count(kind) >= count
 
-        await until(is_there, f"{kind} of {run_id}")
+        await until(is_there, f"{count} {kind} of {run_id}")
 
 
 async def until(is_so: Callable[[], bool | Awaitable[bool]], what: str, within_s: float = WAIT_S) -> None:
