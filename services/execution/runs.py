@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from flowforge import events as facts
 from flowforge.definition import parse_stored
-from flowforge.events import ForkedFrom, RunEvent, WorkflowTriggered
+from flowforge.events import ChildRunEnded, ForkedFrom, RunEvent, WorkflowTriggered
 from flowforge.identity import named_stream
 from flowforge.jobs import ensure_job_consumer
 from flowforge.reports import JobCompleted
@@ -28,6 +28,7 @@ from services.execution.state import Run, fold, recorded_in, source_of
 
 _log = logging.getLogger(__name__)
 _triggered = msgspec.json.Decoder(WorkflowTriggered)
+_child_ended = msgspec.json.Decoder(ChildRunEnded)
 _completed = msgspec.json.Decoder(JobCompleted)
 
 
@@ -80,8 +81,12 @@ class Runs:
             self._doubted -= missing
         await self._read_parents(run_ids)
         for message in messages:
-            if message.event.type == "JobCompleted" and b'"$blob"' in message.body:
+            if b'"$blob"' not in message.body:
+                continue
+            if message.event.type == "JobCompleted":
                 await self._keep_blob(message)
+            elif message.event.type == "ChildRunEnded":
+                self._refer(_child_ended.decode(message.event.data))
         for run_id in run_ids:
             if (run := self._runs.get(run_id)) is not None:
                 self._runs.move_to_end(run_id)
@@ -232,6 +237,12 @@ class Runs:
         for reference in [reference for reference, value in run.blobs.items() if value is None]:
             data = await self._log.get_blob(reference)
             run.blobs[reference] = None if data is None else msgspec.json.decode(data)
+
+    def _refer(self, ended: ChildRunEnded) -> None:
+        """A large output of a child: its parent's templates may look at it, so it is loaded with what they may look at."""
+        run, reference = self._runs.get(ended.parent_run_id), inputs.blob_hash(ended.output)
+        if run is not None and reference is not None:
+            run.blobs.setdefault(reference, None)
 
     async def _keep_blob(self, message: Message) -> None:
         """A large output: from NATS into Postgres before anything refers to it."""

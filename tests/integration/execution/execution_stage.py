@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
 from flowforge.envelope import CloudEvent, now
 from flowforge.envelope import encode as encode_envelope
-from flowforge.events import Cause, Event, EventReceived, TriggerRef, WorkflowCreated, WorkflowTriggered, encode
+from flowforge.events import Cause, Event, EventReceived, TriggerRef, WorkflowCreated, WorkflowTriggered, decode, encode
 from flowforge.identity import named_stream, new_uuid, part_uuid
 from flowforge.reports import JobCompleted
 from flowforge.subjects import Subjects
@@ -22,6 +22,7 @@ from services.execution.outputs import Outputs
 from services.execution.places import Limits
 from services.execution.store import Kept, OutputStore
 
+E = TypeVar("E")
 WAIT_S = 6
 
 
@@ -136,9 +137,12 @@ class Installation:
 
     async def say(self, run_id: UUID, workflow_id: str = "wf") -> None:
         """The first event of the run, on its stream."""
-        stored = (await self.log.read_stream(run_id))[0]
+        await self.publish((await self.log.read_stream(run_id))[0], workflow_id)
+
+    async def publish(self, stored: StoredEvent, workflow_id: str = "wf") -> None:
+        """An event of a run, on the run's stream."""
         body = envelope(stored, self.namespace)
-        await self.client.jetstream().publish(self.subjects.run(workflow_id, run_id, stored.type), body)
+        await self.client.jetstream().publish(self.subjects.run(workflow_id, stored.stream_id, stored.type), body)
 
     async def tells(self, name: str, run_id: UUID, **fields: Any) -> dict[str, Any]:
         """What somebody asks of the run, and the answer."""
@@ -151,9 +155,11 @@ class Installation:
         await self.shell.command(self.subjects.command("execution", name), encode_envelope(event), inbox)
         return msgspec.json.decode((await answers.next_msg(timeout=WAIT_S)).data)
 
-    async def completes(self, run_id: UUID, node_id: str, output: Any = None, attempt: int = 1) -> None:
+    async def completes(
+        self, run_id: UUID, node_id: str, output: Any = None, attempt: int = 1, instance: str = ""
+    ) -> None:
         """A worker reports that the job of the node is done."""
-        job_id = part_uuid(run_id, "job", node_id, "")
+        job_id = part_uuid(run_id, "job", node_id, instance)
         said = JobCompleted(attempt=attempt, output=msgspec.Raw(msgspec.json.encode(output)))
         data = msgspec.Raw(msgspec.json.encode(said))
         event = CloudEvent(id=str(new_uuid()), source="/worker", type="JobCompleted", data=data)
@@ -179,6 +185,12 @@ class Installation:
     async def kinds(self, run_id: UUID) -> list[str]:
         """The history of the run, as types."""
         return [stored.type for stored in (await self.log.read_streams([run_id]))[run_id]]
+
+    async def events(self, run_id: UUID, kind: type[E]) -> list[E]:
+        """Those of that type, in the history of the run."""
+        history = (await self.log.read_streams([run_id]))[run_id]
+        events = [decode(stored.type, stored.data) for stored in history]
+        return [event for event in events if isinstance(event, kind)]
 
     async def until_logged(self, run_id: UUID, kind: str, count: int = 1) -> None:
         async def is_there() -> bool:

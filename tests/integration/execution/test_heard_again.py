@@ -2,7 +2,7 @@
 
 import pytest
 from execution_stage import Installation
-from flowforge.events import ChildCancelRequested, RunDisplaced, RunSlaMissed, TimerFired, TimerSet, decode
+from flowforge.events import ChildCancelRequested, RunDisplaced, RunSlaMissed, TimerFired, TimerSet
 from flowforge.identity import new_uuid
 
 JOB = {"id": "j", "type": "job", "job_type": "work"}
@@ -42,8 +42,7 @@ async def test_a_run_that_ended_in_time_and_was_then_retried_is_not_told_to_be_l
     await installation.until_logged(run, "NodeQueued")
     await installation.completes(run, "j")
     await installation.until_logged(run, "RunCompleted")
-    history = [decode(stored.type, stored.data) for stored in (await installation.log.read_streams([run]))[run]]
-    [timer] = [event for event in history if isinstance(event, TimerSet)]
+    [timer] = await installation.events(run, TimerSet)
     fired = TimerFired(timer_id=timer.timer_id, run_id=run, workflow_id="wf", purpose="sla", due_at=timer.due_at)
     await installation.logged("timer", timer.timer_id, fired)
     await installation.tells("RetryRun", run, node_ids=["j"])
