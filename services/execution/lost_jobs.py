@@ -133,8 +133,7 @@ async def queued_jobs(client: Client, stream: str) -> set[tuple[UUID, int]]:
     """
     found: set[tuple[UUID, int]] = set()
     sequence = 1
-    while True:
-        page = await _page(client, stream, sequence)
+    while page := await _page(client, stream, sequence):  # one that is not full is not the last: the server counts bytes
         for message in page:
             sequence = int((message.headers or {}).get("Nats-Sequence", sequence)) + 1
             try:
@@ -142,8 +141,7 @@ async def queued_jobs(client: Client, stream: str) -> set[tuple[UUID, int]]:
             except (NotAnEvent, msgspec.DecodeError):
                 continue
             found.add((job.job_id, job.attempt))
-        if len(page) < PAGE_COUNT:
-            return found
+    return found
 
 
 async def _page(client: Client, stream: str, sequence: int) -> list[Msg]:

@@ -2,8 +2,12 @@
 
 from uuid import UUID
 
+import msgspec
 import pytest
 from execution_stage import Installation, until
+from flowforge.envelope import CloudEvent, encode
+from flowforge.identity import new_uuid
+from flowforge.reports import JobRequested
 
 from services.execution import lost_jobs
 
@@ -72,3 +76,19 @@ async def test_a_job_that_is_queued_while_lost_ones_are_looked_for_is_not_handed
     await installation.completes(run, "j")
     await installation.until_logged(run, "RunCompleted")
     assert await installation.queued_count() == 2
+
+
+async def test_the_queue_is_read_whole_though_the_server_gives_less_at_a_time_than_was_asked_for(
+    installation: Installation,
+):
+    subject, count = installation.subjects.job("default", "work"), 70
+    for number in range(count):
+        job = JobRequested(
+            job_id=new_uuid(), job_type="work", workflow_id="wf", run_id=new_uuid(), node_id="j", attempt=1,
+            idempotency_key="", payload=msgspec.Raw(b'"%s"' % (b"x" * 1_000_000)), input=msgspec.Raw(b"null"),
+        )  # fmt: skip
+        data = msgspec.Raw(msgspec.json.encode(job))
+        body = encode(CloudEvent(id=str(number), source="/test", type="JobRequested", data=data))
+        await installation.client.jetstream().publish(subject, body)
+    assert await installation.queued_count() == count
+    assert len(await lost_jobs.queued_jobs(installation.client, installation.subjects.jobs_stream)) == count
