@@ -133,7 +133,7 @@ async def queued_jobs(client: Client, stream: str) -> set[tuple[UUID, int]]:
     """
     found: set[tuple[UUID, int]] = set()
     sequence = 1
-    while page := await _page(client, stream, sequence):  # one that is not full is not the last: the server counts bytes
+    while page := await _page(client, stream, sequence):  # also after one that is not full: the server counts bytes
         for message in page:
             sequence = int((message.headers or {}).get("Nats-Sequence", sequence)) + 1
             try:

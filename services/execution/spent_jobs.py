@@ -21,6 +21,7 @@ from nats.js.api import ConsumerInfo
 from nats.js.errors import NotFoundError
 
 from infra.bus import Message, Shell
+from infra.bus.settling import LATER_S, ask_again_later
 from infra.bus.stranded import free_all
 from services.execution.settings import SPENT_JOBS_LOOKED_FOR_EVERY_S
 
@@ -72,10 +73,17 @@ class SpentJobs:
 
     async def hand_over(self, message: Message) -> None:
         """JetStream gave a job up: let it be reported as lost, under the advisory's own acknowledgement."""
-        sequence = spent_sequence(message)
+        if message.is_settled:
+            return
+        sequence, client = spent_sequence(message), self._shell.client
         try:
-            found = await self._shell.client.jetstream().get_msg(self._subjects.jobs_stream, seq=sequence)
+            found = await client.jetstream().get_msg(self._subjects.jobs_stream, seq=sequence)
         except NotFoundError:
+            return
+        except (TimeoutError, NatsError) as fault:
+            _log.warning("job message %d is spent, and cannot be read yet: %s", sequence, fault or type(fault).__name__)
+            await ask_again_later(client, [message], LATER_S)
+            message.is_settled = True
             return
         job = _job.decode(msgspec.json.decode(cast("bytes", found.data), type=CloudEvent).data)
         error = ReportedError(

@@ -23,7 +23,7 @@ from services.execution.places import Limits
 from services.execution.store import Kept, OutputStore
 
 E = TypeVar("E")
-WAIT_S = 6
+WAIT_S = 10
 
 
 class Log(MemoryEventLog):
