@@ -40,6 +40,8 @@ LEDGER_KEPT_AFTER_COUNT = 5_000
 """After so many events of triggers that remember, or as many as they hold, the ledger is written down."""
 LEDGER_KEPT_AFTER_POSITIONS = 200_000
 """Or after so many events of whatever kind, which a start would have to pass over."""
+IDLE_SLOTS_KEPT_COUNT_MAX = 100_000
+"""Of so many keys that nobody runs under now the place in the log is known; of an older one it is looked up."""
 SCHEDULE_TICK = timedelta(microseconds=1)
 """Nominal times are no closer."""
 REHEARSALS_AT_ONCE_MAX = 2

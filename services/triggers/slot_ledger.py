@@ -1,5 +1,6 @@
 """All slots: who holds one, who waits for one."""
 
+from collections import OrderedDict
 from collections.abc import Collection
 from typing import cast
 from uuid import UUID
@@ -10,6 +11,7 @@ from flowforge.events import RetryRefused, SlotAwaited, SlotEvent, SlotRefused, 
 from infra.eventlog import EventLog, StoredEvent
 from services.triggers.admission import SlotFact
 from services.triggers.kept_up import KeptUp
+from services.triggers.settings import IDLE_SLOTS_KEPT_COUNT_MAX
 from services.triggers.slots import Holder, Slots, evolve
 
 
@@ -23,13 +25,14 @@ class _Busy(msgspec.Struct, array_like=True):
 class _Written(msgspec.Struct):
     busy: list[_Busy]
     idle: list[tuple[UUID, int]]
+    has_forgotten: bool = False
 
 
 _state = msgspec.json.Decoder(_Written)
 
 
 class SlotLedger(KeptUp):
-    """Of slots that are all free only the version of their stream is kept."""
+    """Of slots that are all free only the version of their stream is kept, and of those used last."""
 
     stream_type = "slot"
     types = frozenset(kind.__name__ for kind in (*SlotEvent.__args__, TriggerDecided))
@@ -38,11 +41,15 @@ class SlotLedger(KeptUp):
     def __init__(self, log: EventLog) -> None:
         super().__init__(log)
         self._drafts: dict[UUID, Slots] = {}
+        self._doubted: set[UUID] = set()
         self._begin_empty()
 
     def _begin_empty(self) -> None:
         self._busy: dict[UUID, Slots] = {}
-        self._idle: dict[UUID, int] = {}
+        self._idle: OrderedDict[UUID, int] = OrderedDict()
+        """Those that came to rest last are last."""
+        self._has_forgotten = False
+        self._doubted.clear()
         self._of_run: dict[UUID, UUID] = {}
         self._awaited: dict[str, dict[UUID, int]] = {}
         """Workflow → the slots that runs of it wait for, and how many do."""
@@ -69,6 +76,11 @@ class SlotLedger(KeptUp):
         """The slots that runs of the workflow wait for."""
         return self._awaited.get(workflow_id, ())
 
+    @property
+    def idle_count(self) -> int:
+        """Of how many free slots it is known where their stream stands."""
+        return len(self._idle)
+
     def _version(self, slot_id: UUID) -> int:
         busy = self._busy.get(slot_id)
         return self._idle.get(slot_id, 0) if busy is None else busy.version
@@ -79,17 +91,33 @@ class SlotLedger(KeptUp):
     # --- what is logged ---------------------------------------------------------------------------------------------
 
     def doubt(self, slot_id: UUID, actual_version: int) -> None:
-        """The log has the stream at that version; if it is another than here, somebody else was there."""
-        if self._version(slot_id) != actual_version:
+        """The log has the stream at that version; if it is another than here, these slots were forgotten, or somebody else
+        was there."""
+        version = self._version(slot_id)
+        if version == 0 and self._has_forgotten:
+            self._doubted.add(slot_id)
+        elif version != actual_version:
             self.is_stale = True
 
+    async def refresh(self) -> None:
+        """Read what may not be the truth, all of it or some slots. May raise `Unavailable`."""
+        await super().refresh()
+        if not self._doubted:
+            return
+        for slot_id, events in (await self._log.read_streams(self._doubted)).items():
+            for stored in events[self._version(slot_id) :]:
+                self._fold(stored)
+        self._doubted.clear()
+
     def _fold(self, stored: StoredEvent) -> bool:
-        slot_id = stored.stream_id
-        if stored.version != self._version(slot_id) + 1:
+        slot_id, version = stored.stream_id, self._version(stored.stream_id)
+        is_forgotten = self._has_forgotten and version == 0  # whatever its version was, all were free
+        if stored.version != version + 1 and not is_forgotten:
             return False
         slots = self._busy.get(slot_id)
         if slots is None:
-            slots = self._busy[slot_id] = Slots(self._idle.pop(slot_id, 0))
+            self._idle.pop(slot_id, None)
+            slots = self._busy[slot_id] = Slots(stored.version - 1)
         event = cast("SlotFact", decode(stored.type, stored.data))
         if isinstance(event, TriggerDecided | SlotRefused | RetryRefused):
             evolve(slots, event)
@@ -122,6 +150,9 @@ class SlotLedger(KeptUp):
     def _rest(self, slot_id: UUID, slots: Slots) -> None:
         del self._busy[slot_id]
         self._idle[slot_id] = slots.version
+        if len(self._idle) > IDLE_SLOTS_KEPT_COUNT_MAX:
+            self._idle.popitem(last=False)
+            self._has_forgotten = True
         if slot_id in self._drafts and self._drafts[slot_id].version == slots.version:
             del self._drafts[slot_id]
 
@@ -129,7 +160,7 @@ class SlotLedger(KeptUp):
 
     def _take(self, state: bytes) -> None:
         written = _state.decode(state)
-        self._idle = dict(written.idle)
+        self._idle, self._has_forgotten = OrderedDict(written.idle), written.has_forgotten
         for busy in written.busy:
             slots = self._busy[busy.slot_id] = Slots(busy.version)
             slots.holders = dict(busy.holders)
@@ -143,7 +174,7 @@ class SlotLedger(KeptUp):
             _Busy(slot_id, slots.version, list(slots.holders.items()), slots.arrivals())
             for slot_id, slots in self._busy.items()
         ]
-        return msgspec.json.encode(_Written(busy, list(self._idle.items())))
+        return msgspec.json.encode(_Written(busy, list(self._idle.items()), self._has_forgotten))
 
     def _size(self) -> int:
         return len(self._of_run) + len(self._idle)

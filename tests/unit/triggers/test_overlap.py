@@ -125,6 +125,28 @@ async def test_what_was_written_down_of_slots_is_what_the_log_says(monkeypatch: 
     assert again.waits is None
 
 
+async def test_of_free_slots_only_those_used_last_are_known_and_an_older_one_is_looked_up(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("services.triggers.kept_up.LEDGER_KEPT_AFTER_COUNT", 1)
+    monkeypatch.setattr("services.triggers.slot_ledger.IDLE_SLOTS_KEPT_COUNT_MAX", 2)
+    spec = await limited(key="${input.k}")
+    for name in "abcd":
+        [run] = await events(spec, f"{name}1", k=name)
+        await spec.ends(run)
+    assert spec.service.slots.idle_count == 2
+    await spec.service.tick()
+    for name in ("a", "b"):
+        [run] = await events(spec, f"{name}2", k=name)
+        assert await holders(spec) == [f"{name}2"]
+        [waits] = await events(spec, f"{name}3", k=name)
+        assert waits.waits is not None
+        await spec.ends(run)
+        await spec.ends(waits)
+        spec.restart()
+    assert await holders(spec) == []
+
+
 async def test_an_ending_heard_again_frees_one_slot():
     spec = await limited(limit=2)
     first, *_ = await events(spec, "e1", "e2", "e3", "e4")
@@ -340,9 +362,9 @@ ended = st.tuples(st.just("end"), NUMBERS, st.sampled_from(["completed", "failed
 histories = st.lists(st.one_of(started, ended, ended, st.tuples(st.just("restart"))), max_size=14)
 
 
-async def played(limit: int, way: str, history: Sequence[Step]) -> None:
-    """The oracle: a list of those that run, one of those that wait, and who was ever there."""
-    spec = await limited(limit=limit)
+async def played(limit: int, keys: int, way: str, history: Sequence[Step]) -> None:
+    """The oracle: of each key a list of those that run, one of those that wait, and who was ever there."""
+    spec = await limited(limit=limit, key="${input.key}")
     known: set[int] = set()
     running: list[int] = []
     waiting: list[int] = []
@@ -353,8 +375,7 @@ async def played(limit: int, way: str, history: Sequence[Step]) -> None:
                     if number not in known:
                         known.add(number)
                         waiting.append(number)
-                messages = [inbox(f"{number}") if way == "inbox" else request(number) for number in numbers]
-                await spec.deliver(messages)
+                await spec.deliver([asked(way, number, {"key": f"{number % keys}"}) for number in numbers])
             case ("end", number, how):
                 if number not in running and number not in waiting:
                     continue
@@ -364,19 +385,27 @@ async def played(limit: int, way: str, history: Sequence[Step]) -> None:
                 waiting = [each for each in waiting if each != number]
             case ("restart",):
                 spec.restart()
-        while waiting and len(running) < limit:
-            running.append(waiting.pop(0))
-        assert await holders(spec) == [str(number) for number in running]
+        for number in list(waiting):
+            if sum(each % keys == number % keys for each in running) < limit:
+                waiting.remove(number)
+                running.append(number)
+        held = await holders(spec)
+        for key in range(keys):
+            assert [one for one in held if int(one) % keys == key] == [f"{one}" for one in running if one % keys == key]
     assert len(await spec.runs()) == len(known)
 
 
-def request(number: int) -> Any:
-    return command("RequestRun", command_id=str(number), workflow_id="w")
+def asked(way: str, number: int, data: dict[str, str]) -> Any:
+    if way == "inbox":
+        return inbox(f"{number}", data=data)
+    return command("RequestRun", command_id=str(number), workflow_id="w", input_data=data)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 3), st.sampled_from(["inbox", "command"]), histories)
-def test_slots_are_held_by_the_first_that_came_whatever_is_sent_again_or_restarted(
-    limit: int, way: str, history: list[Step]
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 3), st.sampled_from([1, 3]), st.sampled_from(["inbox", "command"]), st.integers(0, 2), histories)
+def test_slots_are_held_by_the_first_that_came_whatever_is_sent_again_restarted_or_forgotten(
+    limit: int, keys: int, way: str, idle_kept: int, history: list[Step]
 ):
-    asyncio.run(played(limit, way, history))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("services.triggers.slot_ledger.IDLE_SLOTS_KEPT_COUNT_MAX", idle_kept)
+        asyncio.run(played(limit, keys, way, history))
