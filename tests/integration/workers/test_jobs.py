@@ -123,7 +123,9 @@ async def test_progress_and_lines_are_told_in_order_before_the_end(
     assert lines == [*(f"line {number}" for number in range(250)), "two", "lines"]
 
 
-async def test_words_that_are_no_utf8_are_told_as_far_as_they_are(execution: Execution, make_worker: MakeWorker) -> None:
+async def test_words_that_are_no_utf8_are_told_as_far_as_they_are(
+    execution: Execution, make_worker: MakeWorker
+) -> None:
     worker = make_worker()
     name = b"caf\xe9.csv".decode(errors="surrogateescape")  # as `os.listdir` gives it
 
@@ -459,9 +461,7 @@ async def test_a_cancel_names_the_attempts_it_means_and_is_remembered_for_them(
     assert (late.report.attempt, late.report.error.code) == (1, "CANCELLED")
 
 
-async def test_a_cancel_that_comes_late_revives_no_later_attempt(
-    execution: Execution, make_worker: MakeWorker
-) -> None:
+async def test_a_cancel_that_comes_late_revives_no_later_attempt(execution: Execution, make_worker: MakeWorker) -> None:
     worker = make_worker()
 
     @worker.job("work")
