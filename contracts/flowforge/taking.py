@@ -129,6 +129,8 @@ class Taking:
             intake.lost.clear()
             began_at = time.monotonic()
             intake.is_bound = await self._bind(intake)
+            if self._is_stopped:  # `asyncio.wait_for`, in nats-py, forgets a cancel that comes with the answer
+                return
             if intake.is_bound:
                 if all(each.is_bound for each in self._intakes):
                     self._ready()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 from flowforge import Job, Unreachable, Worker, jobs
 from flowforge.jobs import ConsumerMismatch, ensure_job_consumer, job_consumer_config
@@ -377,11 +378,35 @@ async def test_a_worker_that_is_cancelled_takes_no_more_and_hands_back_what_it_h
         assert (await execution.ending(job)).report.delivery == 2
 
 
+async def test_a_stop_that_comes_with_an_answer_of_nats_ends_the_taking(
+    execution: Execution, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def answers_when_cancelled(*_: object) -> None:
+        asked.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr("flowforge.taking.ensure_job_consumer", answers_when_cancelled)
+    before = asyncio.all_tasks()
+    worker = make_worker()
+    worker.job("work")(_at_once)
+    running = asyncio.create_task(worker.run())
+    await asked.wait()
+    worker.stop()
+    await running
+    await _turns()
+    assert asyncio.all_tasks() - before == set()
+
+
 @pytest.mark.parametrize("is_cancelled", [True, False])
 async def test_a_worker_that_ends_while_nobody_answers_asks_no_more(
     is_cancelled: bool, own_nats: Nats, namespace: str, make_worker: MakeWorker
 ) -> None:
     own_nats.process.send_signal(signal.SIGSTOP)  # it takes the connection and says nothing
+    while psutil.Process(own_nats.process.pid).status() != psutil.STATUS_STOPPED:
+        await asyncio.sleep(0)
     before = asyncio.all_tasks()
     worker = make_worker(nats_url=own_nats.url)
     worker.job("work")(_at_once)
