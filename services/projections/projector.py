@@ -76,6 +76,7 @@ class Projector:
         self.spans: ProjectorSpans | None = None
         """Where what is taken is traced."""
         self._connection = connection
+        self._table = 0
         self._cached_runs_max = cached_runs_max
         self._models = ReadModels()
         self._builds = builds
@@ -86,7 +87,7 @@ class Projector:
         """Forget what is in memory and go on from the checkpoint. Raises `LogChanged`."""
         self._models = ReadModels()
         checkpoint = await store.read_checkpoint(self._connection)
-        self.position = checkpoint.position
+        self.position, self._table = checkpoint.position, checkpoint.table
         self._has_all_statistics = checkpoint.position == 0
         check_log(checkpoint, await self.log.head())
         return checkpoint
@@ -236,7 +237,7 @@ class Projector:
 
     async def _perform(self, writings: Sequence[store.Writing | store.Removal], before: int, after: int) -> None:
         async with self._connection.transaction():
-            await store.move_checkpoint(self._connection, before, after)
+            await store.move_checkpoint(self._connection, self._table, before, after)
             for writing in writings:
                 await writing.perform(self._connection)
             failpoint("projections.before_commit")

@@ -11,7 +11,7 @@ from infra.eventlog import Append, EventLog, NewEvent, PostgresEventLog, StreamA
 from services.projections import store
 from services.projections.loop import Loop
 from services.projections.projector import LogChanged
-from services.projections.rebuild import verify
+from services.projections.rebuild import rebuild, verify
 
 
 async def caught_up(loop: Loop, log: EventLog) -> None:
@@ -121,3 +121,27 @@ async def test_tables_of_another_shape_are_built_anew(
     await caught_up(loop, log)
     assert (await verify(log, service_dsn)).is_equal
     await ended(running)
+
+
+async def test_what_was_wrong_before_a_rebuild_is_not_written_again_by_a_loop_that_knew_it(
+    live: Loop, log: PostgresEventLog, service_dsn: str
+):
+    await log.append([created()])
+    clock = Clock()
+    await append_chain_runs(log, clock, range(5))
+    await caught_up(live, log)
+    connection = await asyncpg.connect(service_dsn)
+    await connection.execute("update projections.node_statistics set completed_count = 70")
+    await connection.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'flowforge-projections'"
+    )
+    await append_chain_runs(log, clock, range(5, 10))  # what is wrong is in memory now
+    await caught_up(live, log)
+    assert not (await verify(log, service_dsn)).is_equal
+    await rebuild(log, service_dsn)
+    assert (await verify(log, service_dsn)).is_equal
+    await append_chain_runs(log, clock, range(10, 15))
+    await caught_up(live, log)
+    verified = await verify(log, service_dsn)
+    assert verified.is_equal, verified.difference
+    await connection.close()
