@@ -39,6 +39,8 @@ _MAKE_PARTITIONS = "select eventlog.make_partitions()"
 """Of the log, for the months to come."""
 _NANOSECONDS = 1_000_000_000
 LINE_NUMBER_MAX = 2**31
+NAME_BYTES_MAX = 1_000
+"""Of the names of a node and of an instance: the key has room for two of these."""
 _NOT_THERE = (
     OSError,
     TimeoutError,
@@ -159,6 +161,9 @@ def _row(message: Message) -> tuple[Any, ...]:
     report = _decode(message.event.data)
     if not -1 < report.first_line < LINE_NUMBER_MAX or not -1 < report.attempt < LINE_NUMBER_MAX:
         raise ValueError("first_line and attempt are numbers from 0")
+    for name in (report.node_id, report.instance):
+        if "\x00" in name or len(name.encode()) > NAME_BYTES_MAX:
+            raise ValueError(f"node_id and instance have at most {NAME_BYTES_MAX:,} bytes, and none of them is zero")
     lines = [line.replace("\x00", "\ufffd") for line in report.lines]
     return (
         UUID(run_id),

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -178,6 +179,27 @@ async def test_the_lines_of_jobs_are_kept_once_and_read_in_order(
         assert [(item["service"], item["body"]) for item in letters] == [("projections", "no JSON at all")]
     info = await jetstream.consumer_info(Subjects(namespace).reports_stream, "projections")
     assert info.num_pending == 0
+
+
+async def test_lines_that_no_row_can_hold_are_dead_letters_and_hold_up_no_others(
+    start: Start, bus: Client, namespace: str, log: PostgresEventLog, service_dsn: str
+):
+    await asyncio.to_thread(start)
+    await log.append([created()])
+    run_id = await append_chain_run(log, Clock(), 1)
+    subject = Subjects(namespace).report(run_id, job_id(run_id, "a"), "JobLogged")
+    jetstream = bus.jetstream()
+    endless = "".join(chr(0x4E00 + ord(at)) for at in random.Random(1).randbytes(2_000).decode("latin-1"))
+    for node_id, instance in (("a\x00", ""), (endless, ""), ("a", endless), ("a", "")):
+        report = JobLogged(attempt=1, node_id=node_id, instance=instance, lines=["said"], first_line=0)
+        await jetstream.publish(subject, _enveloped(report))
+    connection = await asyncpg.connect(service_dsn)
+    async with asyncio.timeout(10):
+        while not await connection.fetchval("select count(*) from projections_kept.job_log_lines"):
+            await asyncio.sleep(0.02)
+        while await connection.fetchval("select count(*) from projections.dead_letters") < 3:
+            await asyncio.sleep(0.02)
+    await connection.close()
 
 
 def _enveloped(report: JobLogged) -> bytes:
