@@ -202,6 +202,34 @@ async def test_lines_that_no_row_can_hold_are_dead_letters_and_hold_up_no_others
     await connection.close()
 
 
+async def test_a_setting_that_means_nothing_ends_the_service_at_once(
+    service_dsn: str, nats_url: str, namespace: str, bus: Client, tmp_path: Path
+):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.projections",
+        env={
+            **os.environ,
+            "FLOWFORGE_DATABASE_URL": service_dsn,
+            "FLOWFORGE_NATS_URL": nats_url,
+            "FLOWFORGE_NAMESPACE": namespace,
+            "FLOWFORGE_HOME": str(tmp_path),
+            "FLOWFORGE_JOB_LOG_RETENTION_DAYS": "a month",
+        },
+        stderr=subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(20):
+            _, told = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 1
+    assert b"'a month' is not a number of days" in told
+
+
 def _enveloped(report: JobLogged) -> bytes:
     return envelope.encode(
         CloudEvent(id="1", source="/worker", type="JobLogged", data=msgspec.Raw(msgspec.json.encode(report)))
