@@ -55,6 +55,14 @@ class Engine:
         else:
             self._begin(name, loaded)
 
+    def renewed(self, subscriptions: Mapping[str, Loaded]) -> None:
+        """All were read anew: what was logged unheard has changed some."""
+        for name, loaded in subscriptions.items():
+            deliverer = self._deliverers.get(name)
+            if deliverer is None if loaded.state.subscription is None else self._knows(deliverer, loaded):
+                continue
+            self.changed(name, loaded)
+
     def seen(self, name: str) -> Seen:
         """What is known of it in memory only."""
         deliverer = self._deliverers.get(name)
@@ -84,6 +92,9 @@ class Engine:
         self._deliverers[name] = Deliverer(loaded, self._tools)
         self._tasks[name] = asyncio.create_task(self._deliverers[name].run())
         self._tasks[name].add_done_callback(self._look_at)
+
+    def _knows(self, deliverer: Deliverer | None, loaded: Loaded) -> bool:
+        return deliverer is not None and deliverer.loaded.position == loaded.position
 
     def _end(self, name: str) -> None:
         self._deliverers.pop(name, None)
