@@ -10,7 +10,7 @@ import pytest
 from flowforge.command import Command
 from flowforge.envelope import CloudEvent
 from flowforge.events import SubscriptionDeleted, SubscriptionFilter, SubscriptionSaved, encode
-from flowforge.subscribing import CreateSubscription, ReadSubscriptions
+from flowforge.subscribing import CreateSubscription, DeleteSubscription, ReadSubscriptions
 
 from infra.bus import Message, Work
 from infra.calls import Calls, Targets
@@ -186,3 +186,47 @@ async def test_one_that_lost_a_race_does_not_keep_another_of_its_turn_from_being
     assert b"already" in refused.answers[0][1]
     assert b'"ok"' in known.answers[0][1]
     service.forget_all()
+
+
+class SlowToForget(Store):
+    """Forgets when it is let."""
+
+    def __init__(self, dsn: str) -> None:
+        super().__init__(dsn)
+        self.goes_on = asyncio.Event()
+        self.is_asked = asyncio.Event()
+
+    async def forget(self, subscription_id: str) -> None:
+        self.is_asked.set()
+        await self.goes_on.wait()
+        await super().forget(subscription_id)
+
+
+async def test_one_made_anew_is_not_forgotten_with_the_one_of_its_id_that_was_deleted(service_dsn: str):
+    store = SlowToForget(service_dsn)
+    async with await PostgresEventLog.connect(service_dsn) as log:
+        service = await service_of(log, store)
+        await log.append([saved("http://127.0.0.1:9/")])
+        await service.tick()
+
+        async def has_begun(position: int) -> None:
+            async with asyncio.timeout(5):
+                while (found := await store.cursor("s")) is None or found.ordered_position < position:
+                    await asyncio.sleep(0.01)
+
+        await has_begun(1)
+        [work] = await decided(service, message(DeleteSubscription(command_id="delete", subscription_id="s")))
+        service.logged("s", work, (await logged(log, work))[1:])
+        looking = asyncio.create_task(service.tick())
+        await store.is_asked.wait()
+        [work] = await decided(service, creation("s"))
+        events = await logged(log, work)
+        service.logged("s", work, events[2:])
+        beginning = asyncio.create_task(has_begun(events[-1].position))
+        await asyncio.wait({beginning}, timeout=0.5)
+        store.goes_on.set()
+        await looking
+        await beginning
+        await has_begun(events[-1].position)
+        service.forget_all()
+    await store.close()
