@@ -51,7 +51,7 @@ from services.projections.table import Removal, Table, Writing
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 20
+TABLES_VERSION = 21
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _LABELLED = "(label, created_position) in (select * from unnest($1::text[], $2::bigint[]))"

@@ -1,14 +1,19 @@
 """The live loop: one owner, restarts, and the logs it refuses to build on."""
 
 import asyncio
+import random
 from collections.abc import Callable
 
 import asyncpg
 import pytest
-from histories import Clock, append_chain_run, append_chain_runs, created
+from flowforge.envelope import ATTRIBUTE_LENGTH_MAX
+from flowforge.events import EventReceived
+from flowforge.identity import derived_uuid
+from histories import START, Clock, append_chain_run, append_chain_runs, created, new, raw
 
 from infra.eventlog import Append, EventLog, NewEvent, PostgresEventLog, StreamAppend
 from services.projections import store
+from services.projections.audited import audited_subject
 from services.projections.loop import Loop
 from services.projections.projector import LogChanged
 from services.projections.rebuild import rebuild, verify
@@ -144,4 +149,19 @@ async def test_what_was_wrong_before_a_rebuild_is_not_written_again_by_a_loop_th
     await caught_up(live, log)
     verified = await verify(log, service_dsn)
     assert verified.is_equal, verified.difference
+    await connection.close()
+
+
+async def test_an_event_with_the_longest_names_there_may_be_is_projected_and_its_sender_found(
+    live: Loop, log: PostgresEventLog, service_dsn: str
+):
+    rarely = random.Random(1)
+    source, name = ("".join(chr(rarely.randrange(0x4E00, 0x9F00)) for _ in range(ATTRIBUTE_LENGTH_MAX)) for _ in "ab")
+    event = EventReceived(id=name, source=source, type=source[::-1], data=raw({}))
+    stream = StreamAppend("cause", derived_uuid(START, "cause", source, name), 0, new(event))
+    await log.append([Append([stream], recorded_at=START, actor="ada")])
+    await caught_up(live, log)
+    connection = await asyncpg.connect(service_dsn)
+    found = "select count(*) from projections.audit where subject = $1"
+    assert await connection.fetchval(found, audited_subject(f"{source} {name}")) == 1
     await connection.close()
