@@ -29,7 +29,9 @@ from infra.bus.topology import declare
 from infra.eventlog import PostgresEventLog
 from infra.settings import Settings
 from services.projections.api import create_app
+from services.projections.job_logs import JobLogs
 from services.projections.rebuild import verify
+from services.projections.settings import JobLogSettings
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -228,6 +230,35 @@ async def test_a_setting_that_means_nothing_ends_the_service_at_once(
             await process.wait()
     assert process.returncode == 1
     assert b"'a month' is not a number of days" in told
+
+
+async def test_old_lines_go_however_many_they_are_and_keep_no_partition_of_the_log_from_being_made(
+    bus: Client, namespace: str, log: PostgresEventLog, service_dsn: str, postgres_dsn: str
+):
+    owner = await asyncpg.connect(postgres_dsn)
+    partitions = "select relname from pg_class where relkind = 'r' and relname ~ '^events_20'"
+    newest = max(row[0] for row in await owner.fetch(partitions))
+    await owner.execute(f"drop table eventlog.{newest}")
+    await owner.execute(
+        """
+        create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(0.01); return old; end';
+        create trigger slow before delete on projections_kept.job_log_lines for each row execute function slow();
+        insert into projections_kept.job_log_lines
+        select gen_random_uuid(), 'a', '', 1, 0, gen_random_uuid(), '{}', now() - interval '2 days'
+        from generate_series(1, 100)
+        """
+    )
+    async with asyncpg.create_pool(service_dsn, min_size=0, max_size=2, command_timeout=0.5) as pool:
+        settings = JobLogSettings(retention_days=1, sweep_interval_s=0.1, swept_rows_max=10)
+        keeping = asyncio.create_task(JobLogs(log, pool, bus, namespace, settings).run())
+        async with asyncio.timeout(10):
+            while newest not in [row[0] for row in await owner.fetch(partitions)]:
+                await asyncio.sleep(0.02)
+            while await owner.fetchval("select count(*) from projections_kept.job_log_lines"):
+                await asyncio.sleep(0.02)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+    await owner.close()
 
 
 def _enveloped(report: JobLogged) -> bytes:
