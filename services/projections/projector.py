@@ -46,7 +46,14 @@ HELD_ROWS_MAX = 100_000
 """So many rows of nodes may be held back before all are written."""
 _LOADING = frozenset(
     kind.__name__
-    for kinds in (WorkflowUpdated | WorkflowArchived, TemplateEvent, PromptEvent, SlotEvent, QuarantineEvent)
+    for kinds in (
+        WorkflowUpdated | WorkflowArchived,
+        TemplateEvent,
+        PromptEvent,
+        PeopleEvent,
+        SlotEvent,
+        QuarantineEvent,
+    )
     for kind in get_args(kinds)
 ) | {RunRetried.__name__, RunsArchived.__name__, RunsRestored.__name__}
 """Types of events that need more in memory than their run."""

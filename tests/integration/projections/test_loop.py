@@ -7,8 +7,9 @@ from collections.abc import Callable
 import asyncpg
 import pytest
 from flowforge.envelope import ATTRIBUTE_LENGTH_MAX
-from flowforge.events import EventReceived
-from flowforge.identity import derived_uuid
+from flowforge.events import EventReceived, UserAdded, UserChanged, UserRemoved
+from flowforge.identity import derived_uuid, named_stream
+from flowforge.people import PEOPLE
 from histories import START, Clock, append_chain_run, append_chain_runs, created, new, raw
 
 from infra.eventlog import Append, EventLog, NewEvent, PostgresEventLog, StreamAppend
@@ -165,3 +166,19 @@ async def test_an_event_with_the_longest_names_there_may_be_is_projected_and_its
     found = "select count(*) from projections.audit where subject = $1"
     assert await connection.fetchval(found, audited_subject(f"{source} {name}")) == 1
     await connection.close()
+
+
+async def test_who_was_added_before_a_restart_is_changed_after_it(
+    live: Loop, log: PostgresEventLog, service_dsn: str, postgres_dsn: str
+):
+    owner = await asyncpg.connect(postgres_dsn)
+    changes = UserAdded(name="ada", role="viewer"), UserChanged(name="ada", role="editor"), UserRemoved(name="ada")
+    for version, event in enumerate(changes):
+        stream = StreamAppend(PEOPLE, named_stream(PEOPLE, PEOPLE), version, new(event))
+        await log.append([Append([stream], recorded_at=START)])
+        await caught_up(live, log)
+        await owner.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'flowforge-projections'"
+        )
+    await owner.close()
+    assert (await verify(log, service_dsn)).is_equal
