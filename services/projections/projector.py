@@ -7,7 +7,7 @@ again; what is in memory is a cache of rows that the tables have.
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 from uuid import UUID
 
 import asyncpg
@@ -89,6 +89,15 @@ class Projector:
         self._builds = builds
         self._has_all_statistics = False
         self._writing: asyncio.Task[None] | None = None
+
+    @property
+    def saved_count(self) -> int:
+        """How much of what people save it has in memory: workflows, templates, prompts and users."""
+        return sum(map(len, self._saved()))
+
+    def _saved(self) -> tuple[dict[str, Any], ...]:
+        models = self._models
+        return models.workflows, models.templates, models.prompts, models.users
 
     async def start(self) -> store.Checkpoint:
         """Forget what is in memory and go on from the checkpoint. Raises `LogChanged`."""
@@ -259,6 +268,15 @@ class Projector:
         for row in changes.runs:
             if row.status in RUN_ENDED:
                 runs.pop(row.run_id, None)
+        self._forget_others(changes)
+        excess = len(runs) - self._cached_runs_max
+        if excess > 0:
+            oldest: list[UUID] = [run_id for run_id, _ in zip(runs, range(excess), strict=False)]
+            for run_id in oldest:
+                del runs[run_id]
+
+    def _forget_others(self, changes: Changes) -> None:
+        """What is not of runs: of each kind as much as is allowed is kept, the tables have all."""
         self._models.dead_letters.clear()
         slots = self._models.slots
         for row in changes.slots:
@@ -266,14 +284,12 @@ class Projector:
                 slots.pop(row.run_id, None)
         if len(slots) > self._cached_runs_max:
             slots.clear()
+        if self.saved_count > self._cached_runs_max:
+            for rows in self._saved():
+                rows.clear()
         if len(self._models.statistics) > self._cached_runs_max:
             self._models.statistics = Statistics()
             self._has_all_statistics = False
-        excess = len(runs) - self._cached_runs_max
-        if excess > 0:
-            oldest: list[UUID] = [run_id for run_id, _ in zip(runs, range(excess), strict=False)]
-            for run_id in oldest:
-                del runs[run_id]
 
 
 def _hold_back(models: ReadModels, changes: Changes) -> None:

@@ -7,17 +7,18 @@ from collections.abc import Callable
 import asyncpg
 import pytest
 from flowforge.envelope import ATTRIBUTE_LENGTH_MAX
-from flowforge.events import EventReceived, UserAdded, UserChanged, UserRemoved
+from flowforge.events import EventReceived, UserAdded, UserChanged, UserRemoved, WorkflowUpdated
 from flowforge.identity import derived_uuid, named_stream
 from flowforge.people import PEOPLE
-from histories import START, Clock, append_chain_run, append_chain_runs, created, new, raw
+from histories import START, Clock, append_chain_run, append_chain_runs, created, definition, new, raw
 
 from infra.eventlog import Append, EventLog, NewEvent, PostgresEventLog, StreamAppend
 from services.projections import store
 from services.projections.audited import audited_subject
 from services.projections.loop import Loop
-from services.projections.projector import LogChanged
+from services.projections.projector import LogChanged, Projector
 from services.projections.rebuild import rebuild, verify
+from services.projections.settings import LoopSettings
 
 
 async def caught_up(loop: Loop, log: EventLog) -> None:
@@ -182,3 +183,24 @@ async def test_who_was_added_before_a_restart_is_changed_after_it(
         )
     await owner.close()
     assert (await verify(log, service_dsn)).is_equal
+
+
+async def test_of_what_people_save_only_so_much_stays_in_memory(log: PostgresEventLog, service_dsn: str):
+    connection = await store.connect(service_dsn, store.LIVE_SCHEMA)
+    await store.create_tables(connection, store.LIVE_SCHEMA, (await log.head()).incarnation)
+    projector = Projector(log, connection, cached_runs_max=3)
+    await projector.start()
+    names = [f"w{number}" for number in range(5)]
+    for version in (1, 2):
+        for name in names:
+            given = created(name)
+            if version > 1:
+                event = WorkflowUpdated(workflow_id=name, workflow_version=2, definition=raw(definition(name)))
+                given = Append([StreamAppend("workflow", named_stream("workflow", name), 1, new(event))], START)
+            await log.append([given])
+            await projector.advance(1)
+            assert projector.saved_count <= 3
+    for building in (3, 20_000):
+        verified = await verify(log, service_dsn, settings=LoopSettings(cached_runs_max=building, rebuild_batch_size=2))
+        assert verified.is_equal, verified.difference
+    await connection.close()
