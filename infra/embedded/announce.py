@@ -28,11 +28,18 @@ class Announcer(Protocol):
     def stopped(self, took_s: float) -> None: ...
 
 
+class _Terminal(Console):
+    """One at which nobody may be left: the library's own then ends the process."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class PersonAnnouncer:
     """Short lines on the terminal."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False)
+        self._console = console or _Terminal(highlight=False)
 
     def _say(self, what: RenderableType, *, in_one_piece: bool = False) -> None:
         with contextlib.suppress(OSError):  # nobody may be listening any more; the work goes on
@@ -75,7 +82,7 @@ class JsonAnnouncer(PersonAnnouncer):
     """One line of JSON on stdout once everything is up; what happens later goes to stderr, in words."""
 
     def __init__(self) -> None:
-        super().__init__(Console(stderr=True, highlight=False))
+        super().__init__(_Terminal(stderr=True, highlight=False))
 
     def is_up(self, home: Home, endpoints: Endpoints, took_s: float, login: LoginLink | None = None) -> None:
         facts = {

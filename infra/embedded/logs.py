@@ -1,5 +1,6 @@
 """The output of the children: one file each, the one of the last start beside it, none without an end."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -18,9 +19,13 @@ def rotate(log: Path) -> None:
 
 
 def cap(log: Path) -> None:
-    """Empty a log that has grown too long, after putting what it holds aside; its writer appends and goes on."""
+    """Empty a log that has grown too long, after putting what it holds aside; its writer appends and goes on.
+
+    Where there is no room to put it aside, such as on a full disk, it is emptied all the same: that makes room.
+    """
     if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
-        shutil.copyfile(log, _previous(log))
+        with contextlib.suppress(OSError):
+            shutil.copyfile(log, _previous(log))
         os.truncate(log, 0)
 
 

@@ -1,6 +1,7 @@
 """Which events have a person's data: by runs, or by a text. Nothing is changed here."""
 
 import json
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,13 @@ TEXT_CHARS_MIN = 3
 EVENTS_MAX = 200_000
 """So many events are erased at once."""
 STANDING_MAX = 20
+_WRITERS = (
+    (re.compile(r"[^\x00-\x7e]"), "04x"),  # Python, PHP, Ruby
+    (re.compile(r"[^\x00-\x7e]"), "04X"),  # Java's libraries
+    (re.compile(r"[<>&\u2028\u2029]"), "04x"),  # Go
+    (re.compile(r"""[^\x00-\x7e]|["&'+<>`]"""), "04X"),  # .NET
+)
+"""Which characters JSON writers write by their number where they are not told otherwise, and with which digits."""
 
 _WITH_TEXT = """
     with streams as (
@@ -107,9 +115,7 @@ async def find(connection: Any, runs: Collection[UUID] = (), text: str = "", arc
     """
     if text and len(text) < TEXT_CHARS_MIN:
         raise NotErasable(f"'{text}' is too short: give at least {TEXT_CHARS_MIN} characters that only that person has")
-    texts = (
-        tuple(dict.fromkeys((text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]))) if text else ()
-    )
+    texts = spellings(text) if text else ()
     found = await _with_text(connection, texts) if texts else []
     wanted = {*runs, *(row["stream_id"] for row in found if row["stream_type"] == "run")}
     family: set[UUID] = {row[0] for row in await connection.fetch(_FAMILY, list(wanted))}
@@ -136,6 +142,25 @@ async def find(connection: Any, runs: Collection[UUID] = (), text: str = "", arc
             left = blanked(kind, data)
         pieces.append(Piece(position, data, left))
     return Preview(sorted(known), pieces, texts, standing[:STANDING_MAX])
+
+
+def spellings(text: str) -> tuple[str, ...]:
+    """The text, and as it may stand in JSON that others wrote, which is kept as it came: which characters are written by
+    their number, with which digits, and whether a slash is escaped, is the writer's to choose (RFC 8259, section 7)."""
+    plain = json.dumps(text, ensure_ascii=False)[1:-1]
+    written = [plain, *(_by_number(text, which, digits) for which, digits in _WRITERS)]
+    return tuple(dict.fromkeys((text, *written, *(each.replace("/", "\\/") for each in written))))
+
+
+def _by_number(text: str, which: re.Pattern[str], digits: str) -> str:
+    def numbers(found: re.Match[str]) -> str:
+        units = found[0].encode("utf-16-be", "surrogatepass")
+        return "".join(f"\\u{int.from_bytes(units[at : at + 2]):{digits}}" for at in range(0, len(units), 2))
+
+    def escaped(part: str) -> str:
+        return which.sub(numbers, part) if which.fullmatch(part) else json.dumps(part, ensure_ascii=False)[1:-1]
+
+    return "".join(map(escaped, re.split(f"({which.pattern})", text)))
 
 
 async def _archived(connection: Any, folder: Path, runs: Collection[UUID], texts: Collection[str]) -> list[Record]:

@@ -147,6 +147,12 @@ def _answer_unavailable(request: Request[Any, Any, Any], fault: Exception) -> Re
     return unavailable("the database does not answer; try again").response()
 
 
+def _answer_unstorable(_: Request[Any, Any, Any], __: Exception) -> Response[bytes]:
+    return bad_request(
+        "request", "a text in it has the character U+0000, which no name here has; leave it out"
+    ).response()
+
+
 def _answer_archive(_: Request[Any, Any, Any], fault: ArchiveUnreadable) -> Response[bytes]:
     return unavailable(str(fault)).response()
 
@@ -168,6 +174,7 @@ exception_handlers: ExceptionHandlersMap = {
     asyncpg.InternalClientError: _answer_unavailable,
     asyncpg.exceptions.OperatorInterventionError: _answer_unavailable,
     asyncpg.exceptions.InsufficientResourcesError: _answer_unavailable,
+    asyncpg.exceptions.CharacterNotInRepertoireError: _answer_unstorable,
     Exception: _answer_bug,
 }
 """For `Litestar(exception_handlers=...)`: the one place where everything raised becomes an answer."""

@@ -16,7 +16,7 @@ from nats.errors import Error as NatsError
 
 from services.execution.open_runs import OpenRuns
 from services.execution.runs import Runs
-from services.execution.settings import OPEN_RUNS_PAGE_COUNT, WORKER_AWAITED_AFTER_S
+from services.execution.settings import RUNS_PAGE_COUNT, WORKER_AWAITED_AFTER_S
 from services.execution.spent_jobs import consumers
 from services.execution.state import Run
 
@@ -81,9 +81,9 @@ class AwaitedWorkers:
 
     async def _read_some(self) -> None:
         if self._unread:
-            page = self._unread[:OPEN_RUNS_PAGE_COUNT]
-            del self._unread[:OPEN_RUNS_PAGE_COUNT]
-            await self._runs.read([run_id for run_id in page if self._runs.get(run_id) is None])
+            page = self._unread[:RUNS_PAGE_COUNT]
+            await self._runs.read_readable([run_id for run_id in page if self._runs.get(run_id) is None])
+            del self._unread[:RUNS_PAGE_COUNT]
 
     def _tell(self, left_alone: set[str], open_runs: OpenRuns) -> dict[UUID, int]:
         """Tell runs of jobs that have waited for long enough; the runs that need not be looked at until they change."""

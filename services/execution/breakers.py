@@ -9,7 +9,6 @@ A breaker is what its stream says (`BreakerOpened`, `BreakerHalfOpened`, `Breake
 are counted in memory, from what is logged of the runs.
 """
 
-from collections import deque
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 from uuid import UUID
@@ -79,8 +78,8 @@ class Breaker:
         self.name = name
         self.version = 0
         self.state: Literal["closed", "open", "half_open"] = "closed"
-        self.failures: deque[datetime] = deque()
-        """In a row, while it is closed."""
+        self.failures: dict[Trial, datetime] = {}
+        """In a row, while it is closed: of which attempt, and when; each counts once, however often it is told."""
         self.pending: dict[Trial, datetime] = {}
         """Failures that were decided and that it has not been told of."""
         self.open_until: datetime | None = None
@@ -96,7 +95,7 @@ class Breaker:
 
     def _is_about_to_open(self, policy: CircuitBreaker, now: datetime) -> bool:
         since = now - timedelta(milliseconds=policy.window_ms)
-        recent = sum(at >= since for at in self.failures) if self.pending else 0
+        recent = sum(at >= since for at in self.failures.values()) if self.pending else 0
         return bool(self.pending) and recent + len(self.pending) >= policy.failure_threshold
 
 
@@ -141,10 +140,9 @@ def decide(breaker: Breaker, told: BreakerTold) -> list[BreakerEvent]:
 
 def _failed(breaker: Breaker, told: BreakerTold) -> list[BreakerEvent]:
     policy = told.policy
-    breaker.failures.append(told.at)
+    breaker.failures.setdefault(told.trial, told.at)
     since = told.at - timedelta(milliseconds=policy.window_ms)
-    while breaker.failures[0] < since:
-        breaker.failures.popleft()
+    breaker.failures = {trial: at for trial, at in breaker.failures.items() if at >= since}
     count = len(breaker.failures)
     if breaker.state == "closed" and count < policy.failure_threshold:
         return []

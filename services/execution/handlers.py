@@ -35,7 +35,7 @@ from services.execution.sharing import BREAKER_KEY, Sharing
 from services.execution.spent_jobs import ADVISORY, SpentJobs, decode_advisory, spent_sequence
 from services.execution.state import Run
 from services.execution.traces import RunTraces
-from services.execution.waits import Offer, Waits
+from services.execution.waits import Waits
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -80,10 +80,8 @@ class ExecutionService:
         self._open = OpenRuns(log)
         self._is_nudged = False
         self._traces = RunTraces(log)
-        self._steps: dict[UUID, tuple[deciding.Step, Message]] = {}
-        """What is decided and not logged yet, and by which message it came about."""
-        self._offers: dict[UUID, list[Offer]] = {}
-        """Events that steps were decided on which are not logged yet."""
+        self._steps: dict[UUID, tuple[deciding.Step, Message, Sequence[Message]]] = {}
+        """What is decided and not logged yet, by which message it came about, and all that it was decided on."""
         self.inbound = {self._subjects.advisories_stream: decode_advisory}
 
     def attached(self, shell: Shell) -> None:
@@ -93,7 +91,7 @@ class ExecutionService:
         self._sharing = Sharing(self._log, self._outputs, self._limits, self._put)
         self._runs = Runs(self._log, shell.client, self._subjects, self._sharing.read)
         self._awaited = AwaitedWorkers(shell.client, self._subjects, self._runs, self._put)
-        self._waits = Waits(self._log, self._put, self._sharing.holds)
+        self._waits = Waits(self._log, self._put, self._sharing.holds, shell.is_ready.is_set)
         self._lost = LostJobs(self._log, shell, self._subjects, self._runs, self._open, self._job_message)
         self._spent = SpentJobs(shell, self._subjects)
 
@@ -117,9 +115,10 @@ class ExecutionService:
             if message.event.type == ADVISORY:
                 await self._spent.hand_over(message)
         run_ids = [key for key in keys if isinstance(key, UUID)]
-        await self._runs.load(run_ids, messages, self._open)
         told = [key.removeprefix(BREAKER_KEY) for key in keys if isinstance(key, str) and key.startswith(BREAKER_KEY)]
         await self._sharing.load(run_ids, told, self._runs, self._open)
+        # last: while places were counted, any run in memory may have been let go
+        await self._runs.load(run_ids, messages, self._open)
 
     def ranked(self, keys: Collection[Hashable]) -> Collection[Hashable]:
         """Runs of a higher priority first: they are the first to have what there is room for, and on the queues."""
@@ -142,9 +141,10 @@ class ExecutionService:
             return self._sharing.decide_breaker(name.removeprefix(BREAKER_KEY), messages) if is_breaker else Work()
         run = self._runs.get(key)
         if run is None:
-            self._waits.answered(meaning.offers(messages))
+            self._answered(None, messages)
             return _of_no_run(key, messages)
         if run.archive is not None:
+            self._answered(run, messages)
             return _of_archived(run, run.archive, messages)
         around = self._sharing.around
         step = deciding.Step(run, now(), around if around.concerns(run) else None)
@@ -167,13 +167,12 @@ class ExecutionService:
                 answers.append((message, b"" if refusal is None else _rejected(refusal)))
         if step.around is not None:
             self._sharing.decided(run, step.wanted, is_step=bool(step.events))
-        offers = meaning.offers(messages[: len(messages) - len(later)])
+        handled = messages[: len(messages) - len(later)]
         if not step.events:
-            self._waits.answered(offers)
-            return Work(answers=[(m, body or _accepted(run, 0)) for m, body in answers], aside=aside)
-        self._steps[key] = step, first
-        if offers:
-            self._offers[key] = offers
+            self._answered(run, handled)
+            known = _accepted(run, run.last_position)
+            return Work(answers=[(m, body or known) for m, body in answers], aside=aside)
+        self._steps[key] = step, first, handled
         stream = StreamAppend(
             "run", run.id, version, [NewEvent(type(e).__name__, facts.encode(e)) for e in step.events]
         )
@@ -192,20 +191,20 @@ class ExecutionService:
         if not isinstance(key, UUID):
             self._sharing.breaker_logged()
             return []
-        run = self._runs.get(key)
-        assert run is not None
-        step, cause = self._steps.pop(run.id)
-        position = events[-1].position
+        step, cause, handled = self._steps.pop(key)
+        run = step.run
+        position = run.last_position = events[-1].position
+        if run.asked_version >= events[0].version:
+            run.asked_position = events[run.asked_version - events[0].version].position
         work.answers = [(message, body or _accepted(run, position)) for message, body in work.answers]
         said: list[Outgoing] = []
         for event, stored in zip(step.events, events, strict=True):
             said += self._said(run, event, stored)
-        self._waits.note(run, step.events, position)
-        self._waits.answered(self._offers.pop(run.id, ()))
+        self._note(run, step.events, events)
+        self._answered(run, handled)
         self._outputs.reached(position)
         if step.around is not None:
-            self._sharing.logged(run, step.events, events)
-        self._open.note(run, step.events, events[0].position)
+            self._sharing.logged(run)
         self._traces.logged(run, cause, step.events, events)
         if run.is_ended:
             self._runs.drop(run.id)
@@ -216,27 +215,34 @@ class ExecutionService:
         if isinstance(key, UUID):
             self._runs.doubt(key)
             self._steps.pop(key, None)
-            self._offers.pop(key, None)
             self._sharing.refused(key)
         elif isinstance(key, str) and key.startswith(BREAKER_KEY):
             self._sharing.breaker_refused(key.removeprefix(BREAKER_KEY))
 
     async def resay(self, events: Sequence[StoredEvent]) -> list[Outgoing]:
         """The same messages again; jobs only while they are still wanted."""
-        await self._runs.load({stored.stream_id for stored in events}, [])
+        run_ids = dict.fromkeys(stored.stream_id for stored in events)
+        await self._runs.read_readable([run_id for run_id in run_ids if self._runs.get(run_id) is None])
         said: list[Outgoing] = []
         for stored in events:
             run = self._runs.get(stored.stream_id)
             if run is None:
                 continue
-            said += self._said(run, cast("RunEvent", facts.decode(stored.type, stored.data)), stored)
+            event = cast("RunEvent", facts.decode(stored.type, stored.data))
+            said += self._said(run, event, stored)
+            self._note(run, [event], [stored])
         return said
+
+    def _note(self, run: Run, events: Sequence[RunEvent], logged: Sequence[StoredEvent]) -> None:
+        """What is kept besides the runs hears of what is in the log, once more where it may never have heard."""
+        self._waits.note(run, events, logged[-1].position)
+        self._outputs.note(events, logged)
+        self._open.note(run, events, logged[0].position)
 
     def forget_all(self) -> None:
         """Start afresh: another owner may have been here."""
         self._runs.clear()
         self._steps.clear()
-        self._offers.clear()
         self._waits.forget()
         self._open.forget()
         self._outputs.forget()
@@ -268,11 +274,18 @@ class ExecutionService:
         await self._spent.drop()
         await self._lost.look()
 
+    def _answered(self, run: Run | None, messages: Sequence[Message]) -> None:
+        """What the run had to say to these is in the log, if there was anything."""
+        self._waits.answered(meaning.offers(messages), run)
+        self._spent.answered(messages)
+
     # --- deciding --------------------------------------------------------------------------------------------------
 
     def _apply(self, step: deciding.Step, message: Message) -> Refusal | None:
         if message.event.type in REPORT_TYPES:
             self._lost.spoke_of(UUID(message.tokens[3]))
+        if meaning.is_of_a_round_before(step.run, message):
+            return None
         return meaning.apply(step, message, self._is_wanted)
 
     def _is_wanted(self, run: Run) -> bool:

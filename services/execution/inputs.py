@@ -49,6 +49,7 @@ def kept_values(run: Run) -> Iterable[msgspec.Raw]:
     yield run.triggered.input_data
     for frame in (run.root, *run.frames.values()):
         yield from (node.output for node in frame.nodes.values())
+    yield from (unit.loop.previous for unit in run.loops if unit.loop is not None)
 
 
 def value_of(run: Run, raw: msgspec.Raw) -> Any:
@@ -93,7 +94,7 @@ def bindings(
         events = run.cause_events or [None]
         values["event"], values["events"] = events[-1], events
     if names & {"item", "index", "previous"}:
-        values |= {**_item(unit, frame), **more}
+        values |= {**_item(run, unit, frame), **more}
     return values
 
 
@@ -111,18 +112,14 @@ def _node_view(run: Run, node: NodeState) -> dict[str, Any]:
     return {"output": output_value(run, node.node_id, node.frame), "status": node.status, "error": error}
 
 
-def _item(unit: Unit | None, frame: Frame) -> dict[str, Any]:
+def _item(run: Run, unit: Unit | None, frame: Frame) -> dict[str, Any]:
     """Of an instance of a map its item, else that of the iteration it stands in."""
     values: dict[str, Any] = {}
     if frame.loop is not None:
-        values = {"item": frame.item, "index": frame.index, "previous": _value(frame.previous)}
+        values = {"item": frame.item, "index": frame.index, "previous": value_of(run, frame.previous)}
     if unit is not None and unit.index is not None:
         values |= {"item": unit.node.items[unit.index], "index": unit.index}
     return values
-
-
-def _value(raw: Any) -> Any:
-    return None if raw is None else _decode(raw)
 
 
 def render(run: Run, template: Template, now: datetime, at: Unit | Frame | None = None, **more: Any) -> Any:

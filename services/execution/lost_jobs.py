@@ -6,7 +6,7 @@ Looked for after every start and after NATS was away, once workers have had a le
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 from uuid import UUID
 
@@ -22,10 +22,10 @@ from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
 from infra.bus import Outgoing, Shell
-from infra.eventlog import EventLog, StoredEvent
+from infra.eventlog import EventLog, StoredEvent, Unavailable
 from services.execution.open_runs import OpenRuns
 from services.execution.runs import Runs
-from services.execution.settings import JOBS_LOOKED_AT_AFTER_S
+from services.execution.settings import JOBS_LOOKED_AT_AFTER_S, RUNS_PAGE_COUNT
 from services.execution.state import Run
 
 PAGE_COUNT = 500
@@ -52,11 +52,14 @@ class LostJobs:
         self._runs = runs
         self._open = open_runs
         self._look_at: float | None = None
+        self._logged_before: int | None = None
+        """Jobs that were logged later were handed to a NATS that had not lost anything since."""
         self._signs_of_life: set[UUID] = set()
 
     def look_soon(self) -> None:
         """Workers get time to speak first."""
         self._signs_of_life.clear()
+        self._logged_before = None
         self._look_at = time.monotonic() + JOBS_LOOKED_AT_AFTER_S
 
     def spoke_of(self, job_id: UUID) -> None:
@@ -66,33 +69,44 @@ class LostJobs:
 
     async def look(self) -> None:
         """To be called each second: looks when it is time."""
-        if self._look_at is None or time.monotonic() < self._look_at or not self._shell.client.is_connected:
+        if self._look_at is None:
             return
-        self._look_at = None
+        if self._logged_before is None:
+            self._logged_before = (await self._log.head()).position
+        if time.monotonic() < self._look_at or not self._shell.client.is_connected:
+            return
         try:
-            await self._say_again()
-        except (TimeoutError, NatsError, NotFoundError) as fault:
+            await self._say_again(self._logged_before)
+        except (TimeoutError, NatsError, NotFoundError, Unavailable) as fault:
             _log.warning("cannot look for lost jobs yet: %s", fault)
             self.look_soon()
+        else:
+            self._look_at = None
 
-    async def _say_again(self) -> None:
+    async def _say_again(self, logged_before: int) -> None:
         await self._open.find()
         if not self._open:
             return
         queued = await queued_jobs(self._shell.client, self._subjects.jobs_stream)
-        await self._runs.load(self._open, [])
+        run_ids = list(self._open)
+        for start in range(0, len(run_ids), RUNS_PAGE_COUNT):
+            await self._say_of(run_ids[start : start + RUNS_PAGE_COUNT], queued, logged_before)
+            self._runs.evict()
+
+    async def _say_of(self, run_ids: Sequence[UUID], queued: set[tuple[UUID, int]], logged_before: int) -> None:
+        await self._runs.read_readable([run_id for run_id in run_ids if self._runs.get(run_id) is None])
         lost: list[Outgoing] = []
-        for run_id in list(self._open):
+        for run_id in run_ids:
             run = self._runs.get(run_id)
-            if run is None or run.is_ended:
+            if run is not None and run.is_ended:
                 self._open.pop(run_id, None)
-                continue
-            lost += await self._lost(run, queued)
+            elif run is not None:
+                lost += await self._lost(run, queued, logged_before)
         if lost:
             _log.warning("%d jobs were lost with NATS, handing them out again", len(lost))
             await self._shell.say(lost)
 
-    async def _lost(self, run: Run, queued: set[tuple[UUID, int]]) -> list[Outgoing]:
+    async def _lost(self, run: Run, queued: set[tuple[UUID, int]], logged_before: int) -> list[Outgoing]:
         silent = [
             unit
             for job_id, unit in run.jobs.items()
@@ -105,7 +119,7 @@ class LostJobs:
         wanted = {(unit.node_id, unit.instance, unit.attempt) for unit in silent}
         said: list[Outgoing] = []
         for stored in await self._log.read_stream(run.id):
-            if stored.type == "NodeQueued":
+            if stored.type == "NodeQueued" and stored.position <= logged_before:
                 event = cast("NodeQueued", facts.decode(stored.type, stored.data))
                 if (event.node_id, event.instance, event.attempt) in wanted:
                     said.append(self._job_message(run, event, stored, f"-again-{time.time_ns()}"))
@@ -119,8 +133,7 @@ async def queued_jobs(client: Client, stream: str) -> set[tuple[UUID, int]]:
     """
     found: set[tuple[UUID, int]] = set()
     sequence = 1
-    while True:
-        page = await _page(client, stream, sequence)
+    while page := await _page(client, stream, sequence):  # also after one that is not full: the server counts bytes
         for message in page:
             sequence = int((message.headers or {}).get("Nats-Sequence", sequence)) + 1
             try:
@@ -128,8 +141,7 @@ async def queued_jobs(client: Client, stream: str) -> set[tuple[UUID, int]]:
             except (NotAnEvent, msgspec.DecodeError):
                 continue
             found.add((job.job_id, job.attempt))
-        if len(page) < PAGE_COUNT:
-            return found
+    return found
 
 
 async def _page(client: Client, stream: str, sequence: int) -> list[Msg]:

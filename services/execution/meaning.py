@@ -67,6 +67,8 @@ _of_run: dict[str, tuple[msgspec.json.Decoder[Any], str]] = {
     WorkerMissing.__name__: (_worker_missing, "run_id"),
 }
 """Messages that name the run in a field of theirs."""
+_OF_ONE_ROUND = frozenset({"RunDisplaced", "ChildCancelRequested", "TimerFired"})
+"""What may be heard again, however long after it was dealt with, and means nothing to a run that was retried since."""
 
 
 class _Place(msgspec.Struct):
@@ -99,6 +101,13 @@ def run_id_of(message: Message) -> UUID:
 def offers(messages: Iterable[Message]) -> list[Offer]:
     """Which events these messages offered to nodes that wait."""
     return [_event_came.decode(m.event.data).offer for m in messages if m.event.type == EventCame.__name__]
+
+
+def is_of_a_round_before(run: Run, message: Message) -> bool:
+    """Whether it was meant for the run as it stood before it was retried."""
+    position = message.event.position
+    is_meant_once = message.event.type in _OF_ONE_ROUND and run.asked_version > 1
+    return is_meant_once and position is not None and position < run.asked_position
 
 
 def apply(step: deciding.Step, message: Message, is_wanted: Callable[[Run], bool]) -> Refusal | None:

@@ -38,6 +38,8 @@ class OpenRuns(dict[UUID, int]):
         self.is_known = False
         self.found: dict[UUID, tuple[str, int] | None] = {}
         """Those that were open before this process, with the version of their workflow, where that was read."""
+        self._ended: set[UUID] = set()
+        """Runs that ended while the open ones were being found: what was read of them may be from before."""
         self._kept = 0
         self._kept_at = 0.0
 
@@ -46,11 +48,14 @@ class OpenRuns(dict[UUID, int]):
         self.clear()
         self.found.clear()
         self.is_known = False
+        self._ended.clear()
 
     def note(self, run: Run, events: Sequence[RunEvent], position: int) -> None:
         """What was logged of a run, from `position` on."""
         if run.is_ended:
             self.pop(run.id, None)
+            if not self.is_known:
+                self._ended.add(run.id)
         elif run.id not in self:
             is_retried = any(isinstance(event, RunRetryRequested) for event in events)
             self[run.id] = position if is_retried else run.position
@@ -68,9 +73,13 @@ class OpenRuns(dict[UUID, int]):
                 else:
                     found[stored.stream_id] = stored
             position = page[-1].position
+        if self.is_known:  # by somebody who asked at the same time, and what was logged since is noted
+            return
+        found = {run_id: stored for run_id, stored in found.items() if run_id not in self._ended}
         self.update({run_id: stored.position for run_id, stored in found.items()} | self)
         self.found = {run_id: _version(stored) for run_id, stored in found.items()}
         self.is_known = True
+        self._ended.clear()
 
     async def keep_position(self, heard_position: int) -> None:
         """Below it no run is open, so that the next process need not look there."""

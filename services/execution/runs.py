@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from flowforge import events as facts
 from flowforge.definition import parse_stored
-from flowforge.events import ForkedFrom, RunEvent, WorkflowTriggered
+from flowforge.events import ChildRunEnded, ForkedFrom, RunEvent, WorkflowTriggered
 from flowforge.identity import named_stream
 from flowforge.jobs import ensure_job_consumer
 from flowforge.reports import JobCompleted
@@ -23,11 +23,12 @@ from services.execution import inputs
 from services.execution.causes import cause_events
 from services.execution.plan import Plan
 from services.execution.prompts import stored_prompt
-from services.execution.settings import PLANS_CACHED_MAX, RUNS_CACHED_MAX
+from services.execution.settings import PLANS_CACHED_MAX, RUNS_CACHED_MAX, RUNS_PAGE_COUNT
 from services.execution.state import Run, fold, recorded_in, source_of
 
 _log = logging.getLogger(__name__)
 _triggered = msgspec.json.Decoder(WorkflowTriggered)
+_child_ended = msgspec.json.Decoder(ChildRunEnded)
 _completed = msgspec.json.Decoder(JobCompleted)
 
 
@@ -80,8 +81,12 @@ class Runs:
             self._doubted -= missing
         await self._read_parents(run_ids)
         for message in messages:
-            if message.event.type == "JobCompleted" and b'"$blob"' in message.body:
+            if b'"$blob"' not in message.body:
+                continue
+            if message.event.type == "JobCompleted":
                 await self._keep_blob(message)
+            elif message.event.type == "ChildRunEnded":
+                self._refer(_child_ended.decode(message.event.data))
         for run_id in run_ids:
             if (run := self._runs.get(run_id)) is not None:
                 self._runs.move_to_end(run_id)
@@ -129,10 +134,24 @@ class Runs:
             ]
             triggered = cast("WorkflowTriggered", events[0][0])
             run = fold(await self.plan(triggered.workflow_id, triggered.workflow_version), events)
-            run.position, run.actor, run.traceparent = history[0].position, history[0].actor, history[0].traceparent
+            run.actor, run.traceparent = history[0].actor, history[0].traceparent
+            run.position, run.last_position = history[0].position, history[-1].position
+            run.asked_position = next(each.position for each in history if each.version == run.asked_version)
             if run.is_ended:
                 run.archive = (await self._log.archived([run.id])).get(run.id)
             self._keep(run)
+
+    async def read_readable(self, run_ids: Sequence[UUID]) -> None:
+        """The same, page by page; one that cannot be read keeps nobody else from going on."""
+        for start in range(0, len(run_ids), RUNS_PAGE_COUNT):
+            page = run_ids[start : start + RUNS_PAGE_COUNT]
+            try:
+                await self.read(page)
+            except LookupError as fault:
+                if len(page) == 1:
+                    _log.warning("run %s cannot be read, and is left as it is: %s", page[0], fault)
+                for run_id in page if len(page) > 1 else ():
+                    await self.read_readable([run_id])
 
     def _keep(self, run: Run) -> None:
         """Into memory, unless a turn was faster; what it refers to is loaded before it is decided on."""
@@ -218,6 +237,12 @@ class Runs:
         for reference in [reference for reference, value in run.blobs.items() if value is None]:
             data = await self._log.get_blob(reference)
             run.blobs[reference] = None if data is None else msgspec.json.decode(data)
+
+    def _refer(self, ended: ChildRunEnded) -> None:
+        """A large output of a child: its parent's templates may look at it, so it is loaded with what they may look at."""
+        run, reference = self._runs.get(ended.parent_run_id), inputs.blob_hash(ended.output)
+        if run is not None and reference is not None:
+            run.blobs.setdefault(reference, None)
 
     async def _keep_blob(self, message: Message) -> None:
         """A large output: from NATS into Postgres before anything refers to it."""

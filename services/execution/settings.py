@@ -35,8 +35,8 @@ OUTPUTS_KEPT_EVERY_S = 10
 """How often it is kept up to where the log's outputs are in the table."""
 OUTPUTS_FORGOTTEN_EVERY_S = 600
 """How often those that are too old are deleted."""
-OPEN_RUNS_PAGE_COUNT = 200
-"""Runs read at once, to know who holds which place."""
+RUNS_PAGE_COUNT = 200
+"""Runs read at once, where many are looked at."""
 RUNS_NUDGED_MAX = 1_000
 """Per second after a start: runs that may have asked for something when the process before ended."""
 INVITED_AGAIN_EVERY_S = 5.0

@@ -14,11 +14,11 @@ from uuid import UUID
 import msgspec
 from flowforge import events as facts
 from flowforge.envelope import now
-from flowforge.events import BreakerEvent, RunEvent
+from flowforge.events import BreakerEvent
 from flowforge.identity import lasting_stream
 
 from infra.bus import Message, Work
-from infra.eventlog import Append, EventLog, NewEvent, Snapshot, StoredEvent, StreamAppend
+from infra.eventlog import Append, EventLog, NewEvent, Snapshot, StreamAppend
 from services.execution import breakers
 from services.execution.around import BREAKER, OUTPUT, Around, Wanted
 from services.execution.breakers import Breaker, BreakerTold
@@ -29,8 +29,8 @@ from services.execution.runs import Runs
 from services.execution.settings import (
     BREAKER_EVENTS_READ_MAX,
     INVITED_AGAIN_EVERY_S,
-    OPEN_RUNS_PAGE_COUNT,
     RUNS_NUDGED_MAX,
+    RUNS_PAGE_COUNT,
     WOKEN_BEFORE_BREAKER_MAX,
 )
 from services.execution.state import Run
@@ -102,12 +102,11 @@ class Sharing:
         if not is_step:
             self.around.places.answered(run.id)
 
-    def logged(self, run: Run, events: Sequence[RunEvent], logged: Sequence[StoredEvent]) -> None:
+    def logged(self, run: Run) -> None:
         """The step counts: breakers are told, and who is invited has a turn."""
         for told in self.around.logged(run.id):
             self._put(told, f"{run.id}-{told.what}")
         self._wake(self.around.places.invitations())
-        self._outputs.note(events, logged)
 
     def refused(self, run_id: UUID) -> None:
         """The step is void; others may have been refused for it."""
@@ -175,8 +174,8 @@ class Sharing:
     async def _count_places(self, runs: Runs, open_runs: OpenRuns) -> None:
         await open_runs.find()
         waiting = [run_id for run_id in open_runs if runs.get(run_id) is None]
-        for start in range(0, len(waiting), OPEN_RUNS_PAGE_COUNT):
-            await _read_all(runs, waiting[start : start + OPEN_RUNS_PAGE_COUNT])
+        for start in range(0, len(waiting), RUNS_PAGE_COUNT):
+            await runs.read_readable(waiting[start : start + RUNS_PAGE_COUNT])
             runs.evict()
         self._are_places_known = True
         self._wake(self.around.places.invitations())
@@ -199,18 +198,6 @@ class Sharing:
             if run_id not in self._woken:
                 self._woken.add(run_id)
                 self._put(RunWoken(run_id), f"{run_id}-woken")
-
-
-async def _read_all(runs: Runs, run_ids: Sequence[UUID]) -> None:
-    """Read them; one that cannot be read keeps nobody else from going on."""
-    try:
-        await runs.read(run_ids)
-    except LookupError as fault:
-        if len(run_ids) == 1:
-            _log.warning("run %s cannot be read, whatever places it holds are free: %s", run_ids[0], fault)
-            return
-        for run_id in run_ids:
-            await _read_all(runs, [run_id])
 
 
 async def _asks_around(version: tuple[str, int] | None, runs: Runs) -> bool:

@@ -8,6 +8,7 @@ job has makes it look and takes nothing; the counts of deliveries stay as they w
 import contextlib
 import logging
 import time
+from collections.abc import Sequence
 from typing import cast
 
 import msgspec
@@ -20,6 +21,7 @@ from nats.js.api import ConsumerInfo
 from nats.js.errors import NotFoundError
 
 from infra.bus import Message, Shell
+from infra.bus.settling import LATER_S, ask_again_later
 from infra.bus.stranded import free_all
 from services.execution.settings import SPENT_JOBS_LOOKED_FOR_EVERY_S
 
@@ -27,6 +29,7 @@ CONSUMERS_PAGE_COUNT = 256
 ANSWER_WAIT_S = 2.0
 ADVISORY = "io.nats.jetstream.advisory.v1.max_deliver"
 _TAKES_NOTHING = msgspec.json.encode({"batch": 1, "no_wait": True, "max_bytes": 1})
+_SOURCE, _LOST = "/nats", "lost-"
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 _job = msgspec.json.Decoder(JobRequested)
@@ -49,7 +52,7 @@ def decode_advisory(body: bytes) -> CloudEvent:
         advisory = msgspec.json.decode(body, type=Advisory)
     except msgspec.DecodeError as fault:
         raise NotAnEvent(f"no advisory: {fault}") from fault
-    return CloudEvent(id=advisory.id, source="/nats", type=advisory.type, data=msgspec.Raw(body))
+    return CloudEvent(id=advisory.id, source=_SOURCE, type=advisory.type, data=msgspec.Raw(body))
 
 
 def spent_sequence(message: Message) -> int:
@@ -64,15 +67,23 @@ class SpentJobs:
         self._shell = shell
         self._subjects = subjects
         self._reported: list[int] = []
+        """Those whose run had its say: the log has it, and nobody needs the job on the queue any more."""
         self._passed: dict[str, int] = {}
         self._looked_at = 0.0
 
     async def hand_over(self, message: Message) -> None:
         """JetStream gave a job up: let it be reported as lost, under the advisory's own acknowledgement."""
-        sequence = spent_sequence(message)
+        if message.is_settled:
+            return
+        sequence, client = spent_sequence(message), self._shell.client
         try:
-            found = await self._shell.client.jetstream().get_msg(self._subjects.jobs_stream, seq=sequence)
+            found = await client.jetstream().get_msg(self._subjects.jobs_stream, seq=sequence)
         except NotFoundError:
+            return
+        except (TimeoutError, NatsError) as fault:
+            _log.warning("job message %d is spent, and cannot be read yet: %s", sequence, fault or type(fault).__name__)
+            await ask_again_later(client, [message], LATER_S)
+            message.is_settled = True
             return
         job = _job.decode(msgspec.json.decode(cast("bytes", found.data), type=CloudEvent).data)
         error = ReportedError(
@@ -80,10 +91,15 @@ class SpentJobs:
         )
         lost = JobFailed(attempt=job.attempt, delivery=2**31, error=error)
         subject = self._subjects.report(job.run_id, job.job_id, "JobFailed")
-        event = CloudEvent(id=f"lost-{sequence}", source="/nats", type="JobFailed", data=msgspec.Raw(_encode(lost)))
+        event = CloudEvent(id=f"{_LOST}{sequence}", source=_SOURCE, type="JobFailed", data=msgspec.Raw(_encode(lost)))
         self._shell.intake.put(Message(subject, message.body, event, message.origin, message.reply_to))
-        self._reported.append(sequence)
         message.is_settled = True
+
+    def answered(self, messages: Sequence[Message]) -> None:
+        """What runs had to say to these is in the log, if there was anything."""
+        for message in messages:
+            if message.event.id.startswith(_LOST) and message.event.source == _SOURCE:
+                self._reported.append(int(message.event.id.removeprefix(_LOST)))
 
     async def look(self) -> None:
         """To be called each second while runs are open: has nats-server look when it is time."""

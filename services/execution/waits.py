@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
@@ -54,10 +54,16 @@ class Waits:
     """Who waits for which events, and how far the log was read for them."""
 
     def __init__(
-        self, log: EventLog, put: Callable[[EventCame, str], None], holds: Callable[[UUID], None] = lambda _: None
+        self,
+        log: EventLog,
+        put: Callable[[EventCame, str], None],
+        holds: Callable[[UUID], None] = lambda _: None,
+        is_owner: Callable[[], bool] = lambda: True,
     ) -> None:
         self._log = log
         self._put = put
+        self._is_owner = is_owner
+        """Whether this process turns. One that does so no more keeps nothing: what it knows is not what its successor does."""
         self._holds = holds
         """Told of open runs in which something waits for a place, or before a circuit breaker."""
         self._looking = asyncio.Lock()
@@ -84,9 +90,16 @@ class Waits:
             elif self._waits and isinstance(event, _ENDINGS):
                 self._remove((run.id, event.node_id, event.instance))
 
-    def answered(self, offers: Iterable[Offer]) -> None:
-        """What the runs had to say to these is in the log, if there was anything."""
+    def answered(self, offers: Sequence[Offer], run: Run | None = None) -> None:
+        """What the run had to say to these is in the log, if there was anything. A node that waits for no event (any more)
+        is offered no other."""
         self._unanswered.difference_update(offers)
+        if run is None:
+            return
+        for _, run_id, node_id, instance in offers:
+            unit = run.find(node_id, instance)
+            if unit is None or not isinstance(unit.wait, EventWait):
+                self._remove((run_id, node_id, instance))
 
     async def nudged(self, _message: object = None) -> None:
         """The log grew. Costs nothing while nobody waits."""
@@ -105,7 +118,7 @@ class Waits:
                 _log.warning("cannot look for events that nodes wait for: %s", fault)
 
     async def _read_on(self) -> None:
-        while self._waits:
+        while self._waits and self._is_owner():
             page = await self._log.read(self._position, WAITS_PAGE_COUNT, types={EventReceived.__name__})
             for stored in page:
                 await self._offer(stored)
@@ -134,6 +147,7 @@ class Waits:
     def _add(self, place: Place, wait: EventWait, position: int) -> None:
         # what was read beyond it meanwhile is read again: others are offered it twice, and nothing is missed
         self._position = min(self._position, position) if self._waits else position
+        self._remove(place)  # of an attempt before, which may have waited for another type
         self._waits[place] = (wait, position)
         if "*" in wait.event_type:
             self._patterns[place] = None
@@ -179,7 +193,7 @@ class Waits:
 
     async def _keep(self) -> None:
         now_s = time.monotonic()
-        if now_s < self._kept_at + WAITS_KEPT_EVERY_S:
+        if now_s < self._kept_at + WAITS_KEPT_EVERY_S or not self._is_owner():
             return
         position = min((offer[0] - 1 for offer in self._unanswered), default=self._position)
         if position > self._kept:

@@ -20,7 +20,8 @@ DEFINITION_TYPES = ("application/json", "application/yaml")
 
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _AT_PATH = re.compile(r"^(?P<message>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""One that does not end goes to the end of the text: nothing is looked at twice, whatever is sent."""
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _BOM = b"\xef\xbb\xbf"
 AnyRequest = Request[Any, Any, Any]

@@ -1,7 +1,8 @@
 """`Idempotency-Key`: the same request again, by the same caller on the same route, is answered as the first time.
 
-The command id derives from (actor, route, key). So a request that was carried out and never answered, because a process
-died in between, is recognised by the services as well; and one that comes while the first is under way joins it.
+The command id derives from (actor, route, key), and from when the key was taken, in portions of time: the services know a
+command for ever, and a key is free again. So a request that was carried out and never answered, because a process died in
+between, is recognised by the services as well; and one that comes while the first is under way joins it.
 """
 
 import logging
@@ -48,7 +49,8 @@ async def once(store: Store, request: AnyRequest, body: bytes, deed: Deed) -> Re
         )
     if claim.answer is not None:
         return msgspec.json.decode(claim.answer, type=Reply).response(**REPLAYED)
-    answer = await _answer_of(deed, named_stream("command", row.hex()))
+    name = row.hex() if claim.period is None else f"{row.hex()}/{claim.period}"
+    answer = await _answer_of(deed, named_stream("command", name))
     await _keep(store, row, answer)
     failpoint("gateway.before_reply")
     return answer.response()

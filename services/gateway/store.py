@@ -24,17 +24,19 @@ _KEPT = timedelta(seconds=idempotency_kept_s)
 _log = logging.getLogger(__name__)
 
 _CLAIM = """
-    insert into gateway.idempotency as kept (key, body_hash) values ($1, $2)
+    insert into gateway.idempotency as kept (key, body_hash, period)
+    values ($1, $2, floor(extract(epoch from now()) / extract(epoch from $3::interval)))
     on conflict (key) do update set
+        period = case when kept.created_at < now() - $3::interval then excluded.period else kept.period end,
         body_hash = case when kept.created_at < now() - $3::interval then excluded.body_hash else kept.body_hash end,
         answer = case when kept.created_at < now() - $3::interval then null else kept.answer end,
         created_at = case when kept.created_at < now() - $3::interval then now() else kept.created_at end
-    returning body_hash, answer
+    returning body_hash, answer, period
 """
 _KEEP = "update gateway.idempotency set answer = $2 where key = $1 and answer is null"
 _SWEEP = """
     delete from gateway.idempotency where key in
-        (select key from gateway.idempotency where created_at < now() - $1::interval limit $2)
+        (select key from gateway.idempotency where created_at < now() - $2::interval limit $1)
 """
 _SWEEP_SESSIONS = f"""
     delete from gateway.sessions where hash in (
@@ -48,10 +50,12 @@ _SWEEP_LINKS = """
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What is known of an idempotency key: used with another body; answered; or neither."""
+    """What is known of an idempotency key: used with another body; answered; or neither. `period`: in which stretch of
+    time it was taken, by which a key that is free again names another request."""
 
     is_other_body: bool
     answer: bytes | None
+    period: int | None
 
 
 async def open_pool(dsn: str) -> asyncpg.Pool:
@@ -92,7 +96,7 @@ class Store:
     async def claim(self, key: bytes, body_hash: bytes) -> Claim:
         """Take the key for a request with this body, or learn what was answered to it."""
         row = await self._pool.fetchrow(_CLAIM, key, body_hash, _KEPT)
-        return Claim(row["body_hash"] != body_hash, row["answer"])
+        return Claim(row["body_hash"] != body_hash, row["answer"], row["period"])
 
     async def keep(self, key: bytes, answer: bytes) -> None:
         """Remember the answer; the first one counts."""
@@ -106,9 +110,14 @@ class Store:
         """Forget what is older than it must be, again and again, until cancelled."""
         while True:
             try:
-                await self._pool.execute(_SWEEP, _KEPT, idempotency_swept_rows_max)
+                await self._sweep_all(_SWEEP, idempotency_swept_rows_max, _KEPT)
                 for statement in (_SWEEP_SESSIONS, _SWEEP_LINKS):
-                    await self._pool.execute(statement, sessions_swept_rows_max)
+                    await self._sweep_all(statement, sessions_swept_rows_max)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as fault:
                 _log.warning("old idempotency keys and sessions are not swept: %s", fault)
             await asyncio.sleep(idempotency_swept_every_s)
+
+    async def _sweep_all(self, statement: str, rows_max: int, *older_than: timedelta) -> None:
+        """In portions of so many rows, until none is left: however many came, as many go."""
+        while await self._pool.execute(statement, rows_max, *older_than) == f"DELETE {rows_max}":
+            pass

@@ -11,7 +11,9 @@
 -- login_links: SHA-256 of a token that begins a session, once, until `expires_at`.
 -- idempotency: one row per (actor, route, Idempotency-Key), hashed. A row is written before the command is sent, with
 -- the hash of the request's body, and completed with the answer. A row without an answer is a request under way, or one
--- whose gateway died: it is sent again under the same command id, which the services know.
+-- whose gateway died: it is sent again under the same command id, which the services know. `period` numbers the stretches
+-- of time, each as long as a row is kept; it is that in which the key was taken, and part of the command's id: the services
+-- know a command for ever, and a key is free after seven days. Rows from before this was so have none.
 
 create schema if not exists gateway;
 
@@ -64,4 +66,5 @@ create table if not exists gateway.idempotency (
     created_at timestamptz not null default now()
 );
 
+alter table gateway.idempotency add column if not exists period bigint;
 create index if not exists idempotency_created_at on gateway.idempotency (created_at);

@@ -9,6 +9,9 @@ import yaml
 
 from flowforge.errors import DefinitionInvalid
 
+DEPTH_MAX = 200
+"""Lists and objects inside one another in a YAML text; the service takes no more either."""
+
 
 def from_text(text: str | bytes) -> object:
     """The plain document in a JSON or YAML text. Raises `DefinitionInvalid` naming line and column."""
@@ -17,6 +20,7 @@ def from_text(text: str | bytes) -> object:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # YAML, or JSON with a mistake: the YAML reader says where
     try:
+        _refuse_deep(text)
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader with fewer implicit types
     except yaml.MarkedYAMLError as fault:
         mark = fault.problem_mark
@@ -24,6 +28,20 @@ def from_text(text: str | bytes) -> object:
         raise DefinitionInvalid(f"the text is neither JSON nor YAML: {fault.problem or fault}", where) from fault
     except (yaml.YAMLError, RecursionError, ValueError) as fault:
         raise DefinitionInvalid(f"the text is neither JSON nor YAML: {fault}") from fault
+
+
+def _refuse_deep(text: str | bytes) -> None:
+    """Raises `DefinitionInvalid`. To be asked before anything is made of the text: the library makes it by recursion in C,
+    and a text nested a few ten thousand times ends the process. Events it makes one by one."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEPTH_MAX:
+                where = f"line {event.start_mark.line + 1}, column {event.start_mark.column + 1}"
+                raise DefinitionInvalid(f"the text is nested deeper than {DEPTH_MAX} levels: make it flatter", where)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def locate(text: str, path: str) -> tuple[int, int] | None:

@@ -87,7 +87,7 @@ def _goes_on(step: Step, unit: Unit) -> bool:
     if loop.total is not None:
         return loop.next_index < loop.total
     assert plan.condition is not None
-    previous = msgspec.json.decode(loop.previous) if loop.next_index else None
+    previous = inputs.value_of(step.run, loop.previous) if loop.next_index else None
     values = inputs.bindings(
         step.run, plan.condition, step.now, unit, **inputs.own_input(step.run, plan, unit.input)
     ) | {"index": loop.next_index, "previous": previous}

@@ -37,6 +37,7 @@ class Run:
         "active_jobs",
         "actor",
         "archive",
+        "asked_position",
         "asked_version",
         "blobs",
         "breakpoints",
@@ -54,6 +55,7 @@ class Run:
         "is_queued",
         "jobs",
         "labels",
+        "last_position",
         "loops",
         "maps",
         "passing",
@@ -89,7 +91,8 @@ class Run:
         """The archive that has its events: nothing can be added to them there."""
         self.traceparent: str | None = None
         """The trace that it was caused in, as its first event has it."""
-        self.position = position
+        self.position = self.asked_position = self.last_position = position
+        """Of its first event, of the one that had it begin or go on, and of its last one."""
         self.plan = plan
         self.triggered = triggered
         self.status, self.version = "pending", 1

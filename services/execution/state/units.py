@@ -204,7 +204,7 @@ class Frame:
         self.loop = loop
         self.index = index
         self.item = item
-        self.previous: Any = None
+        self.previous: msgspec.Raw = NULL
         self.nodes = {plan.id: NodeState(plan, self) for plan in graph.nodes.values()}
         self.frontier: dict[str, None] = dict.fromkeys(graph.roots)
         self.ended_count = 0

@@ -135,27 +135,28 @@ async def what_if(
         return {**answer, "decisions": {"items": items, "next_cursor": next_cursor}}
 
     if _STREAM in request.headers.get("accept", ""):
-        return Stream(_with_progress(gateway(request).services, command, answered), media_type=_STREAM)
+        return Stream(with_progress(gateway(request).services, command, answered), media_type=_STREAM)
     return reply.of(200, await answered()).response()
 
 
-async def _with_progress(
+async def with_progress(
     services: Services, command: RehearseTrigger, answered: Callable[[], Awaitable[dict[str, Any]]]
 ) -> AsyncGenerator[bytes]:
     """`progress {evaluated, position, last}` as it goes on, then `answer`, or `problem`."""
     async with services.hearing(services.subjects.rehearsal(command.command_id)) as heard:
         answering = asyncio.create_task(_as_message(answered))
+        listening = asyncio.create_task(heard.get())
         try:
             while not answering.done():
-                listening = asyncio.create_task(heard.get())
                 await asyncio.wait({answering, listening}, return_when=asyncio.FIRST_COMPLETED)
                 if listening.done():
-                    yield b"event: progress\ndata: " + listening.result() + b"\n\n"
-                else:
-                    listening.cancel()
+                    progress = listening.result()
+                    listening = asyncio.create_task(heard.get())
+                    yield b"event: progress\ndata: " + progress + b"\n\n"
             yield await answering
         finally:
             answering.cancel()
+            listening.cancel()
 
 
 async def _as_message(answered: Callable[[], Awaitable[dict[str, Any]]]) -> bytes:

@@ -23,6 +23,7 @@ from infra.archive.erasing import Erased, erase_from_archive, find_in_archives
 from infra.archive.moving import archive, moving, restore
 from infra.archive.proof import ProvenArchives
 from infra.archive.record import blobs_in
+from infra.erasure import find
 from infra.eventlog import Append, NewEvent, StreamAppend
 from infra.eventlog.verify import verify
 from infra.failpoints import KILLED_EXIT_STATUS
@@ -220,3 +221,17 @@ async def test_an_erasure_that_was_cut_off_finds_what_is_left_when_it_is_done_ag
     assert [row[0] for row in kept] == ["PayloadErased", "RunCancelled"]
     await owner.close()
     assert (await verify(postgres_dsn)).problems == []
+
+
+@pytest.mark.parametrize("written", [b"Jos\\u00E9+1", b"Jos\\u00E9\\u002B1", "José+1".encode()])
+async def test_a_text_is_found_however_its_sender_wrote_it(log: ArchivedEventLog, postgres_dsn: str, written: bytes):
+    append, cause = received(1, START)
+    run = triggered(cause, START)
+    output = msgspec.Raw(b'{"who":"%s"}' % written)
+    events = new(run, NodeCompleted(node_id="a", output=output), RunCancelled(reason=""))
+    await log.append([append, Append([StreamAppend("run", run.run_id, 0, events)], START)])
+    owner = await asyncpg.connect(postgres_dsn)
+    try:
+        assert (await find(owner, text="José+1")).runs == [run.run_id]
+    finally:
+        await owner.close()

@@ -104,3 +104,15 @@ async def test_what_is_no_event_is_refused(http: httpx.AsyncClient, body: bytes)
 async def test_what_is_no_definition_is_refused_by_catalog(http: httpx.AsyncClient, body: bytes) -> None:
     problem = assert_problem(await http.post("/api/workflows", content=body, headers=JSON), 422)
     assert problem["errors"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [("POST", "/api/users/%00/login-links", None), ("PATCH", "/api/subscriptions/%00", {"secret": None})],
+)
+async def test_a_name_that_no_table_takes_is_the_callers_mistake(
+    http: httpx.AsyncClient, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    answer = await http.request(method, path, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "BAD_REQUEST")
+    assert "U+0000" in answer.json()["detail"]

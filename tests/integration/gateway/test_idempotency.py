@@ -9,6 +9,8 @@ import asyncpg
 import httpx
 import pytest
 
+from services.gateway.store import Store, open_pool
+
 KEY = {"Idempotency-Key": "k-1"}
 
 
@@ -101,6 +103,58 @@ async def test_a_key_is_free_after_seven_days(http: httpx.AsyncClient, postgres_
     await execute_sql(postgres_dsn, "update gateway.idempotency set created_at = now() - interval '8 days'")
     other = await http.put("/api/workflows/hello", json=hello(name="Other"), headers=KEY)
     assert (other.status_code, "idempotency-replayed" in other.headers) == (404, False)
+
+
+async def taken_before(http: httpx.AsyncClient, postgres_dsn: str, period: str) -> None:
+    """A change of a workflow, carried out with a key that was taken in that period."""
+    assert (await http.put("/api/workflows/hello", json=hello(name="Two"), headers=KEY)).status_code == 404
+    await execute_sql(postgres_dsn, f"update gateway.idempotency set answer = null, period = {period}")
+    await http.post("/api/workflows", json=hello())
+    assert (await http.put("/api/workflows/hello", json=hello(name="Two"), headers=KEY)).json()["version"] == 2
+
+
+@pytest.mark.usefixtures("catalog")
+@pytest.mark.parametrize("name", ["Two", "Four"])
+async def test_what_is_asked_with_a_key_that_is_free_again_is_carried_out(
+    http: httpx.AsyncClient, postgres_dsn: str, name: str
+) -> None:
+    await taken_before(http, postgres_dsn, "1")
+    await http.put("/api/workflows/hello", json=hello(name="Three"))
+    await execute_sql(postgres_dsn, "update gateway.idempotency set created_at = now() - interval '8 days'")
+    answers = [await http.put("/api/workflows/hello", json=hello(name=name), headers=KEY) for _ in range(2)]
+    assert [(answer.status_code, answer.json()["version"]) for answer in answers] == [(200, 4), (200, 4)]
+
+
+@pytest.mark.usefixtures("catalog")
+@pytest.mark.parametrize("period", ["1", "null"], ids=["of before", "before there were any"])
+async def test_a_key_names_the_request_that_it_did_as_long_as_it_is_kept(
+    http: httpx.AsyncClient, postgres_dsn: str, period: str
+) -> None:
+    await taken_before(http, postgres_dsn, period)
+    await http.put("/api/workflows/hello", json=hello(name="Three"))
+    await execute_sql(postgres_dsn, "update gateway.idempotency set answer = null")  # killed before it was kept
+    assert (await http.put("/api/workflows/hello", json=hello(name="Two"), headers=KEY)).json()["version"] == 2
+
+
+async def test_however_many_old_keys_there_are_none_is_left(
+    service_dsn: str, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.store.idempotency_swept_rows_max", 10)
+    for count, days in ((35, 8), (5, 6)):
+        await execute_sql(
+            postgres_dsn,
+            "insert into gateway.idempotency (key, body_hash, created_at) "
+            f"select decode(md5('{days}-' || n), 'hex'), '', now() - interval '{days} days' from generate_series(1, {count}) n",
+        )
+    pool = await open_pool(service_dsn)
+    sweeping = asyncio.create_task(Store(pool).sweep())
+    try:
+        async with asyncio.timeout(5):
+            while await pool.fetchval("select count(*) from gateway.idempotency") != 5:
+                await asyncio.sleep(0.01)
+    finally:
+        sweeping.cancel()
+        await pool.close()
 
 
 async def test_a_service_that_is_away_is_waited_for(

@@ -1,7 +1,11 @@
 """What `up` says once it is up: where things are, and the link that logs the administrator in."""
 
+import contextlib
 import io
 import json
+import os
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,3 +56,20 @@ def test_no_login_is_shown_of_several_servers_either(tmp_path: Path, capsys: pyt
     facts = json.loads(capsys.readouterr().out)
     assert (facts["nats"], facts["database"]) == ("nats://n1:4222,nats://n2", "postgresql://p1:1,p2:2/x")
     assert "canary" not in said_to_a_person(tmp_path, None, several)
+
+
+@pytest.mark.parametrize(("announcer", "stream"), [(PersonAnnouncer, "stdout"), (JsonAnnouncer, "stderr")])
+def test_the_work_goes_on_when_nobody_listens_any_more(
+    monkeypatch: pytest.MonkeyPatch, announcer: Callable[[], PersonAnnouncer], stream: str
+):
+    reading, writing = os.pipe()
+    os.close(reading)
+    closed = os.fdopen(writing, "w", buffering=1)
+    monkeypatch.setattr(sys, stream, closed)
+    try:
+        told = announcer()
+        told.died("gateway", "SIGKILL")
+        told.came_back("gateway", 0.2)
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            closed.close()

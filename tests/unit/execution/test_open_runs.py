@@ -1,5 +1,8 @@
 """Which runs are open after a start: also those that were to go on once more, however long ago they began."""
 
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -17,8 +20,9 @@ from flowforge.events import (
 )
 from flowforge.identity import derived_uuid
 
-from infra.eventlog import Append, MemoryEventLog, NewEvent, StreamAppend
+from infra.eventlog import Append, MemoryEventLog, NewEvent, StoredEvent, StreamAppend
 from services.execution.open_runs import OpenRuns
+from services.execution.state import Run
 from tests.unit.execution.given import NOW
 
 FAILED = RunFailed(error=RunError(code="NODE_EXECUTION_FAILED", message="no"))
@@ -80,3 +84,48 @@ async def test_a_run_whose_retry_was_refused_is_not():
     await log.tell(1, triggered(1), FAILED, RETRIED)
     await log.tell(1, RunRetryRefused(status="failed", code="CONCURRENT_EXECUTION_CONFLICT", message="no slot"))
     assert dict(await found(log)) == {}
+
+
+class Slow(Log):
+    """What happens `meanwhile` is logged, and noted, before the answer to a read of the end of the log arrives."""
+
+    meanwhile: Callable[[], Awaitable[object]]
+
+    async def read(self, after_position: int, limit: int = 1000, **options: Any) -> list[StoredEvent]:
+        page = await super().read(after_position, limit, **options)
+        if not page:
+            await self.meanwhile()
+        return page
+
+
+async def test_a_run_that_ends_while_they_are_being_found_is_not_open_for_ever():
+    log = Slow()
+    run, other = await log.tell(1, triggered(1)), await log.tell(2, triggered(2))
+    runs = OpenRuns(log)
+
+    async def ends() -> None:
+        await log.tell(1, RunCompleted())
+        runs.note(cast("Run", SimpleNamespace(id=run, is_ended=True)), [RunCompleted()], 3)
+
+    log.meanwhile = ends
+    await runs.find()
+    assert dict(runs) == {other: 2}
+
+
+async def test_found_twice_at_once_what_was_noted_since_stands():
+    log = Slow()
+    run = await log.tell(1, triggered(1))
+    runs = OpenRuns(log)
+
+    async def is_found_by_another_and_ends() -> None:
+        log.meanwhile = nothing
+        await runs.find()
+        await log.tell(1, RunCompleted())
+        runs.note(cast("Run", SimpleNamespace(id=run, is_ended=True)), [RunCompleted()], 2)
+
+    async def nothing() -> None:
+        return
+
+    log.meanwhile = is_found_by_another_and_ends
+    await runs.find()
+    assert dict(runs) == {}

@@ -1,5 +1,7 @@
 """An event that a node waits for reaches its run, also when the process ends between the two."""
 
+from types import SimpleNamespace
+from typing import cast
 from uuid import UUID
 
 import msgspec
@@ -9,6 +11,7 @@ from flowforge.identity import derived_uuid
 
 from infra.eventlog import Append, MemoryEventLog, NewEvent, StreamAppend
 from services.execution import waits
+from services.execution.state import Run
 from services.execution.waits import EventCame, Waits
 from tests.unit.execution.given import NOW
 
@@ -28,11 +31,12 @@ class House:
     def __init__(self) -> None:
         self.log = MemoryEventLog()
         self.came: list[EventCame] = []
+        self.is_owner = True
         self.restart()
 
     def restart(self) -> None:
         self.came.clear()
-        self.waits = Waits(self.log, lambda came, _: self.came.append(came))
+        self.waits = Waits(self.log, lambda came, _: self.came.append(came), is_owner=lambda: self.is_owner)
 
     async def tell(self, stream: UUID, kind: str, event: Event) -> int:
         version = len(await self.log.read_stream(stream))
@@ -57,6 +61,11 @@ class House:
 @pytest.fixture
 def house() -> House:
     return House()
+
+
+def of(run_id: UUID) -> Run:
+    """The run as `Waits` knows it, with nothing in it that waits."""
+    return cast("Run", SimpleNamespace(id=run_id, find=lambda *_: None))
 
 
 async def test_an_event_is_offered_to_those_that_wait_for_its_type_since_before_it_came(house: House):
@@ -105,9 +114,43 @@ async def test_nobody_is_offered_anything_once_its_node_has_ended(house: House):
     ended = NodeCompleted(node_id="w", attempt=1)
     position = await house.tell(RUN, "run", ended)
 
-    class Ended:
-        id = RUN
-
-    house.waits.note(Ended, [ended], position)  # pyright: ignore[reportArgumentType] the id is all that is read of a run
+    house.waits.note(of(RUN), [ended], position)
     await house.receives("late")
     assert await house.looked() == []
+
+
+async def test_a_later_attempt_that_waits_for_another_type_is_offered_only_that_after_a_restart(house: House):
+    await house.begins_to_wait(RUN, "order.paid")
+    await house.begins_to_wait(RUN, "order.sent")
+    await house.begins_to_wait(OTHER, "order.paid")
+    assert await house.looked(RUN, OTHER) == []
+    ended = NodeCompleted(node_id="w", attempt=1)
+    position = await house.tell(RUN, "run", ended)
+    house.waits.note(of(RUN), [ended], position)
+    await house.receives("a")
+    await house.receives("b", "order.sent")
+    assert await house.looked() == [(OTHER, "a")]
+
+
+async def test_one_that_is_the_owner_no_more_hides_no_event_from_the_next_owner(house: House):
+    await house.begins_to_wait(OTHER, "order.sent")
+    await house.looked(OTHER)
+    house.is_owner = False  # and what the next owner logs is not noted here
+    await house.begins_to_wait(RUN)
+    await house.receives("a")
+    await house.receives("b", "order.sent")
+    assert await house.looked() == []
+    house.is_owner = True
+    house.restart()
+    assert await house.looked(RUN, OTHER) == [(RUN, "a"), (OTHER, "b")]
+
+
+async def test_a_node_that_has_ended_before_a_restart_is_offered_one_event_and_no_other(house: House):
+    await house.begins_to_wait(RUN)
+    await house.tell(RUN, "run", NodeCompleted(node_id="w", attempt=1))
+    await house.begins_to_wait(OTHER)
+    await house.receives("a")
+    assert await house.looked(RUN, OTHER) == [(RUN, "a"), (OTHER, "a")]
+    house.waits.answered([house.came[0].offer], of(RUN))
+    await house.receives("b")
+    assert await house.looked() == [(OTHER, "b")]

@@ -1,5 +1,8 @@
 """What a body must be before anybody looks at what it says."""
 
+import subprocess
+import sys
+import time
 from typing import Any
 
 import msgspec
@@ -55,6 +58,15 @@ def test_depth_is_counted_by_brackets_outside_of_texts(opening: bytes, closing: 
         check_json(opening * (json_depth_max + 1) + b"1" + closing * (json_depth_max + 1))
 
 
+@pytest.mark.parametrize("ending", [b"", b"\\"])
+def test_a_text_that_does_not_end_is_looked_at_once(ending: bytes) -> None:
+    body = b"[" * (json_depth_max + 1) + b'"' + b'\\"' * 20_000 + ending
+    began = time.process_time()
+    with pytest.raises(Problem):
+        check_json(body)
+    assert time.process_time() - began < 0.5, "looking at it took as long as the square of its length"
+
+
 def test_many_brackets_beside_each_other_are_not_deep() -> None:
     check_json(b"[" + b",".join([b"[]"] * 10_000) + b"]")
 
@@ -68,6 +80,30 @@ def test_the_path_of_what_does_not_fit_is_told() -> None:
 
 def test_no_body_is_an_empty_object() -> None:
     assert shaped(b"", Execute) == Execute()
+
+
+NESTED = {"flow": "[", "closed flow": "[", "block": "- ", "keys": "? ", "objects": "{a: "}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+@pytest.mark.parametrize("depth", [json_depth_max + 1, 100_000])
+def test_yaml_that_is_nested_too_deep_is_refused_and_ends_no_process(kind: str, depth: int) -> None:
+    closing = "]" * depth if kind == "closed flow" else ""
+    reading = f"""
+from flowforge.definition import from_text
+from flowforge.errors import DefinitionInvalid
+try:
+    from_text({NESTED[kind]!r} * {depth} + "a" + {closing!r})
+except DefinitionInvalid as fault:
+    print(fault.message)
+"""
+    done = subprocess.run([sys.executable, "-"], input=reading, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "the text is nested deeper than 200 levels: make it flatter")
+
+
+def test_yaml_may_be_as_deep_as_json() -> None:
+    deepest = from_text("[" * json_depth_max + "a" + "]" * json_depth_max)
+    assert msgspec.json.encode(deepest) == b"[" * json_depth_max + b'"a"' + b"]" * json_depth_max
 
 
 def test_yaml_is_read_as_json_is() -> None:
