@@ -215,7 +215,9 @@ class Shell:
             await self._pull(hearing)
 
     async def _let_go(self) -> None:
-        """Somebody else may be the owner now: what was pulled is theirs, and they are asked in our place."""
+        """Somebody else may be the owner now: what was pulled is theirs, and they are asked in our place. What the service
+        does by itself ends, too, and not only when its turn comes again."""
+        self.service.forget_all()
         while self._pulls:
             await self._pulls.pop().stop()
         await self.turn.give_back(self.intake.give_up(), f"{self.service.name} is not the owner any more")

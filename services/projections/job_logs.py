@@ -34,11 +34,16 @@ _INSERT = f"""
     insert into {_LINES} (run_id, node_id, instance, attempt, first_line, job_id, lines, logged_at)
     values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing
 """  # noqa: S608
-_SWEEP = f"delete from {_LINES} where logged_at < now() - make_interval(days => $1)"  # noqa: S608
+_SWEEP = f"""
+    delete from {_LINES} where ctid = any(array(
+        select ctid from {_LINES} where logged_at < now() - make_interval(days => $1) limit $2))
+"""  # noqa: S608
 _MAKE_PARTITIONS = "select eventlog.make_partitions()"
 """Of the log, for the months to come."""
 _NANOSECONDS = 1_000_000_000
 LINE_NUMBER_MAX = 2**31
+NAME_BYTES_MAX = 1_000
+"""Of the names of a node and of an instance: the key has room for two of these."""
 _NOT_THERE = (
     OSError,
     TimeoutError,
@@ -124,13 +129,20 @@ class JobLogs:
 
     async def _sweep(self) -> None:
         while True:
-            try:
-                deleted = await self._pool.execute(_SWEEP, self._settings.retention_days)
-                _log.debug("lines older than %d days: %s", self._settings.retention_days, deleted)
-                await self._pool.execute(_MAKE_PARTITIONS)
-            except (*_NOT_THERE, asyncpg.LockNotAvailableError) as fault:
-                _log.warning("old lines not swept out, or no partition made; tried again later: %s", fault)
+            for deed in (self._make_partitions, self._sweep_out):
+                try:
+                    await deed()
+                except _NOT_THERE as fault:
+                    _log.warning("old lines not swept out, or no partition made; tried again later: %s", fault)
             await asyncio.sleep(self._settings.sweep_interval_s)
+
+    async def _make_partitions(self) -> None:
+        await self._pool.execute(_MAKE_PARTITIONS)
+
+    async def _sweep_out(self) -> None:
+        days, rows_max = self._settings.retention_days, self._settings.swept_rows_max
+        while await self._pool.execute(_SWEEP, days, rows_max) == f"DELETE {rows_max}":
+            _log.debug("%d reports of lines older than %d days are gone", rows_max, days)
 
     async def _quarantine(self, message: Message, reason: str) -> None:
         """Log the message with its cause, then take it out of the queue; told again, it is logged once."""
@@ -159,6 +171,9 @@ def _row(message: Message) -> tuple[Any, ...]:
     report = _decode(message.event.data)
     if not -1 < report.first_line < LINE_NUMBER_MAX or not -1 < report.attempt < LINE_NUMBER_MAX:
         raise ValueError("first_line and attempt are numbers from 0")
+    for name in (report.node_id, report.instance):
+        if "\x00" in name or len(name.encode()) > NAME_BYTES_MAX:
+            raise ValueError(f"node_id and instance have at most {NAME_BYTES_MAX:,} bytes, and none of them is zero")
     lines = [line.replace("\x00", "\ufffd") for line in report.lines]
     return (
         UUID(run_id),

@@ -7,7 +7,7 @@ again; what is in memory is a cache of rows that the tables have.
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 from uuid import UUID
 
 import asyncpg
@@ -46,7 +46,14 @@ HELD_ROWS_MAX = 100_000
 """So many rows of nodes may be held back before all are written."""
 _LOADING = frozenset(
     kind.__name__
-    for kinds in (WorkflowUpdated | WorkflowArchived, TemplateEvent, PromptEvent, SlotEvent, QuarantineEvent)
+    for kinds in (
+        WorkflowUpdated | WorkflowArchived,
+        TemplateEvent,
+        PromptEvent,
+        PeopleEvent,
+        SlotEvent,
+        QuarantineEvent,
+    )
     for kind in get_args(kinds)
 ) | {RunRetried.__name__, RunsArchived.__name__, RunsRestored.__name__}
 """Types of events that need more in memory than their run."""
@@ -76,17 +83,27 @@ class Projector:
         self.spans: ProjectorSpans | None = None
         """Where what is taken is traced."""
         self._connection = connection
+        self._table = 0
         self._cached_runs_max = cached_runs_max
         self._models = ReadModels()
         self._builds = builds
         self._has_all_statistics = False
         self._writing: asyncio.Task[None] | None = None
 
+    @property
+    def saved_count(self) -> int:
+        """How much of what people save it has in memory: workflows, templates, prompts and users."""
+        return sum(map(len, self._saved()))
+
+    def _saved(self) -> tuple[dict[str, Any], ...]:
+        models = self._models
+        return models.workflows, models.templates, models.prompts, models.users
+
     async def start(self) -> store.Checkpoint:
         """Forget what is in memory and go on from the checkpoint. Raises `LogChanged`."""
         self._models = ReadModels()
         checkpoint = await store.read_checkpoint(self._connection)
-        self.position = checkpoint.position
+        self.position, self._table = checkpoint.position, checkpoint.table
         self._has_all_statistics = checkpoint.position == 0
         check_log(checkpoint, await self.log.head())
         return checkpoint
@@ -236,7 +253,7 @@ class Projector:
 
     async def _perform(self, writings: Sequence[store.Writing | store.Removal], before: int, after: int) -> None:
         async with self._connection.transaction():
-            await store.move_checkpoint(self._connection, before, after)
+            await store.move_checkpoint(self._connection, self._table, before, after)
             for writing in writings:
                 await writing.perform(self._connection)
             failpoint("projections.before_commit")
@@ -251,6 +268,15 @@ class Projector:
         for row in changes.runs:
             if row.status in RUN_ENDED:
                 runs.pop(row.run_id, None)
+        self._forget_others(changes)
+        excess = len(runs) - self._cached_runs_max
+        if excess > 0:
+            oldest: list[UUID] = [run_id for run_id, _ in zip(runs, range(excess), strict=False)]
+            for run_id in oldest:
+                del runs[run_id]
+
+    def _forget_others(self, changes: Changes) -> None:
+        """What is not of runs: of each kind as much as is allowed is kept, the tables have all."""
         self._models.dead_letters.clear()
         slots = self._models.slots
         for row in changes.slots:
@@ -258,14 +284,12 @@ class Projector:
                 slots.pop(row.run_id, None)
         if len(slots) > self._cached_runs_max:
             slots.clear()
+        if self.saved_count > self._cached_runs_max:
+            for rows in self._saved():
+                rows.clear()
         if len(self._models.statistics) > self._cached_runs_max:
             self._models.statistics = Statistics()
             self._has_all_statistics = False
-        excess = len(runs) - self._cached_runs_max
-        if excess > 0:
-            oldest: list[UUID] = [run_id for run_id, _ in zip(runs, range(excess), strict=False)]
-            for run_id in oldest:
-                del runs[run_id]
 
 
 def _hold_back(models: ReadModels, changes: Changes) -> None:

@@ -34,6 +34,8 @@ class JobLogSettings(msgspec.Struct, frozen=True, kw_only=True):
     batch_size_max: int = 500
     retention_days: int = 30
     sweep_interval_s: float = 3_600.0
+    swept_rows_max: int = 20_000
+    """So many reports are deleted in one statement, which has to end in time."""
     retry_wait_s: float = 1.0
 
 

@@ -51,7 +51,7 @@ from services.projections.table import Removal, Table, Writing
 LIVE_SCHEMA = "projections"
 NEXT_SCHEMA = "projections_next"
 VERIFIED_SCHEMA = "projections_verified"
-TABLES_VERSION = 20
+TABLES_VERSION = 21
 """Raised with every change of tables.sql or of what the fold writes: the service then rebuilds at its next start."""
 
 _LABELLED = "(label, created_position) in (select * from unnest($1::text[], $2::bigint[]))"
@@ -70,6 +70,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
     position: int
     incarnation: UUID
     tables_version: int
+    table: int
+    """Postgres's number of the table it stands in: another one once the read models were exchanged."""
 
 
 _RUN_FIXED = RunRow.__struct_fields__.index("created_position") + 1
@@ -188,18 +190,19 @@ async def exchange(connection: asyncpg.Connection, new_schema: str) -> None:
 
 async def read_checkpoint(connection: asyncpg.Connection) -> Checkpoint:
     """Where these read models stand."""
-    row = await connection.fetchrow("select position, incarnation, tables_version from checkpoint")
+    row = await connection.fetchrow("select position, incarnation, tables_version, tableoid from checkpoint")
     assert row is not None, "read models without a checkpoint"
     return Checkpoint(*row)
 
 
-async def move_checkpoint(connection: asyncpg.Connection, before: int, after: int) -> None:
-    """Inside the transaction that writes what lies between. Raises `CheckpointMoved`."""
+async def move_checkpoint(connection: asyncpg.Connection, table: int, before: int, after: int) -> None:
+    """Inside the transaction that writes what lies between. Raises `CheckpointMoved`. `table`: in which it was read."""
     moved = await connection.fetchval(
-        "update checkpoint set position = $2 where position = $1 returning position", before, after
-    )
+        "update checkpoint set position = $3 where position = $2 and tableoid = $1 returning position",
+        table, before, after,
+    )  # fmt: skip
     if moved is None:
-        raise CheckpointMoved(f"the read models no longer stand at position {before}")
+        raise CheckpointMoved(f"the read models no longer stand at position {before}, or were exchanged")
 
 
 async def load(

@@ -184,6 +184,10 @@ class Tailer:
             except Unavailable as fault:
                 _log.warning("live streams stand still: %s", fault)
                 has_told = False
+            except Exception:  # noqa: BLE001  all streams would stand still unseen: it is told, and tried again
+                _log.exception("live streams stand still for a while")
+                await asyncio.sleep(self._settings.stream_poll_s)
+                has_told = False
             if has_told:
                 await asyncio.sleep(max(0.0, began_s + self.pause_s - time.monotonic()))
 

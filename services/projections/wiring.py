@@ -63,6 +63,14 @@ class Projections:
                 await asyncio.to_thread(self._tracing.end)
 
     async def _work(self, log: EventLog, dsn: str, pool: asyncpg.Pool, client: Client) -> None:
+        try:
+            await self._serve(log, dsn, pool, client)
+        except* Exception as faults:  # noqa: BLE001  nothing may be built on what is wrong: end, and say why
+            self.fault = faults.exceptions[0]
+            _log.critical("projections stop: %s", self.fault, exc_info=self.fault)
+            self.app.exit()
+
+    async def _serve(self, log: EventLog, dsn: str, pool: asyncpg.Pool, client: Client) -> None:
         answers = Answers(log, pool, AnswerSettings())
 
         async def tell(position: int) -> None:
@@ -89,16 +97,11 @@ class Projections:
         await client.subscribe(self._subjects.appended, cb=on_appended)
         await client.subscribe(self._subjects.health("projections"), cb=_tell_health)
         await client.subscribe(self._subjects.command("projections", "*"), queue="projections", cb=answers.heard)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(loop.run())
-                tasks.create_task(self._job_logs.run())
-                tasks.create_task(retention.run())
-                tasks.create_task(_say_ready(loop))
-        except* Exception as faults:  # noqa: BLE001  nothing may be built on what is wrong: end, and say why
-            self.fault = faults.exceptions[0]
-            _log.critical("projections stop: %s", self.fault, exc_info=self.fault)
-            self.app.exit()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(loop.run())
+            tasks.create_task(self._job_logs.run())
+            tasks.create_task(retention.run())
+            tasks.create_task(_say_ready(loop))
 
     def _reconnected(self) -> None:
         if self._job_logs is not None:

@@ -5,9 +5,10 @@ import logging
 import time
 from collections.abc import Mapping
 
+from infra.eventlog import Unavailable
 from services.subscriptions.delivering import Deliverer, Tools
 from services.subscriptions.loaded import Loaded
-from services.subscriptions.settings import SWEPT_EVERY_S
+from services.subscriptions.settings import RETRY_WAIT_S, SWEPT_EVERY_S
 from services.subscriptions.views import Seen
 
 _log = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ class Engine:
         self._swept_at_s = time.monotonic()
         self._gone: set[str] = set()
         """Deleted, their rows perhaps not yet."""
+        self._forgetting = asyncio.Lock()
 
     @property
     def is_running(self) -> bool:
@@ -55,6 +57,14 @@ class Engine:
         else:
             self._begin(name, loaded)
 
+    def renewed(self, subscriptions: Mapping[str, Loaded]) -> None:
+        """All were read anew: what was logged unheard has changed some."""
+        for name, loaded in subscriptions.items():
+            deliverer = self._deliverers.get(name)
+            if deliverer is None if loaded.state.subscription is None else self._knows(deliverer, loaded):
+                continue
+            self.changed(name, loaded)
+
     def seen(self, name: str) -> Seen:
         """What is known of it in memory only."""
         deliverer = self._deliverers.get(name)
@@ -69,9 +79,7 @@ class Engine:
             if self._tasks[name].done():
                 self._begin(name, deliverer.loaded)
         for name in list(self._gone):  # one that is deleted meanwhile is the next tick's
-            if name not in self._deliverers:
-                await self._tools.store.forget(name)
-            self._gone.discard(name)
+            await self._forget(name)
         if time.monotonic() > self._swept_at_s + SWEPT_EVERY_S:
             self._swept_at_s = time.monotonic()
             await self._tools.store.sweep(list(self._deliverers))
@@ -82,8 +90,27 @@ class Engine:
 
     def _begin(self, name: str, loaded: Loaded) -> None:
         self._deliverers[name] = Deliverer(loaded, self._tools)
-        self._tasks[name] = asyncio.create_task(self._deliverers[name].run())
+        self._tasks[name] = asyncio.create_task(self._deliver(name, self._deliverers[name]))
         self._tasks[name].add_done_callback(self._look_at)
+
+    async def _deliver(self, name: str, deliverer: Deliverer) -> None:
+        """What is left of one that was deleted under this id goes first."""
+        while name in self._gone:
+            try:
+                await self._forget(name)
+            except Unavailable as fault:
+                _log.warning("subscription %s waits: %s", name, fault)
+                await asyncio.sleep(RETRY_WAIT_S)
+        await deliverer.run()
+
+    async def _forget(self, name: str) -> None:
+        async with self._forgetting:
+            if name in self._gone:
+                await self._tools.store.forget(name)
+                self._gone.discard(name)
+
+    def _knows(self, deliverer: Deliverer | None, loaded: Loaded) -> bool:
+        return deliverer is not None and deliverer.loaded.position == loaded.position
 
     def _end(self, name: str) -> None:
         self._deliverers.pop(name, None)

@@ -84,6 +84,9 @@ class Subscriptions:
         self._shell: Shell | None = None
         self._engine = self._made_engine()
         self._known: dict[str, Loaded] | None = None
+        self._is_stale = False
+        """Whether the log may say more than is known: what was known stays until it is read anew."""
+        self._reading = asyncio.Lock()
         self._beside: dict[str, Beside] = {}
         self._answers: dict[str, bytes] = {}
         self._pending: dict[str, Message] = {}
@@ -158,18 +161,28 @@ class Subscriptions:
                 self._beside[command.command_id] = await self._needed(command, known)
 
     async def _subscriptions(self) -> dict[str, Loaded]:
-        if self._known is None:
-            known: dict[str, Loaded] = {}
-            position = 0
-            while True:
-                page = await self._log.read(position, PAGE_COUNT, stream_types=(STREAM_TYPE,), named_only=True)
-                for stored in page:
-                    known.setdefault(_id_of(stored), Loaded(orders=[], past={})).take(stored)
-                if len(page) < PAGE_COUNT:
-                    break
-                position = page[-1].position
-            self._known = known
-        return self._known
+        """Read by one at a time: a turn and a look around ask at once."""
+        async with self._reading:
+            if self._known is None or self._is_stale:
+                self._is_stale = False
+                try:
+                    self._known = await self._read_all()
+                except BaseException:
+                    self._is_stale = True
+                    raise
+                self._engine.renewed(self._known)
+            return self._known
+
+    async def _read_all(self) -> dict[str, Loaded]:
+        known: dict[str, Loaded] = {}
+        position = 0
+        while True:
+            page = await self._log.read(position, PAGE_COUNT, stream_types=(STREAM_TYPE,), named_only=True)
+            for stored in page:
+                known.setdefault(_id_of(stored), Loaded(orders=[], past={})).take(stored)
+            if len(page) < PAGE_COUNT:
+                return known
+            position = page[-1].position
 
     async def _needed(self, command: Command, known: dict[str, Loaded]) -> Beside:
         count = sum(loaded.state.subscription is not None for loaded in known.values())
@@ -310,7 +323,8 @@ class Subscriptions:
         assert isinstance(key, str)
         loaded = self._known.setdefault(key, Loaded(orders=[], past={}))
         for stored in events:
-            loaded.take(stored)
+            if stored.version > loaded.stream_version:  # else it was read meanwhile
+                loaded.take(stored)
         self._engine.changed(key, loaded)
         self._forgets.add(key)
         message = self._pending.pop(key)
@@ -333,8 +347,8 @@ class Subscriptions:
         return _accepted({**asdict(self._view(name, loaded)), "position": position, "secret_ref": secret_ref})
 
     def refused(self, key: Hashable, answer: Answer) -> None:  # noqa: ARG002
-        """Somebody else appended: all is read anew."""
-        self._known = None
+        """Somebody else appended, or we did and were not told: all is read anew."""
+        self._is_stale = True
         self._pending.pop(cast("str", key), None)
 
     # --- the shell's other questions ----------------------------------------------------------------------------------

@@ -67,7 +67,8 @@ class Poster:
         except (TargetRefused, Misled, Unusable, CannotSign, WrongKey) as fault:
             error = str(fault)
         duration_ms = int((time.monotonic() - begun_s) * 1000)
-        return Attempt(at, status, duration_ms, error[:ERROR_CHARS_KEPT], retry_after)
+        kept = error[:ERROR_CHARS_KEPT].replace("\x00", "\ufffd")  # Postgres keeps no NUL in text
+        return Attempt(at, status, duration_ms, kept, retry_after)
 
     async def _values(self, subscription: Subscription, now: datetime) -> list[str]:
         if self._secrets is None:

@@ -7,7 +7,7 @@ that remembers is simulated, from the beginning of the window on.
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -41,6 +41,8 @@ Progress = Callable[[int, int, int], Awaitable[None]]
 """Told how many events were evaluated, and how far of how far the log was read."""
 _TRIGGERED = WorkflowTriggered.__name__
 _OF_RUNS = frozenset({_TRIGGERED, *RUN_ENDINGS}), frozenset({"run"})
+_FIRST = datetime.min.replace(tzinfo=UTC) + 2 * SCHEDULE_REHEARSED
+_LAST = datetime.max.replace(tzinfo=UTC) - 2 * SCHEDULE_REHEARSED
 
 
 class _Kind(msgspec.Struct, gc=False):
@@ -80,6 +82,7 @@ async def rehearse(
     `evaluated`: the causes that concern the trigger. `did_fire`: how often the trigger of that id in `workflow_id` started
     a run in that time, by hand aside. May raise `Unavailable`.
     """
+    command = msgspec.structs.replace(command, since=_reckoned(command.since), until=_reckoned(command.until))
     history = _History(log, rehearsal, command, now)
     head = (await log.head()).position
     slack = timedelta(seconds=CLOCK_DISORDER_S)
@@ -105,6 +108,11 @@ async def rehearse(
 async def _turns_go_first(number: int) -> None:
     if number % REHEARSAL_STEP_COUNT == 0:
         await asyncio.sleep(0)
+
+
+def _reckoned(instant: datetime | None) -> datetime | None:
+    """So far from the ends of the calendar that one can reckon with it; nothing was recorded beyond."""
+    return instant if instant is None else min(max(instant, _FIRST), _LAST)
 
 
 async def position_before(log: EventLog, instant: datetime, head: int) -> int:

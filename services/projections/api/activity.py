@@ -13,6 +13,7 @@ from infra.http.problems import bad_request, not_found
 from services.projections.api.filters import OfWorkflow, Since, Until
 from services.projections.api.reads import Reads
 from services.projections.api.shapes import AuditEntry, DeadLetter, SecretView
+from services.projections.audited import audited_subject
 from services.projections.conditions import Conditions, utc
 
 _DEAD_LETTERS = """
@@ -67,7 +68,8 @@ async def list_audit(
     `trigger`, `run`, `node`, `approval`, `event`, `template`, `prompt`, `secret`, `dead_letter`, `subscription`, `archive`
     or `payload` (data that was erased)."""
     cursors = await reads.cursors("audit", actor, action, resource, subject, workflow_id, since, until)
-    conditions = Conditions().add("actor = {}", actor).add("action = {}", action).add("subject = {}", subject)
+    conditions = Conditions().add("actor = {}", actor).add("action = {}", action)
+    conditions.add("subject = {}", None if subject is None else audited_subject(subject))
     conditions.add("resource = {}", resource).add("workflow_id = {}", workflow_id)
     conditions.add("at >= {}", utc(since)).add("at < {}", utc(until))
     last, by_time = cursors.read(cursor, int, str), since is not None or until is not None

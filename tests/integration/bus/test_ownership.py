@@ -85,6 +85,27 @@ async def test_who_is_not_the_owner_any_more_takes_no_messages(stage: Stage, pos
     await shell.stop()
 
 
+async def test_who_is_not_the_owner_any_more_forgets_all_at_once_and_not_only_when_its_turn_comes_again(
+    stage: Stage, postgres_dsn: str, rival: Rival
+):
+    class Watched(Tally):
+        forgot_all = 0
+
+        def forget_all(self) -> None:
+            super().forget_all()
+            self.forgot_all += 1
+
+    service = Watched(stage.log, stage.namespace)
+    shell = Shell(service, stage.log, stage.client, stage.namespace, postgres_dsn)
+    await shell.start()
+    async with asyncio.timeout(WAIT_S):
+        await shell.is_ready.wait()
+    before = service.forgot_all
+    await rival.take_over()
+    await until(lambda: service.forgot_all > before, "what works by itself is ended while another is the owner")
+    await shell.stop()
+
+
 async def test_who_asked_an_owner_that_is_none_any_more_is_told_so_and_may_ask_the_next(
     stage: Stage, postgres_dsn: str, rival: Rival
 ):

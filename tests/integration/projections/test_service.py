@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -28,7 +29,9 @@ from infra.bus.topology import declare
 from infra.eventlog import PostgresEventLog
 from infra.settings import Settings
 from services.projections.api import create_app
+from services.projections.job_logs import JobLogs
 from services.projections.rebuild import verify
+from services.projections.settings import JobLogSettings
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -178,6 +181,84 @@ async def test_the_lines_of_jobs_are_kept_once_and_read_in_order(
         assert [(item["service"], item["body"]) for item in letters] == [("projections", "no JSON at all")]
     info = await jetstream.consumer_info(Subjects(namespace).reports_stream, "projections")
     assert info.num_pending == 0
+
+
+async def test_lines_that_no_row_can_hold_are_dead_letters_and_hold_up_no_others(
+    start: Start, bus: Client, namespace: str, log: PostgresEventLog, service_dsn: str
+):
+    await asyncio.to_thread(start)
+    await log.append([created()])
+    run_id = await append_chain_run(log, Clock(), 1)
+    subject = Subjects(namespace).report(run_id, job_id(run_id, "a"), "JobLogged")
+    jetstream = bus.jetstream()
+    endless = "".join(chr(0x4E00 + ord(at)) for at in random.Random(1).randbytes(2_000).decode("latin-1"))
+    for node_id, instance in (("a\x00", ""), (endless, ""), ("a", endless), ("a", "")):
+        report = JobLogged(attempt=1, node_id=node_id, instance=instance, lines=["said"], first_line=0)
+        await jetstream.publish(subject, _enveloped(report))
+    connection = await asyncpg.connect(service_dsn)
+    async with asyncio.timeout(10):
+        while not await connection.fetchval("select count(*) from projections_kept.job_log_lines"):
+            await asyncio.sleep(0.02)
+        while await connection.fetchval("select count(*) from projections.dead_letters") < 3:
+            await asyncio.sleep(0.02)
+    await connection.close()
+
+
+async def test_a_setting_that_means_nothing_ends_the_service_at_once(
+    service_dsn: str, nats_url: str, namespace: str, bus: Client, tmp_path: Path
+):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.projections",
+        env={
+            **os.environ,
+            "FLOWFORGE_DATABASE_URL": service_dsn,
+            "FLOWFORGE_NATS_URL": nats_url,
+            "FLOWFORGE_NAMESPACE": namespace,
+            "FLOWFORGE_HOME": str(tmp_path),
+            "FLOWFORGE_JOB_LOG_RETENTION_DAYS": "a month",
+        },
+        stderr=subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(20):
+            _, told = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 1
+    assert b"'a month' is not a number of days" in told
+
+
+async def test_old_lines_go_however_many_they_are_and_keep_no_partition_of_the_log_from_being_made(
+    bus: Client, namespace: str, log: PostgresEventLog, service_dsn: str, postgres_dsn: str
+):
+    owner = await asyncpg.connect(postgres_dsn)
+    partitions = "select relname from pg_class where relkind = 'r' and relname ~ '^events_20'"
+    newest = max(row[0] for row in await owner.fetch(partitions))
+    await owner.execute(f"drop table eventlog.{newest}")
+    await owner.execute(
+        """
+        create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(0.01); return old; end';
+        create trigger slow before delete on projections_kept.job_log_lines for each row execute function slow();
+        insert into projections_kept.job_log_lines
+        select gen_random_uuid(), 'a', '', 1, 0, gen_random_uuid(), '{}', now() - interval '2 days'
+        from generate_series(1, 100)
+        """
+    )
+    async with asyncpg.create_pool(service_dsn, min_size=0, max_size=2, command_timeout=0.5) as pool:
+        settings = JobLogSettings(retention_days=1, sweep_interval_s=0.1, swept_rows_max=10)
+        keeping = asyncio.create_task(JobLogs(log, pool, bus, namespace, settings).run())
+        async with asyncio.timeout(10):
+            while newest not in [row[0] for row in await owner.fetch(partitions)]:
+                await asyncio.sleep(0.02)
+            while await owner.fetchval("select count(*) from projections_kept.job_log_lines"):
+                await asyncio.sleep(0.02)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+    await owner.close()
 
 
 def _enveloped(report: JobLogged) -> bytes:

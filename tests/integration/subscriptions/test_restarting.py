@@ -1,4 +1,4 @@
-"""What a subscription's next owner knows of it."""
+"""What a subscription's next owner knows of it, and what was answered to the last one."""
 
 import asyncio
 import contextlib
@@ -93,6 +93,20 @@ async def owing(log: EventLog, store: Store, url: str) -> tuple[Loaded, list[Owe
     return loaded, owed
 
 
+def tools_of(log: EventLog, store: Store, poster: Poster, told: list[Command]) -> Tools:
+    return Tools(
+        log,
+        store,
+        Recent(log),
+        poster,
+        asyncio.Semaphore(100),
+        [600.0] * 5,
+        told.append,
+        lambda: datetime.now(UTC),
+        Chooser(),
+    )
+
+
 async def test_after_a_restart_a_receiver_that_fails_is_asked_one_post_at_a_time(log: EventLog, store: Store):
     receiver, secrets = Receiver(), MemorySecrets(SecretKey(bytes(range(32))))
     await secrets.put([Secret(owner_of_subscription("s"), "f", SECRET)])
@@ -103,17 +117,7 @@ async def test_after_a_restart_a_receiver_that_fails_is_asked_one_post_at_a_time
         loaded, owed = await owing(log, store, url)
         owed[0].tried(Attempt(AT, 500, 5, "no"))
         await store.settle("s", [Ended(owed[0], "pending", None)], Counts(failing_since=AT))
-        tools = Tools(
-            log,
-            store,
-            Recent(log),
-            poster,
-            asyncio.Semaphore(100),
-            [600.0] * 5,
-            told.append,
-            lambda: datetime.now(UTC),
-            Chooser(),
-        )
+        tools = tools_of(log, store, poster, told)
         delivering = asyncio.create_task(Deliverer(loaded, tools).run())
         async with asyncio.timeout(10):
             while receiver.count < 3:
@@ -139,3 +143,33 @@ async def test_how_a_receiver_stands_outlives_the_process_until_an_order_begins_
     begun = await store.cursor("s")
     assert begun is not None
     assert (begun.last_delivered_at, begun.failing_since) == (arrived, None)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 500 No\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\x00",
+        b"HTTP/1.1 503 No\r\nRetry-After: Sat, 31 Jan 2026 12:00:00 +99999999999999999999\r\nConnection: close\r\n\r\n",
+    ],
+    ids=["a character zero", "a time that is none"],
+)
+async def test_whatever_a_receiver_answers_is_an_attempt_that_is_counted(log: EventLog, store: Store, answer: bytes):
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    secrets = MemorySecrets(SecretKey(bytes(range(32))))
+    await secrets.put([Secret(owner_of_subscription("s"), "f", SECRET)])
+    poster = Poster(Calls(Targets(["127.0.0.0/8"]), ANSWER_BYTES_MAX), secrets, "flowforge", lambda: datetime.now(UTC))
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        loaded, _ = await owing(log, store, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        delivering = asyncio.create_task(Deliverer(loaded, tools_of(log, store, poster, [])).run())
+        async with asyncio.timeout(5):
+            while not delivering.done() and not any(row["attempts"] for row in await store.page("s", None, 2**62, 50)):
+                await asyncio.sleep(0.01)
+        assert not delivering.done(), delivering.exception()
+        delivering.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await delivering

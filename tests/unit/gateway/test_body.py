@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from flowforge.definition import from_text
+from flowforge.errors import DefinitionInvalid
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,3 +109,10 @@ def test_yaml_may_be_as_deep_as_json() -> None:
 
 def test_yaml_is_read_as_json_is() -> None:
     assert from_text("a: 2020-01-01\nb: yes\nc: 1_0") == {"a": "2020-01-01", "b": "yes", "c": "1_0"}
+
+
+def test_a_yaml_text_of_a_million_words_is_refused_before_anything_is_made_of_them(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("flowforge.definition.texts.WORDS_MAX", 100)
+    assert from_text("a: [" + "x, " * 80 + "]") == {"a": ["x"] * 80}
+    with pytest.raises(DefinitionInvalid, match="more than 100 keys and values"):
+        from_text("a: [" + "x, " * 100 + "]")

@@ -61,7 +61,15 @@ def test_waits_spread_so_that_what_failed_together_does_not_come_together():
 
 @pytest.mark.parametrize(
     ("retry_after", "wait_s"),
-    [("60", 60), ("1", 5), ("Sat, 31 Jan 2026 12:01:00 GMT", 60), ("soon", 5), ("99999999999", 43_200), ("-1", 5)],
+    [
+        ("60", 60),
+        ("1", 5),
+        ("Sat, 31 Jan 2026 12:01:00 GMT", 60),
+        ("soon", 5),
+        ("99999999999", 43_200),
+        ("-1", 5),
+        ("Sat, 31 Jan 2026 12:00:00 +99999999999999999999", 5),
+    ],
 )
 def test_a_receiver_may_ask_for_more_time(retry_after: str, wait_s: int):
     assert verdict(attempt(429, retry_after), 1, 0.5) == Again(NOW + timedelta(seconds=wait_s))

@@ -1,6 +1,6 @@
 """What-if: over the recorded history a trigger answers what it did answer; a changed one, what it would have."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -40,6 +40,26 @@ async def recorded(spec: Spec) -> list[Answer]:
 
 
 _RECORDED = {"TriggerDecided", "WorkflowTriggered"}
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("trigger", [on_event(), {"id": "s", "type": "schedule", "config": {"cron": "0 3 * * *"}}])
+@pytest.mark.parametrize(
+    ("window", "has_some"),
+    [
+        ({"since": FIRST}, True),
+        ({"since": FIRST, "until": LAST}, True),
+        ({"until": FIRST}, False),
+        ({"since": LAST}, False),
+    ],
+)
+async def test_the_ends_of_the_calendar_are_moments_too(trigger: dict[str, Any], window: Any, has_some: bool):
+    spec = Spec()
+    await spec.workflow("w", on_event())
+    await spec.event("e1")
+    told = await what_if(spec, trigger, **window)
+    if trigger["type"] == "event":
+        assert told["would_fire"] == has_some
 
 
 @pytest.mark.parametrize(
