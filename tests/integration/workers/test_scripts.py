@@ -232,7 +232,7 @@ async def test_what_a_killed_worker_left_is_removed_by_the_next(
     execution: Execution, start: Start, tmp_path: Path
 ) -> None:
     killed = await asyncio.to_thread(start)
-    job = await execution.hand_out("script", payload={"language": "bash", "source": "echo begun; sleep 600"})
+    job = await execution.hand_out("script", payload={"language": "bash", "source": "echo begun; exec sleep 600"})
     await execution.report(job, "JobLogged")
     (left,) = tmp_path.glob("flowforge-*")
     killed.kill()
