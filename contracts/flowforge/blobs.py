@@ -68,12 +68,11 @@ class Blobs:
 
     async def get(self, name: str) -> bytes:
         """The bytes with that hash. Raises `BlobMissing`."""
-        data = await self._stored(name)
-        if data is None and self._elsewhere is not None:
-            data = await self._elsewhere(name)
-        if data is None or sha256(data).hexdigest() != name:
-            raise BlobMissing(f"the payload {name} is not in the object store {self._bucket}")
-        return data
+        for ask in (self._stored, self._elsewhere):
+            data = None if ask is None else await ask(name)
+            if data is not None and sha256(data).hexdigest() == name:
+                return data
+        raise BlobMissing(f"the payload {name} is not in the object store {self._bucket}")
 
     async def inline(self, raw: msgspec.Raw) -> msgspec.Raw:
         """The JSON with every reference in it replaced by what it refers to. Raises `BlobMissing`."""

@@ -52,9 +52,10 @@ def admin_key(home: str | Path | None = None) -> str | None:
 
 def worker_nats_url(given: str | None = None) -> str:
     """The NATS login of a worker. Raises `Unreachable` when no address is known."""
+    if url := given or os.environ.get("FLOWFORGE_NATS_URL"):
+        return url
     known = endpoints()
-    url = given or os.environ.get("FLOWFORGE_NATS_URL") or known.worker_nats or known.nats
-    if not url:
+    if not (url := known.worker_nats or known.nats):
         raise Unreachable(
             f"no address of NATS is known: start `flowforge up` (it writes {home_folder()}/endpoints.json), "
             "set FLOWFORGE_HOME to where it runs, or set FLOWFORGE_NATS_URL"
@@ -73,7 +74,9 @@ def inbox_prefix() -> str:
 
 
 def without_password(url: str) -> str:
-    """An address that may be shown: the login's password left out."""
+    """An address that may be shown: the login's password left out, and a token, which NATS takes in place of a login."""
     scheme, separator, rest = url.rpartition("://")
     login, at, address = rest.rpartition("@")
-    return f"{scheme}{separator}{login.partition(':')[0]}{at}{address}"
+    name, colon, _ = login.partition(":")
+    is_token = bool(at) and not colon and not scheme.startswith("postgres")
+    return f"{scheme}{separator}{'***' if is_token else name}{at}{address}"

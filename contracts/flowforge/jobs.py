@@ -5,6 +5,8 @@ request open at the server: a lone message arrives at once and many arrive toget
 Source of the statuses: ADR-37 of nats-architecture-and-design (JetStream simplification, pull consumers).
 """
 
+import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -28,6 +30,8 @@ PULL_EXPIRES_S = JOB_LEASE_S * 2 / 3
 """Below JOB_LEASE_S: when a job of a hung worker is handed out again, that worker's open requests are gone."""
 PULL_HEARTBEAT_S = PULL_EXPIRES_S / 5
 PULL_SILENCE_S = 3 * PULL_HEARTBEAT_S
+DRAIN_WAIT_S = 2.0
+"""How long NATS may take to say that nothing more is on its way."""
 _NANOSECONDS = 1_000_000_000
 _VERIFIED = ("filter_subject", "deliver_subject", "ack_policy", "ack_wait", "max_deliver", "max_ack_pending")
 _log = logging.getLogger("flowforge.worker")
@@ -127,9 +131,12 @@ class StandingPull:
         )
 
     async def stop(self) -> None:
-        """Withdraw what was asked for; messages already on their way are still delivered before this returns."""
+        """Withdraw what was asked for; messages already on their way are still delivered before this returns, if NATS
+        answers."""
         if self._subscription is not None and self._client.is_connected:
-            await self._subscription.drain()
+            with contextlib.suppress(NatsError, TimeoutError):
+                async with asyncio.timeout(DRAIN_WAIT_S):
+                    await self._subscription.drain()
         self.outstanding_count = 0
 
     def forget(self) -> None:

@@ -12,16 +12,18 @@ from typing import Any, Literal, cast
 import msgspec
 from nats.errors import Error as NatsError
 
-from flowforge.blobs import BlobMissing, Blobs
-from flowforge.errors import ErrorCode, JobError
+from flowforge.blobs import Blobs
+from flowforge.errors import ErrorCode, FlowForgeError, JobError
 from flowforge.job import Job
 from flowforge.masking import Masking
 from flowforge.raw import NULL
-from flowforge.reporting import MESSAGE_CHARS_MAX, Reporting
+from flowforge.reporting import MESSAGE_CHARS_MAX, Reporting, sendable
 from flowforge.reports import OUTPUT_BYTES_MAX, JobRequested, ReportedError
 
 TRACEBACK_CHARS_MAX = 4_000
 CODE_CHARS_MAX = 200
+DETAILS_BYTES_MAX = 256 * 1024
+"""Of an error's details as JSON; the report with them must stay below the largest message."""
 BLOB_TRIES_COUNT = 60
 BLOB_RETRY_WAIT_S = 0.5
 StopReason = Literal["cancelled", "deadline", "stopped"]
@@ -57,10 +59,14 @@ class Running:
         self.task: asyncio.Task[None] | None = None
         self.thread: Future[Any] | None = None
         self.began_at = self.sign_at = time.monotonic()
+        self.is_resolved = False
+        """Whether what payload and input refer to was read; before that no handler is called."""
         self.is_handling = False
         """Whether the handler is being run, so that stopping means cancelling the task."""
         self.is_abandoned = False
         """Whether the outcome was told although the handler has not ended."""
+        self.is_told = False
+        """Whether its ending report was stored: what is still here then is a handler that does not end."""
         self.is_roomless = False
         """Whether it was stopped while it waited, and takes nothing of what the worker offers."""
         self.deadline_timer: asyncio.TimerHandle | None = None
@@ -96,7 +102,9 @@ async def perform(running: Running, handler: Handler | None, pool: ThreadPoolExe
     """Call the handler, and say what came of it. Raises nothing but what is a bug here."""
     if handler is None:
         return ReportedError(message=f"this worker does not serve the job type '{running.request.job_type}'")
-    if (refusal := await _resolve(running, blobs)) is not None:
+    refusal = await _resolve(running, blobs)
+    running.is_resolved = True
+    if refusal is not None:
         return refusal
     if (stopped := running.stopped_outcome()) is not None:
         return stopped
@@ -136,7 +144,7 @@ async def _resolve(running: Running, blobs: Blobs) -> ReportedError | None:
     try:
         request.payload = await _tried(lambda: blobs.inline(request.payload))
         request.input = await _tried(lambda: blobs.inline(request.input))
-    except BlobMissing as fault:
+    except FlowForgeError as fault:  # it is nowhere, or where the server is cannot be read
         return ReportedError(message=str(fault))
     except NatsError as fault:
         return ReportedError(message=f"the input could not be read: {fault!r}")
@@ -174,23 +182,28 @@ async def _tried(work: Callable[[], Awaitable[msgspec.Raw]]) -> msgspec.Raw:
 
 def failure(fault: BaseException, masking: Masking) -> ReportedError:
     """The error that a handler's exception is told as; one that was not raised as a `JobError` with its traceback."""
-    text = masking.text(str(fault).encode(errors="replace").decode())
+    text = masking.text(sendable(str(fault)))
     if isinstance(fault, JobError):
-        told = ReportedError(code=fault.code[:CODE_CHARS_MAX], message=text[:MESSAGE_CHARS_MAX])
+        told = ReportedError(code=sendable(fault.code)[:CODE_CHARS_MAX], message=text[:MESSAGE_CHARS_MAX])
         told.retryable, told.details = fault.retryable, _details(fault.details)
         return told
-    trace = "".join(traceback.format_exception(_from_handler(fault))).encode(errors="replace").decode()
+    trace = sendable("".join(traceback.format_exception(_from_handler(fault))))
     told = f"{type(fault).__name__}: {text}" if text else type(fault).__name__
     details = _details({"error_class": type(fault).__name__, "traceback": masking.text(trace)[-TRACEBACK_CHARS_MAX:]})
     return ReportedError(message=told[:MESSAGE_CHARS_MAX], details=details)
 
 
 def _details(given: dict[str, Any] | None) -> msgspec.Raw:
-    """As JSON; what is none is told by its name."""
+    """As JSON; what is none is told by its name, what is too large by its size."""
+    if given is None:
+        return NULL
     try:
-        return NULL if given is None else msgspec.Raw(_encode(given))
+        data = _encode(given)
     except (TypeError, ValueError, OverflowError, RecursionError):
-        return msgspec.Raw(_encode({"unreadable": f"{type(given).__name__} that is not JSON"}))
+        data = _encode({"unreadable": f"{type(given).__name__} that is not JSON"})
+    if len(data) > DETAILS_BYTES_MAX:
+        data = _encode({"too_large": f"{len(data)} bytes of details, at most {DETAILS_BYTES_MAX} are kept"})
+    return msgspec.Raw(data)
 
 
 def _from_handler(fault: BaseException) -> BaseException:

@@ -76,6 +76,8 @@ class Reporting:
         self._progress_count = 0
         self._progress: JobProgressed | None = None
         self._progress_told_at = 0.0
+        self._progress_stored: asyncio.Future[None] | None = None
+        self._is_progress_announced = False
         self._log = _LogLines()
 
     async def started(self) -> None:
@@ -98,15 +100,17 @@ class Reporting:
         return await self._tell(JobFailed(error=error, **self._how(), **self._who()), "failed")
 
     def progress(self, done: float, message: str) -> None:
-        """Tell how far it is, at most five times a second; the latest wins."""
+        """Tell how far it is, at most five times a second and once what was told before is stored; the latest wins."""
         done = min(1.0, max(0.0, done))
-        told = self.masking.text(message)[:MESSAGE_CHARS_MAX]
+        told = sendable(self.masking.text(message))[:MESSAGE_CHARS_MAX]
         self._progress = JobProgressed(progress=done, message=told, **self._who())
-        self._loop.call_soon_threadsafe(self._progress_soon)
+        if not self._is_progress_announced:
+            self._is_progress_announced = True
+            self._loop.call_soon_threadsafe(self._progress_soon)
 
     def log(self, text: str) -> None:
         """Keep the lines of `text`; they are told together, in order, within LOG_FLUSH_S."""
-        for line in self.masking.text(text).removesuffix("\n").split("\n"):
+        for line in sendable(self.masking.text(text)).removesuffix("\n").split("\n"):
             if self._log.add(line):
                 self._loop.call_soon_threadsafe(self._log_soon)
 
@@ -122,6 +126,9 @@ class Reporting:
         await self._tell_lines()
 
     def _progress_soon(self) -> None:
+        if self._progress_stored is not None and not self._progress_stored.done():
+            self._progress_stored.add_done_callback(lambda _: self._progress_soon())
+            return
         wait_s = self._progress_told_at + PROGRESS_INTERVAL_S - time.monotonic()
         if wait_s <= 0:
             self._spawn(self._tell_progress())
@@ -135,12 +142,13 @@ class Reporting:
             self._loop.call_later(LOG_FLUSH_S, lambda: self._spawn(self._tell_lines()))
 
     async def _tell_progress(self) -> None:
+        self._is_progress_announced = False  # first: what is told from here on is announced anew
         report, self._progress = self._progress, None
         if report is None:
             return
         self._progress_told_at = time.monotonic()
         self._progress_count += 1
-        await self._tell(report, f"progressed-{self._progress_count}")
+        self._progress_stored = await self._tell(report, f"progressed-{self._progress_count}")
 
     async def _tell_lines(self) -> None:
         for first_line, lines in self._log.take():
@@ -183,6 +191,11 @@ class Reporting:
             )
         )
         return await self._publisher.publish(self._subject + kind, body, message_id)
+
+
+def sendable(text: str) -> str:
+    """The text as JSON can carry it: lone surrogates (names of files that are not UTF-8 have them) become `?`."""
+    return text.encode(errors="replace").decode()
 
 
 class _LogLines:

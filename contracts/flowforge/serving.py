@@ -39,6 +39,7 @@ CANCEL_GRACE_S = 10.0
 """A handler that does not end after it was told to is left behind, and its job is reported."""
 STOPPED_HANDLERS_S = 5.0
 LAST_REPORTS_S = 5.0
+LAST_FLUSH_S = 2
 RECONNECT_WAIT_S = 0.2
 PING_INTERVAL_S = 10
 TICK_S = min(1.0, JOB_HEARTBEAT_S / 3)
@@ -113,18 +114,26 @@ class Serving:
             deliver=self._delivered,
             ready=self._ready,
         )
-        background = [self._loop.create_task(self._tick()), *await self._taking.start(self._handlers)]
-        await self._until_end(stop, background)
-        if self._closed.is_set():
-            raise Unreachable(f"NATS at {home.without_password(self._url)} ended the connection: {self._told_fault}")
-        await self._end(background)
+        background, grace_s = [self._loop.create_task(self._tick())], 0.0
+        try:
+            background += await self._taking.start(self._handlers)
+            await self._until_end(stop, background)
+            if self._closed.is_set():
+                raise Unreachable(
+                    f"NATS at {home.without_password(self._url)} ended the connection: {self._told_fault}"
+                )
+            grace_s = self._options.stop_grace_s
+        finally:  # whatever it ends by, nothing goes on
+            await self._end(background, grace_s)
 
     async def _until_end(self, stop: asyncio.Event, background: list[asyncio.Task[None]]) -> None:
         """Wait for the order to stop, for NATS to turn us away, or for a bug in what runs beside."""
         endings = [self._loop.create_task(stop.wait()), self._loop.create_task(self._closed.wait())]
-        await asyncio.wait([*endings, *background], return_when=asyncio.FIRST_COMPLETED)
-        for ending in endings:
-            ending.cancel()
+        try:
+            await asyncio.wait([*endings, *background], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for ending in endings:
+                ending.cancel()
         for task in background:
             if task.done():
                 task.result()
@@ -145,12 +154,15 @@ class Serving:
             skip_subject_validation=True,
         )
         connecting, stopping = self._loop.create_task(connection), self._loop.create_task(stop.wait())
-        await asyncio.wait([connecting, stopping], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if connecting.done():
-            connecting.result()
-            return True
-        connecting.cancel()
+        try:
+            await asyncio.wait([connecting, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if connecting.done():
+                connecting.result()
+                return True
+        finally:
+            stopping.cancel()
+            if connecting.cancel():
+                await self._client.close()
         return False
 
     async def _faulted(self, fault: Exception) -> None:
@@ -177,7 +189,7 @@ class Serving:
         self._told_fault = ""
         self._ended.clear()  # their reports may be lost with the server: what is handed out again is done again
         await self._publisher.reconnected()
-        for running in list(self._running.values()):
+        for running in [each for each in self._running.values() if not each.is_told]:
             await self._settle(running.reply, arriving.PROGRESS)
             if running.reporting.is_started_told:
                 await running.reporting.started()
@@ -194,11 +206,11 @@ class Serving:
             self._spawn(self._refuse(message, delivery, str(fault)))
             return
         key = (request.job_id, request.attempt)
-        if (known := self._running.get(key)) is not None:
-            known.adopt(message.reply, delivery)
-            return
         if key in self._ended:
             self._spawn(self._settle(message.reply, arriving.ACK))
+            return
+        if (known := self._running.get(key)) is not None:
+            self._adopt(known, message.reply, delivery)
             return
         reporting = self._reporting(request, cause, delivery)
         running = Running(request, message.reply, delivery, reporting)
@@ -214,6 +226,12 @@ class Serving:
             self._begin_roomless(running)
         elif self._room.enter(running):
             self._begin(running)
+
+    def _adopt(self, known: Running, reply: str, delivery: int) -> None:
+        """It runs here already; or it was told to end, does not, and its report is lost with the server."""
+        known.adopt(reply, delivery)
+        if known.is_told and (outcome := known.stopped_outcome()) is not None:
+            self._spawn(self._finish(known, outcome))
 
     def _reporting(self, request: JobRequested, cause: envelope.CloudEvent, delivery: int) -> Reporting:
         subject = self._subjects.report(request.run_id, request.job_id, "")
@@ -267,10 +285,16 @@ class Serving:
 
     def _sweep(self) -> None:
         """Tell the start of jobs that have not ended STARTED_AFTER_S later."""
-        begun, due = self._begun, time.monotonic() - STARTED_AFTER_S
-        while begun and begun[0].began_at <= due:
+        begun, now = self._begun, time.monotonic()
+        due = now - STARTED_AFTER_S
+        for _ in range(len(begun)):
+            if begun[0].began_at > due:
+                break
             running = begun.popleft()
-            if running.is_handling and running.key in self._running:
+            if not running.is_resolved and running.key in self._running:
+                running.began_at = now  # what it takes is still being read: look again
+                begun.append(running)
+            elif running.is_handling and running.key in self._running:
                 self._spawn(running.reporting.started())
         self._is_sweeping = bool(begun)
         if begun:
@@ -311,6 +335,7 @@ class Serving:
         else:
             stored = await running.reporting.completed(outcome)
         await stored
+        running.is_told = True
         _remember(self._ended, running.key, None)
         self._options.passed("after_report")
         await self._settle(running.reply, arriving.ACK)
@@ -348,7 +373,7 @@ class Serving:
             return  # no job of ours
         attempt = arriving.cancelled_attempt(message.data)
         if attempt is not None:
-            _remember(self._cancelled, job_id, attempt)
+            _remember(self._cancelled, job_id, max(attempt, self._cancelled.get(job_id, 0)))
         for running in list(self._running.values()):
             if running.request.job_id == job_id and (attempt is None or running.request.attempt <= attempt):
                 self._stop_job(running, "cancelled")
@@ -377,30 +402,31 @@ class Serving:
             self._taking.look()
             due = time.monotonic() - JOB_HEARTBEAT_S + TICK_S / 2
             for running in list(self._running.values()):
-                if running.sign_at <= due and not running.is_abandoned:
+                if running.sign_at <= due and not running.is_abandoned and not running.is_told:
                     running.sign_at = time.monotonic()
                     await self._settle(running.reply, arriving.PROGRESS)
 
     # --- ending -----------------------------------------------------------------------------------------------------
 
-    async def _end(self, background: list[asyncio.Task[None]]) -> None:
+    async def _end(self, background: list[asyncio.Task[None]], grace_s: float) -> None:
         """Take no more, let what runs end, hand back the rest, tell everything, close."""
         self._is_stopping = True
         await self._taking.stop()
         for waiting in self._room.empty():
             self._running.pop(waiting.key, None)
             await self._settle(waiting.reply, arriving.NAK)
-        await self._ended_jobs(self._options.stop_grace_s)
+        await self._ended_jobs(grace_s)
         for running in list(self._running.values()):
             running.stop("stopped")
         await self._ended_jobs(STOPPED_HANDLERS_S)
         for running in list(self._running.values()):
             await self._settle(running.reply, arriving.NAK)
-        if not await self._publisher.flushed(LAST_REPORTS_S):
+        if not await self._publisher.flushed(0 if self._client.is_closed else LAST_REPORTS_S):
             _log.warning("%d reports were not stored", len(self._publisher))
         background[0].cancel()
         if self._client.is_connected:
-            await self._client.flush()
+            with contextlib.suppress(NatsError):
+                await self._client.flush(LAST_FLUSH_S)
         await self._client.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 

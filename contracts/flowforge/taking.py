@@ -73,8 +73,7 @@ class Taking:
         self._is_stopped = True
         for task in self._binding:
             task.cancel()
-        for intake in self._intakes:
-            await intake.pull.stop()
+        await asyncio.gather(*(intake.pull.stop() for intake in self._intakes))
 
     def look(self) -> None:
         for intake in self._intakes:
@@ -130,6 +129,8 @@ class Taking:
             intake.lost.clear()
             began_at = time.monotonic()
             intake.is_bound = await self._bind(intake)
+            if self._is_stopped:  # `asyncio.wait_for`, in nats-py, forgets a cancel that comes with the answer
+                return
             if intake.is_bound:
                 if all(each.is_bound for each in self._intakes):
                     self._ready()

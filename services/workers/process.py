@@ -58,10 +58,15 @@ class ScriptProcess:
             start_new_session=True,
             preexec_fn=lambda: started.inside.enter(parent),  # noqa: PLW1509 - it calls the kernel and nothing else
         )
-        self._pidfd = os.pidfd_open(self._process.pid)
-        strays.known.add(self._process.pid)
         most = started.inside.limits.memory_bytes
-        self._group = Group(self._process.pid, mark, memory_bytes_max=most, kill=self._kill_all)
+        try:
+            self._group = Group(self._process.pid, mark, memory_bytes_max=most, kill=self._kill_all)
+            self._pidfd = os.pidfd_open(self._process.pid)
+        except OSError:  # too many open files: a script that nobody can watch does not run
+            self._signal(signal.SIGKILL)
+            with self._process:
+                raise
+        strays.known.add(self._process.pid)
         watch.begin(self._group)
 
     @property

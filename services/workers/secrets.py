@@ -58,11 +58,14 @@ class SecretsOverNats:
         for attempt in range(secrets_tries_max):
             if attempt:
                 await asyncio.sleep(secrets_retry_wait_s)
+            client = None
             try:
                 client = await self._connected()
                 answer = await client.request(self._subject, body, timeout=secrets_answer_wait_s)
             except (NatsError, OSError, TimeoutError, Unreachable) as fault:
                 reason = f"catalog does not answer ({type(fault).__name__})"
+                if isinstance(fault, TimeoutError):  # perhaps nothing goes over this connection any more
+                    await self._leave(client)
                 continue
             given = _given.decode(answer.data)
             if not given.is_worth_asking_again:
@@ -74,6 +77,12 @@ class SecretsOverNats:
         """Let go of the connection."""
         if self._client is not None:
             await self._client.close()
+
+    async def _leave(self, client: Client | None) -> None:
+        """The next question goes over another connection; others that wait on this one ask again."""
+        if client is not None and client is self._client:
+            self._client = None
+            await client.close()
 
     async def _connected(self) -> Client:
         async with self._opening:

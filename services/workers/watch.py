@@ -108,13 +108,15 @@ class Watch:
     def _look(self) -> None:
         self._timer = None
         began_at = time.perf_counter()
-        self._find()
-        for group in list(self._groups.values()):
-            group.look()
-        took_s = time.perf_counter() - began_at
-        wait_s = max(settings.watch_every_s, took_s / settings.watch_share_max)
-        if self._groups:
-            self._look_at(asyncio.get_running_loop().time() + wait_s)
+        try:
+            self._find()
+            for group in list(self._groups.values()):
+                group.look()
+        finally:  # also where /proc cannot be read now, for too many open files
+            took_s = time.perf_counter() - began_at
+            wait_s = max(settings.watch_every_s, took_s / settings.watch_share_max)
+            if self._groups:
+                self._look_at(asyncio.get_running_loop().time() + wait_s)
 
     def _look_at(self, at: float) -> None:
         if self._timer is not None:

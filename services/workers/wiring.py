@@ -28,6 +28,7 @@ from services.workers.settings import WorkersSettings
 from services.workers.sql import SqlRunner
 from services.workers.strays import Strays
 from services.workers.webhook import WebhookCaller
+from services.workers.workspace import remove_left
 
 FAILPOINTS = ("workers.before_report", "workers.after_report")
 
@@ -77,6 +78,7 @@ async def serve(configured: WorkersSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
     strays = Strays()
     strays.adopt()
+    clearing = asyncio.create_task(asyncio.to_thread(remove_left))
     secrets = SecretsOverNats(configured.common.nats_url, configured.common.namespace)
     served = workers(configured, strays, secrets)
     tracing = start_tracing("workers", configured.common.namespace)
@@ -98,6 +100,7 @@ async def serve(configured: WorkersSettings) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await telling
         await secrets.close()
+        await clearing
         if tracing is not None:
             await asyncio.to_thread(tracing.end)
 

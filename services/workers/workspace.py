@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import stat
@@ -16,6 +17,7 @@ from services.workers import settings
 
 INPUT_NAME = "input.json"
 OUTPUT_NAME = "output.json"
+PREFIX = "flowforge-job-"
 
 
 class Workspace:
@@ -79,11 +81,40 @@ def _invalid(reason: str) -> JobError:
 @contextlib.asynccontextmanager
 async def workspace() -> AsyncGenerator[Workspace]:
     """A fresh folder for one script, removed afterwards with whatever the script has put there."""
-    folder = Path(tempfile.mkdtemp(prefix="flowforge-script-"))
+    folder, lock = _made()
     try:
         yield Workspace(folder)
     finally:
         await asyncio.to_thread(_remove, folder)
+        os.close(lock)
+
+
+def remove_left() -> None:
+    """Remove the folders of workers that were killed; whoever lives holds a lock on each of its own."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            lock = _open(folder)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(folder)
+            finally:
+                os.close(lock)
+
+
+def _made() -> tuple[Path, int]:
+    """A folder and the lock on it; another one where somebody took it for left before it was locked."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        with contextlib.suppress(FileNotFoundError):
+            lock = _open(folder)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, lock
+            os.close(lock)
+
+
+def _open(folder: Path) -> int:
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 def _remove(folder: Path) -> None:

@@ -13,9 +13,10 @@ from flowforge import home as installation
 from flowforge.asking import ANSWER_TIMEOUT_S, PATIENCE_S, Asking
 from flowforge.client.room import Room
 from flowforge.envelope import CloudEvent
-from flowforge.errors import Unreachable
+from flowforge.errors import Unreachable, refusal
 from flowforge.events import NULL
 from flowforge.identity import new_uuid
+from flowforge.refusals import too_large
 from flowforge.subjects import Subjects
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Connection(Room):
     async def _publish_over_nats(self, event: CloudEvent) -> None:
         """JetStream keeps the same message id once, so that asking again after a silence is harmless."""
         from nats.errors import Error as NatsError  # noqa: PLC0415  most clients never publish, and start faster
+        from nats.errors import MaxPayloadError  # noqa: PLC0415
 
         nats = await self._connected_nats()
         headers = {"Nats-Msg-Id": _event_key(event)}
@@ -110,6 +112,9 @@ class Connection(Room):
                     stream=self._subjects.inbox_stream,
                     headers=headers,
                 )
+            except MaxPayloadError:
+                told = f"the event is larger than NATS takes, {nats.max_payload} bytes; publish a reference to its data"
+                raise refusal(msgspec.to_builtins(too_large(told))) from None
             except NatsError as refused:
                 fault = refused
                 await asyncio.sleep(NATS_ACK_TIMEOUT_S / 10)

@@ -17,6 +17,7 @@ from flowforge import (
     JobError,
     JobNode,
     Refused,
+    TooLarge,
     Unreachable,
     Worker,
     Workflow,
@@ -75,6 +76,13 @@ async def test_a_run_is_started_followed_and_read(client: Client, worker: Worker
     assert [event["position"] for event in followed] == [event["position"] async for event in client.events(run_id)]
     assert [event["type"] async for event in client.events(run_id, limit=2)] == types[:2]
     assert [item["run_id"] for item in (await client.runs(workflow_id=name))["items"]] == [run_id]
+
+
+async def test_an_event_that_nats_does_not_take_is_too_large_and_not_unreachable(nats_url: str) -> None:
+    async with Client(nats_url=nats_url) as client:
+        with pytest.raises(TooLarge, match="larger than NATS takes, 1048576 bytes") as refused:
+            await client.publish("large", "x" * 2_000_000)
+    assert (refused.value.status, refused.value.code) == (413, "PAYLOAD_TOO_LARGE")
 
 
 async def test_the_same_key_starts_one_run(client: Client, name: str) -> None:

@@ -7,15 +7,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import psutil
 import pytest
-from flowforge import Job, Unreachable, Worker
+from flowforge import Job, Unreachable, Worker, jobs
 from flowforge.jobs import ConsumerMismatch, ensure_job_consumer, job_consumer_config
 from flowforge.reports import JobRequested
 from flowforge.subjects import job_consumer
+from nats.errors import ConnectionClosedError
 from nats.errors import Error as NatsError
 
 from infra.bus.topology import declare
@@ -58,6 +62,11 @@ class Nats:
         )
         _wait_for(lambda: embedded_nats.is_ready(self._port), self.process, self._log)
         return self.process
+
+    def change_logins(self) -> None:
+        """Whoever is connected is turned away."""
+        self._folder.write_config(self._port, dict.fromkeys(embedded_nats.USERS, "another"), "flowforge")
+        self.process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
         self.process.kill()
@@ -217,6 +226,37 @@ async def test_a_job_said_again_after_its_end_is_taken_off_the_queue_unrun(
     assert calls == 1
 
 
+async def test_a_job_whose_handler_does_not_end_is_told_once_more_when_its_report_was_lost(
+    own_nats: Nats, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowforge.serving.CANCEL_GRACE_S", 0.1)
+    worker = Worker(nats_url=own_nats.url, namespace=namespace, stop_grace_s=1)
+    end = threading.Event()
+
+    @worker.job("work")
+    def work(_job: Job) -> None:
+        end.wait(WAIT_S)
+
+    async with Execution.on(own_nats.url, namespace) as execution, serving(worker):
+        try:
+            job = await execution.hand_out()
+            await execution.report(job, "JobStarted")
+            await execution.cancel(job)
+            await execution.ending(job)
+            ids: dict[str, Any] = {"job_id": job.job_id, "run_id": job.run_id}
+            await execution.hand_out(**ids)
+            await execution.settled()
+            own_nats.kill()
+            own_nats.empty()
+            own_nats.start()
+            await _declared(execution, namespace)
+            await execution.hand_out(**ids)
+            await execution.report(job, "JobFailed", count=2)
+            await execution.settled()
+        finally:
+            end.set()
+
+
 async def test_a_deleted_consumer_is_made_anew(execution: Execution, make_worker: MakeWorker) -> None:
     worker = make_worker()
 
@@ -278,6 +318,128 @@ async def test_a_worker_that_stops_ends_what_it_runs(execution: Execution, make_
     assert execution.of(later) == []
     left = await execution.consumer()
     assert (left.num_pending or 0) + (left.num_ack_pending or 0) == 1  # on the queue, or handed back to it
+
+
+async def test_a_worker_stops_in_order_while_nats_is_silent(
+    own_nats: Nats, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "DRAIN_WAIT_S", 0.1)
+    monkeypatch.setattr("flowforge.serving.LAST_FLUSH_S", 0.1)
+    worker = Worker(nats_url=own_nats.url, namespace=namespace, stop_grace_s=0.1)
+    cancelled = asyncio.Event()
+
+    @worker.job("work")
+    async def work(_job: Job) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async with Execution.on(own_nats.url, namespace) as execution:
+        running = asyncio.create_task(worker.run())
+        await execution.report(await execution.hand_out(), "JobStarted")
+        own_nats.process.send_signal(signal.SIGSTOP)
+        worker.stop()
+        try:
+            await running
+        finally:
+            own_nats.process.send_signal(signal.SIGCONT)
+    assert cancelled.is_set()
+
+
+async def test_a_worker_that_is_cancelled_takes_no_more_and_hands_back_what_it_has(
+    execution: Execution, make_worker: MakeWorker
+) -> None:
+    worker = make_worker()
+    cancelled = asyncio.Event()
+
+    @worker.job("work")
+    async def work(_job: Job) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    running = asyncio.create_task(worker.run())
+    job = await execution.hand_out()
+    await execution.report(job, "JobStarted")
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert cancelled.is_set()
+    async with asyncio.timeout(WAIT_S):
+        while (info := await execution.consumer()).num_waiting:
+            await asyncio.sleep(0.01)
+    assert info.num_redelivered == 0
+
+    heir = make_worker()
+    heir.job("work")(_at_once)
+    async with serving(heir):
+        assert (await execution.ending(job)).report.delivery == 2
+
+
+async def test_a_stop_that_comes_with_an_answer_of_nats_ends_the_taking(
+    execution: Execution, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def answers_when_cancelled(*_: object) -> None:
+        asked.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr("flowforge.taking.ensure_job_consumer", answers_when_cancelled)
+    before = asyncio.all_tasks()
+    worker = make_worker()
+    worker.job("work")(_at_once)
+    running = asyncio.create_task(worker.run())
+    await asked.wait()
+    worker.stop()
+    await running
+    await _turns()
+    assert asyncio.all_tasks() - before == set()
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+async def test_a_worker_that_ends_while_nobody_answers_asks_no_more(
+    is_cancelled: bool, own_nats: Nats, namespace: str, make_worker: MakeWorker
+) -> None:
+    own_nats.process.send_signal(signal.SIGSTOP)  # it takes the connection and says nothing
+    while psutil.Process(own_nats.process.pid).status() != psutil.STATUS_STOPPED:
+        await asyncio.sleep(0)
+    before = asyncio.all_tasks()
+    worker = make_worker(nats_url=own_nats.url)
+    worker.job("work")(_at_once)
+    running = asyncio.create_task(worker.run())
+    await _turns()
+    if is_cancelled:
+        running.cancel()
+    else:
+        worker.stop()
+    await asyncio.wait([running], timeout=WAIT_S)
+    await _turns()
+    assert asyncio.all_tasks() - before == set()
+
+
+async def test_a_worker_that_nats_turns_away_leaves_nothing_running(own_nats: Nats, namespace: str) -> None:
+    worker = Worker(nats_url=own_nats.url, namespace=namespace, stop_grace_s=60)
+    cancelled = asyncio.Event()
+
+    @worker.job("work")
+    async def work(_job: Job) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    with contextlib.suppress(ConnectionClosedError):  # the test's own connection is turned away as well
+        async with Execution.on(own_nats.url, namespace) as execution:
+            running = asyncio.create_task(worker.run())
+            await execution.report(await execution.hand_out(), "JobStarted")
+            own_nats.change_logins()
+            with pytest.raises(Unreachable, match="ended the connection"):
+                await running
+    assert cancelled.is_set()
 
 
 async def test_a_worker_that_stops_hands_back_what_does_not_end(execution: Execution, make_worker: MakeWorker) -> None:
@@ -399,6 +561,15 @@ async def test_no_address_is_told_with_the_next_step(tmp_path: Path, monkeypatch
 
     with pytest.raises(Unreachable, match="start `flowforge up`"):
         await worker.run()
+
+
+async def _turns() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def _at_once(_job: Job) -> None:
+    return
 
 
 def _server(servers: contextlib.ExitStack, home: Path) -> Nats:

@@ -4,12 +4,13 @@ import asyncio
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from flowforge import Job, JobError
-from flowforge.blobs import Blobs
+from flowforge.blobs import BlobMissing, Blobs
 from flowforge.reports import OUTPUT_INLINE_BYTES_MAX
 
 from tests.integration.workers.conftest import MakeWorker
@@ -76,6 +77,27 @@ async def test_a_long_job_tells_its_start_at_once_and_once(execution: Execution,
     assert [each.kind for each in execution.of(job)] == ["JobStarted", "JobCompleted"]
 
 
+async def test_a_job_whose_input_takes_long_to_read_tells_its_start_too(
+    execution: Execution, make_worker: MakeWorker, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("flowforge.serving.STARTED_AFTER_S", 0.0)
+    worker = make_worker()
+    go_on = asyncio.Event()
+
+    @worker.job("work")
+    async def work(_job: Job) -> None:
+        await go_on.wait()
+
+    blobs = Blobs(execution.jetstream, execution.subjects.blobs_bucket)
+    reference = msgspec.to_builtins(await blobs.put(b'"a large input"'))
+    async with serving(worker):
+        job = await execution.hand_out(input=reference)
+        await execution.report(job, "JobStarted")
+        go_on.set()
+        await execution.ending(job)
+    assert [each.kind for each in execution.of(job)] == ["JobStarted", "JobCompleted"]
+
+
 async def test_progress_and_lines_are_told_in_order_before_the_end(
     execution: Execution, make_worker: MakeWorker
 ) -> None:
@@ -99,6 +121,28 @@ async def test_progress_and_lines_are_told_in_order_before_the_end(
         assert told.report.first_line == len(lines)
         lines += told.report.lines
     assert lines == [*(f"line {number}" for number in range(250)), "two", "lines"]
+
+
+async def test_words_that_are_no_utf8_are_told_as_far_as_they_are(
+    execution: Execution, make_worker: MakeWorker
+) -> None:
+    worker = make_worker()
+    name = b"caf\xe9.csv".decode(errors="surrogateescape")  # as `os.listdir` gives it
+
+    @worker.job("work")
+    async def work(job: Job) -> None:
+        job.log(f"reading {name}")
+        job.progress(0.5, name)
+        if job.payload == "fails":
+            raise JobError(name, code=name)
+
+    async with serving(worker):
+        good, bad = await execution.hand_out(), await execution.hand_out(payload="fails")
+        assert (await execution.ending(good)).report.delivery == 1
+        error = (await execution.ending(bad)).report.error
+    assert (error.code, error.message) == ("caf?.csv", "caf?.csv")
+    assert execution.of(good, "JobLogged")[0].report.lines == ["reading caf?.csv"]
+    assert execution.of(good, "JobProgressed")[0].report.message == "caf?.csv"
 
 
 async def test_what_a_handler_raises_fails_the_attempt(execution: Execution, make_worker: MakeWorker) -> None:
@@ -130,6 +174,21 @@ async def test_what_a_handler_raises_fails_the_attempt(execution: Execution, mak
     assert told["exit"].message == "SystemExit: 3"
     assert told["bad output"].code == told["raw output"].code == "OUTPUT_INVALID"
     assert "object" in told["bad output"].message
+
+
+async def test_details_too_large_for_a_report_leave_the_error_as_it_is(
+    execution: Execution, make_worker: MakeWorker
+) -> None:
+    worker = make_worker()
+
+    @worker.job("work")
+    async def work(_job: Job) -> None:
+        raise JobError("the answer makes no sense", code="ODD", details={"answer": "x" * 2_000_000})
+
+    async with serving(worker):
+        told = await execution.ending(await execution.hand_out())
+    assert (told.report.error.code, told.report.delivery) == ("ODD", 1)
+    assert "at most 262144 are kept" in msgspec.json.decode(told.report.error.details)["too_large"]
 
 
 async def test_plain_functions_run_side_by_side_in_threads(execution: Execution, make_worker: MakeWorker) -> None:
@@ -236,6 +295,20 @@ async def test_a_large_output_travels_by_reference_and_is_put_in_its_place_as_in
     assert msgspec.json.decode(kept) == large
 
 
+async def test_a_payload_that_the_object_store_has_spoiled_is_read_from_the_server(execution: Execution) -> None:
+    data = b'"as it was"'
+
+    async def from_server(_name: str) -> bytes | None:
+        return data
+
+    bucket = execution.subjects.blobs_bucket
+    reference = await Blobs(execution.jetstream, bucket).put(data)
+    await (await execution.jetstream.object_store(bucket)).put(reference.hash, b'"as it is now"')
+    assert await Blobs(execution.jetstream, bucket, from_server).get(reference.hash) == data
+    with pytest.raises(BlobMissing):
+        await Blobs(execution.jetstream, bucket).get(reference.hash)
+
+
 async def test_a_reference_to_nothing_fails_the_attempt(execution: Execution, make_worker: MakeWorker) -> None:
     worker = make_worker()
 
@@ -246,6 +319,22 @@ async def test_a_reference_to_nothing_fails_the_attempt(execution: Execution, ma
     async with serving(worker):
         told = await execution.ending(await execution.hand_out(input={"$blob": "0" * 64, "size": 1}))
     assert "is not in the object store" in told.report.error.message
+
+
+async def test_an_input_that_cannot_be_asked_for_fails_the_attempt_and_says_why(
+    execution: Execution, make_worker: MakeWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWFORGE_HOME", str(tmp_path))
+    worker = make_worker()
+
+    @worker.job("work")
+    async def work(_job: Job) -> None:
+        raise AssertionError("must not be called")
+
+    async with serving(worker):
+        (tmp_path / "endpoints.json").write_text("{")
+        told = await execution.ending(await execution.hand_out(input={"$blob": "0" * 64, "size": 1}))
+    assert "endpoints.json cannot be read" in told.report.error.message
 
 
 async def test_an_output_over_the_cap_is_refused(
@@ -370,6 +459,22 @@ async def test_a_cancel_names_the_attempts_it_means_and_is_remembered_for_them(
         go_on.set()
         await execution.report(second, "JobCompleted")
     assert (late.report.attempt, late.report.error.code) == (1, "CANCELLED")
+
+
+async def test_a_cancel_that_comes_late_revives_no_later_attempt(execution: Execution, make_worker: MakeWorker) -> None:
+    worker = make_worker()
+
+    @worker.job("work")
+    async def work(_job: Job) -> None:
+        return
+
+    async with serving(worker):
+        job = requested(attempt=2)
+        await execution.cancel(job, attempt=2)
+        await execution.cancel(job, attempt=1)
+        await execution.client.flush()
+        await execution.put("work", body_of(job))
+        assert (await execution.ending(job)).report.error.code == "CANCELLED"
 
 
 async def test_a_handler_that_does_not_end_is_left_behind_and_reported(

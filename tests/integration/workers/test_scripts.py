@@ -226,3 +226,19 @@ async def test_a_failure_around_the_report_loses_nothing(
     told = await execution.ending(job)
     await execution.settled("script")
     assert told.kind == "JobCompleted"
+
+
+async def test_what_a_killed_worker_left_is_removed_by_the_next(
+    execution: Execution, start: Start, tmp_path: Path
+) -> None:
+    killed = await asyncio.to_thread(start)
+    job = await execution.hand_out("script", payload={"language": "bash", "source": "echo begun; exec sleep 600"})
+    await execution.report(job, "JobLogged")
+    (left,) = tmp_path.glob("flowforge-*")
+    killed.kill()
+    killed.wait()
+    assert left.exists()
+    await asyncio.to_thread(start)
+    async with asyncio.timeout(WAIT_S):
+        while left.exists():
+            await asyncio.sleep(0.01)

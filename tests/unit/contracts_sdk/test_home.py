@@ -31,6 +31,14 @@ def test_a_file_that_makes_no_sense_is_told(tmp_path: Path) -> None:
         home.endpoints(tmp_path)
 
 
+def test_a_file_that_makes_no_sense_is_in_nobodys_way_who_has_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "endpoints.json").write_text("{")
+    monkeypatch.setenv("FLOWFORGE_HOME", str(tmp_path))
+    assert home.worker_nats_url("nats://given@h:1") == "nats://given@h:1"
+
+
 def test_the_admin_key_is_read_where_it_is(tmp_path: Path) -> None:
     assert home.admin_key(tmp_path) is None
     (tmp_path / "admin.key").write_text("ffk_1\n")
@@ -47,3 +55,5 @@ def test_namespace_and_inboxes_follow_the_environment(monkeypatch: pytest.Monkey
 def test_passwords_are_not_shown() -> None:
     assert home.without_password("nats://me:secret@host:4222") == "nats://me@host:4222"
     assert home.without_password("nats://host:4222") == "nats://host:4222"
+    assert home.without_password("nats://t0ken@host:4222") == "nats://***@host:4222"
+    assert home.without_password("postgresql://me@host/db") == "postgresql://me@host/db"
