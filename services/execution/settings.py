@@ -7,6 +7,8 @@ RUNS_CACHED_MAX = 20_000
 PLANS_CACHED_MAX = 2_000
 INPUT_INLINE_BYTES_MAX = 512 * 1024
 """A larger computed input is refused with PAYLOAD_TOO_LARGE (an output of a job travels by reference and is not)."""
+JOB_BYTES_MAX = 1_000_000
+"""Of what a job takes along in its message: its payload, its input, and its node's own text, such as a script."""
 VALUE_DEPTH_MAX = 200
 """Lists and objects inside one another; about what expressions take, and far below where decoding gives up."""
 MAP_INSTANCES_MAX = 100_000

@@ -209,12 +209,16 @@ class Run:
 
     def input_of(self, unit: Unit) -> msgspec.Raw:
         """The input as JSON text."""
-        if unit.input is not None:
-            return unit.input
-        if unit.input_from:
-            source = unit.frame.find(unit.input_from)
+        return self.given(unit, unit.input, unit.input_from)
+
+    def given(self, unit: Unit, text: msgspec.Raw | None, source_id: str | None) -> msgspec.Raw:
+        """What a unit is given: the text itself, or the output of that node ("" for the run's input)."""
+        if text is not None:
+            return text
+        if source_id:
+            source = unit.frame.find(source_id)
             return NULL if source is None else source.output
-        return self.triggered.input_data if unit.input_from == "" else NULL
+        return self.triggered.input_data if source_id == "" else NULL
 
     def touch(self, frames: Iterable[Frame]) -> None:
         """Something is to be decided there."""

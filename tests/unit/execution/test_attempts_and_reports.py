@@ -1,5 +1,7 @@
 """Retries, and reports that come late, twice, or from a worker that was replaced."""
 
+from typing import Any
+
 import pytest
 from flowforge.events import NodeRetried, ReportIgnored
 from flowforge.reports import JobCompleted
@@ -106,3 +108,27 @@ def test_progress_is_kept_and_a_lost_start_is_made_up_for():
     run.start()
     assert kinds(run.progresses("a", 0.5)) == ["NodeStarted", "NodeProgressed"]
     assert run.unit("a").progress == 0.5
+
+
+HALF = "x" * 505_000
+
+
+@pytest.mark.parametrize(
+    ("node", "input_data", "fits"),
+    [
+        (job("a", payload={"half": HALF}), None, True),
+        (job("a"), {"half": HALF}, True),
+        (job("a", payload={"half": HALF}), {"half": HALF}, False),
+        ({"id": "a", "type": "script", "language": "python", "source": f"# {HALF[:499_000]}"}, None, True),
+        ({"id": "a", "type": "script", "language": "python", "source": f"# {HALF[:499_000]}"}, {"half": HALF}, False),
+    ],
+)
+def test_a_job_that_no_message_can_carry_fails_its_node_and_says_why(node: Any, input_data: Any, fits: bool):
+    run = Scenario({"nodes": [node]}, input_data)
+    run.start()
+    assert run.statuses() == {"a": "queued" if fits else "failed"}
+    if not fits:
+        error = run.unit("a").error
+        assert error is not None
+        assert (error.code, error.affected_nodes) == ("PAYLOAD_TOO_LARGE", ["a"])
+        assert "the limit is 1000000; hand large data over" in error.message
