@@ -17,13 +17,13 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from flowforge import arriving, envelope, home
+from flowforge import arriving, envelope
 from flowforge.blobs import Blobs, from_server
-from flowforge.errors import ErrorCode, Unreachable
+from flowforge.errors import ErrorCode
+from flowforge.linking import Link
 from flowforge.performing import HandedBack, Handler, Outcome, Running, perform
 from flowforge.publisher import Publisher
 from flowforge.reporting import Reporting
@@ -40,8 +40,6 @@ CANCEL_GRACE_S = 10.0
 STOPPED_HANDLERS_S = 5.0
 LAST_REPORTS_S = 5.0
 LAST_FLUSH_S = 2
-RECONNECT_WAIT_S = 0.2
-PING_INTERVAL_S = 10
 TICK_S = min(1.0, JOB_HEARTBEAT_S / 3)
 NAK_DELAY_S = 1.0
 PASSED_ON_S = (1.0, 10.0)
@@ -74,7 +72,8 @@ class Serving:
         self._handlers = handlers
         self._ready = ready
         self._subjects = Subjects(options.namespace)
-        self._client = Client()
+        self._link = Link(options.nats_url, options.name, self._reconnected)
+        self._client = self._link.client
         self._pool = ThreadPoolExecutor(options.offer.jobs_max, thread_name_prefix="flowforge-job")
         self._running: dict[tuple[UUID, int], Running] = {}
         self._room: Room[Running] = Room(options.offer)
@@ -83,11 +82,8 @@ class Serving:
         self._ended: OrderedDict[tuple[UUID, int], None] = OrderedDict()
         self._cancelled: OrderedDict[UUID, int] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._closed = asyncio.Event()
         self._is_stopping = False
         self._is_sweeping = False
-        self._told_fault = ""
-        self._url = ""
 
     @property
     def stuck_threads_count(self) -> int:
@@ -97,8 +93,7 @@ class Serving:
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; then end in order. Raises `Unreachable` when NATS closes the door for good."""
         self._loop = asyncio.get_running_loop()
-        self._url = home.worker_nats_url(self._options.nats_url)
-        if not await self._connect(stop):
+        if not await self._link.open(stop):
             return
         self._publisher = Publisher(self._client)
         self._jetstream = self._client.jetstream(timeout=JETSTREAM_TIMEOUT_S)
@@ -118,17 +113,15 @@ class Serving:
         try:
             background += await self._taking.start(self._handlers)
             await self._until_end(stop, background)
-            if self._closed.is_set():
-                raise Unreachable(
-                    f"NATS at {home.without_password(self._url)} ended the connection: {self._told_fault}"
-                )
+            if self._link.closed.is_set():
+                raise self._link.ended()
             grace_s = self._options.stop_grace_s
         finally:  # whatever it ends by, nothing goes on
             await self._end(background, grace_s)
 
     async def _until_end(self, stop: asyncio.Event, background: list[asyncio.Task[None]]) -> None:
         """Wait for the order to stop, for NATS to turn us away, or for a bug in what runs beside."""
-        endings = [self._loop.create_task(stop.wait()), self._loop.create_task(self._closed.wait())]
+        endings = [self._loop.create_task(stop.wait()), self._loop.create_task(self._link.closed.wait())]
         try:
             await asyncio.wait([*endings, *background], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -138,55 +131,7 @@ class Serving:
             if task.done():
                 task.result()
 
-    # --- connection -------------------------------------------------------------------------------------------------
-
-    async def _connect(self, stop: asyncio.Event) -> bool:
-        connection = self._client.connect(
-            self._url,
-            name=self._options.name,
-            error_cb=self._faulted,
-            reconnected_cb=self._reconnected,
-            closed_cb=self._was_closed,
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # nats-py sleeps it; fractions are fine
-            ping_interval=PING_INTERVAL_S,
-            inbox_prefix=home.inbox_prefix(),
-            skip_subject_validation=True,
-        )
-        connecting, stopping = self._loop.create_task(connection), self._loop.create_task(stop.wait())
-        try:
-            await asyncio.wait([connecting, stopping], return_when=asyncio.FIRST_COMPLETED)
-            if connecting.done():
-                connecting.result()
-                return True
-        finally:
-            stopping.cancel()
-            if connecting.cancel():
-                await self._client.close()
-        return False
-
-    async def _faulted(self, fault: Exception) -> None:
-        text = f"{type(fault).__name__}: {fault}"
-        if text != self._told_fault:
-            self._told_fault = text
-            _log.warning("NATS at %s: %s; trying on", home.without_password(self._url), text)
-        if not self._client.is_connected:
-            self._look_for_another_address()
-
-    def _look_for_another_address(self) -> None:
-        """An installation that was started anew may have another port and other logins."""
-        with contextlib.suppress(Unreachable, NatsError):
-            url = home.worker_nats_url(self._options.nats_url)
-            if url != self._url:
-                self._url = url
-                self._client.set_server_pool([url])
-
-    async def _was_closed(self) -> None:
-        self._closed.set()
-
     async def _reconnected(self) -> None:
-        _log.info("connected to NATS again")
-        self._told_fault = ""
         self._ended.clear()  # their reports may be lost with the server: what is handed out again is done again
         await self._publisher.reconnected()
         for running in [each for each in self._running.values() if not each.is_told]:

@@ -12,6 +12,7 @@ import pytest
 from flowforge import Worker, jobs, serving
 
 from tests.integration.workers.executing import Execution
+from tests.integration.workers.own_server import Nats
 
 MakeWorker = Callable[..., Worker]
 Start = Callable[..., subprocess.Popen[bytes]]
@@ -78,3 +79,10 @@ async def builtin(execution: Execution, start: Start) -> subprocess.Popen[bytes]
 def builtin_execution(execution: Execution, builtin: subprocess.Popen[bytes]) -> Execution:
     """Execution, with the built-in worker at work."""
     return execution
+
+
+@pytest.fixture
+def own_nats(tmp_path: Path) -> Iterator[Nats]:
+    nats = Nats(tmp_path)
+    yield nats
+    nats.kill()
