@@ -24,6 +24,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from infra.bus.dead_letters import DeadLetters, matches
+from infra.bus.ending import end
 from infra.bus.health import Health, answer_health
 from infra.bus.intake import Intake, StandingPull
 from infra.bus.message import Decode, Message, Outgoing, envelope, logged_event
@@ -65,7 +66,7 @@ class ShellService(Service, Protocol):
         ...
 
     async def nats_was_away(self) -> None:
-        """NATS was restarted or its store lost; called after the reconnect."""
+        """NATS was restarted or its store lost; called after the reconnect, before anything is heard again."""
         ...
 
     async def tick(self) -> None:
@@ -166,6 +167,7 @@ class Shell:
         if self._is_stopped:
             return
         self._is_stopped = True
+        self._wakes.set()
         self.is_ready.clear()
         self.turn.stop()
         for pull in self._pulls:
@@ -178,9 +180,7 @@ class Shell:
                 await self._keep_cursors()
         except (TimeoutError, Unavailable, NatsError) as fault:
             _log.warning("%s stopped with work under way, it will be taken up again: %s", self.service.name, fault)
-        for task in (*self._tasks, *self._background):
-            task.cancel()
-        await asyncio.gather(*self._tasks, *self._background, return_exceptions=True)
+        await end((*self._tasks, *self._background))
         if self._ownership is not None:
             await self._ownership.release()
 
@@ -201,8 +201,9 @@ class Shell:
             self.is_ready.set()
             while not self._is_lost:
                 await self._look_around()
-            turning.cancel()
-            await asyncio.gather(turning, return_exceptions=True)
+                if self._is_stopped:  # nothing more is asked for: it would be taken and not handled
+                    return
+            await end([turning])
             self._tasks.remove(turning)
             await self._let_go()
 
@@ -256,7 +257,7 @@ class Shell:
         except TimeoutError:
             pass
         self._wakes.clear()
-        if self._is_lost:
+        if self._is_lost or self._is_stopped:
             return
         if self._ownership is not None:
             await self._ownership.look()

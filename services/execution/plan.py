@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
+import msgspec
 from flowforge.definition import (
     ChildNode,
     ConditionNode,
@@ -80,6 +81,15 @@ class PlanNode:
         self.given_input: Template | None = None
         """What the branch of a `parallel` gives to its first node."""
         self.retry_policy = node.retry_policy or _default_retry(node, graph.settings)
+
+    @cached_property
+    def own_bytes(self) -> int:
+        """Of what a job takes along as the definition has it, whatever it is given: a script, a query, a schema."""
+        match self.node:
+            case ScriptNode(source=own) | SqlNode(query=own) | PromptNode(response_schema=own):
+                return len(msgspec.json.encode(own))
+            case _:
+                return 0
 
     @cached_property
     def cache_key(self) -> Template | None:

@@ -14,21 +14,20 @@ from uuid import UUID
 import asyncpg
 import msgspec
 from flowforge import envelope
-from flowforge.events import MessageQuarantined, encode
-from flowforge.identity import derived_uuid, identity_key
 from flowforge.reports import JobLogged
 from flowforge.subjects import Subjects
 from nats.aio.client import Client
 
 from infra.bus import settling
+from infra.bus.appending import Appending
+from infra.bus.aside import Aside
 from infra.bus.intake import Intake, StandingPull
-from infra.bus.message import Message, readable
+from infra.bus.message import Message
 from infra.bus.topology import hearings
-from infra.eventlog import Append, EventLog, NewEvent, StreamAppend, Unavailable
+from infra.eventlog import EventLog, Unavailable
 from infra.failpoints import failpoint
 from services.projections.settings import JobLogSettings
 
-QUARANTINED_BODY_BYTES_MAX = 64 * 1024
 _LINES = "projections_kept.job_log_lines"
 _INSERT = f"""
     insert into {_LINES} (run_id, node_id, instance, attempt, first_line, job_id, lines, logged_at)
@@ -62,7 +61,7 @@ class JobLogs:
     def __init__(
         self, log: EventLog, pool: asyncpg.Pool, client: Client, namespace: str, settings: JobLogSettings
     ) -> None:
-        self._event_log = log
+        self._aside = Aside("projections", client, Appending(log, "projections", _nothing), self._grew)
         self._pool = pool
         self._client = client
         self._appended = Subjects(namespace).appended
@@ -107,7 +106,7 @@ class JobLogs:
             try:
                 rows.append(_row(message))
             except ValueError as fault:
-                await self._quarantine(message, str(fault))
+                await self._aside.quarantine(message, str(fault))
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.executemany(_INSERT, rows)
             failpoint("projections.job_log_before_commit")
@@ -121,7 +120,7 @@ class JobLogs:
             while self._unreadable:
                 message, reason = self._unreadable[0]
                 try:
-                    await self._quarantine(message, reason)
+                    await self._aside.quarantine(message, reason)
                 except Unavailable as fault:
                     _log.warning("a message cannot be quarantined yet: %s", fault)
                     break
@@ -144,25 +143,12 @@ class JobLogs:
         while await self._pool.execute(_SWEEP, days, rows_max) == f"DELETE {rows_max}":
             _log.debug("%d reports of lines older than %d days are gone", rows_max, days)
 
-    async def _quarantine(self, message: Message, reason: str) -> None:
-        """Log the message with its cause, then take it out of the queue; told again, it is logged once."""
-        body, body_encoding = readable(message.body[:QUARANTINED_BODY_BYTES_MAX])
-        fact = MessageQuarantined(
-            service="projections",
-            subject=message.subject,
-            reason=reason,
-            body=body,
-            body_encoding=body_encoding,
-            deliveries=message.deliveries,
-        )
-        at = envelope.now()
-        event = NewEvent(type=MessageQuarantined.__name__, data=encode(fact))
-        known = None if message.place is None else identity_key("quarantined", "projections", *message.place)
-        stream = StreamAppend("quarantine", derived_uuid(at, "quarantine", message.reply_to), 0, [event], known)
-        await self._event_log.append([Append([stream], recorded_at=at)])
+    async def _grew(self) -> None:
         await self._client.publish(self._appended, b"0")
-        await settling.take_out(self._client, message)
-        message.is_settled = True
+
+
+async def _nothing() -> None:
+    """An append whose outcome was unknown: nothing is remembered here that it could have changed."""
 
 
 def _row(message: Message) -> tuple[Any, ...]:

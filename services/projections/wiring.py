@@ -13,6 +13,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from infra.bus.ending import end
 from infra.bus.health import answer_health, healthy
 from infra.bus.process import broker, connected, opened
 from infra.embedded.readiness import say_ready
@@ -54,9 +55,7 @@ class Projections:
         try:
             yield
         finally:
-            working.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await working
+            await end([working])
             pool.terminate()
             await log.close()
             if self._tracing is not None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from flowforge.definition import ConditionNode, DataTransformNode, EndNode, Node, PromptNode, ScriptNode, SqlNode
+from flowforge.definition import ConditionNode, DataTransformNode, EndNode
 from flowforge.events import NodeQueued, NodeStarted
 from flowforge.raw import field
 
@@ -16,6 +16,7 @@ from services.execution.decide.ending import complete, fail_at_once
 from services.execution.decide.faults import input_fault
 from services.execution.decide.payload import payload_of
 from services.execution.decide.step import Step, set_timer
+from services.execution.plan import PlanNode
 from services.execution.settings import JOB_BYTES_MAX, MAP_INSTANCES_MAX
 from services.execution.state import NodeState, Unit
 
@@ -66,7 +67,7 @@ def _queue(step: Step, unit: Unit, attempt: int) -> None:
         if admitting.waits_for_place(step, unit, attempt):
             return
     payload = payload_of(step, unit, own)
-    _check_size(plan.node, payload, run.given(unit, given, given_from))
+    _check_size(plan, payload, run.given(unit, given, given_from))
     if around is not None:
         breaker = admitting.breaker_of(unit, payload)
         if admitting.waits_for_breaker(step, unit, attempt, breaker):
@@ -92,22 +93,12 @@ def _queue(step: Step, unit: Unit, attempt: int) -> None:
         set_timer(step, "node_timeout", step.now + timedelta(milliseconds=timeout_ms), unit, attempt)
 
 
-def _check_size(node: Node, payload: msgspec.Raw, given: msgspec.Raw) -> None:
+def _check_size(plan: PlanNode, payload: msgspec.Raw, given: msgspec.Raw) -> None:
     """Raises TooLarge for what no message can carry."""
-    match node:
-        case ScriptNode():
-            own = len(msgspec.json.encode(node.source))
-        case SqlNode():
-            own = len(msgspec.json.encode(node.query))
-        case PromptNode():
-            own = len(msgspec.json.encode(node.response_schema))
-        case _:
-            own = 0
-    size = own + len(bytes(payload)) + len(bytes(given))
+    sizes = {"payload": len(bytes(payload)), "input": len(bytes(given)), "the node's own text": plan.own_bytes}
+    size = sum(sizes.values())
     if size > JOB_BYTES_MAX:
-        parts = f"payload {len(bytes(payload))}, input {len(bytes(given))}" + (
-            f", the node's own text {own}" if own else ""
-        )
+        parts = ", ".join(f"{name} {part}" for name, part in sizes.items() if part)
         raise inputs.TooLarge(
             f"the job has {size} bytes ({parts}), the limit is {JOB_BYTES_MAX}; hand large data over as a job's output, "
             "which travels by reference, or as the address of a file"

@@ -22,6 +22,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from infra.archive import ArchivedEventLog
+from infra.bus.ending import end
 from infra.bus.process import broker
 from infra.bus.topology import hearings
 from infra.http.authentication import Principal, key_holder, session_holder
@@ -109,9 +110,7 @@ class Reads:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
             await self.log.close()
             self.pool.terminate()
             if self.tracing is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +20,7 @@ from infra.eventlog import MemoryEventLog
 sys.path.insert(0, str(Path(__file__).parent))
 from tally import Tally
 
-WAIT_S = 15.0
-
-
-async def until(is_so: Callable[[], bool | Awaitable[bool]], what: str) -> None:
-    """Wait for a condition; the failure says which one."""
-    try:
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                found = is_so()
-                if found if isinstance(found, bool) else await found:
-                    return
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"not within {WAIT_S} s: {what}") from None
+from tests.until import WAIT_S
 
 
 class Stage:

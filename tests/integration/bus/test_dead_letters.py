@@ -15,9 +15,10 @@ from tally import Tally
 from infra.bus.appending import UNAVAILABLE_WAIT_S
 from infra.bus.dead_letters import QUARANTINED_BODY_BYTES_MAX, matches
 from infra.eventlog import Append, NewEvent, StreamAppend
-from tests.integration.bus.conftest import Stage, until
+from tests.integration.bus.conftest import Stage
 from tests.integration.bus.test_failed_turns import Hesitating
 from tests.integration.bus.test_shell import Flaky
+from tests.until import until
 
 TYPES = {"MessageQuarantined", "DeadLetterRetried"}
 

@@ -12,8 +12,9 @@ from infra.bus import LoadAgain, Message, Outgoing, Work
 from infra.bus.appending import UNAVAILABLE_WAIT_S
 from infra.bus.turn import RACES_MAX
 from infra.eventlog import Answer, Append, Conflict, EventLog, MemoryEventLog, PartUnavailable, StoredEvent, Unavailable
-from tests.integration.bus.conftest import Stage, until
+from tests.integration.bus.conftest import Stage
 from tests.integration.bus.tally import Tally
+from tests.until import until
 
 
 class Away(MemoryEventLog):

@@ -10,9 +10,10 @@ import pytest
 from infra.bus import Shell, ownership
 from infra.bus.ownership import lock_key
 from infra.eventlog import Answer, Append, EventLog, MemoryEventLog
-from tests.integration.bus.conftest import WAIT_S, Stage, until
+from tests.integration.bus.conftest import Stage
 from tests.integration.bus.tally import Tally
 from tests.link import Link
+from tests.until import WAIT_S, until
 
 HOLDERS = """
     select pid, granted from pg_locks where locktype = 'advisory'

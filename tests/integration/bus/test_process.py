@@ -10,8 +10,9 @@ from infra.bus import Message, Shell
 from infra.bus.process import service_app
 from infra.eventlog import EventLog
 from infra.settings import load_settings
-from tests.integration.bus.conftest import WAIT_S, Stage, until
+from tests.integration.bus.conftest import Stage
 from tests.integration.bus.tally import Tally
+from tests.until import WAIT_S, until
 
 
 class Slow(Tally):

@@ -11,7 +11,8 @@ from nats.js.api import StreamConfig
 from infra.bus import Outgoing, publisher
 from infra.bus.publisher import ACKS_WAIT_S, Publisher
 from tests.conftest import StartNats
-from tests.integration.bus.conftest import Stage, until
+from tests.integration.bus.conftest import Stage
+from tests.until import until
 
 
 async def test_a_refusal_that_came_before_anybody_waited_is_no_acknowledgement(stage: Stage):

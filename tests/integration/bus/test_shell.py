@@ -8,8 +8,9 @@ import msgspec
 from flowforge.envelope import CloudEvent, encode
 
 from infra.eventlog import Answer, Append, MemoryEventLog, Unavailable
-from tests.integration.bus.conftest import Stage, until
+from tests.integration.bus.conftest import Stage
 from tests.integration.bus.tally import Tally
+from tests.until import until
 
 
 class Flaky(MemoryEventLog):

@@ -21,9 +21,9 @@ from services.execution.handlers import ExecutionService
 from services.execution.outputs import Outputs
 from services.execution.places import Limits
 from services.execution.store import Kept, OutputStore
+from tests.until import WAIT_S, until
 
 E = TypeVar("E")
-WAIT_S = 10
 
 
 class Log(MemoryEventLog):
@@ -197,16 +197,3 @@ class Installation:
             return (await self.kinds(run_id)).count(kind) >= count
 
         await until(is_there, f"{count} {kind} of {run_id}")
-
-
-async def until(is_so: Callable[[], bool | Awaitable[bool]], what: str, within_s: float = WAIT_S) -> None:
-    """Wait for a condition; the failure says which one."""
-    try:
-        async with asyncio.timeout(within_s):
-            while True:
-                found = is_so()
-                if found if isinstance(found, bool) else await found:
-                    return
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"not within {within_s} s: {what}") from None

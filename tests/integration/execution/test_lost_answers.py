@@ -1,9 +1,10 @@
 """A step that is in the log though the log never said so counts like any other, for all that runs share."""
 
 import pytest
-from execution_stage import Installation, until
+from execution_stage import Installation
 
 from services.execution import open_runs, outputs
+from tests.until import until
 
 WAITS = {"id": "w", "type": "wait_event", "event_type": "order.paid"}
 

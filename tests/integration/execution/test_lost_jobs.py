@@ -4,12 +4,13 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from execution_stage import Installation, until
+from execution_stage import Installation
 from flowforge.envelope import CloudEvent, encode
 from flowforge.identity import new_uuid
 from flowforge.reports import JobRequested
 
 from services.execution import lost_jobs
+from tests.until import until
 
 
 @pytest.fixture(autouse=True)

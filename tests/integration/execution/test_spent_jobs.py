@@ -3,13 +3,14 @@
 from typing import Any
 
 import pytest
-from execution_stage import Installation, until
+from execution_stage import Installation
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 
 from infra.bus.appending import UNAVAILABLE_WAIT_S
 from infra.bus.aside import BUG_DELIVERIES_MAX
 from services.execution import spent_jobs
+from tests.until import until
 
 JOB = {"id": "j", "type": "job", "job_type": "work"}
 

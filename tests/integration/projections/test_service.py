@@ -17,12 +17,14 @@ import nats
 import pytest
 from flowforge import envelope
 from flowforge.envelope import CloudEvent
+from flowforge.identity import new_uuid
 from flowforge.reports import JobLogged
 from flowforge.subjects import Subjects
 from histories import Clock, append_chain_run, append_chain_runs, created, job_id
 from httpx import AsyncClient
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js.api import ConsumerInfo
 from serving import served
 
 from infra.bus.topology import declare
@@ -32,6 +34,7 @@ from services.projections.api import create_app
 from services.projections.job_logs import JobLogs
 from services.projections.rebuild import verify
 from services.projections.settings import JobLogSettings
+from tests.answers_lost import AnswersLost
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -179,8 +182,7 @@ async def test_the_lines_of_jobs_are_kept_once_and_read_in_order(
             while not (letters := (await client.get("/api/dead-letters")).json()["items"]):
                 await asyncio.sleep(0.02)
         assert [(item["service"], item["body"]) for item in letters] == [("projections", "no JSON at all")]
-    info = await jetstream.consumer_info(Subjects(namespace).reports_stream, "projections")
-    assert info.num_pending == 0
+    assert (await _reports(bus, Subjects(namespace))).num_pending == 0
 
 
 async def test_lines_that_no_row_can_hold_are_dead_letters_and_hold_up_no_others(
@@ -202,6 +204,25 @@ async def test_lines_that_no_row_can_hold_are_dead_letters_and_hold_up_no_others
         while await connection.fetchval("select count(*) from projections.dead_letters") < 3:
             await asyncio.sleep(0.02)
     await connection.close()
+
+
+async def test_what_cannot_be_read_is_one_dead_letter_however_often_it_comes(
+    bus: Client, namespace: str, log: PostgresEventLog, service_dsn: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("infra.bus.appending.UNAVAILABLE_WAIT_S", (0, 0))
+    subjects = Subjects(namespace)
+    losing: Any = AnswersLost(log, "MessageQuarantined", 12)
+    async with asyncpg.create_pool(service_dsn, min_size=0, max_size=2) as pool:
+        keeping = asyncio.create_task(JobLogs(losing, pool, bus, namespace, JobLogSettings(retry_wait_s=0.01)).run())
+        subject = subjects.report(new_uuid(), new_uuid(), "JobLogged")
+        bad = JobLogged(attempt=1, node_id="a\x00", lines=["said"], first_line=0)
+        await bus.jetstream().publish(subject, _enveloped(bad))
+        async with asyncio.timeout(10):
+            while losing.left_count or (await _reports(bus, subjects)).num_ack_pending:
+                await asyncio.sleep(0.02)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+    assert len(await log.read(0, 100, types={"MessageQuarantined"})) == 1
 
 
 async def test_a_setting_that_means_nothing_ends_the_service_at_once(
@@ -265,6 +286,10 @@ def _enveloped(report: JobLogged) -> bytes:
     return envelope.encode(
         CloudEvent(id="1", source="/worker", type="JobLogged", data=msgspec.Raw(msgspec.json.encode(report)))
     )
+
+
+async def _reports(bus: Client, subjects: Subjects) -> ConsumerInfo:
+    return await bus.jetstream().consumer_info(subjects.reports_stream, "projections")
 
 
 async def _lines(client: AsyncClient, path: str, count: int) -> list[dict[str, Any]]:

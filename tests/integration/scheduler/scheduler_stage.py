@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -30,7 +30,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from infra.bus import Outgoing, Shell, envelope
-from infra.eventlog import Answer, Append, Appended, EventLog, NewEvent, StoredEvent, StreamAppend, Unavailable
+from infra.eventlog import Append, Appended, EventLog, NewEvent, StoredEvent, StreamAppend
 from services.scheduler.clock import Alarm, Clock, WallClock
 from services.scheduler.handlers import Scheduler
 from services.scheduler.store import TimerStore
@@ -86,28 +86,6 @@ class HeldClock:
             self._alarms.remove(alarm)
             self.rings_count += 1
             alarm.ring()
-
-
-class AnswersLost:
-    """The log, which carries out every append, and whose answers are lost from one with such an event on."""
-
-    def __init__(self, log: EventLog, event_type: str, count: int = 1) -> None:
-        self._log = log
-        self._event_type = event_type
-        self._left_count = count
-        self._has_begun = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._log, name)
-
-    async def append(self, groups: Sequence[Append]) -> list[Answer]:
-        answers = await self._log.append(groups)
-        types = {event.type for group in groups for stream in group.streams for event in stream.events}
-        self._has_begun = self._has_begun or self._event_type in types
-        if self._has_begun and self._left_count > 0:
-            self._left_count -= 1
-            raise Unavailable("the answer was lost")
-        return answers
 
 
 class Installation:

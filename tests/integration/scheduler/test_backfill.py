@@ -17,7 +17,6 @@ from flowforge.identity import new_uuid
 from nats.errors import Error as NatsError
 from scheduler_stage import (
     WAIT_S,
-    AnswersLost,
     HeldClock,
     Installation,
     every,
@@ -31,6 +30,7 @@ from infra.bus.appending import UNAVAILABLE_WAIT_S
 from infra.eventlog import EventLog
 from infra.failpoints import KILLED_EXIT_STATUS
 from services.scheduler.settings import BACKFILL_FIRINGS_MAX, BACKFILL_PAUSE, BACKFILL_PORTION_COUNT
+from tests.answers_lost import AnswersLost
 from tests.killing import points
 
 MINUTE = timedelta(minutes=1)

@@ -22,7 +22,6 @@ from flowforge.events import (
 from flowforge.identity import named_stream
 from scheduler_stage import (
     WAIT_S,
-    AnswersLost,
     HeldClock,
     Installation,
     every,
@@ -37,6 +36,7 @@ from infra.failpoints import KILLED_EXIT_STATUS
 from services.scheduler import definitions
 from services.scheduler.definitions import WORKFLOW_TYPES, Schedules
 from services.scheduler.store import TimerStore
+from tests.answers_lost import AnswersLost
 from tests.killing import points
 
 MINUTE = timedelta(minutes=1)

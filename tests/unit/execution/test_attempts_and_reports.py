@@ -121,6 +121,30 @@ HALF = "x" * 505_000
         (job("a", payload={"half": HALF}), {"half": HALF}, False),
         ({"id": "a", "type": "script", "language": "python", "source": f"# {HALF[:499_000]}"}, None, True),
         ({"id": "a", "type": "script", "language": "python", "source": f"# {HALF[:499_000]}"}, {"half": HALF}, False),
+        ({"id": "a", "type": "sql", "connection": "c", "query": f"select '{HALF[:499_000]}'"}, None, True),
+        ({"id": "a", "type": "sql", "connection": "c", "query": f"select '{HALF[:499_000]}'"}, {"half": HALF}, False),
+        (
+            {
+                "id": "a",
+                "type": "prompt_execution",
+                "provider_model": "ollama:x",
+                "prompt": "?",
+                "response_schema": {"title": HALF},
+            },
+            None,
+            True,
+        ),
+        (
+            {
+                "id": "a",
+                "type": "prompt_execution",
+                "provider_model": "ollama:x",
+                "prompt": "?",
+                "response_schema": {"title": HALF},
+            },
+            {"half": HALF},
+            False,
+        ),
     ],
 )
 def test_a_job_that_no_message_can_carry_fails_its_node_and_says_why(node: Any, input_data: Any, fits: bool):
