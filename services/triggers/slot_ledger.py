@@ -109,6 +109,14 @@ class SlotLedger(KeptUp):
                 self._fold(stored)
         self._doubted.clear()
 
+    def _take_in(self, stored: StoredEvent) -> bool:
+        """Only what is logged pushes others out: what was looked up stays until it is decided on."""
+        is_next = super()._take_in(stored)
+        while len(self._idle) > IDLE_SLOTS_KEPT_COUNT_MAX:
+            self._idle.popitem(last=False)
+            self._has_forgotten = True
+        return is_next
+
     def _fold(self, stored: StoredEvent) -> bool:
         slot_id, version = stored.stream_id, self._version(stored.stream_id)
         is_forgotten = self._has_forgotten and version == 0  # whatever its version was, all were free
@@ -150,9 +158,6 @@ class SlotLedger(KeptUp):
     def _rest(self, slot_id: UUID, slots: Slots) -> None:
         del self._busy[slot_id]
         self._idle[slot_id] = slots.version
-        if len(self._idle) > IDLE_SLOTS_KEPT_COUNT_MAX:
-            self._idle.popitem(last=False)
-            self._has_forgotten = True
         if slot_id in self._drafts and self._drafts[slot_id].version == slots.version:
             del self._drafts[slot_id]
 

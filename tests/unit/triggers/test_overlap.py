@@ -17,7 +17,7 @@ from flowforge.events import (
     TriggerDecided,
     WorkflowTriggered,
 )
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from triggers_spec import Spec, command, inbox, on_event, own
 
@@ -401,7 +401,13 @@ def asked(way: str, number: int, data: dict[str, str]) -> Any:
     return command("RequestRun", command_id=str(number), workflow_id="w", input_data=data)
 
 
+TWO_ENDED: list[Step] = [("start", [1, 2]), ("end", 1, "completed"), ("end", 2, "completed")]
+
+
 @settings(max_examples=100, deadline=None)
+@example(1, 1, "inbox", 0, [("start", [1]), ("end", 1, "completed"), ("start", [0])])
+@example(1, 3, "inbox", 0, [*TWO_ENDED, ("start", [4, 5])])
+@example(1, 3, "command", 1, [*TWO_ENDED, ("restart",), ("start", [4, 5]), ("end", 4, "failed"), ("start", [7, 8])])
 @given(st.integers(1, 3), st.sampled_from([1, 3]), st.sampled_from(["inbox", "command"]), st.integers(0, 2), histories)
 def test_slots_are_held_by_the_first_that_came_whatever_is_sent_again_restarted_or_forgotten(
     limit: int, keys: int, way: str, idle_kept: int, history: list[Step]
