@@ -6,12 +6,18 @@ from pathlib import Path
 import asyncpg
 
 from infra.erasure.scrubbing import scrub
+from tests.until import until
 
 CURRENT = "select pg_walfile_name(pg_current_wal_insert_lsn())"
 
 
 def files_with(folder: Path, text: str) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_file() and text.encode() in path.read_bytes())
+
+
+async def recycles(connection: asyncpg.Connection) -> bool:
+    """Asked until it is so: the server tells its sessions of a setting after it has answered that it reads them anew."""
+    return await connection.fetchval("show wal_recycle") == "on"
 
 
 async def test_it_goes_from_the_files_that_the_write_ahead_log_has_taken_to_be_used_again(
@@ -31,7 +37,7 @@ async def test_it_goes_from_the_files_that_the_write_ahead_log_has_taken_to_be_u
 
         assert await scrub(connection, [])
         assert files_with(write_ahead, canary) == []
-        assert await connection.fetchval("show wal_recycle") == "on"
+        await until(lambda: recycles(connection), "what was switched for it is as it was")
     finally:
         await connection.close()
 
@@ -45,6 +51,6 @@ async def test_what_a_replica_that_is_behind_keeps_is_told_and_nothing_is_left_s
         finally:
             await connection.execute("select pg_drop_replication_slot('behind')")
         assert await scrub(connection, [])
-        assert await connection.fetchval("show wal_recycle") == "on"
+        await until(lambda: recycles(connection), "what was switched for it is as it was")
     finally:
         await connection.close()
