@@ -100,6 +100,7 @@ def build() -> App:
         group_parameters=_HERE,
         group_arguments=_HERE,
         help_formatter=_FORMATTER,
+        help_format="plaintext",
     )
     for order, (name, path, group, text) in enumerate(_COMMANDS):
         app.command(f"services.cli.commands.{path}", name=name, group=group, help=text, sort_key=order)

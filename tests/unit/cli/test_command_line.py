@@ -12,7 +12,9 @@ import pytest
 from infra.embedded.ports import free_port
 
 ROOT = Path(__file__).parents[3]
-HELP_CPU_S_MAX = 0.4
+ITS_LIBRARIES = "import asyncio, cyclopts, rich.console"
+HELP_TO_ITS_LIBRARIES_MAX = 2.2
+"""Of processor time, against loading what it is shown with: seconds differ with the machine, and with its hour."""
 FLOW = "id: hello\nname: Hello\nnodes:\n  - {id: greet, type: job, job_type: greet}\n"
 
 
@@ -24,11 +26,15 @@ class Ended:
 
 
 def flowforge(*words: str, folder: Path = ROOT, stdin: str = "", env: dict[str, str] | None = None) -> Ended:
+    return python("-m", "services.cli", *words, folder=folder, stdin=stdin, env=env)
+
+
+def python(*words: str, folder: Path = ROOT, stdin: str = "", env: dict[str, str] | None = None) -> Ended:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FLOWFORGE_")}
     environment |= {"PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "100", **(env or {})}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
-        [sys.executable, "-m", "services.cli", *words],
+        [sys.executable, *words],
         input=stdin, capture_output=True, text=True, cwd=folder, env=environment, check=False, timeout=60,
     )  # fmt: skip
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -59,7 +65,8 @@ def test_help_shows_every_command_at_once():
         "doctor",
     ):
         assert f"   {command} " in ended.out
-    assert ended.cpu_s < HELP_CPU_S_MAX
+    libraries = min(python("-c", ITS_LIBRARIES).cpu_s for _ in range(3))
+    assert ended.cpu_s < HELP_TO_ITS_LIBRARIES_MAX * libraries
 
 
 @pytest.mark.parametrize(
