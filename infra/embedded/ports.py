@@ -1,7 +1,8 @@
-"""Free ports that stay ours while a server restarts."""
+"""Free ports that stay ours until a server listens, and while it restarts."""
 
+import collections
 import errno
-import random
+import secrets
 import socket
 from pathlib import Path
 
@@ -10,6 +11,8 @@ _TRIES_MAX = 200
 _CHOICES_FROM = 12_000
 _CHOICES_COUNT_MIN = 1_000
 _OUTGOING_FROM = 32_768
+_HELD_MAX = 256
+_held: collections.deque[socket.socket] = collections.deque()
 
 
 def choices(port_range: Path = Path("/proc/sys/net/ipv4/ip_local_port_range")) -> range:
@@ -39,10 +42,28 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 
 
 def free_port(host: str = LOOPBACK) -> int:
-    """A port nobody listens on, of those that `choices` gives."""
+    """A port nobody listens on, of those that `choices` gives; no other FlowForge of this machine takes it while this process
+    lives, and has not taken 256 more."""
     ports = choices()
     for _ in range(_TRIES_MAX):
-        port = random.choice(ports)
-        if is_free(port, host):
+        port = secrets.choice(ports)
+        if is_free(port, host) and _hold(port):
             return port
     raise OSError(errno.EADDRINUSE, f"no free port found on {host}")
+
+
+def _hold(port: int) -> bool:
+    """Keep the port from others who ask here, who see it free until a server listens. False where one of them has it.
+
+    A name without a file: it is known wherever the port is, and goes with this process, however that ends.
+    """
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        name.bind(f"\0flowforge-port-{port}")
+    except OSError as error:
+        name.close()
+        return error.errno != errno.EADDRINUSE  # a system without such names: as it would be without holding
+    _held.append(name)
+    if len(_held) > _HELD_MAX:
+        _held.popleft().close()
+    return True

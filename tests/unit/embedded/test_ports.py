@@ -1,10 +1,41 @@
-"""Free ports are looked for where a server may listen, whatever the system hands to outgoing connections."""
+"""Free ports are looked for where a server may listen, whatever the system hands to outgoing connections; nobody else takes
+one before a server listens."""
 
+import errno
+import socket
+import subprocess
+import sys
+from collections import deque
 from pathlib import Path
 
 import pytest
 
-from infra.embedded.ports import choices
+from infra.embedded import ports
+from infra.embedded.ports import choices, free_port, is_free
+
+ROOT = Path(__file__).parents[3]
+FEW = range(12_000, 12_040)
+TAKE_ALL = f"""
+from infra.embedded import ports
+ports.choices, taken = lambda: range({FEW.start}, {FEW.stop}), []
+try:
+    while True:
+        taken.append(ports.free_port())
+except OSError:
+    print(*taken, flush=True)
+input()
+"""
+
+
+def taking_all() -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", TAKE_ALL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+
+
+def taken_by(process: subprocess.Popen[str]) -> set[int]:
+    assert process.stdout is not None
+    return {int(word) for word in process.stdout.readline().split()}
 
 
 @pytest.mark.parametrize(
@@ -24,3 +55,31 @@ def test_ports_are_below_those_of_outgoing_connections_where_there_are_enough(
     file.write_text(port_range)
     assert choices(file) == ports
     assert choices(tmp_path / "missing") == range(12_000, 32_768)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows names of sockets that are no files")
+def test_no_two_processes_take_the_same_port_before_a_server_listens(monkeypatch: pytest.MonkeyPatch):
+    with taking_all() as one, taking_all() as other:
+        taken, by_other = taken_by(one), taken_by(other)
+        assert len(taken) + len(by_other) > len(FEW) / 2, "they found hardly any"
+        assert not taken & by_other
+        assert all(map(is_free, taken)), "held, and free for a server"
+        monkeypatch.setattr(ports, "choices", lambda: taken)
+        monkeypatch.setattr(ports.secrets, "choice", lambda among: next(iter(among)))
+        with pytest.raises(OSError) as none_left:
+            free_port()
+        assert none_left.value.errno == errno.EADDRINUSE
+        one.kill()
+        one.wait()
+        assert free_port() in taken, "they go with whoever held them"
+        other.kill()
+
+
+def test_a_process_that_asks_for_ever_holds_the_last_ones(monkeypatch: pytest.MonkeyPatch):
+    held: deque[socket.socket] = deque()
+    monkeypatch.setattr(ports, "_held", held)
+    monkeypatch.setattr(ports, "_HELD_MAX", 20)
+    taken = [free_port() for _ in range(100)]
+    assert [name.getsockname() for name in held] == [f"\0flowforge-port-{port}".encode() for port in taken[-20:]]
+    for name in held:
+        name.close()
