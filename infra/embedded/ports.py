@@ -1,5 +1,6 @@
 """Free ports that stay ours until a server listens, and while it restarts."""
 
+import atexit
 import collections
 import errno
 import secrets
@@ -67,3 +68,10 @@ def _hold(port: int) -> bool:
     if len(_held) > _HELD_MAX:
         _held.popleft().close()
     return True
+
+
+@atexit.register
+def _let_go() -> None:
+    """As files are closed: a name that is left open is told as a fault where Python is asked to tell such."""
+    while _held:
+        _held.pop().close()
