@@ -71,6 +71,12 @@ class Running:
         """Whether it was stopped while it waited, and takes nothing of what the worker offers."""
         self.deadline_timer: asyncio.TimerHandle | None = None
 
+    def ending_before(self, request: JobRequested) -> asyncio.Task[None] | None:
+        """What tells the end of its handler, where that came before somebody asked for it once more: this run does not
+        answer for that."""
+        has_ended = self.is_resolved and not self.is_handling and request.repeat != self.request.repeat
+        return self.task if has_ended and self.task is not None and not self.task.done() else None
+
     def adopt(self, reply: str, delivery: int) -> None:
         """The queue handed out again what runs here already: this run answers for the new delivery too."""
         self.reply = reply

@@ -178,7 +178,8 @@ class Reporting:
     async def _tell(self, report: Report, suffix: str) -> asyncio.Future[None]:
         kind = type(report).__name__
         cause = self._cause
-        message_id = f"{self._job.job_id}-{self._job.attempt}-{self.delivery}-{suffix}"
+        job = self._job
+        message_id = f"{job.job_id}-{job.attempt}-{self.delivery}{job.repeat}-{suffix}"
         body = encode(
             CloudEvent(
                 id=message_id,

@@ -24,7 +24,8 @@ class JobResources(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 class JobRequested(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The job on the queue. `deadline` is when this attempt times out, if it does. `callback_url`: where a webhook that
-    waits for an answer is to be told to send it; in no event."""
+    waits for an answer is to be told to send it; in no event. `repeat`: not empty where NATS lost an earlier message of the
+    attempt, or what came of it; a part of the ids of its reports, so that none passes for one that was told before."""
 
     job_id: UUID
     job_type: str
@@ -39,6 +40,7 @@ class JobRequested(msgspec.Struct, kw_only=True, omit_defaults=True):
     deadline: datetime | None = None
     resources: JobResources | None = None
     callback_url: str = ""
+    repeat: str = ""
 
 
 class Report(msgspec.Struct, kw_only=True, omit_defaults=True):

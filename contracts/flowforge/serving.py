@@ -79,7 +79,7 @@ class Serving:
         self._room: Room[Running] = Room(options.offer)
         self._told_lacks: set[str] = set()
         self._begun: deque[Running] = deque()
-        self._ended: OrderedDict[tuple[UUID, int], None] = OrderedDict()
+        self._ended: OrderedDict[tuple[UUID, int, str], None] = OrderedDict()
         self._cancelled: OrderedDict[UUID, int] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
@@ -151,11 +151,14 @@ class Serving:
             self._spawn(self._refuse(message, delivery, str(fault)))
             return
         key = (request.job_id, request.attempt)
-        if key in self._ended:
+        if (*key, request.repeat) in self._ended:
             self._spawn(self._settle(message.reply, arriving.ACK))
             return
         if (known := self._running.get(key)) is not None:
-            self._adopt(known, message.reply, delivery)
+            if (ending := known.ending_before(request)) is not None:
+                self._spawn(self._delivered_after(ending, message))
+            else:
+                self._adopt(known, message.reply, delivery)
             return
         reporting = self._reporting(request, cause, delivery)
         running = Running(request, message.reply, delivery, reporting)
@@ -171,6 +174,10 @@ class Serving:
             self._begin_roomless(running)
         elif self._room.enter(running):
             self._begin(running)
+
+    async def _delivered_after(self, ending: asyncio.Task[None], message: Msg) -> None:
+        await asyncio.wait([ending])
+        self._delivered(message)
 
     def _adopt(self, known: Running, reply: str, delivery: int) -> None:
         """It runs here already; or it was told to end, does not, and its report is lost with the server."""
@@ -281,7 +288,7 @@ class Serving:
             stored = await running.reporting.completed(outcome)
         await stored
         running.is_told = True
-        _remember(self._ended, running.key, None)
+        _remember(self._ended, (*running.key, running.request.repeat), None)
         self._options.passed("after_report")
         await self._settle(running.reply, arriving.ACK)
 

@@ -30,6 +30,7 @@ from services.execution.lost_jobs import LostJobs
 from services.execution.open_runs import OpenRuns
 from services.execution.outputs import Outputs
 from services.execution.places import Limits
+from services.execution.reported import ReportedOutputs
 from services.execution.runs import Runs
 from services.execution.sharing import BREAKER_KEY, Sharing
 from services.execution.spent_jobs import ADVISORY, SpentJobs, decode_advisory, spent_sequence
@@ -93,6 +94,7 @@ class ExecutionService:
         self._awaited = AwaitedWorkers(shell.client, self._subjects, self._runs, self._put)
         self._waits = Waits(self._log, self._put, self._sharing.holds, shell.is_ready.is_set)
         self._lost = LostJobs(self._log, shell, self._subjects, self._runs, self._open, self._job_message)
+        self._reported = ReportedOutputs(self._log, shell.client, self._subjects, self._runs, self._lost.hand_out_again)
         self._spent = SpentJobs(shell, self._subjects)
 
     def traced_by(self, tracing: Tracing) -> None:
@@ -119,6 +121,7 @@ class ExecutionService:
         await self._sharing.load(run_ids, told, self._runs, self._open)
         # last: while places were counted, any run in memory may have been let go
         await self._runs.load(run_ids, messages, self._open)
+        await self._reported.keep(messages)
 
     def ranked(self, keys: Collection[Hashable]) -> Collection[Hashable]:
         """Runs of a higher priority first: they are the first to have what there is room for, and on the queues."""
@@ -153,6 +156,8 @@ class ExecutionService:
         aside: list[Aside] = []
         first, later = messages[0], list[Message]()
         for at, message in enumerate(messages):
+            if message.is_settled or self._reported.is_unheard(message):
+                continue
             if step.events and _actor(message) != _actor(first):
                 later = list(messages[at:])
                 break
@@ -246,10 +251,11 @@ class ExecutionService:
         self._waits.forget()
         self._open.forget()
         self._outputs.forget()
+        self._reported.forget()
         self._sharing.forget()
         self._awaited.forget()
         self._traces.forget()
-        self._lost.look_soon()
+        self._lost.forget()
 
     async def nats_was_away(self) -> None:
         """Jobs may be lost; workers get time to speak first."""

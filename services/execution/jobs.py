@@ -43,7 +43,8 @@ def job_message(
     again: str = "",
     traceparent: str | None = None,
 ) -> Outgoing:
-    """The job of a queued attempt. `again` makes a repeat distinct, when the first copy is known to be lost.
+    """The job of a queued attempt. `again` makes a repeat distinct, when the first copy is known to be lost, or what came of
+    it.
 
     `traceparent`: of the attempt's own span, where one is recorded; else its event's.
     """
@@ -63,6 +64,7 @@ def job_message(
         deadline=deadline,
         resources=_resources(run, queued),
         callback_url=_callback_url(run, queued, callbacks),
+        repeat=again,
     )
     body = encode(
         CloudEvent(

@@ -1,6 +1,7 @@
 """Jobs that NATS may have lost: still open in the log, no longer on the queue, and no sign of life from a worker.
 
-Looked for after every start and after NATS was away, once workers have had a lease's time to speak.
+Looked for after every start and after NATS was away, once workers have had a lease's time to speak. Those that are known to
+have ended, with an output that was lost, are handed out again at once.
 """
 
 import asyncio
@@ -26,10 +27,11 @@ from infra.eventlog import EventLog, StoredEvent, Unavailable
 from services.execution.open_runs import OpenRuns
 from services.execution.runs import Runs
 from services.execution.settings import JOBS_LOOKED_AT_AFTER_S, RUNS_PAGE_COUNT
-from services.execution.state import Run
+from services.execution.state import Run, Unit
 
 PAGE_COUNT = 500
 ANSWER_WAIT_S = 5.0
+_OPEN = ("queued", "running")
 _log = logging.getLogger(__name__)
 
 
@@ -55,6 +57,13 @@ class LostJobs:
         self._logged_before: int | None = None
         """Jobs that were logged later were handed to a NATS that had not lost anything since."""
         self._signs_of_life: set[UUID] = set()
+        self._ended_unheard: dict[tuple[UUID, int], UUID] = {}
+        """The run of each job and attempt."""
+
+    def forget(self) -> None:
+        """Start afresh: all that is lost is looked for."""
+        self._ended_unheard.clear()
+        self.look_soon()
 
     def look_soon(self) -> None:
         """Workers get time to speak first."""
@@ -67,8 +76,17 @@ class LostJobs:
         if self._look_at is not None:
             self._signs_of_life.add(job_id)
 
+    def hand_out_again(self, run_id: UUID, job_id: UUID, attempt: int) -> None:
+        """A worker has ended it, and nobody knows any more with what: at the next look."""
+        self._ended_unheard[job_id, attempt] = run_id
+
     async def look(self) -> None:
         """To be called each second: looks when it is time."""
+        if self._ended_unheard and self._shell.client.is_connected:
+            try:
+                await self._say_ended_again()
+            except (TimeoutError, NatsError, Unavailable) as fault:
+                _log.warning("cannot hand out jobs again yet: %s", fault)
         if self._look_at is None:
             return
         if self._logged_before is None:
@@ -110,16 +128,26 @@ class LostJobs:
         silent = [
             unit
             for job_id, unit in run.jobs.items()
-            if unit.status in ("queued", "running")
-            and job_id not in self._signs_of_life
-            and (job_id, unit.attempt) not in queued
+            if unit.status in _OPEN and job_id not in self._signs_of_life and (job_id, unit.attempt) not in queued
         ]
-        if not silent:
-            return []
-        wanted = {(unit.node_id, unit.instance, unit.attempt) for unit in silent}
+        return await self._again(run, silent, logged_before) if silent else []
+
+    async def _say_ended_again(self) -> None:
+        for (job_id, attempt), run_id in list(self._ended_unheard.items()):
+            if self._runs.get(run_id) is None:
+                await self._runs.read_readable([run_id])
+            run = self._runs.get(run_id)
+            unit = None if run is None else run.jobs.get(job_id)
+            if run is not None and unit is not None and unit.status in _OPEN and unit.attempt == attempt:
+                await self._shell.say(await self._again(run, [unit]))
+            del self._ended_unheard[job_id, attempt]
+
+    async def _again(self, run: Run, units: Sequence[Unit], logged_before: int | None = None) -> list[Outgoing]:
+        """The jobs of these once more, of those that were queued before."""
+        wanted = {(unit.node_id, unit.instance, unit.attempt) for unit in units}
         said: list[Outgoing] = []
         for stored in await self._log.read_stream(run.id):
-            if stored.type == "NodeQueued" and stored.position <= logged_before:
+            if stored.type == "NodeQueued" and (logged_before is None or stored.position <= logged_before):
                 event = cast("NodeQueued", facts.decode(stored.type, stored.data))
                 if (event.node_id, event.instance, event.attempt) in wanted:
                     said.append(self._job_message(run, event, stored, f"-again-{time.time_ns()}"))

@@ -12,7 +12,6 @@ from flowforge.definition import parse_stored
 from flowforge.events import ChildRunEnded, ForkedFrom, RunEvent, WorkflowTriggered
 from flowforge.identity import named_stream
 from flowforge.jobs import ensure_job_consumer
-from flowforge.reports import JobCompleted
 from flowforge.subjects import Subjects
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -29,7 +28,6 @@ from services.execution.state import Run, fold, recorded_in, source_of
 _log = logging.getLogger(__name__)
 _triggered = msgspec.json.Decoder(WorkflowTriggered)
 _child_ended = msgspec.json.Decoder(ChildRunEnded)
-_completed = msgspec.json.Decoder(JobCompleted)
 
 
 class Runs:
@@ -81,11 +79,7 @@ class Runs:
             self._doubted -= missing
         await self._read_parents(run_ids)
         for message in messages:
-            if b'"$blob"' not in message.body:
-                continue
-            if message.event.type == "JobCompleted":
-                await self._keep_blob(message)
-            elif message.event.type == "ChildRunEnded":
+            if message.event.type == "ChildRunEnded" and b'"$blob"' in message.body:
                 self._refer(_child_ended.decode(message.event.data))
         for run_id in run_ids:
             if (run := self._runs.get(run_id)) is not None:
@@ -243,22 +237,3 @@ class Runs:
         run, reference = self._runs.get(ended.parent_run_id), inputs.blob_hash(ended.output)
         if run is not None and reference is not None:
             run.blobs.setdefault(reference, None)
-
-    async def _keep_blob(self, message: Message) -> None:
-        """A large output: from NATS into Postgres before anything refers to it."""
-        run = self._runs.get(UUID(message.tokens[2]))
-        said = _completed.decode(message.event.data)
-        reference = inputs.blob_hash(said.output)
-        if run is None or reference is None or reference in run.blobs:
-            return
-        data = await self._log.get_blob(reference)
-        if data is None:
-            try:
-                store = await self._client.jetstream().object_store(self._subjects.blobs_bucket)
-                data = (await store.get(reference)).data
-            except (TimeoutError, NatsError) as fault:
-                _log.warning("output %s of run %s cannot be read: %s", reference, run.id, fault)
-                return
-            if data is None or await self._log.put_blob(data) != reference:
-                return
-        run.blobs[reference] = msgspec.json.decode(data)

@@ -17,6 +17,8 @@ STEP_EVENTS_MAX = 5_000
 and said in one go stays small. A step may exceed it by what one node, or the end of one, takes with it."""
 JOBS_LOOKED_AT_AFTER_S = JOB_LEASE_S + 5
 """After a start, or after NATS was away: how long workers have to give a sign of life before lost jobs are said again."""
+LOST_OUTPUTS_KNOWN_MAX = 10_000
+"""Attempts whose output was lost, and that are handed out again: how often is remembered of so many."""
 SPENT_JOBS_LOOKED_FOR_EVERY_S = 3
 """How long after its last delivery ran out a job without any worker left is known to be lost."""
 OPEN_RUNS_KEPT_EVERY_S = 10

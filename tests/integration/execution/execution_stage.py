@@ -156,13 +156,13 @@ class Installation:
         return msgspec.json.decode((await answers.next_msg(timeout=WAIT_S)).data)
 
     async def completes(
-        self, run_id: UUID, node_id: str, output: Any = None, attempt: int = 1, instance: str = ""
+        self, run_id: UUID, node_id: str, output: Any = None, attempt: int = 1, instance: str = "", event_id: str = ""
     ) -> None:
         """A worker reports that the job of the node is done."""
         job_id = part_uuid(run_id, "job", node_id, instance)
         said = JobCompleted(attempt=attempt, output=msgspec.Raw(msgspec.json.encode(output)))
         data = msgspec.Raw(msgspec.json.encode(said))
-        event = CloudEvent(id=str(new_uuid()), source="/worker", type="JobCompleted", data=data)
+        event = CloudEvent(id=event_id or str(new_uuid()), source="/worker", type="JobCompleted", data=data)
         subject = self.subjects.report(run_id, job_id, "JobCompleted")
         await self.client.jetstream().publish(subject, encode_envelope(event))
 

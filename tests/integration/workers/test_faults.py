@@ -21,8 +21,9 @@ from nats.errors import Error as NatsError
 
 from infra.bus.topology import declare
 from tests.integration.workers.conftest import MakeWorker
-from tests.integration.workers.executing import WAIT_S, Execution, serving
+from tests.integration.workers.executing import WAIT_S, Execution, body_of, serving
 from tests.integration.workers.own_server import Nats
+from tests.until import until
 
 VANISHING = """
 import asyncio, os, sys
@@ -179,6 +180,60 @@ async def test_a_job_said_again_after_its_end_is_taken_off_the_queue_unrun(
         await execution.hand_out(job_id=job.job_id, run_id=job.run_id)
         await execution.settled()
     assert calls == 1
+
+
+async def test_a_job_that_is_asked_for_once_more_after_its_end_is_done_again(
+    execution: Execution, make_worker: MakeWorker
+) -> None:
+    worker = make_worker()
+    calls: list[int] = []
+
+    @worker.job("work")
+    async def work(job: Job) -> int:
+        calls.append(job.delivery)
+        return len(calls)
+
+    async with serving(worker):
+        job = await execution.hand_out()
+        await execution.ending(job)
+        await execution.settled()
+        job.repeat = "-again-7"
+        for _ in range(2):
+            await execution.put("work", body_of(job))
+        told = await execution.report(job, "JobCompleted", count=2)
+        await execution.settled()
+    assert (bytes(told.report.output), told.event.id) == (b"2", f"{job.job_id}-1-1-again-7-completed")
+    assert calls == [1, 1]
+
+
+async def test_a_job_that_is_asked_for_once_more_while_its_end_is_being_told_is_done_again(
+    execution: Execution, make_worker: MakeWorker
+) -> None:
+    worker = make_worker()
+    calls: list[int] = []
+
+    @worker.job("work")
+    async def work(job: Job) -> int:
+        calls.append(job.delivery)
+        return len(calls)
+
+    async def has_come_back() -> bool:
+        return (await execution.consumer()).num_ack_pending == 2
+
+    async with serving(worker):
+        await execution.jetstream.delete_stream(execution.subjects.reports_stream)
+        job = await execution.hand_out()
+        await execution.ending(job)  # as it went by: nothing stores it
+        job.repeat = "-again-7"
+        await execution.put("work", body_of(job))
+        await until(has_come_back, "the worker has both")
+        await declare(execution.client, execution.subjects.namespace)
+        await until(
+            lambda: any(told.event.id.endswith("again-7-completed") for told in execution.told), "both are told"
+        )
+        await execution.settled()
+    assert calls[0] == 1
+    assert len(calls) == 2
 
 
 async def test_a_job_whose_handler_does_not_end_is_told_once_more_when_its_report_was_lost(
