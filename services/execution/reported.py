@@ -4,6 +4,7 @@ A killed nats-server may lose what it has acknowledged. A report on an output th
 handed out again, and fails once that has happened to it as often as the queue hands out a job.
 """
 
+import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from nats.errors import Error as NatsError
 
 from infra.bus import Message
 from infra.bus.settling import LATER_S, ask_again_later
-from infra.eventlog import EventLog
+from infra.eventlog import EventLog, Unavailable
 from services.execution import inputs
 from services.execution.runs import Runs
 from services.execution.settings import LOST_OUTPUTS_KNOWN_MAX
@@ -78,7 +79,10 @@ class ReportedOutputs:
             except (TimeoutError, NatsError) as fault:
                 told = fault or type(fault).__name__
                 _log.warning("output %s of run %s cannot be read yet: %s", reference, run.id, told)
-                await ask_again_later(self._client, [message], LATER_S)
+                if not message.is_owed:  # nobody else brings it again
+                    raise Unavailable(f"output {reference} cannot be read: {told}") from fault
+                with contextlib.suppress(NatsError):  # not acknowledged, it comes again by itself
+                    await ask_again_later(self._client, [message], LATER_S)
                 message.is_settled = True
                 return
             await self._log.put_blob(data)
