@@ -1,6 +1,7 @@
 """What holds on every view: it shows itself, breaks no policy, can be used by all, and fits narrow windows."""
 
 from pathlib import Path
+from typing import Literal
 
 from tests.e2e.console.places import addresses
 from tests.e2e.console.visitor import NARROW, Visitor
@@ -15,6 +16,17 @@ SERIOUS_FAULTS = """
         .flatMap(({ id, nodes }) => nodes.slice(0, 3).map(({ html }) => `${id}: ${html.slice(0, 160)}`))
 """
 
+IS_SHOWN_IN = """
+    scheme => document.documentElement.dataset.mantineColorScheme === scheme && document.getAnimations().every(
+        ({ playState, effect }) => playState !== 'running' || effect.getComputedTiming().endTime === Infinity)
+"""
+"""The page hears of the scheme after it has changed; colours on their way to others are nobody's."""
+
+
+async def show_in(visitor: Visitor, scheme: Literal["light", "dark"]) -> None:
+    await visitor.page.emulate_media(color_scheme=scheme)
+    await visitor.page.wait_for_function(IS_SHOWN_IN, arg=scheme)
+
 
 async def faults_found(visitor: Visitor, *rules: str) -> list[str]:
     """What axe calls serious, each with its element; by all rules of WCAG AA, or by some."""
@@ -28,9 +40,9 @@ async def test_every_view_can_be_used_by_everybody_in_light_and_dark(visitor: Vi
     found: list[str] = []
     for name, address in addresses(visitor.stranger).items():
         await visitor.look(address)
-        await visitor.page.emulate_media(color_scheme="light")
+        await show_in(visitor, "light")
         found += [f"{name}: {fault}" for fault in await faults_found(visitor)]
-        await visitor.page.emulate_media(color_scheme="dark")
+        await show_in(visitor, "dark")
         found += [f"{name}, dark: {fault}" for fault in await faults_found(visitor, *OF_COLOURS)]
     assert not found, "\n".join(found)
 
