@@ -23,7 +23,7 @@ from services.execution.causes import cause_events
 from services.execution.plan import Plan
 from services.execution.prompts import stored_prompt
 from services.execution.settings import PLANS_CACHED_MAX, RUNS_CACHED_MAX, RUNS_PAGE_COUNT
-from services.execution.state import Run, fold, recorded_in, source_of
+from services.execution.state import Run, StoredPrompt, fold, recorded_in, source_of
 
 _log = logging.getLogger(__name__)
 _triggered = msgspec.json.Decoder(WorkflowTriggered)
@@ -81,10 +81,11 @@ class Runs:
         for message in messages:
             if message.event.type == "ChildRunEnded" and b'"$blob"' in message.body:
                 self._refer(_child_ended.decode(message.event.data))
+        prompts: dict[tuple[str, int | None], StoredPrompt | None] = {}
         for run_id in run_ids:
             if (run := self._runs.get(run_id)) is not None:
                 self._runs.move_to_end(run_id)
-                await self._load_values(run)
+                await self._load_values(run, prompts)
 
     def _forget_ended(self, run_ids: Collection[UUID]) -> None:
         """A run that is to go on after its end is read anew: what it was given may have been erased from the log since."""
@@ -217,8 +218,9 @@ class Runs:
             if reference is not None:
                 run.blobs.setdefault(reference, None)
 
-    async def _load_values(self, run: Run) -> None:
-        """What templates may look at and the events only refer to: the cause, and large outputs."""
+    async def _load_values(self, run: Run, prompts: dict[tuple[str, int | None], StoredPrompt | None]) -> None:
+        """What templates may look at and the events only refer to: the cause, stored prompts, and large outputs. `prompts`:
+        those that were read for other runs of the turn."""
         fork = run.triggered.fork
         if fork is not None and run.source is None and run.status == "pending":
             await self._read_source(run, fork)
@@ -226,8 +228,11 @@ class Runs:
             await self._read_recorded(run, fork)
         if run.plan.uses_event and run.cause_events is None:
             run.cause_events = await cause_events(self._log, await self._started_for(run.triggered))
-        for wanted in run.plan.prompts - run.prompts.keys() if run.plan.prompts else ():
-            run.prompts[wanted] = await stored_prompt(self._log, *wanted)
+        for prompt_id, version in run.plan.prompts:
+            if version is None or run.prompts.get((prompt_id, version)) is None:  # it may be saved while the run waits
+                if (prompt_id, version) not in prompts:
+                    prompts[prompt_id, version] = await stored_prompt(self._log, prompt_id, version)
+                run.prompts[prompt_id, version] = prompts[prompt_id, version]
         for reference in [reference for reference, value in run.blobs.items() if value is None]:
             data = await self._log.get_blob(reference)
             run.blobs[reference] = None if data is None else msgspec.json.decode(data)
