@@ -110,7 +110,8 @@ def spans(traced: Cluster, server_home: Path) -> Spans:
 
 
 def _read(file: Path) -> Iterator[Span]:
-    for line in file.read_text().splitlines() if file.exists() else ():
+    """Of whole lines: the last one may be half written."""
+    for line in file.read_text().rpartition("\n")[0].splitlines() if file.exists() else ():
         for resource in json.loads(line)["resourceSpans"]:
             named = _plain(resource["resource"]["attributes"])
             for span in resource["scopeSpans"][0]["spans"]:
