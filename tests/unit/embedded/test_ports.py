@@ -18,6 +18,8 @@ FEW = range(12_000, 12_040)
 TAKE_ALL = f"""
 from infra.embedded import ports
 ports.choices, taken = lambda: range({FEW.start}, {FEW.stop}), []
+print(flush=True)
+input()
 try:
     while True:
         taken.append(ports.free_port())
@@ -33,9 +35,20 @@ def taking_all() -> subprocess.Popen[str]:
     )
 
 
-def taken_by(process: subprocess.Popen[str]) -> set[int]:
+def taken_by(*processes: subprocess.Popen[str]) -> list[set[int]]:
+    """What each has, which begin at the same time."""
+    for process in processes:
+        assert said_by(process) == ""
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return [{int(word) for word in said_by(process).split()} for process in processes]
+
+
+def said_by(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
-    return {int(word) for word in process.stdout.readline().split()}
+    return process.stdout.readline().strip()
 
 
 @pytest.mark.parametrize(
@@ -60,19 +73,18 @@ def test_ports_are_below_those_of_outgoing_connections_where_there_are_enough(
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows names of sockets that are no files")
 def test_no_two_processes_take_the_same_port_before_a_server_listens(monkeypatch: pytest.MonkeyPatch):
     with taking_all() as one, taking_all() as other:
-        taken, by_other = taken_by(one), taken_by(other)
-        assert len(taken) + len(by_other) > len(FEW) / 2, "they found hardly any"
-        assert not taken & by_other
+        by_one, by_other = taken_by(one, other)
+        taken = by_one | by_other
+        assert len(taken) > len(FEW) / 2, "they found hardly any"
+        assert not by_one & by_other
         assert all(map(is_free, taken)), "held, and free for a server"
-        monkeypatch.setattr(ports, "choices", lambda: taken)
-        monkeypatch.setattr(ports.secrets, "choice", lambda among: next(iter(among)))
+        monkeypatch.setattr(ports, "choices", lambda: list(taken))
         with pytest.raises(OSError) as none_left:
             free_port()
         assert none_left.value.errno == errno.EADDRINUSE
         one.kill()
-        one.wait()
-        assert free_port() in taken, "they go with whoever held them"
         other.kill()
+    assert free_port() in taken, "they go with whoever held them"
 
 
 def test_a_process_that_asks_for_ever_holds_the_last_ones(monkeypatch: pytest.MonkeyPatch):
