@@ -12,7 +12,7 @@ from infra.embedded.services import default_services
 
 FIRST_START_S = 10
 LATER_START_S = 5
-TRIES_MAX = 5
+TRIES_MAX = 3
 """The machine may be shared with others."""
 MEMORY_PSS_MIB_MAX = 600
 SERVERS = ("postgres", "nats")

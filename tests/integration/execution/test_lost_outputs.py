@@ -13,6 +13,7 @@ from flowforge.reports import JobRequested
 from flowforge.subjects import JOB_DELIVERIES_MAX
 from nats.errors import TimeoutError as NatsTimeout
 
+from services.execution import lost_jobs
 from tests.until import until
 
 LARGE = b'"' + b"x" * 300_000 + b'"'
@@ -107,3 +108,16 @@ async def test_an_output_that_cannot_be_asked_for_now_is_not_lost(
     assert len(asked) == 2
     assert (await installation.kinds(run)).count("NodeQueued") == 1
     assert await installation.queued_count() == 0
+
+
+async def test_killed_before_the_job_is_handed_out_again_the_next_owner_finds_it(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    run = await running(installation)
+    await has_ended(installation, run)
+    await until(lambda: "was lost with NATS" in caplog.text, "the report is as good as none")
+    await installation.stop()
+    await installation.client.jetstream().purge_stream(installation.subjects.jobs_stream)
+    monkeypatch.setattr(lost_jobs, "JOBS_LOOKED_AT_AFTER_S", 0)
+    await installation.start()
+    await is_handed_out_again(installation)

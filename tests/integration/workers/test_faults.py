@@ -182,16 +182,23 @@ async def test_a_job_said_again_after_its_end_is_taken_off_the_queue_unrun(
     assert calls == 1
 
 
-async def test_a_job_that_is_asked_for_once_more_after_its_end_is_done_again(
-    execution: Execution, make_worker: MakeWorker
-) -> None:
-    worker = make_worker()
+def counting(worker: Worker) -> list[int]:
+    """The deliveries of the jobs that it does; what it answers is how many there were."""
     calls: list[int] = []
 
     @worker.job("work")
     async def work(job: Job) -> int:
         calls.append(job.delivery)
         return len(calls)
+
+    return calls
+
+
+async def test_a_job_that_is_asked_for_once_more_after_its_end_is_done_again(
+    execution: Execution, make_worker: MakeWorker
+) -> None:
+    worker = make_worker()
+    calls = counting(worker)
 
     async with serving(worker):
         job = await execution.hand_out()
@@ -211,12 +218,7 @@ async def test_a_job_that_is_asked_for_once_more_while_its_end_is_being_told_is_
     execution: Execution, make_worker: MakeWorker
 ) -> None:
     worker = make_worker()
-    calls: list[int] = []
-
-    @worker.job("work")
-    async def work(job: Job) -> int:
-        calls.append(job.delivery)
-        return len(calls)
+    calls = counting(worker)
 
     async def has_come_back() -> bool:
         return (await execution.consumer()).num_ack_pending == 2

@@ -13,7 +13,7 @@ from infra.embedded.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 ITS_LIBRARIES = "import asyncio, cyclopts, rich.console"
-HELP_TO_ITS_LIBRARIES_MAX = 2.2
+HELP_TO_ITS_LIBRARIES_MAX = 2.0
 """Of processor time, against loading what it is shown with: seconds differ with the machine, and with its hour."""
 FLOW = "id: hello\nname: Hello\nnodes:\n  - {id: greet, type: job, job_type: greet}\n"
 
